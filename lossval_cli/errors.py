@@ -1,0 +1,72 @@
+"""Everything that can go wrong, as one tree.
+
+LossvalError                     2   anything the user is told in one line
+├── UsageError                   2   an option or combination of options that makes no sense
+│   └── SettingsError            2   one or more settings are unknown, of the wrong type or out of range
+├── DataError                    2   the table itself
+│   ├── ReadError                2   the file is missing, empty, cut short or not what it says it is
+│   ├── SchemaError              2   columns are missing, doubled, or differ between two tables
+│   └── CellError                2   one value cannot be used; names line or row, column and value
+├── TrainingError                2   the method could not go on (diverged, nothing to learn from)
+├── DeviceError                  2   the device asked for is not there
+├── OutputError                  2   the result could not be written
+└── GateFailed                   1   `lossval check` found the data worse than agreed
+
+The number is the exit code of the command. Codes are a contract and are never renumbered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class LossvalError(Exception):
+    """Base of every error a user sees: one line that says what is wrong, where, and what to do."""
+
+    exit_code = 2
+
+
+class UsageError(LossvalError):
+    """An option, or a combination of options, that makes no sense."""
+
+
+class SettingsError(UsageError):
+    """Settings that are unknown, of the wrong type or out of range; all of them at once."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class DataError(LossvalError):
+    """The table cannot be used as it is."""
+
+
+class ReadError(DataError):
+    """The file is missing, empty, cut short or not what it says it is."""
+
+
+class SchemaError(DataError):
+    """Columns are missing, doubled, or differ between two tables."""
+
+
+class CellError(DataError):
+    """One value cannot be used; the message names the line or row, the column and the value."""
+
+
+class TrainingError(LossvalError):
+    """The method could not go on: the loss diverged or there is nothing to learn from."""
+
+
+class DeviceError(LossvalError):
+    """The device asked for is not there."""
+
+
+class OutputError(LossvalError):
+    """The result could not be written."""
+
+
+class GateFailed(LossvalError):
+    """`lossval check` found the data worse than agreed."""
+
+    exit_code = 1
