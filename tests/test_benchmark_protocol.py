@@ -1,6 +1,9 @@
 """The figures on cases whose value can be counted by hand, and the planting of noise."""
 
+import itertools
+import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ is not part of the installed package
 
-from benchmarks import protocol
+from benchmarks import peers, protocol
 
 NOISY = np.array([True, False, True, False])
 SCORES = np.array([0.0, 1.0, 2.0, 3.0])
@@ -95,3 +98,30 @@ def test_removal_of_the_one_wrong_row_restores_the_line() -> None:
     before, after = protocol.point_removal(split, np.array([4, 0, 1, 2, 3]), [0, 0.2])
     assert before == pytest.approx(-12.0)  # least squares gives 3 x - 2, wrong by (2 x - 2) at x = 0..4
     assert after == pytest.approx(0.0, abs=1e-10)
+
+
+def shapley(utility: Callable[[list[int]], float], n: int) -> np.ndarray:
+    """By its definition: the mean gain of a row over all orders in which n rows can arrive."""
+    gains = np.zeros(n)
+    for order in itertools.permutations(range(n)):
+        worth = [utility(sorted(order[:size])) for size in range(n + 1)]
+        gains[list(order)] += np.diff(worth)
+    return gains / math.factorial(n)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_knn_shapley_is_the_shapley_value(k: int) -> None:
+    rng = np.random.default_rng(k)
+    hits, y, target = rng.random((2, 5)) < 0.5, rng.standard_normal((2, 5)), rng.standard_normal(2)
+    classes, numbers = peers.knn_class_values(hits, k), peers.knn_number_values(y, target, k)
+    for j in range(2):
+        share = shapley(lambda rows, j=j: hits[j, rows[:k]].sum() / k, 5)
+        error = shapley(lambda rows, j=j: -((y[j, rows[:k]].sum() / k - target[j]) ** 2) if rows else 0.0, 5)
+        assert classes[j] == pytest.approx(share, abs=1e-12)
+        assert numbers[j] == pytest.approx(error, abs=1e-12)
+
+
+def test_robust_z_counts_in_standard_deviations_of_the_bulk() -> None:
+    assert peers.robust_z(np.array([0.0, 1, 2, 3, 400])) == pytest.approx(
+        np.array([-2, -1, 0, 1, 398]) / 1.4826, abs=1e-12
+    )
