@@ -1,0 +1,37 @@
+"""What a reader refuses, so that a small hostile file cannot take the machine's memory or time.
+
+Every limit is announced in the message of the error it raises.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lossval_cli.errors import ReadError
+
+MAX_COLUMNS: Final = 20_000  # a one-hot of a table this wide is past what the method can use
+MAX_RECORD_BYTES: Final = 16 << 20  # one record of a CSV file; longer is nearly always a lost quote
+MAX_BYTES: Final = 8 << 30  # text, or Parquet once decoded: the whole table has to fit in memory
+FREE_EXPANSION_BYTES: Final = 64 << 20  # below this no compression ratio is suspicious
+MAX_EXPANSION: Final = 200  # decoded bytes per stored byte above the free amount; text reaches 5 to 20
+
+
+def allowed_size(stored: int) -> int:
+    """How many bytes a compressed file of `stored` bytes may become."""
+    return min(MAX_BYTES, max(FREE_EXPANSION_BYTES, MAX_EXPANSION * stored))
+
+
+def check_columns(name: str, columns: int) -> None:
+    """Raise ReadError when a table has more columns than MAX_COLUMNS."""
+    if columns > MAX_COLUMNS:
+        raise ReadError(f"{name} has {columns:,} columns; at most {MAX_COLUMNS:,} are read")
+
+
+def too_large(name: str, limit: int, stored: int) -> ReadError:
+    """The error for a file that would grow past `limit` bytes."""
+    if limit == MAX_BYTES:
+        return ReadError(f"{name} is larger than {limit >> 30} GiB once read; score a sample of its rows")
+    return ReadError(
+        f"{name} would grow from {stored:,} bytes to more than {limit:,} when decompressed and is refused; "
+        "decompress it yourself if you trust it"
+    )

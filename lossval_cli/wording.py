@@ -1,0 +1,47 @@
+"""How values and column names are shown inside one-line messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from lossval_cli.errors import SchemaError
+
+_LONGEST = 40
+
+
+def shown(value: object) -> str:
+    """One value on one line: quoted, control characters escaped, cut to 40 characters."""
+    text = value if isinstance(value, str) else str(value)
+    return repr(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
+
+
+def listed(names: Iterable[str], limit: int = 8) -> str:
+    """Column names joined by commas, at most `limit` of them and then how many more there are."""
+    every = list(names)
+    head = ", ".join(plain(name) for name in every[:limit])
+    return head if len(every) <= limit else f"{head} and {len(every) - limit} more"
+
+
+def plain(name: str) -> str:
+    """A name without quotes where it reads as one word or phrase, quoted and escaped where it does not."""
+    ordinary = name and name == name.strip() and name.isprintable() and "," not in name
+    return name if ordinary and len(name) <= _LONGEST else shown(name)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 column`, `2 columns`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def doubled_names(table: str, names: Sequence[str]) -> SchemaError:
+    """The error for a table (named as `plain` shows it) that has columns of one name."""
+    count = counted(len(names), "column name")
+    return SchemaError(f"{table} has {count} more than once: {listed(names)}; rename them")
+
+
+def closest(name: str, options: Sequence[str]) -> str | None:
+    """The option most like `name`, letter case aside, or None when nothing is near."""
+    folded = {option.casefold(): option for option in reversed(options)}
+    near = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
+    return folded[near[0]] if near else None
