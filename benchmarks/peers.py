@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from cleanlab.rank import get_label_quality_scores
-from cleanlab.regression.rank import get_label_quality_scores as get_target_quality_scores
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -41,6 +39,21 @@ class Scores:
 Method = Callable[[Split, int], "np.ndarray | Scores"]
 
 
+# ---------------------------------------------------------------- LossVal
+
+
+def lossval_paper(split: Split, seed: int) -> np.ndarray:
+    """LossVal as published (Wibiral et al., 2024): the weights after 30 epochs, product with OT squared."""
+    import torch  # here, because no other peer needs it
+
+    from lossval_cli.paper import fit_paper
+
+    classes = int(split.y_train.max()) + 1 if split.task == "classification" else None
+    generator = torch.Generator().manual_seed(seed)
+    fit = fit_paper(split.X_train, split.y_train, split.X_val, classes=classes, generator=generator)
+    return fit.weights.numpy(force=True)
+
+
 # ---------------------------------------------------------------- label specialists
 
 
@@ -49,13 +62,15 @@ def cleanlab(classifier: BaseEstimator, regressor: BaseEstimator, split: Split, 
 
     Classes: self-confidence, the predicted probability of the given label. Numbers: its regression score.
     """
+    from cleanlab import rank, regression  # here, because only benchmarks need it installed
+
     X, y = split.X_train, split.y_train
     if split.task == "regression":
         folds = KFold(5, shuffle=True, random_state=seed)
-        return get_target_quality_scores(y, cross_val_predict(regressor, X, y, cv=folds))
+        return regression.rank.get_label_quality_scores(y, cross_val_predict(regressor, X, y, cv=folds))
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     probabilities = cross_val_predict(classifier, X, y, cv=folds, method="predict_proba")
-    return get_label_quality_scores(y, probabilities, method="self_confidence")
+    return rank.get_label_quality_scores(y, probabilities, method="self_confidence")
 
 
 def cleanlab_linear(split: Split, seed: int) -> np.ndarray:
@@ -163,6 +178,7 @@ def random(split: Split, seed: int) -> np.ndarray:
 
 
 METHODS: dict[str, Method] = {
+    "lossval-paper": lossval_paper,
     "cleanlab-linear": cleanlab_linear,
     "cleanlab-forest": cleanlab_forest,
     "cleanlab-boosting": cleanlab_boosting,

@@ -228,6 +228,15 @@ def point_removal(split: Split, ranking: np.ndarray, shares: Sequence[float]) ->
     return np.array([score(split, ranking[round(share * len(ranking)) :]) for share in shares])
 
 
+def removal_change(curve: np.ndarray, task: Task) -> np.ndarray:
+    """A `point_removal` curve against its first entry, nothing dropped; higher is better.
+
+    Accuracy in percentage points; for regression the fall of the MSE in percent of the MSE before.
+    """
+    change = 100 * (curve - curve[0])
+    return change / abs(curve[0]) if task == "regression" else change
+
+
 def _accuracy(split: Split, rows: np.ndarray) -> float:
     X, y = split.X_train[rows], split.y_train[rows]
     if len(np.unique(y)) == 1:  # one class left: it is all that can be predicted

@@ -154,8 +154,7 @@ def note_run(out: Path, arguments: Sequence[str]) -> None:
         "command": "python -m benchmarks.quality " + shlex.join(arguments),
         "commit": commit,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     if run not in runs:
         beside.write_text(json.dumps([*runs, run], indent=1) + "\n")

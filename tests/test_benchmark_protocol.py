@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ is not part of the installed package
 
-from benchmarks import peers, protocol
+from benchmarks import peers, protocol, quality
 
 NOISY = np.array([True, False, True, False])
 SCORES = np.array([0.0, 1.0, 2.0, 3.0])
@@ -98,6 +98,8 @@ def test_removal_of_the_one_wrong_row_restores_the_line() -> None:
     before, after = protocol.point_removal(split, np.array([4, 0, 1, 2, 3]), [0, 0.2])
     assert before == pytest.approx(-12.0)  # least squares gives 3 x - 2, wrong by (2 x - 2) at x = 0..4
     assert after == pytest.approx(0.0, abs=1e-10)
+    assert protocol.removal_change(np.array([-12.0, -3.0]), "regression").tolist() == [0, 75]
+    assert protocol.removal_change(np.array([0.5, 0.75]), "classification").tolist() == [0, 25]
 
 
 def shapley(utility: Callable[[list[int]], float], n: int) -> np.ndarray:
@@ -125,3 +127,25 @@ def test_robust_z_counts_in_standard_deviations_of_the_bulk() -> None:
     assert peers.robust_z(np.array([0.0, 1, 2, 3, 400])) == pytest.approx(
         np.array([-2, -1, 0, 1, 398]) / 1.4826, abs=1e-12
     )
+
+
+def test_quality_goes_on_after_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    out = tmp_path / "quality.csv"
+    values = ["pol", "label", "0.1", "100", "random", *[""] * len(quality.FIGURES)]
+    whole = ",".join(quality.COLUMNS) + "\n" + ",".join(values) + "\n"
+    out.write_text(whole + "pol,label,0.2")
+    assert quality.already_measured(out) == {quality.Run("pol", "label", 0.1, 100, "random")}
+    assert out.read_text() == whole
+    assert quality.already_measured(tmp_path / "new.csv") == set()
+
+
+def test_quality_lists_every_figure_of_a_method_that_gives_all() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    X, noisy = rng.standard_normal((40, 2)).astype(np.float32), np.arange(40) < 10
+    split = protocol.Split(X, y, X, y, X, y, "classification", noisy, np.zeros(40, bool))
+    probability = np.where(noisy, 1.0, 0.05)
+    row = quality.figures(split, peers.Scores(-probability, probability, noisy, (0.25, 0.2, 0.3)))
+    assert set(row) == set(quality.FIGURES) - {"seconds"}
+    assert row["f1_flags"] == row["auroc_probability"] == row["precision_at_k"] == 1.0
+    assert row["reliability"] == "30:0" + " 0:0" * 8 + " 10:10"
