@@ -191,7 +191,7 @@ def _useless(values: pa.ChunkedArray) -> str:
     if values.null_count == len(values):
         return "every cell is missing"
     if not _is_feature(values.type):
-        return f"its cells are {values.type}, not single values"
+        return "its cells are lists, records or bytes, not single values"
     if values.null_count == 0 and pc.all(pc.equal(values, values[0])).as_py():
         return f"every row has the same value, {shown(values[0].as_py())}"
     return ""

@@ -69,6 +69,7 @@ class Standardiser:
         rest = away[away > 0]
         if spread <= 0 or rest.size <= values.size / 2:
             spread = NORMAL_MAD * float(np.median(rest)) * float(np.sqrt(rest.size / values.size))
+        spread = max(spread, float(np.finfo(np.float64).tiny))  # subnormal differences would divide by 0
         first = cls(exponent, centre, spread, 0.0, 1.0)
         bent = first.apply(values)
         mean = float(bent.mean())

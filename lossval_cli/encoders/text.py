@@ -57,7 +57,10 @@ class TextEncoder:
         )
         sample = vectorizer.transform(levels[:: -(-len(levels) // FIT_TEXTS)])
         width = min(TEXT_WIDTH, min(sample.shape) - 1)
-        svd = TruncatedSVD(width, random_state=random_state).fit(sample)
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # texts of punctuation only have no n-grams at all
+            svd = TruncatedSVD(width, random_state=random_state).fit(sample)
         missing = values.null_count / len(values)
         directions = np.ascontiguousarray(svd.components_.T)
         draft = cls(vectorizer, directions, missing > 0, np.zeros(0), 1.0, missing, len(levels))
