@@ -1,0 +1,63 @@
+"""E small networks trained side by side, one batched matrix product a layer."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ACTIVATIONS = {"relu": functional.relu, "tanh": torch.tanh, "gelu": functional.gelu, "silu": functional.silu}
+
+
+class Ensemble:
+    """E multilayer perceptrons of the same sizes and different draws.
+
+    layers: linear maps from D inputs to `outputs`, `hidden` units between them. Members share the rows of a batch
+    but no parameter: (B, D) -> (E, B, outputs).
+    """
+
+    def __init__(
+        self,
+        members: int,
+        inputs: int,
+        outputs: int,
+        *,
+        layers: int,
+        hidden: int,
+        activation: str,
+        dropout: float,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.activation = ACTIVATIONS[activation]
+        self.dropout = dropout
+        # Dropout is drawn on the device itself; its stream starts from the run's generator.
+        self._noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        sizes = [inputs, *[hidden] * (layers - 1), outputs]
+        self.matrices, self.biases = [], []
+        for depth, (rows, columns) in enumerate(pairwise(sizes)):
+            last = depth == layers - 1
+            # He et al. (2015) for rectifiers, Glorot & Bengio (2010) for tanh; small last map: members start undecided.
+            gain = 0.3 if last else (1.0 if activation == "tanh" else math.sqrt(2))
+            drawn = torch.randn(members, rows, columns, generator=generator) * (gain / math.sqrt(rows))
+            self.matrices.append(drawn.to(device).requires_grad_())
+            self.biases.append(torch.zeros(members, 1, columns, device=device, requires_grad=True))
+
+    def __call__(self, X: Tensor, *, training: bool = False) -> Tensor:
+        """X (B, D) -> (E, B, outputs)."""
+        hidden = X.expand(len(self.matrices[0]), -1, -1)
+        for matrix, bias in zip(self.matrices[:-1], self.biases[:-1], strict=True):
+            hidden = self.activation(torch.baddbmm(bias, hidden, matrix))
+            if training and self.dropout:
+                keep = 1 - self.dropout
+                mask = torch.empty_like(hidden).bernoulli_(keep, generator=self._noise)
+                hidden = hidden * mask.div_(keep)
+        return torch.baddbmm(self.biases[-1], hidden, self.matrices[-1])
+
+    def predict(self, X: Tensor, rows_at_once: int = 65_536) -> Tensor:
+        """Outputs without dropout or gradients, in blocks, (E, N, outputs)."""
+        with torch.no_grad():
+            return torch.cat([self(part) for part in X.split(rows_at_once)], dim=1)

@@ -1,0 +1,276 @@
+"""Every knob once: default, kind, range and why; from a preset, a TOML file and `key=value`, in that order.
+
+A setting has the same name in `--set`, in TOML and in Python. `auto` (None in Python) leaves the choice to the
+method, which knows the task and the size of the table. All problems are reported together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lossval_cli.errors import SettingsError, UsageError
+
+PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
+"""Where the presets lie: inside the installed package, or beside it in a checkout."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """What one setting may be. Ranges include their ends; `auto` says that None is allowed."""
+
+    kind: type
+    why: str
+    low: float = -math.inf
+    high: float = math.inf
+    choices: tuple[str, ...] = ()
+    auto: bool = False
+
+    def read(self, value: object) -> object:
+        """`value` as this knob's kind; ValueError, in words that follow the setting's name, if it cannot be."""
+        if value is None or value == "auto":
+            # `auto` may also be a choice in its own right (task, device).
+            if self.auto:
+                return None
+            if value is None:
+                raise ValueError("needs a value")
+        wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[self.kind]
+        if self.kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if isinstance(value, str) and self.kind in (int, float):
+            try:
+                value = self.kind(value)
+            except ValueError:
+                raise ValueError(f"must be {wanted}, not {value!r}") from None
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, self.kind) or (isinstance(value, bool) and self.kind is not bool):
+            raise ValueError(f"must be {wanted}, not {value!r}")
+        if isinstance(value, int | float) and not self.low <= value <= self.high:
+            raise ValueError(f"must be {self.range()}, not {value:g}")
+        if self.choices and value not in self.choices:
+            near = difflib.get_close_matches(str(value), self.choices, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"must be one of {', '.join(self.choices)}, not {value!r}{hint}")
+        return value
+
+    def range(self) -> str:
+        """What is allowed, in words."""
+        if self.choices:
+            return " | ".join(self.choices)
+        if self.kind in (str, bool):
+            return "text" if self.kind is str else "true | false"
+        if math.isinf(self.high):
+            return f"at least {self.low:g}"
+        return f"from {self.low:g} to {self.high:g}"
+
+
+def _knob(default: object, kind: type, why: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"knob": Knob(kind, why, **limits)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one run, checked."""
+
+    preset: str = _knob("default", str, "the named set of settings that the others start from")
+    task: str = _knob(
+        "auto",
+        str,
+        "what kind of label it is; auto looks at it",
+        choices=("auto", "classification", "regression"),
+    )
+    method: str = _knob(
+        "lossval",
+        str,
+        "lossval: whole-set transport and cross-fitted loss; paper: the published algorithm to the letter",
+        choices=("lossval", "paper"),
+    )
+    objective: str = _knob(
+        "product",
+        str,
+        "what is minimised: L·OT^p, or an ablation of it",
+        choices=("product", "loss", "transport", "additive"),
+    )
+    ot_power: int = _knob(2, int, "p, the power of the transport cost in the objective", low=0, high=2)
+    ot_absolute: bool = _knob(False, bool, "method paper: |OT|, as in the code behind the published tables")
+    loss: str | None = _knob(
+        None, str, "the per-row loss; auto is cross_entropy for classes, huber(0.5) for numbers", auto=True
+    )
+    epochs: int = _knob(25, int, "passes over the training rows", low=1, high=100_000)
+    batch_size: int | None = _knob(
+        None,
+        int,
+        "rows a step; auto is about an eighth of the rows, from 32 to 1,024",
+        low=1,
+        high=1_000_000,
+        auto=True,
+    )
+    learning_rate: float = _knob(0.003, float, "peak step size of the network", low=1e-6, high=10)
+    weight_learning_rate: float = _knob(
+        0.05, float, "step size of the log-weights, per epoch and unit of relative loss", low=0, high=10
+    )
+    weight_decay: float = _knob(0.01, float, "decoupled weight decay of the network (AdamW)", low=0, high=10)
+    dropout: float = _knob(0.1, float, "share of hidden units silenced a step", low=0, high=0.9)
+    layers: int | None = _knob(
+        None,
+        int,
+        "linear maps from input to output; auto is 3 (paper: 5 for classes)",
+        low=1,
+        high=100,
+        auto=True,
+    )
+    hidden: int | None = _knob(
+        None,
+        int,
+        "units of a hidden layer; auto is 100 (paper: 90 for numbers)",
+        low=1,
+        high=10_000,
+        auto=True,
+    )
+    activation: str | None = _knob(
+        None,
+        str,
+        "between layers; auto is silu (paper: relu for classes, tanh for numbers)",
+        choices=("relu", "tanh", "gelu", "silu"),
+        auto=True,
+    )
+    members: int = _knob(
+        8, int, "networks trained side by side; their spread is importance_std", low=1, high=256
+    )
+    folds: int = _knob(
+        4,
+        int,
+        "each row is judged by the members that did not train on its fold; 1 judges in-sample",
+        low=1,
+        high=64,
+    )
+    blur: float = _knob(
+        0.55,
+        float,
+        "method lossval: entropic blur, as a share of the median distance train to validation; "
+        "method paper: a length in units of the encoded features",
+        low=1e-3,
+        high=100,
+    )
+    metric: str | None = _knob(
+        None,
+        str,
+        "what the removal study reports; auto is accuracy for classes, rmse for numbers",
+        choices=("accuracy", "macro_f1", "log_loss", "auroc", "rmse", "mae", "r2"),
+        auto=True,
+    )
+    val_fraction: float = _knob(
+        0.2, float, "share of training rows held out when there is no --val", low=0.01, high=0.9
+    )
+    seed: int = _knob(0, int, "of every random draw", low=0, high=2**63 - 1)
+    device: str = _knob("auto", str, "auto, cpu, cuda or cuda:N")
+    threads: int | None = _knob(
+        None,
+        int,
+        "CPU threads; auto is what PyTorch chooses; the same number gives the same bits",
+        low=1,
+        high=1024,
+        auto=True,
+    )
+
+    @classmethod
+    def knobs(cls) -> dict[str, Knob]:
+        """All settings by name, in the order of this file."""
+        return {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
+
+    @classmethod
+    def resolve(
+        cls,
+        preset: str | None = None,
+        config: str | Path | None = None,
+        overrides: Mapping[str, object] | Sequence[str] = (),
+    ) -> Settings:
+        """Preset, then `config` (TOML), then `overrides` (a mapping, or `key=value` texts); the later wins.
+
+        Raises UsageError for a preset or file that is not there and SettingsError with every problem found.
+        """
+        problems: list[str] = []
+        given = dict(overrides) if isinstance(overrides, Mapping) else _split(overrides, problems)
+        from_file = {} if config is None else read_toml(Path(config))
+        name = str(given.get("preset") or preset or from_file.get("preset") or "default")
+        values = read_toml(preset_path(name)) | from_file | given | {"preset": name}
+        knobs = cls.knobs()
+        read: dict[str, Any] = {}
+        for key, value in values.items():
+            if key not in knobs:
+                near = difflib.get_close_matches(key, knobs, 1)
+                hint = f"did you mean {near[0]}?" if near else f"settings are {', '.join(knobs)}"
+                problems.append(f"setting {key!r} is unknown: {hint}")
+                continue
+            try:
+                read[key] = knobs[key].read(value)
+            except ValueError as error:
+                problems.append(f"setting {key} {error}")
+        if problems:
+            raise SettingsError(problems)
+        settings = cls(**read)
+        problems += settings._contradictions()
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    def _contradictions(self) -> list[str]:
+        problems = []
+        if self.objective == "transport" and self.ot_power == 0:
+            problems.append("setting ot_power 0 leaves objective transport nothing to minimise: use 1 or 2")
+        if self.method == "lossval" and 1 < self.members < self.folds:
+            problems.append(
+                f"setting folds ({self.folds}) is more than members ({self.members}): some rows would be judged by nobody"
+            )
+        return problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """Name -> value in the order of this file, None where the method chooses."""
+        return dataclasses.asdict(self)
+
+
+def preset_names() -> list[str]:
+    """The presets that are installed, default first."""
+    names = {path.stem for directory in PRESET_DIRECTORIES for path in directory.glob("*.toml")}
+    return sorted(names, key=lambda name: (name != "default", name))
+
+
+def preset_path(name: str) -> Path:
+    """The file of a preset; UsageError with the nearest name if there is none."""
+    names = preset_names()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"presets are {', '.join(names)}"
+        raise UsageError(f"preset {name!r} is unknown: {hint}")
+    return next(path for folder in PRESET_DIRECTORIES if (path := folder / f"{name}.toml").is_file())
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A settings file; UsageError if it is not there or not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"settings file {path}: {(error.strerror or 'cannot be read').lower()}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"settings file {path} is not UTF-8 text (byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"settings file {path} is not valid TOML: {error}") from error
+
+
+def _split(pairs: Sequence[str], problems: list[str]) -> dict[str, object]:
+    """`key=value` texts as a dict; those without `=` are added to `problems`."""
+    values: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            problems.append(f"--set {pair!r} is not of the form key=value")
+        else:
+            values[key.strip().replace("-", "_")] = value.strip()
+    return values

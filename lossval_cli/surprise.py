@@ -1,0 +1,286 @@
+"""How odd each row's features are, learned without any label: the price of a row in the transport cost.
+
+An odd row is one that looks like a row somebody tampered with. So tampered copies of the training rows are made
+(numbers get N(0, 1) added, in encoded units; any other column takes one of its levels at random) and a density
+ratio of tampered to untouched rows is fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A row is
+summarised by few terms, each a sum of one-dimensional log density ratios, so that 200 rows suffice:
+
+    columns      Σ_d log q_d(x_d) / p_d(x_d)    p_d: kernel density of column d, q_d: the same after tampering
+    directions   the same over principal directions, where tampering breaks correlations
+
+each at a fine and a coarse bandwidth. Densities leave the row itself out. Training rows are a mixture, some
+are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of odd to untouched, linear in the terms, the
+odds that x is one of n₁ tampered copies rather than one of n₀ training rows are
+
+    (n₁/n₀) · e^L / (1 − π + π e^L)
+
+which is fitted by maximum likelihood in the coefficients and π together (positive-unlabelled logistic
+regression; Ward et al., 2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
+
+from lossval_cli.encoding import Block
+
+Floats = npt.NDArray[np.float64]
+
+BANDWIDTHS = (0.06, 0.3)
+"""Fine: sees that values repeat (counts, codes). Coarse: sees shape where values are sparse."""
+
+GRID_STEP = 0.02
+GRID_HALF = 600
+"""Densities live on a grid of ±12 encoded units, beyond any encoded number (encoding bends at 10)."""
+
+COPIES = 2
+"""Tampered copies a training row."""
+
+FIT_ROWS = 20_000
+"""Rows the coefficients are fitted on; a handful of numbers needs no more."""
+
+ROWS_PER_DIRECTION = 10
+"""Principal directions are used up to N / 10: with more, the rows themselves define the directions."""
+
+RIDGE = 0.5
+"""Prior precision of the coefficients on standardised terms: keeps L finite where a term separates perfectly."""
+
+
+class Oddness(NamedTuple):
+    """What is known about the training rows' features before any training."""
+
+    log_ratio: Floats  # (N,) L: log density ratio of odd to untouched rows
+    share: float  # π, the share of training rows that are odd
+    share_low: float  # likelihood interval of π, 95 %
+    share_high: float
+    column_terms: npt.NDArray[np.float32]  # (N, blocks): each column's own log ratio at the fine bandwidth
+
+
+def measure(X: npt.NDArray[np.float32], blocks: Sequence[Block], rng: np.random.Generator) -> Oddness:
+    """Fit the density ratio on X (N, D) and read it off for every row.
+
+    `blocks` says which columns of X belong together. Draws come from `rng`.
+    """
+    kept = _sample(len(X), FIT_ROWS, rng)
+    base = X[kept]
+    terms = _Terms.fit(base, blocks)
+    own, column_terms = terms.of(base, member=True)
+    tampered = np.concatenate([terms.of(terms.tamper(base, rng), member=False)[0] for _ in range(COPIES)])
+    # Standardised by the tampered and untouched rows together: a term's unit then does not matter to RIDGE.
+    centre, spread = np.median(own, axis=0), np.concatenate([own, tampered]).std(axis=0) + 1e-12
+    fit = _fit_mixture((own - centre) / spread, (tampered - centre) / spread)
+    if len(kept) < len(X):
+        own, column_terms = terms.of(X, member=True)
+    log_ratio = fit.intercept + ((own - centre) / spread) @ fit.coefficients
+    return Oddness(log_ratio, fit.share, fit.share_low, fit.share_high, column_terms)
+
+
+def _sample(rows: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(rng.choice(rows, most, replace=False))
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The summary of a row, and how rows are tampered with."""
+
+    numbers: npt.NDArray[np.int64]
+    """Columns of X that hold a number."""
+    levels: tuple[_Levels, ...]
+    """The other blocks."""
+    columns: tuple[_Densities, ...]
+    """One a bandwidth, over `numbers`."""
+    centre: Floats
+    directions: Floats
+    """(D, k) orthonormal."""
+    along: tuple[_Densities, ...]
+    """One a bandwidth, over the directions."""
+    places: tuple[int, ...]
+    """For each entry of `numbers`, then of `levels`, the block it stands for."""
+
+    @classmethod
+    def fit(cls, X: npt.NDArray[np.float32], blocks: Sequence[Block]) -> _Terms:
+        numeric = [at for at, block in enumerate(blocks) if block.kind in ("number", "date")]
+        others = [at for at in range(len(blocks)) if at not in set(numeric)]
+        numbers = np.array([blocks[at].start for at in numeric], np.int64)
+        centre = np.median(X, axis=0).astype(np.float64)
+        count = min(X.shape[1], len(X) // ROWS_PER_DIRECTION)
+        centred = X - centre
+        _, vectors = np.linalg.eigh(centred.T @ centred)
+        directions = vectors[:, ::-1][:, :count]
+        return cls(
+            numbers,
+            tuple(_Levels.fit(X[:, blocks[at].start : blocks[at].stop], blocks[at]) for at in others),
+            tuple(_Densities.fit(X[:, numbers], width) for width in BANDWIDTHS),
+            centre,
+            directions,
+            tuple(_Densities.fit(centred @ directions, width) for width in BANDWIDTHS),
+            (*numeric, *others),
+        )
+
+    def tamper(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        tampered = X.copy()
+        tampered[:, self.numbers] += rng.standard_normal((len(X), len(self.numbers)), dtype=np.float32)
+        for levels in self.levels:
+            levels.swap(tampered, rng)
+        return tampered
+
+    def of(self, X: npt.NDArray[np.float32], *, member: bool) -> tuple[Floats, npt.NDArray[np.float32]]:
+        """Terms (n, T) and each block's own fine log ratio (n, blocks); `member`: X are the fitted rows."""
+        coded = [levels.log_ratio(X) for levels in self.levels]
+        level_sum = np.sum(coded, axis=0) if coded else np.zeros(len(X))
+        per_number = [densities.log_ratio(X[:, self.numbers], member) for densities in self.columns]
+        along = [densities.log_ratio((X - self.centre) @ self.directions, member) for densities in self.along]
+        terms = [parts.sum(axis=1) for parts in (*per_number, *along)]
+        if coded:
+            terms.append(level_sum)
+        per_block = np.empty((len(X), len(self.places)), np.float32)
+        per_block[:, list(self.places)] = np.column_stack([per_number[0], *coded])
+        return np.column_stack(terms), per_block
+
+
+@dataclass(frozen=True)
+class _Densities:
+    """One-dimensional densities of several columns before and after adding N(0, 1), on a common grid."""
+
+    count: int
+    before: Floats
+    after: Floats
+    """(columns, grid) sums of kernels: rows per grid step."""
+    peak_before: float
+    peak_after: float
+    """What a row adds to the density at its own place."""
+
+    @classmethod
+    def fit(cls, columns: npt.NDArray[np.floating], bandwidth: float) -> _Densities:
+        places = _grid(columns)
+        size = 2 * GRID_HALF + 1
+        offsets = np.arange(columns.shape[1]) * size
+        histogram = np.bincount((places + offsets).ravel(), minlength=columns.shape[1] * size)
+        rows = histogram.reshape(columns.shape[1], size).astype(np.float64)
+        impulse = np.zeros(size)
+        impulse[GRID_HALF] = 1.0
+        narrow, wide = bandwidth / GRID_STEP, np.hypot(1.0, bandwidth) / GRID_STEP
+        return cls(
+            len(columns),
+            _smooth(rows, narrow),
+            _smooth(rows, wide),
+            float(_smooth(impulse, narrow)[GRID_HALF]),
+            float(_smooth(impulse, wide)[GRID_HALF]),
+        )
+
+    def log_ratio(self, columns: npt.NDArray[np.floating], member: bool) -> Floats:
+        """(n, columns) log q/p. `member`: the rows are those fitted on, and each leaves itself out.
+
+        One row's worth of a broad density is mixed into both, so that the ratio is bounded where nothing was seen.
+        """
+        places = (np.arange(columns.shape[1]), _grid(columns))
+        before = np.maximum(self.before[places] - member * self.peak_before, 0.0) / self.count
+        after = np.maximum(self.after[places] - member * self.peak_after, 0.0) / self.count
+        broad = np.maximum(after, _BROAD) / (self.count + 1)
+        ratio: Floats = np.log(after + broad) - np.log(before + broad)
+        return ratio
+
+
+_BROAD = 0.3 / (2 * GRID_HALF + 1)
+
+
+def _smooth(rows: Floats, sigma: float) -> Floats:
+    smoothed: Floats = gaussian_filter1d(rows, sigma, axis=-1, mode="constant", truncate=6.0)
+    return smoothed
+
+
+def _grid(columns: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    places = np.rint(columns / GRID_STEP).astype(np.int64) + GRID_HALF
+    return np.clip(places, 0, 2 * GRID_HALF)
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """A block of X that takes finitely many values: categories, hashed levels, texts, yes/no."""
+
+    start: int
+    stop: int
+    values: npt.NDArray[np.float32]
+    """(levels, width), the different rows of the block."""
+    keys: npt.NDArray[np.void]
+    ratios: Floats
+    """(levels,) log of tampered to untouched probability: half of the tampered cells are levels drawn alike."""
+
+    @classmethod
+    def fit(cls, part: npt.NDArray[np.float32], block: Block) -> _Levels:
+        keys, first, counts = np.unique(_keys(part), return_index=True, return_counts=True)
+        ratios = np.log(0.5 + 0.5 * (counts.sum() / counts) / len(counts))
+        return cls(block.start, block.stop, part[first], keys, ratios)
+
+    def log_ratio(self, X: npt.NDArray[np.float32]) -> Floats:
+        """(n,) for rows of X; a level never seen counts as the rarest."""
+        found = np.searchsorted(self.keys, sought := _keys(X[:, self.start : self.stop]))
+        found = np.minimum(found, len(self.keys) - 1)
+        known = self.keys[found] == sought
+        return np.where(known, self.ratios[found], self.ratios.max())
+
+    def swap(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
+        rows = np.flatnonzero(rng.random(len(X)) < 0.5)
+        X[rows, self.start : self.stop] = self.values[rng.integers(0, len(self.values), len(rows))]
+
+
+def _keys(part: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
+    solid = np.ascontiguousarray(part)
+    return solid.view(np.dtype((np.void, solid.dtype.itemsize * solid.shape[1]))).ravel()
+
+
+class _Mixture(NamedTuple):
+    intercept: float
+    coefficients: Floats
+    share: float
+    share_low: float
+    share_high: float
+
+
+def _fit_mixture(own: Floats, tampered: Floats) -> _Mixture:
+    """Maximum likelihood of the module's odds in intercept, coefficients and π, with its likelihood interval."""
+    terms = np.column_stack([np.ones(len(own) + len(tampered)), np.concatenate([own, tampered])])
+    is_copy = np.arange(len(terms)) >= len(own)
+    # Copies count as many as rows: the interval must not shrink because we made more of them.
+    row_weight = np.where(is_copy, len(own) / len(tampered), 1.0)
+
+    def loss(beta: Floats, share: float) -> tuple[float, Floats]:
+        log_ratio = np.clip(terms @ beta, -500, 500)
+        mixed = np.logaddexp(np.log1p(-share), np.log(share) + log_ratio)
+        odds = log_ratio - mixed
+        value = -(row_weight * np.where(is_copy, log_expit(odds), log_expit(-odds))).sum()
+        d_odds = row_weight * (expit(odds) - is_copy) * (1 - share * np.exp(log_ratio - mixed))
+        gradient = terms.T @ d_odds
+        penalty = RIDGE * beta
+        penalty[0] = 0.0
+        return value + 0.5 * penalty @ beta, gradient + penalty
+
+    beta = np.zeros(terms.shape[1])
+    profile, betas = np.empty(len(SHARES)), []
+    for at, share in enumerate(SHARES):
+        found = minimize(loss, beta, args=(share,), jac=True, method="L-BFGS-B")
+        beta = found.x
+        profile[at] = found.fun
+        betas.append(beta)
+    best = int(profile.argmin())
+    inside = SHARES[profile - profile[best] <= INTERVAL_DROP]
+    return _Mixture(
+        float(betas[best][0]), betas[best][1:], float(SHARES[best]), float(inside[0]), float(inside[-1])
+    )
+
+
+SHARES = np.concatenate([[1e-4, 1e-3, 3e-3], np.arange(0.005, 0.1, 0.005), np.arange(0.1, 0.5, 0.01)])
+"""Shares of odd rows that are tried; beyond a half the training rows would tell nothing about the untouched."""
+
+INTERVAL_DROP = 1.92
+"""Half the 95 % quantile of χ² with one degree of freedom."""

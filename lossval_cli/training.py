@@ -1,0 +1,280 @@
+"""The `lossval` method: log-weights and networks trained together, as the paper's algorithm box reads.
+
+    price     how odd each row's features are, learned without labels                       (surprise)
+    transport potentials f of the weighted training set to the validation rows              (transport)
+    for each epoch, for each batch of rows:
+        every member predicts every row; a row is judged by the members that never train on it: ℓ_n
+        networks:     AdamW step on Σ w_n ℓ_n over each member's own rows
+        log-weights:  log w_n −= η ( ℓ_n / L + p f_n / OT ), the two parts kept apart       (objective)
+    mean-1 normalisation of w after each epoch; a sweep of the transport now and then
+
+A step is multiplicative in w (mirror descent with the entropy as its mirror), so weights stay positive and a row's
+log-weight is the sum of two running totals: what its label did and what its features did.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lossval_cli.encoding import Block
+from lossval_cli.errors import TrainingError
+from lossval_cli.losses import Loss
+from lossval_cli.network import Ensemble
+from lossval_cli.objective import Objective
+from lossval_cli.settings import Settings
+from lossval_cli.surprise import Oddness, measure
+from lossval_cli.transport import Potentials, Transport, median_cost
+
+WARM_UP = 0.1
+"""Share of steps over which the learning rate rises; after it a cosine to zero."""
+
+REMEMBERED = 0.5
+"""Predictions are averaged over this last share of the epochs, weights over all of them."""
+
+SWEEPS = 4
+"""Times that the potentials are brought up to date with the weights during training; they change little."""
+
+TOLERANCE = 0.01
+"""Marginal error below which the transport is called converged: far below what moves a rank."""
+
+MOST_SWEEPS = 100
+
+LARGEST_RELATIVE_LOSS = 20.0
+"""No single visit counts for more than this many average losses: one row must not use up all range of w."""
+
+
+class Problem(NamedTuple):
+    """What is learned from. `y` holds class indices when `classes` is given, else what the loss wants."""
+
+    X: npt.NDArray[np.float32]  # (N, D)
+    y: npt.NDArray[np.generic]  # (N,)
+    X_val: npt.NDArray[np.float32]  # (J, D)
+    blocks: tuple[Block, ...]
+    classes: int | None
+
+
+class Epoch(NamedTuple):
+    """Where training stood after an epoch."""
+
+    epoch: int  # 1-based
+    epochs: int
+    loss: float  # weighted mean of the rows' losses
+    transport: float  # OT_w, in units of the median cost
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training found out about each row."""
+
+    label_evidence: npt.NDArray[np.float64]
+    feature_evidence: npt.NDArray[np.float64]
+    """(N,) the two parts of log-importance; exp of their sum has mean 1."""
+    spread: npt.NDArray[np.float64]
+    """(N,) standard deviation of the label evidence over the members that judged the row; NaN with one."""
+    predictions: npt.NDArray[np.float64]
+    """(N, K) probabilities or (N,), by members that did not train on the row."""
+    oddness: Oddness
+    potentials: Potentials
+    history: tuple[Epoch, ...]
+    predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]
+    """Mean prediction of all members for other rows: (n, D) -> (n, K) or (n,)."""
+
+
+def fit_lossval(
+    problem: Problem,
+    loss: Loss,
+    settings: Settings,
+    device: torch.device,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Fit:
+    """Train networks and weights on `problem`. Every draw follows from `settings.seed`.
+
+    Raises TrainingError when the loss is no longer finite.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    rng = np.random.default_rng(settings.seed)
+    X, X_val = (torch.as_tensor(rows).to(device) for rows in (problem.X, problem.X_val))
+    y = torch.as_tensor(problem.y).to(device)
+    N, E = len(X), settings.members
+    objective = Objective(settings.objective, settings.ot_power)
+
+    # --- price and transport ---
+    oddness = measure(problem.X, problem.blocks, rng)
+    price = torch.as_tensor(np.logaddexp(0.0, oddness.log_ratio), dtype=X.dtype, device=device)
+    transport = Transport(
+        X,
+        X_val,
+        epsilon=settings.blur**2,
+        scale=median_cost(X, X_val, generator),
+        price=price,
+    )
+    weights = torch.ones(N, device=device)  # (N,) mean 1
+    potentials = transport.solve(weights / N, tolerance=TOLERANCE, most=MOST_SWEEPS, generator=generator)
+
+    # --- networks ---
+    network = Ensemble(
+        E,
+        X.shape[1],
+        problem.classes or 1,
+        layers=settings.layers or 3,
+        hidden=settings.hidden or 100,
+        activation=settings.activation or "silu",
+        dropout=settings.dropout,
+        generator=generator,
+        device=device,
+    )
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": network.matrices, "weight_decay": settings.weight_decay},
+            {"params": network.biases, "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+        fused=True,
+    )
+    trains = _fold_masks(N, E, settings.folds, generator).to(
+        device
+    )  # (E, N) 1 where a member trains on a row
+    judges = 1 - trains if settings.folds > 1 and E > 1 else trains  # (E, N) 1 where it judges the row
+    judges_per_row = judges.sum(0)
+
+    # --- totals ---
+    label = torch.zeros(N, device=device)
+    feature = torch.zeros(N, device=device)
+    by_member = torch.zeros(E, N, device=device) if E > 1 else None
+    remembered = torch.zeros(N, problem.classes or 1, device=device)
+
+    batch_size = min(N, settings.batch_size or _batch_size(N))
+    batches = math.ceil(N / batch_size)
+    steps, step = settings.epochs * batches, 0
+    remember_from = math.floor(settings.epochs * (1 - REMEMBERED))
+    mean_loss = torch.ones((), device=device)
+    history = []
+    for epoch in range(settings.epochs):
+        total = torch.zeros((), device=device)
+        cost = torch.tensor(potentials.cost, device=device)
+        order = torch.randperm(N, generator=generator).to(device)
+        for rows in order.chunk(batches):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * _schedule(step, steps)
+            step += 1
+            output = network(X[rows], training=True)  # (E, B, K)
+            if problem.classes is None:
+                output = output.squeeze(-1)
+            losses = loss.per_row(output, y[rows])  # (E, B)
+            own = trains[:, rows] * weights[rows] if objective.uses_loss else trains[:, rows]
+            optimizer.zero_grad()
+            # The sum over members gives each the gradient of its own weighted mean loss.
+            torch.autograd.backward((losses * own).sum(1) / own.sum(1), torch.ones(E, device=device))
+            optimizer.step()
+
+            with torch.no_grad():
+                judged = losses * judges[:, rows]  # (E, B)
+                heldout = judged.sum(0) / judges_per_row[rows]  # (B,)
+                total += (weights[rows] * heldout).sum()
+                if epoch == 0:
+                    mean_loss = (weights[rows] * heldout).mean()
+                label_factor, _ = objective.factors(mean_loss, cost)
+                eta = settings.weight_learning_rate
+                label[rows] -= eta * (label_factor * heldout).clamp(max=LARGEST_RELATIVE_LOSS)
+                if by_member is not None:
+                    by_member[:, rows] -= eta * (label_factor * judged).clamp(max=LARGEST_RELATIVE_LOSS)
+                if epoch >= remember_from:
+                    answer = loss.respond(output.detach())
+                    answer = answer if problem.classes is not None else answer.unsqueeze(-1)
+                    answer = (answer * judges[:, rows, None]).sum(0) / judges_per_row[rows, None]
+                    remembered[rows] += answer
+        mean_loss = total / N
+        _, feature_factor = objective.factors(mean_loss, cost)
+        feature -= settings.weight_learning_rate * feature_factor * potentials.f
+        weights = torch.softmax(label + feature, 0) * N
+        if objective.uses_transport and _is_sweep(epoch, settings.epochs):
+            potentials = transport.sweep(weights / N, tolerance=TOLERANCE)
+        history.append(Epoch(epoch + 1, settings.epochs, float(mean_loss), potentials.cost))
+        if not math.isfinite(history[-1].loss):
+            raise TrainingError(
+                f"training diverged in epoch {epoch + 1}: the loss is not finite; "
+                f"lower learning_rate (now {settings.learning_rate:g})"
+            )
+        if on_epoch is not None:
+            on_epoch(history[-1])
+
+    def predict(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        answer = loss.respond(network.predict(torch.as_tensor(rows).to(device))).mean(0)
+        return _to_numpy(answer if problem.classes is not None else answer.squeeze(-1))
+
+    predictions = _to_numpy(remembered / (settings.epochs - remember_from))
+    label_evidence, feature_evidence = _normalised(_to_numpy(label), _to_numpy(feature))
+    return Fit(
+        label_evidence,
+        feature_evidence,
+        _spread(by_member, judges),
+        predictions if problem.classes is not None else predictions[:, 0],
+        oddness,
+        potentials,
+        tuple(history),
+        predict,
+    )
+
+
+def _batch_size(rows: int) -> int:
+    """About an eighth of the rows, a power of two from 32 to 1,024."""
+    return int(2 ** min(10, max(5, round(math.log2(rows / 8)))))
+
+
+def _schedule(step: int, steps: int) -> float:
+    """Factor of the learning rate: linear warm-up, then a cosine to zero."""
+    place = (step + 1) / steps
+    if place < WARM_UP:
+        return place / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (place - WARM_UP) / (1 - WARM_UP)))
+
+
+def _is_sweep(epoch: int, epochs: int) -> bool:
+    """Evenly spread over the run, the last epoch included so that what is reported is of the final weights."""
+    every = max(1, epochs // SWEEPS)
+    return (epochs - 1 - epoch) % every == 0
+
+
+def _fold_masks(rows: int, members: int, folds: int, generator: torch.Generator) -> Tensor:
+    """(E, N): member e leaves out fold e mod `folds`; every row is left out by as many members, ±1."""
+    if members == 1 or folds == 1:
+        return torch.ones(members, rows)
+    fold = torch.randperm(rows, generator=generator) % folds  # (N,)
+    return (fold != torch.arange(members).unsqueeze(1) % folds).float()
+
+
+def _normalised(
+    label: npt.NDArray[np.float64], feature: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Shift both parts so that each alone, and then their sum, is the logarithm of weights of mean 1."""
+    label = label - _log_mean_exp(label)
+    feature = feature - _log_mean_exp(feature)
+    together = _log_mean_exp(label + feature)  # 0 where the parts are independent
+    return label - together / 2, feature - together / 2
+
+
+def _log_mean_exp(values: npt.NDArray[np.float64]) -> float:
+    top = float(values.max())
+    return top + math.log(float(np.exp(values - top).mean()))
+
+
+def _spread(by_member: Tensor | None, judges: Tensor) -> npt.NDArray[np.float64]:
+    """(N,) standard deviation of the judging members' totals."""
+    if by_member is None:
+        return np.full(judges.shape[1], np.nan)
+    count = judges.sum(0)
+    mean = (by_member * judges).sum(0) / count
+    squares = ((by_member - mean).square() * judges).sum(0)
+    return _to_numpy((squares / (count - 1)).sqrt())  # NaN where one member judged
+
+
+def _to_numpy(values: Tensor) -> npt.NDArray[np.float64]:
+    return values.detach().cpu().numpy().astype(np.float64)

@@ -1,0 +1,128 @@
+"""Entropic optimal transport between the weighted training rows and the validation rows, without an N × N term.
+
+Semi-dual (Genevay et al., 2016). Masses a = w/N on N training rows and b = 1/J on J validation rows, cost
+
+    c(x_n, x'_j) = ‖x_n − x'_j‖² / (2 · scale) + price_n
+
+Given the potential g (J,), the best f has a closed form and the plan's row sums are exactly a:
+
+    f_n = −ε log Σ_j b_j exp((g_j − c_nj)/ε)          plan_nj = a_n b_j exp((f_n + g_j − c_nj)/ε)
+
+What is left is to make the column sums b, which Sinkhorn's update does:  g_j ← g_j − ε log(Σ_n plan_nj / b_j).
+With Σ_j b_j g_j = 0 the transport cost is OT_w = Σ_n a_n f_n, and f is its gradient in a. g is kept between
+calls, so that after a small change of the masses one sweep is enough.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+CACHE_ENTRIES = 32_000_000
+"""Cost entries kept in memory (128 MB in float32); beyond, they are computed again in every sweep."""
+
+BLOCK_ENTRIES = 2_000_000
+"""Cost entries handled at once: small enough for the processor's cache, large enough to keep it busy."""
+
+SOLVE_ROWS = 8_192
+"""Rows that the first solution is found on where there are more; a sweep over all of them then measures it."""
+
+MEDIAN_ROWS = 1_000
+"""Rows of each table that the median cost is estimated from."""
+
+
+class Potentials(NamedTuple):
+    """A solution and its health."""
+
+    f: Tensor  # (N,) potential of each training row, price included
+    g: Tensor  # (J,) potential of each validation row, mean 0
+    cost: float  # OT_w = Σ a_n f_n
+    marginal_error: float  # Σ_j |Σ_n plan_nj − b_j| before the last update, from 0 to 2
+    converged: bool  # marginal_error ≤ the tolerance asked for
+
+
+def half_squared_distances(X: Tensor, X_val: Tensor) -> Tensor:
+    """‖x_n − x'_j‖²/2 for X (N, D) and X_val (J, D), (N, J), never negative."""
+    squares = X.square().sum(1, keepdim=True) + X_val.square().sum(1)
+    return torch.addmm(squares, X, X_val.T, alpha=-2).clamp_(min=0).div_(2)
+
+
+def median_cost(X: Tensor, X_val: Tensor, generator: torch.Generator) -> float:
+    """Median of ‖x − x'‖²/2 over up to MEDIAN_ROWS rows of each; 1 where every row is the same."""
+    parts = []
+    for rows in (X, X_val):
+        chosen = torch.randperm(len(rows), generator=generator)[:MEDIAN_ROWS]
+        parts.append(rows[chosen.to(rows.device)])
+    median = float(half_squared_distances(*parts).median())
+    return median if median > 0 else 1.0
+
+
+class Transport:
+    """The transport problem of one run; holds g between sweeps."""
+
+    def __init__(
+        self,
+        X: Tensor,
+        X_val: Tensor,
+        *,
+        epsilon: float,
+        scale: float = 1.0,
+        price: Tensor | None = None,
+    ) -> None:
+        """X (N, D), X_val (J, D), price (N,) or none; ε in units of the scaled cost."""
+        self.X, self.X_val = X / math.sqrt(scale), X_val / math.sqrt(scale)
+        self.price = X.new_zeros(len(X)) if price is None else price.to(X)
+        self.epsilon = epsilon
+        self.g = X.new_zeros(len(X_val))
+        self._block = max(1, BLOCK_ENTRIES // len(X_val))
+        fits = len(X) * len(X_val) <= CACHE_ENTRIES
+        self._cached = [self._distances(rows) for rows in self._slices(len(X))] if fits else None
+
+    def solve(self, masses: Tensor, *, tolerance: float, most: int, generator: torch.Generator) -> Potentials:
+        """Sweep until the marginal error is at most `tolerance`, `most` times at most.
+
+        `masses` (N,) sum to 1 and may hold zeros. Where there are many rows the sweeps run on a random part
+        of them and only the last ones on all.
+        """
+        if len(self.X) > SOLVE_ROWS:
+            rows = torch.randperm(len(self.X), generator=generator)[:SOLVE_ROWS].to(self.X.device)
+            part = Transport(self.X[rows], self.X_val, epsilon=self.epsilon, price=self.price[rows])
+            part.solve(masses[rows] / masses[rows].sum(), tolerance=tolerance, most=most, generator=generator)
+            self.g, most = part.g, 2
+        for _ in range(most):
+            solution = self.sweep(masses, tolerance=tolerance)
+            if solution.converged:
+                break
+        return solution
+
+    def sweep(self, masses: Tensor, *, tolerance: float = 0.0) -> Potentials:
+        """f for the present g, then one Sinkhorn update of g. O(N·J·D) time, O(block·J) memory."""
+        f = torch.empty_like(masses)
+        columns = torch.zeros_like(self.g)
+        for at, rows in enumerate(self._slices(len(self.X))):
+            distances = self._distances(rows) if self._cached is None else self._cached[at]
+            # log b_j is the constant −log J: left out of the softmax, put back into f.
+            exponents = (self.g - distances).div_(self.epsilon)
+            top = exponents.max(dim=1, keepdim=True).values
+            weights = exponents.sub_(top).exp_()
+            total = weights.sum(dim=1)
+            f[rows] = -self.epsilon * (top.squeeze(1) + total.log() - math.log(len(self.g)))
+            columns += (masses[rows] / total) @ weights
+        b = 1 / len(self.g)
+        error = float((columns - b).abs().sum())
+        solution_g = self.g
+        f += self.price
+        cost = float(masses @ f)
+        # A validation row that no mass reaches in float32 would ask for an infinite potential.
+        updated = self.g - self.epsilon * (columns.clamp(min=1e-30) / b).log()
+        self.g = updated - updated.mean()
+        return Potentials(f, solution_g, cost, error, error <= tolerance)
+
+    def _slices(self, rows: int) -> list[slice]:
+        return [slice(start, start + self._block) for start in range(0, rows, self._block)]
+
+    def _distances(self, rows: slice) -> Tensor:
+        return half_squared_distances(self.X[rows], self.X_val)
