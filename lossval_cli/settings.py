@@ -114,7 +114,7 @@ class Settings:
     )
     learning_rate: float = _knob(0.003, float, "peak step size of the network", low=1e-6, high=10)
     weight_learning_rate: float = _knob(
-        0.05, float, "step size of the log-weights, per epoch and unit of relative loss", low=0, high=10
+        0.01, float, "step size of the log-weights, per epoch and unit of relative loss", low=0, high=10
     )
     weight_decay: float = _knob(0.01, float, "decoupled weight decay of the network (AdamW)", low=0, high=10)
     dropout: float = _knob(0.1, float, "share of hidden units silenced a step", low=0, high=0.9)

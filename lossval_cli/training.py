@@ -4,9 +4,9 @@
     transport potentials f of the weighted training set to the validation rows              (transport)
     for each epoch, for each batch of rows:
         every member predicts every row; a row is judged by the members that never train on it: ℓ_n
-        networks:     AdamW step on Σ w_n ℓ_n over each member's own rows
+        networks:     AdamW step on Σ w_n ℓ_n / Σ w_n over each member's own rows
         log-weights:  log w_n −= η ( ℓ_n / L + p f_n / OT ), the two parts kept apart       (objective)
-    mean-1 normalisation of w after each epoch; a sweep of the transport now and then
+    mean-1 normalisation of w after each epoch; the potentials brought up to date now and then
 
 A step is multiplicative in w (mirror descent with the entropy as its mirror), so weights stay positive and a row's
 log-weight is the sum of two running totals: what its label did and what its features did.
@@ -39,7 +39,7 @@ WARM_UP = 0.1
 REMEMBERED = 0.5
 """Predictions are averaged over this last share of the epochs, weights over all of them."""
 
-SWEEPS = 4
+REFRESHES = 4
 """Times that the potentials are brought up to date with the weights during training; they change little."""
 
 TOLERANCE = 0.01
@@ -59,6 +59,7 @@ class Problem(NamedTuple):
     X_val: npt.NDArray[np.float32]  # (J, D)
     blocks: tuple[Block, ...]
     classes: int | None
+    held_out: npt.NDArray[np.int64] | None = None  # (J,) rows of X that X_val is; no member trains on them
 
 
 class Epoch(NamedTuple):
@@ -115,6 +116,7 @@ def fit_lossval(
         epsilon=settings.blur**2,
         scale=median_cost(X, X_val, generator),
         price=price,
+        own=_own_rows(N, problem.held_out, device),
     )
     weights = torch.ones(N, device=device)  # (N,) mean 1
     potentials = transport.solve(weights / N, tolerance=TOLERANCE, most=MOST_SWEEPS, generator=generator)
@@ -172,7 +174,9 @@ def fit_lossval(
             own = trains[:, rows] * weights[rows] if objective.uses_loss else trains[:, rows]
             optimizer.zero_grad()
             # The sum over members gives each the gradient of its own weighted mean loss.
-            torch.autograd.backward((losses * own).sum(1) / own.sum(1), torch.ones(E, device=device))
+            torch.autograd.backward(
+                (losses * own).sum(1) / own.sum(1).clamp(min=1e-12), torch.ones(E, device=device)
+            )
             optimizer.step()
 
             with torch.no_grad():
@@ -195,8 +199,8 @@ def fit_lossval(
         _, feature_factor = objective.factors(mean_loss, cost)
         feature -= settings.weight_learning_rate * feature_factor * potentials.f
         weights = torch.softmax(label + feature, 0) * N
-        if objective.uses_transport and _is_sweep(epoch, settings.epochs):
-            potentials = transport.sweep(weights / N, tolerance=TOLERANCE)
+        if objective.uses_transport and _is_refresh(epoch, settings.epochs):
+            potentials = transport.refresh(weights / N, tolerance=TOLERANCE)
         history.append(Epoch(epoch + 1, settings.epochs, float(mean_loss), potentials.cost))
         if not math.isfinite(history[-1].loss):
             raise TrainingError(
@@ -237,18 +241,39 @@ def _schedule(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (place - WARM_UP) / (1 - WARM_UP)))
 
 
-def _is_sweep(epoch: int, epochs: int) -> bool:
+def _is_refresh(epoch: int, epochs: int) -> bool:
     """Evenly spread over the run, the last epoch included so that what is reported is of the final weights."""
-    every = max(1, epochs // SWEEPS)
+    every = max(1, epochs // REFRESHES)
     return (epochs - 1 - epoch) % every == 0
 
 
-def _fold_masks(rows: int, members: int, folds: int, generator: torch.Generator) -> Tensor:
-    """(E, N): member e leaves out fold e mod `folds`; every row is left out by as many members, ±1."""
-    if members == 1 or folds == 1:
-        return torch.ones(members, rows)
-    fold = torch.randperm(rows, generator=generator) % folds  # (N,)
-    return (fold != torch.arange(members).unsqueeze(1) % folds).float()
+def _fold_masks(
+    rows: int, settings: Settings, held_out: npt.NDArray[np.int64] | None, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(E, N) each: 1 where a member trains on a row, and 1 where it judges the row.
+
+    Member e leaves out fold e mod `folds`, so every row is judged by as many members, ±1. Held-out rows are trained
+    on by none and judged by all. Without folds members judge the rows they train on.
+    """
+    members = settings.members
+    trains = torch.ones(members, rows)
+    judges = trains.clone()
+    if members > 1 and settings.folds > 1:
+        fold = torch.randperm(rows, generator=generator) % settings.folds  # (N,)
+        trains = (fold != torch.arange(members).unsqueeze(1) % settings.folds).float()
+        judges = 1 - trains
+    if held_out is not None:
+        trains[:, held_out], judges[:, held_out] = 0.0, 1.0
+    return trains, judges
+
+
+def _own_rows(rows: int, held_out: npt.NDArray[np.int64] | None, device: torch.device) -> Tensor | None:
+    """(N,) the validation row that each training row is, −1 where none."""
+    if held_out is None:
+        return None
+    own = torch.full((rows,), -1, dtype=torch.int64)
+    own[torch.as_tensor(held_out)] = torch.arange(len(held_out))
+    return own.to(device)
 
 
 def _normalised(

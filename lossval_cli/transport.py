@@ -30,6 +30,9 @@ BLOCK_ENTRIES = 2_000_000
 SOLVE_ROWS = 8_192
 """Rows that the first solution is found on where there are more; a sweep over all of them then measures it."""
 
+REFRESH_SWEEPS = 20
+"""Sweeps of a refresh at most, where the costs are in memory."""
+
 MEDIAN_ROWS = 1_000
 """Rows of each table that the median cost is estimated from."""
 
@@ -71,11 +74,17 @@ class Transport:
         epsilon: float,
         scale: float = 1.0,
         price: Tensor | None = None,
+        own: Tensor | None = None,
     ) -> None:
-        """X (N, D), X_val (J, D), price (N,) or none; ε in units of the scaled cost."""
+        """X (N, D), X_val (J, D), price (N,) or none; ε in units of the scaled cost.
+
+        own (N,): the validation row that a training row itself is, −1 where none. A row is never transported to
+        itself, or held-out rows would be free.
+        """
         self.X, self.X_val = X / math.sqrt(scale), X_val / math.sqrt(scale)
         self.price = X.new_zeros(len(X)) if price is None else price.to(X)
         self.epsilon = epsilon
+        self.own = own
         self.g = X.new_zeros(len(X_val))
         self._block = max(1, BLOCK_ENTRIES // len(X_val))
         fits = len(X) * len(X_val) <= CACHE_ENTRIES
@@ -93,6 +102,14 @@ class Transport:
             part.solve(masses[rows] / masses[rows].sum(), tolerance=tolerance, most=most, generator=generator)
             self.g, most = part.g, 2
         for _ in range(most):
+            solution = self.sweep(masses, tolerance=tolerance)
+            if solution.converged:
+                break
+        return solution
+
+    def refresh(self, masses: Tensor, *, tolerance: float) -> Potentials:
+        """Bring the potentials up to date after a small change of the masses: one sweep, more where they are cheap."""
+        for _ in range(REFRESH_SWEEPS if self._cached is not None else 1):
             solution = self.sweep(masses, tolerance=tolerance)
             if solution.converged:
                 break
@@ -125,4 +142,9 @@ class Transport:
         return [slice(start, start + self._block) for start in range(0, rows, self._block)]
 
     def _distances(self, rows: slice) -> Tensor:
-        return half_squared_distances(self.X[rows], self.X_val)
+        distances = half_squared_distances(self.X[rows], self.X_val)
+        if self.own is not None:
+            own = self.own[rows]
+            itself = (own >= 0).nonzero().squeeze(1)
+            distances[itself, own[itself]] = torch.inf
+        return distances
