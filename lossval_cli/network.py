@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-ACTIVATIONS = {"relu": functional.relu, "tanh": torch.tanh, "gelu": functional.gelu, "silu": functional.silu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "tanh": torch.tanh,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+}
 
 
 class Ensemble:
     """E multilayer perceptrons of the same sizes and different draws.
 
-    layers: linear maps from D inputs to `outputs`, `hidden` units between them. Members share the rows of a batch
-    but no parameter: (B, D) -> (E, B, outputs).
+    layers: linear maps from D inputs to `outputs`, `hidden` units between them. Members share the rows of
+    a batch but no parameter: (B, D) -> (E, B, outputs).
     """
 
     def __init__(
@@ -40,7 +46,8 @@ class Ensemble:
         self.matrices, self.biases = [], []
         for depth, (rows, columns) in enumerate(pairwise(sizes)):
             last = depth == layers - 1
-            # He et al. (2015) for rectifiers, Glorot & Bengio (2010) for tanh; small last map: members start undecided.
+            # He et al. (2015) for rectifiers, Glorot & Bengio (2010) for tanh; small last map: members
+            # start undecided.
             gain = 0.3 if last else (1.0 if activation == "tanh" else math.sqrt(2))
             drawn = torch.randn(members, rows, columns, generator=generator) * (gain / math.sqrt(rows))
             self.matrices.append(drawn.to(device).requires_grad_())
@@ -60,4 +67,4 @@ class Ensemble:
     def predict(self, X: Tensor, rows_at_once: int = 65_536) -> Tensor:
         """Outputs without dropout or gradients, in blocks, (E, N, outputs)."""
         with torch.no_grad():
-            return torch.cat([self(part) for part in X.split(rows_at_once)], dim=1)
+            return torch.cat([self(part) for part in torch.split(X, rows_at_once)], dim=1)

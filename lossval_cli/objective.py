@@ -5,7 +5,8 @@
     loss        L            ∂ log/∂w_n ∝ ℓ_n / L
     transport   OT^p         ∂ log/∂w_n ∝ p f_n / OT
 
-(Wibiral et al., arXiv 2412.04158; L = Σ w_n ℓ_n / N.) The gradient is the sum of what a row's label did and what its
+(Wibiral et al., arXiv 2412.04158; L = Σ w_n ℓ_n / N.) The gradient is the sum of what a row's label did
+and what its
 features did, and both are without unit. `ot_power` p = 2 is the paper's formula, 1 its unsquared ablation.
 """
 

@@ -1,7 +1,7 @@
 """Every knob once: default, kind, range and why; from a preset, a TOML file and `key=value`, in that order.
 
-A setting has the same name in `--set`, in TOML and in Python. `auto` (None in Python) leaves the choice to the
-method, which knows the task and the size of the table. All problems are reported together.
+A setting has the same name in `--set`, in TOML and in Python. `auto` (None in Python) leaves the choice to
+the method, which knows the task and the size of the table. All problems are reported together.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Knob:
     auto: bool = False
 
     def read(self, value: object) -> object:
-        """`value` as this knob's kind; ValueError, in words that follow the setting's name, if it cannot be."""
+        """`value` as this knob's kind; ValueError, in words that follow the setting's name, if it cannot
+        be."""
         if value is None or value == "auto":
             # `auto` may also be a choice in its own right (task, device).
             if self.auto:
@@ -227,7 +228,8 @@ class Settings:
             problems.append("setting ot_power 0 leaves objective transport nothing to minimise: use 1 or 2")
         if self.method == "lossval" and 1 < self.members < self.folds:
             problems.append(
-                f"setting folds ({self.folds}) is more than members ({self.members}): some rows would be judged by nobody"
+                f"setting folds ({self.folds}) is more than members ({self.members}): "
+                "some rows would be judged by nobody"
             )
         return problems
 

@@ -1,16 +1,17 @@
 """How odd each row's features are, learned without any label: the price of a row in the transport cost.
 
-An odd row is one that looks like a row somebody tampered with. So tampered copies of the training rows are made
-(numbers get N(0, 1) added, in encoded units; any other column takes one of its levels at random) and a density
-ratio of tampered to untouched rows is fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A row is
-summarised by few terms, each a sum of one-dimensional log density ratios, so that 200 rows suffice:
+An odd row is one that looks like a row somebody tampered with. So tampered copies of the training rows are
+made (numbers get N(0, 1) added, in encoded units; any other column takes one of its levels at random) and a
+density
+ratio of tampered to untouched rows is fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A
+row is summarised by few terms, each a sum of one-dimensional log density ratios, so that 200 rows suffice:
 
     columns      Σ_d log q_d(x_d) / p_d(x_d)    p_d: kernel density of column d, q_d: the same after tampering
     directions   the same over principal directions, where tampering breaks correlations
 
 each at a fine and a coarse bandwidth. Densities leave the row itself out. Training rows are a mixture, some
-are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of odd to untouched, linear in the terms, the
-odds that x is one of n₁ tampered copies rather than one of n₀ training rows are
+are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of odd to untouched, linear in the
+terms, the odds that x is one of n₁ tampered copies rather than one of n₀ training rows are
 
     (n₁/n₀) · e^L / (1 − π + π e^L)
 
@@ -51,7 +52,8 @@ ROWS_PER_DIRECTION = 10
 """Principal directions are used up to N / 10: with more, the rows themselves define the directions."""
 
 RIDGE = 0.5
-"""Prior precision of the coefficients on standardised terms: keeps L finite where a term separates perfectly."""
+"""Prior precision of the coefficients on standardised terms: keeps L finite where a term separates
+perfectly."""
 
 
 class Oddness(NamedTuple):
@@ -181,7 +183,8 @@ class _Densities:
     def log_ratio(self, columns: npt.NDArray[np.floating], member: bool) -> Floats:
         """(n, columns) log q/p. `member`: the rows are those fitted on, and each leaves itself out.
 
-        One row's worth of a broad density is mixed into both, so that the ratio is bounded where nothing was seen.
+        One row's worth of a broad density is mixed into both, so that the ratio is bounded where nothing
+        was seen.
         """
         places = (np.arange(columns.shape[1]), _grid(columns))
         before = np.maximum(self.before[places] - member * self.peak_before, 0.0) / self.count
@@ -201,7 +204,8 @@ def _smooth(rows: Floats, sigma: float) -> Floats:
 
 def _grid(columns: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     places = np.rint(columns / GRID_STEP).astype(np.int64) + GRID_HALF
-    return np.clip(places, 0, 2 * GRID_HALF)
+    inside: npt.NDArray[np.int64] = np.clip(places, 0, 2 * GRID_HALF)
+    return inside
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,8 @@ class _Levels:
     """(levels, width), the different rows of the block."""
     keys: npt.NDArray[np.void]
     ratios: Floats
-    """(levels,) log of tampered to untouched probability: half of the tampered cells are levels drawn alike."""
+    """(levels,) log of tampered to untouched probability: half of the tampered cells are levels drawn
+    alike."""
 
     @classmethod
     def fit(cls, part: npt.NDArray[np.float32], block: Block) -> _Levels:
@@ -248,7 +253,8 @@ class _Mixture(NamedTuple):
 
 
 def _fit_mixture(own: Floats, tampered: Floats) -> _Mixture:
-    """Maximum likelihood of the module's odds in intercept, coefficients and π, with its likelihood interval."""
+    """Maximum likelihood of the module's odds in intercept, coefficients and π, with its likelihood
+    interval."""
     terms = np.column_stack([np.ones(len(own) + len(tampered)), np.concatenate([own, tampered])])
     is_copy = np.arange(len(terms)) >= len(own)
     # Copies count as many as rows: the interval must not shrink because we made more of them.
@@ -280,7 +286,8 @@ def _fit_mixture(own: Floats, tampered: Floats) -> _Mixture:
 
 
 SHARES = np.concatenate([[1e-4, 1e-3, 3e-3], np.arange(0.005, 0.1, 0.005), np.arange(0.1, 0.5, 0.01)])
-"""Shares of odd rows that are tried; beyond a half the training rows would tell nothing about the untouched."""
+"""Shares of odd rows that are tried; beyond a half the training rows would tell nothing about the
+untouched."""
 
 INTERVAL_DROP = 1.92
 """Half the 95 % quantile of χ² with one degree of freedom."""

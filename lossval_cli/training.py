@@ -8,8 +8,8 @@
         log-weights:  log w_n −= η ( ℓ_n / L + p f_n / OT ), the two parts kept apart       (objective)
     mean-1 normalisation of w after each epoch; the potentials brought up to date now and then
 
-A step is multiplicative in w (mirror descent with the entropy as its mirror), so weights stay positive and a row's
-log-weight is the sum of two running totals: what its label did and what its features did.
+A step is multiplicative in w (mirror descent with the entropy as its mirror), so weights stay positive and
+a row's log-weight is the sum of two running totals: what its label did and what its features did.
 """
 
 from __future__ import annotations
@@ -141,10 +141,8 @@ def fit_lossval(
         lr=settings.learning_rate,
         fused=True,
     )
-    trains = _fold_masks(N, E, settings.folds, generator).to(
-        device
-    )  # (E, N) 1 where a member trains on a row
-    judges = 1 - trains if settings.folds > 1 and E > 1 else trains  # (E, N) 1 where it judges the row
+    masks = _fold_masks(N, settings, problem.held_out, generator)
+    trains, judges = (mask.to(device) for mask in masks)  # (E, N) each
     judges_per_row = judges.sum(0)
 
     # --- totals ---
@@ -242,7 +240,8 @@ def _schedule(step: int, steps: int) -> float:
 
 
 def _is_refresh(epoch: int, epochs: int) -> bool:
-    """Evenly spread over the run, the last epoch included so that what is reported is of the final weights."""
+    """Evenly spread over the run, the last epoch included so that what is reported is of the final
+    weights."""
     every = max(1, epochs // REFRESHES)
     return (epochs - 1 - epoch) % every == 0
 
@@ -252,8 +251,8 @@ def _fold_masks(
 ) -> tuple[Tensor, Tensor]:
     """(E, N) each: 1 where a member trains on a row, and 1 where it judges the row.
 
-    Member e leaves out fold e mod `folds`, so every row is judged by as many members, ±1. Held-out rows are trained
-    on by none and judged by all. Without folds members judge the rows they train on.
+    Member e leaves out fold e mod `folds`, so every row is judged by as many members, ±1. Held-out rows
+    are trained on by none and judged by all. Without folds members judge the rows they train on.
     """
     members = settings.members
     trains = torch.ones(members, rows)

@@ -1,4 +1,5 @@
-"""Entropic optimal transport between the weighted training rows and the validation rows, without an N × N term.
+"""Entropic optimal transport between the weighted training rows and the validation rows, without an N × N
+term.
 
 Semi-dual (Genevay et al., 2016). Masses a = w/N on N training rows and b = 1/J on J validation rows, cost
 
@@ -8,7 +9,8 @@ Given the potential g (J,), the best f has a closed form and the plan's row sums
 
     f_n = −ε log Σ_j b_j exp((g_j − c_nj)/ε)          plan_nj = a_n b_j exp((f_n + g_j − c_nj)/ε)
 
-What is left is to make the column sums b, which Sinkhorn's update does:  g_j ← g_j − ε log(Σ_n plan_nj / b_j).
+What is left is to make the column sums b, which Sinkhorn's update does:  g_j ← g_j − ε log(Σ_n plan_nj /
+b_j).
 With Σ_j b_j g_j = 0 the transport cost is OT_w = Σ_n a_n f_n, and f is its gradient in a. g is kept between
 calls, so that after a small change of the masses one sweep is enough.
 """
@@ -28,7 +30,8 @@ BLOCK_ENTRIES = 2_000_000
 """Cost entries handled at once: small enough for the processor's cache, large enough to keep it busy."""
 
 SOLVE_ROWS = 8_192
-"""Rows that the first solution is found on where there are more; a sweep over all of them then measures it."""
+"""Rows that the first solution is found on where there are more; a sweep over all of them then measures
+it."""
 
 REFRESH_SWEEPS = 20
 """Sweeps of a refresh at most, where the costs are in memory."""
@@ -78,8 +81,8 @@ class Transport:
     ) -> None:
         """X (N, D), X_val (J, D), price (N,) or none; ε in units of the scaled cost.
 
-        own (N,): the validation row that a training row itself is, −1 where none. A row is never transported to
-        itself, or held-out rows would be free.
+        own (N,): the validation row that a training row itself is, −1 where none. A row is never
+        transported to itself, or held-out rows would be free.
         """
         self.X, self.X_val = X / math.sqrt(scale), X_val / math.sqrt(scale)
         self.price = X.new_zeros(len(X)) if price is None else price.to(X)
@@ -108,7 +111,8 @@ class Transport:
         return solution
 
     def refresh(self, masses: Tensor, *, tolerance: float) -> Potentials:
-        """Bring the potentials up to date after a small change of the masses: one sweep, more where they are cheap."""
+        """Bring the potentials up to date after a small change of the masses: one sweep, more where they
+        are cheap."""
         for _ in range(REFRESH_SWEEPS if self._cached is not None else 1):
             solution = self.sweep(masses, tolerance=tolerance)
             if solution.converged:

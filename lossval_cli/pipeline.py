@@ -1,0 +1,97 @@
+"""The table of contents: from two tables to a result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import torch
+
+from lossval_cli.devices import pick_device
+from lossval_cli.importance import rank_rows
+from lossval_cli.inputs import Inputs, Source, prepare
+from lossval_cli.removal import RemovalStudy, study_removal
+from lossval_cli.report import build_report
+from lossval_cli.settings import Settings
+from lossval_cli.training import Epoch
+from lossval_cli.valuation import Valuation, value_rows
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found. `table` and `report` are what the files of a run directory hold."""
+
+    table: pa.Table
+    """One line per training row, lowest importance first."""
+    report: dict[str, Any]
+    """The content of report.json."""
+    inputs: Inputs
+    valuation: Valuation
+    removal: RemovalStudy | None
+    settings: Settings
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """`table` as a DataFrame."""
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
+
+
+def run(
+    train: Source,
+    val: Source | None = None,
+    test: Source | None = None,
+    *,
+    label: str | None = None,
+    ids: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    settings: Settings,
+    removal: str = "full",
+    on_notice: Callable[[str], None] | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Result:
+    """Read, train, judge, study removal, report. `removal` is full, quick or off.
+
+    `on_notice` is told what was decided for the user before training starts, `on_epoch` how training goes.
+    Raises LossvalError, one line each; writes nothing.
+    """
+    clock = Clock()
+    device = pick_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    with clock("read"):
+        inputs = prepare(train, val, test, label=label, ids=ids, exclude=exclude, settings=settings)
+    for notice in inputs.notices if on_notice else ():
+        on_notice(notice)
+    with clock("train"):
+        valuation = value_rows(inputs, settings, device, on_epoch)
+    with clock("removal"):
+        study = None if removal == "off" else study_removal(inputs, valuation, settings, device, removal)
+    with clock("report"):
+        table = rank_rows(inputs, valuation)
+        report = build_report(inputs, valuation, study, table, settings, device)
+    report["timing"] = clock.seconds
+    return Result(table, report, inputs, valuation, study, settings)
+
+
+class Clock:
+    """Seconds spent in each named stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._stage = ""
+
+    def __call__(self, stage: str) -> Clock:
+        """Name the stage of the next `with`."""
+        self._stage = stage
+        return self
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self._stage] = round(time.perf_counter() - self._start, 3)
