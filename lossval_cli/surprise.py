@@ -21,15 +21,15 @@ regression; Ward et al., 2009).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
-from scipy.optimize import minimize
-from scipy.special import expit, log_expit
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.optimize import brentq, minimize
+from scipy.special import expit, log_expit, logit
 
 from lossval_cli.encoding import Block
 
@@ -198,7 +198,14 @@ _BROAD = 0.3 / (2 * GRID_HALF + 1)
 
 
 def _smooth(rows: Floats, sigma: float) -> Floats:
-    smoothed: Floats = gaussian_filter1d(rows, sigma, axis=-1, mode="constant", truncate=6.0)
+    """Convolve each row of (…, grid) with a normal density of deviation `sigma` grid steps; beyond the
+    grid is 0."""
+    size = rows.shape[-1]
+    length = next_fast_len(2 * size, real=True)  # no wrapping round
+    offsets = np.fft.fftfreq(length, 1 / length)
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    spectrum = rfft(rows, length) * rfft(kernel / kernel.sum())
+    smoothed: Floats = np.maximum(irfft(spectrum, length)[..., :size], 0.0)
     return smoothed
 
 
@@ -253,40 +260,58 @@ class _Mixture(NamedTuple):
 
 
 def _fit_mixture(own: Floats, tampered: Floats) -> _Mixture:
-    """Maximum likelihood of the module's odds in intercept, coefficients and π, with its likelihood
+    """Maximum likelihood of the module's odds in intercept, coefficients and π, with π's likelihood
     interval."""
     terms = np.column_stack([np.ones(len(own) + len(tampered)), np.concatenate([own, tampered])])
     is_copy = np.arange(len(terms)) >= len(own)
     # Copies count as many as rows: the interval must not shrink because we made more of them.
     row_weight = np.where(is_copy, len(own) / len(tampered), 1.0)
 
-    def loss(beta: Floats, share: float) -> tuple[float, Floats]:
+    def loss(beta: Floats, logit_share: float) -> tuple[float, Floats]:
+        """Negative log-likelihood and its gradient in (beta, logit π)."""
         log_ratio = np.clip(terms @ beta, -500, 500)
-        mixed = np.logaddexp(np.log1p(-share), np.log(share) + log_ratio)
+        odd = log_ratio + log_expit(logit_share)
+        mixed = np.logaddexp(log_expit(-logit_share), odd)
         odds = log_ratio - mixed
-        value = -(row_weight * np.where(is_copy, log_expit(odds), log_expit(-odds))).sum()
-        d_odds = row_weight * (expit(odds) - is_copy) * (1 - share * np.exp(log_ratio - mixed))
-        gradient = terms.T @ d_odds
-        penalty = RIDGE * beta
-        penalty[0] = 0.0
-        return value + 0.5 * penalty @ beta, gradient + penalty
+        odd_share = np.exp(odd - mixed)  # posterior that the row is odd
+        value = -(row_weight * log_expit(np.where(is_copy, odds, -odds))).sum()
+        d_odds = row_weight * (expit(odds) - is_copy)
+        penalty = np.append(0.0, RIDGE * beta[1:])
+        gradient = terms.T @ (d_odds * (1 - odd_share)) + penalty
+        d_share = -(d_odds * (odd_share - expit(logit_share))).sum()
+        return float(value + 0.5 * penalty @ beta), np.append(gradient, d_share)
 
-    beta = np.zeros(terms.shape[1])
-    profile, betas = np.empty(len(SHARES)), []
-    for at, share in enumerate(SHARES):
-        found = minimize(loss, beta, args=(share,), jac=True, method="L-BFGS-B")
-        beta = found.x
-        profile[at] = found.fun
-        betas.append(beta)
-    best = int(profile.argmin())
-    inside = SHARES[profile - profile[best] <= INTERVAL_DROP]
-    return _Mixture(
-        float(betas[best][0]), betas[best][1:], float(SHARES[best]), float(inside[0]), float(inside[-1])
-    )
+    def joint(point: Floats) -> tuple[float, Floats]:
+        return loss(point[:-1], point[-1])
+
+    bounds = [(None, None)] * terms.shape[1] + [(logit(LEAST_SHARE), 0.0)]
+    start = np.append(np.zeros(terms.shape[1]), logit(0.05))
+    best = minimize(joint, start, jac=True, method="L-BFGS-B", bounds=bounds)
+
+    def rise(logit_share: float) -> float:
+        """How much the profile likelihood falls from its top."""
+
+        def at_share(beta: Floats) -> tuple[float, Floats]:
+            value, gradient = loss(beta, logit_share)
+            return value, gradient[:-1]
+
+        found = minimize(at_share, best.x[:-1], jac=True, method="L-BFGS-B", options={"maxiter": 20})
+        return float(found.fun - best.fun) - INTERVAL_DROP
+
+    top = float(best.x[-1])
+    low, high = (_crossing(rise, top, end) for end in bounds[-1])
+    return _Mixture(float(best.x[0]), best.x[1:-1], float(expit(top)), float(expit(low)), float(expit(high)))
 
 
-SHARES = np.concatenate([[1e-4, 1e-3, 3e-3], np.arange(0.005, 0.1, 0.005), np.arange(0.1, 0.5, 0.01)])
-"""Shares of odd rows that are tried; beyond a half the training rows would tell nothing about the
+def _crossing(rise: Callable[[float], float], inside: float, end: float) -> float:
+    """Where `rise` crosses zero between `inside`, where it is negative, and `end`; `end` if it does not."""
+    if rise(end) <= 0:
+        return end
+    return float(brentq(rise, inside, end, xtol=0.05))
+
+
+LEAST_SHARE = 1e-4
+"""Share of odd rows below which there might as well be none; above a half nothing tells odd from
 untouched."""
 
 INTERVAL_DROP = 1.92
