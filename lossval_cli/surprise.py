@@ -21,14 +21,14 @@ regression; Ward et al., 2009).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.optimize import brentq, minimize
+from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
 from lossval_cli.encoding import Block
@@ -51,7 +51,7 @@ FIT_ROWS = 20_000
 ROWS_PER_DIRECTION = 10
 """Principal directions are used up to N / 10: with more, the rows themselves define the directions."""
 
-RIDGE = 0.5
+RIDGE = 0.1
 """Prior precision of the coefficients on standardised terms: keeps L finite where a term separates
 perfectly."""
 
@@ -288,26 +288,19 @@ def _fit_mixture(own: Floats, tampered: Floats) -> _Mixture:
     start = np.append(np.zeros(terms.shape[1]), logit(0.05))
     best = minimize(joint, start, jac=True, method="L-BFGS-B", bounds=bounds)
 
-    def rise(logit_share: float) -> float:
-        """How much the profile likelihood falls from its top."""
-
-        def at_share(beta: Floats) -> tuple[float, Floats]:
-            value, gradient = loss(beta, logit_share)
-            return value, gradient[:-1]
-
-        found = minimize(at_share, best.x[:-1], jac=True, method="L-BFGS-B", options={"maxiter": 20})
-        return float(found.fun - best.fun) - INTERVAL_DROP
-
     top = float(best.x[-1])
-    low, high = (_crossing(rise, top, end) for end in bounds[-1])
-    return _Mixture(float(best.x[0]), best.x[1:-1], float(expit(top)), float(expit(low)), float(expit(high)))
-
-
-def _crossing(rise: Callable[[float], float], inside: float, end: float) -> float:
-    """Where `rise` crosses zero between `inside`, where it is negative, and `end`; `end` if it does not."""
-    if rise(end) <= 0:
-        return end
-    return float(brentq(rise, inside, end, xtol=0.05))
+    if top - bounds[-1][0] < 1:
+        # No odd rows to speak of. The likelihood is flat below; how far up it stays high is read off
+        # directly.
+        ladder = np.linspace(top, 0.0, 60)
+        rises = np.array([loss(best.x[:-1], step)[0] for step in ladder]) - best.fun
+        low, high = LEAST_SHARE, float(expit(ladder[rises <= INTERVAL_DROP][-1]))
+    else:
+        steps = 1e-3 * np.eye(len(best.x))
+        hessian = np.array([(joint(best.x + e)[1] - joint(best.x - e)[1]) / 2e-3 for e in steps])
+        deviation = np.sqrt(max(np.linalg.pinv(hessian, hermitian=True)[-1, -1], 0.0))
+        low, high = expit([top - 1.96 * deviation, min(0.0, top + 1.96 * deviation)])
+    return _Mixture(float(best.x[0]), best.x[1:-1], float(expit(top)), float(low), float(high))
 
 
 LEAST_SHARE = 1e-4

@@ -6,7 +6,7 @@
         every member predicts every row; a row is judged by the members that never train on it: ℓ_n
         networks:     AdamW step on Σ w_n ℓ_n / Σ w_n over each member's own rows
         log-weights:  log w_n −= η ( ℓ_n / L + p f_n / OT ), the two parts kept apart       (objective)
-    mean-1 normalisation of w after each epoch; the potentials brought up to date now and then
+    after each epoch: mean-1 normalisation of w; the potentials brought up to date now and then
 
 A step is multiplicative in w (mirror descent with the entropy as its mirror), so weights stay positive and
 a row's log-weight is the sum of two running totals: what its label did and what its features did.
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -143,59 +144,56 @@ def fit_lossval(
     )
     masks = _fold_masks(N, settings, problem.held_out, generator)
     trains, judges = (mask.to(device) for mask in masks)  # (E, N) each
-    judges_per_row = judges.sum(0)
+
+    share = judges / judges.sum(0)  # (E, N) what each member's judgement of a row counts for
 
     # --- totals ---
     label = torch.zeros(N, device=device)
     feature = torch.zeros(N, device=device)
-    by_member = torch.zeros(E, N, device=device) if E > 1 else None
+    by_member = torch.zeros(E, N, device=device)
     remembered = torch.zeros(N, problem.classes or 1, device=device)
 
-    batch_size = min(N, settings.batch_size or _batch_size(N))
-    batches = math.ceil(N / batch_size)
+    batches = math.ceil(N / min(N, settings.batch_size or batch_size_for(N)))
     steps, step = settings.epochs * batches, 0
     remember_from = math.floor(settings.epochs * (1 - REMEMBERED))
-    mean_loss = torch.ones((), device=device)
     history = []
     for epoch in range(settings.epochs):
-        total = torch.zeros((), device=device)
-        cost = torch.tensor(potentials.cost, device=device)
         order = torch.randperm(N, generator=generator).to(device)
-        for rows in order.chunk(batches):
+        # Shuffled once, so that a batch is a slice.
+        X_epoch, y_epoch, share_epoch = X[order], y[order], share[:, order]
+        own_epoch = (trains * weights if objective.uses_loss else trains)[:, order]
+        own_epoch = own_epoch * (batches / own_epoch.sum(1, keepdim=True))  # sums to about 1 over a batch
+        losses_epoch = torch.empty(E, N, device=device)
+        for start, stop in pairwise([*(at * N // batches for at in range(batches)), N]):
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * _schedule(step, steps)
+                group["lr"] = settings.learning_rate * learning_rate_factor(step, steps)
             step += 1
-            output = network(X[rows], training=True)  # (E, B, K)
+            output = network(X_epoch[start:stop], training=True)  # (E, B, K)
             if problem.classes is None:
                 output = output.squeeze(-1)
-            losses = loss.per_row(output, y[rows])  # (E, B)
-            own = trains[:, rows] * weights[rows] if objective.uses_loss else trains[:, rows]
-            optimizer.zero_grad()
+            losses = loss.per_row(output, y_epoch[start:stop])  # (E, B)
             # The sum over members gives each the gradient of its own weighted mean loss.
-            torch.autograd.backward(
-                (losses * own).sum(1) / own.sum(1).clamp(min=1e-12), torch.ones(E, device=device)
-            )
+            value = (losses * own_epoch[:, start:stop]).sum()
+            optimizer.zero_grad()
+            torch.autograd.backward(value)
             optimizer.step()
+            losses_epoch[:, start:stop] = losses.detach()
+            if epoch >= remember_from:
+                answer = loss.respond(output.detach())
+                answer = answer if problem.classes is not None else answer.unsqueeze(-1)
+                remembered[order[start:stop]] += (answer * share_epoch[:, start:stop, None]).sum(0)
 
-            with torch.no_grad():
-                judged = losses * judges[:, rows]  # (E, B)
-                heldout = judged.sum(0) / judges_per_row[rows]  # (B,)
-                total += (weights[rows] * heldout).sum()
-                if epoch == 0:
-                    mean_loss = (weights[rows] * heldout).mean()
-                label_factor, _ = objective.factors(mean_loss, cost)
-                eta = settings.weight_learning_rate
-                label[rows] -= eta * (label_factor * heldout).clamp(max=LARGEST_RELATIVE_LOSS)
-                if by_member is not None:
-                    by_member[:, rows] -= eta * (label_factor * judged).clamp(max=LARGEST_RELATIVE_LOSS)
-                if epoch >= remember_from:
-                    answer = loss.respond(output.detach())
-                    answer = answer if problem.classes is not None else answer.unsqueeze(-1)
-                    answer = (answer * judges[:, rows, None]).sum(0) / judges_per_row[rows, None]
-                    remembered[rows] += answer
-        mean_loss = total / N
-        _, feature_factor = objective.factors(mean_loss, cost)
-        feature -= settings.weight_learning_rate * feature_factor * potentials.f
+        # --- log-weights ---
+        judged = torch.empty_like(losses_epoch)
+        judged[:, order] = losses_epoch * share_epoch
+        heldout = judged.sum(0)  # (N,) ℓ_n
+        mean_loss = weights @ heldout / N  # L
+        cost = torch.tensor(potentials.cost, device=device)  # OT
+        for_label, for_feature = objective.factors(mean_loss, cost)
+        eta = settings.weight_learning_rate
+        label -= eta * (for_label * heldout).clamp(max=LARGEST_RELATIVE_LOSS)
+        by_member -= eta * (for_label * judged / share.clamp(min=1e-12)).clamp(max=LARGEST_RELATIVE_LOSS)
+        feature -= eta * for_feature * potentials.f
         weights = torch.softmax(label + feature, 0) * N
         if objective.uses_transport and _is_refresh(epoch, settings.epochs):
             potentials = transport.refresh(weights / N, tolerance=TOLERANCE)
@@ -226,12 +224,12 @@ def fit_lossval(
     )
 
 
-def _batch_size(rows: int) -> int:
+def batch_size_for(rows: int) -> int:
     """About an eighth of the rows, a power of two from 32 to 1,024."""
     return int(2 ** min(10, max(5, round(math.log2(rows / 8)))))
 
 
-def _schedule(step: int, steps: int) -> float:
+def learning_rate_factor(step: int, steps: int) -> float:
     """Factor of the learning rate: linear warm-up, then a cosine to zero."""
     place = (step + 1) / steps
     if place < WARM_UP:
@@ -290,14 +288,12 @@ def _log_mean_exp(values: npt.NDArray[np.float64]) -> float:
     return top + math.log(float(np.exp(values - top).mean()))
 
 
-def _spread(by_member: Tensor | None, judges: Tensor) -> npt.NDArray[np.float64]:
-    """(N,) standard deviation of the judging members' totals."""
-    if by_member is None:
-        return np.full(judges.shape[1], np.nan)
+def _spread(by_member: Tensor, judges: Tensor) -> npt.NDArray[np.float64]:
+    """(N,) standard deviation of the judging members' totals; NaN where one member judged."""
     count = judges.sum(0)
     mean = (by_member * judges).sum(0) / count
     squares = ((by_member - mean).square() * judges).sum(0)
-    return _to_numpy((squares / (count - 1)).sqrt())  # NaN where one member judged
+    return _to_numpy((squares / (count - 1)).sqrt())
 
 
 def _to_numpy(values: Tensor) -> npt.NDArray[np.float64]:

@@ -1,0 +1,184 @@
+"""How much valuation costs: `python -m benchmarks.speed [--quick]`.
+
+Everything is a ratio of medians of interleaved repeats in one process:
+
+    overhead   one member with valuation / the same network on the same batches without any
+    published  the published algorithm (per-batch geomloss) / one member with valuation, same epochs and batch;
+               the slow side is measured on fewer steps and scaled up
+    growth     time per row at more and more rows
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lossval_cli.encoding import Block
+from lossval_cli.losses import find_loss
+from lossval_cli.network import Ensemble
+from lossval_cli.paper import fit_paper
+from lossval_cli.settings import Settings
+from lossval_cli.training import Problem, batch_size_for, fit_lossval, learning_rate_factor
+
+RESULTS = Path(__file__).parent / "results" / "speed.json"
+CPU = torch.device("cpu")
+
+
+def make_problem(rows: int, columns: int, val_rows: int, seed: int = 0) -> Problem:
+    """Two classes of a smooth function of standard normal features."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((rows, columns), dtype=np.float32)
+    y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(np.int64)
+    blocks = tuple(Block(f"x{at}", "number", at, at + 1) for at in range(columns))
+    return Problem(X, y, rng.standard_normal((val_rows, columns), dtype=np.float32), blocks, 2)
+
+
+def plain_training(problem: Problem, settings: Settings) -> None:
+    """The default network trained as usual: same sizes, batches, optimiser and schedule, no weights at all."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    X, y = torch.as_tensor(problem.X), torch.as_tensor(problem.y)
+    network = Ensemble(
+        settings.members,
+        X.shape[1],
+        problem.classes or 1,
+        layers=settings.layers or 3,
+        hidden=settings.hidden or 100,
+        activation=settings.activation or "silu",
+        dropout=settings.dropout,
+        generator=generator,
+        device=CPU,
+    )
+    optimizer = torch.optim.AdamW(
+        [*network.matrices, *network.biases], lr=settings.learning_rate, weight_decay=0.01, fused=True
+    )
+    loss = find_loss("cross_entropy", "classification")
+    batches = math.ceil(len(X) / (settings.batch_size or batch_size_for(len(X))))
+    step = 0
+    for _ in range(settings.epochs):
+        total = torch.zeros(())
+        for rows in torch.randperm(len(X), generator=generator).chunk(batches):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * learning_rate_factor(step, settings.epochs * batches)
+            step += 1
+            value = loss.per_row(network(X[rows], training=True), y[rows]).mean()
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            total += value.detach()
+        float(total)
+
+
+def valuation(problem: Problem, settings: Settings) -> None:
+    """The default method."""
+    fit_lossval(problem, find_loss("cross_entropy", "classification"), settings, CPU)
+
+
+def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
+    """Median seconds of each job, run in turn so that a change of the machine's speed meets all of them."""
+    for job in jobs:
+        job()
+    seconds: list[list[float]] = [[] for _ in jobs]
+    for _ in range(repeats):
+        for job, taken in zip(jobs, seconds, strict=True):
+            start = time.perf_counter()
+            job()
+            taken.append(time.perf_counter() - start)
+    return [statistics.median(taken) for taken in seconds]
+
+
+def one_member(**settings: object) -> Settings:
+    """The default with one member, which therefore judges the rows it trains on."""
+    return Settings.resolve(overrides={"members": 1, "folds": 1, **settings})
+
+
+def overhead(rows: int, val_rows: int, columns: int, epochs: int, repeats: int) -> dict[str, float]:
+    """Valuation against plain training."""
+    problem, settings = make_problem(rows, columns, val_rows), one_member(epochs=epochs)
+    plain, valued = medians(
+        repeats, lambda: plain_training(problem, settings), lambda: valuation(problem, settings)
+    )
+    return {"plain_seconds": plain, "valuation_seconds": valued, "ratio": valued / plain}
+
+
+def against_published(rows: int, val_rows: int, columns: int, steps: int, repeats: int) -> dict[str, float]:
+    """The published algorithm, measured on `steps` batches of 32 and scaled to an epoch, against one of ours."""
+    problem = make_problem(rows, columns, val_rows)
+    part = min(rows, 32 * steps)
+
+    def published() -> None:
+        fit_paper(
+            problem.X[:part],
+            problem.y[:part],
+            problem.X_val,
+            classes=2,
+            epochs=1,
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    epochs = 10
+    ours_settings = one_member(epochs=epochs, batch_size=32)
+    slow, fast = medians(repeats, published, lambda: valuation(problem, ours_settings))
+    slow_epoch, fast_epoch = slow * rows / part, fast / epochs
+    return {"published_epoch": slow_epoch, "valuation_epoch": fast_epoch, "ratio": slow_epoch / fast_epoch}
+
+
+def growth(sizes: list[int], columns: int, epochs: int) -> list[dict[str, float]]:
+    """Seconds per row and epoch of the default method as rows grow, and the peak memory so far in bytes."""
+    points = []
+    for rows in sizes:
+        problem = make_problem(rows, columns, 2_000)
+        start = time.perf_counter()
+        valuation(problem, one_member(epochs=epochs, batch_size=1024))
+        taken = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        points.append({"rows": rows, "seconds_per_row": taken / rows, "peak_bytes": peak})
+        print(
+            f"growth {rows:>9,} rows: {1e6 * taken / rows:.1f} µs a row, peak {peak / 2**30:.2f} GiB",
+            file=sys.stderr,
+        )
+    return points
+
+
+def main() -> None:
+    """Measure, print and write benchmarks/results/speed.json."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes and few repeats")
+    quick = parser.parse_args().quick
+    result: dict[str, object] = {
+        "command": "python -m benchmarks.speed" + (" --quick" if quick else ""),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+    }
+    result["overhead 1,000 / 100"] = overhead(1_000, 100, 10, 25, 3 if quick else 9)
+    print("overhead 1,000 / 100:", result["overhead 1,000 / 100"], file=sys.stderr)
+    if not quick:
+        result["overhead 100,000 / 2,000"] = overhead(100_000, 2_000, 20, 25, 3)
+        print("overhead 100,000 / 2,000:", result["overhead 100,000 / 2,000"], file=sys.stderr)
+    result["published 1,000 / 100"] = against_published(1_000, 100, 10, 31, 3)
+    print("published 1,000 / 100:", result["published 1,000 / 100"], file=sys.stderr)
+    if not quick:
+        result["published 20,000 / 2,000"] = against_published(20_000, 2_000, 10, 4, 1)
+        print("published 20,000 / 2,000:", result["published 20,000 / 2,000"], file=sys.stderr)
+    result["growth"] = growth(
+        [10_000, 100_000] if quick else [10_000, 100_000, 1_000_000], 20, 2 if quick else 3
+    )
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
