@@ -13,12 +13,13 @@ MAX_COLUMNS: Final = 20_000  # a one-hot of a table this wide is past what the m
 MAX_RECORD_BYTES: Final = 16 << 20  # one record of a CSV file; longer is nearly always a lost quote
 MAX_BYTES: Final = 8 << 30  # text, or Parquet once decoded: the whole table has to fit in memory
 FREE_EXPANSION_BYTES: Final = 64 << 20  # below this no compression ratio is suspicious
+FREE_PARQUET_BYTES: Final = 512 << 20  # Parquet honestly stores constant columns in next to nothing
 MAX_EXPANSION: Final = 200  # decoded bytes per stored byte above the free amount; text reaches 5 to 20
 
 
-def allowed_size(stored: int) -> int:
-    """How many bytes a compressed file of `stored` bytes may become."""
-    return min(MAX_BYTES, max(FREE_EXPANSION_BYTES, MAX_EXPANSION * stored))
+def allowed_size(stored: int, *, free: int = FREE_EXPANSION_BYTES) -> int:
+    """How many bytes a compressed file of `stored` bytes may become; `free` bytes in any case."""
+    return min(MAX_BYTES, max(free, MAX_EXPANSION * stored))
 
 
 def check_columns(name: str, columns: int) -> None:
@@ -33,5 +34,5 @@ def too_large(name: str, limit: int, stored: int) -> ReadError:
         return ReadError(f"{name} is larger than {limit >> 30} GiB once read; score a sample of its rows")
     return ReadError(
         f"{name} would grow from {stored:,} bytes to more than {limit:,} when decompressed and is refused; "
-        "decompress it yourself if you trust it"
+        "if you trust it, store it as plain CSV"
     )

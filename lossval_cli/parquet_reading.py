@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lossval_cli.column_types import is_text
 from lossval_cli.errors import ReadError, SchemaError
-from lossval_cli.limits import allowed_size, check_columns, too_large
+from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size, check_columns, too_large
 from lossval_cli.sources import Source
 from lossval_cli.wording import counted, doubled_names, listed, plain
 
 MAGIC = b"PAR1"
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-_MAX_DEPTH = 32  # nesting of one column
 
 
 def read_parquet(sources: Sequence[Source], name: str) -> pa.Table:
@@ -63,83 +63,80 @@ def _read_one(source: Source) -> pa.Table:
         raise ReadError(f"{name} is empty")
     if not (source.data.startswith(MAGIC) and source.data.endswith(MAGIC) and len(source.data) > 8):
         raise ReadError(f"{name} is not a whole Parquet file; it is damaged or cut short")
-    limit = allowed_size(len(source.data))
+    stored = len(source.data)
+    limit = allowed_size(stored, free=FREE_PARQUET_BYTES)
     try:
         file = pq.ParquetFile(pa.BufferReader(source.data))
         check_columns(name, file.metadata.num_columns)
         check_names(file.schema_arrow.names, source.name)
+        if _least_size(file) > limit:
+            raise too_large(name, limit, stored)
+        declared = _categories(file.schema_arrow)
         repeated = _repeating_columns(file, limit)
-        if _stated_size(file) > limit:
-            raise too_large(name, limit, len(source.data))
         if repeated:
             file = pq.ParquetFile(pa.BufferReader(source.data), read_dictionary=repeated)
         table = file.read()
-        return _undo_dictionaries(table, repeated, source.name, limit, len(source.data))
+        table.validate(full=True)  # text that is not UTF-8, indices out of range
+        if _text_size(table) > limit:
+            raise too_large(name, limit, stored)
+        return _with_categories(table, declared)
     except (pa.ArrowException, OSError, MemoryError, ValueError, UnicodeDecodeError, RecursionError) as error:
         raise ReadError(f"{name} cannot be read as Parquet: {_reason(error)}") from error
 
 
-def _stated_size(file: pq.ParquetFile) -> int:
-    """Bytes the table needs at least: its encoded size, or 8 bytes (text: 4, boolean: 1/8) a value."""
-    metadata = file.metadata
-    if max(
-        (leaf.path.count(".") for leaf in map(file.schema.column, range(metadata.num_columns))), default=0
-    ) > (2 * _MAX_DEPTH):
-        raise ReadError(f"a column is nested more than {_MAX_DEPTH} levels deep")
+def _least_size(file: pq.ParquetFile) -> int:
+    """Bytes the table needs at least: its encoded size, or 8 bytes (text: 4, boolean: 1/8) a value.
+
+    Only row-group figures are used: on damaged files pyarrow's access to column chunks can end the process.
+    """
     widths = {"BOOLEAN": 1 / 8, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4}
-    size = 0.0
-    for group in range(metadata.num_row_groups):
-        chunks = metadata.row_group(group)
-        for column in range(metadata.num_columns):
-            chunk = chunks.column(column)
-            size += max(chunk.total_uncompressed_size, chunk.num_values * widths.get(chunk.physical_type, 8))
-    return int(size)
+    leaves = [file.schema.column(place) for place in range(file.metadata.num_columns)]
+    row = sum(widths.get(leaf.physical_type, 8) for leaf in leaves)
+    groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
+    return int(sum(max(group.total_byte_size, group.num_rows * row) for group in groups))
 
 
 def _repeating_columns(file: pq.ParquetFile, limit: int) -> list[str]:
-    """Text columns whose dictionary could, written out, pass the limit; read as dictionaries first."""
-    metadata, found = file.metadata, set()
-    for group in range(metadata.num_row_groups):
-        for column in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(column)
-            coded = any("DICTIONARY" in encoding for encoding in chunk.encodings)
-            text = chunk.physical_type == "BYTE_ARRAY" and "." not in chunk.path_in_schema
-            if text and coded and chunk.num_values * chunk.total_uncompressed_size > limit:
-                found.add(chunk.path_in_schema)
-    return sorted(found)
+    """Text columns, if repeats could make them pass the limit; they are read as dictionaries first."""
+    metadata = file.metadata
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    if sum(group.num_rows * group.total_byte_size for group in groups) <= limit:
+        return []
+    return [field.name for field in file.schema_arrow if is_text(field.type)]
 
 
-def _undo_dictionaries(
-    table: pa.Table, columns: Sequence[str], name: str, limit: int, stored: int
-) -> pa.Table:
-    """Write repeated text out, after adding up how long it will be."""
-    schema = table.schema
+def _text_size(table: pa.Table) -> int:
+    """Bytes that the text columns read as dictionaries have when written out."""
     size = 0
-    for column in columns:
-        if not pa.types.is_dictionary(table[column].type):
-            continue
-        for chunk in table[column].chunks:
-            lengths = pc.binary_length(chunk.dictionary)
-            size += pc.sum(pc.cast(pc.take(lengths, chunk.indices), pa.int64())).as_py() or 0
-            if size > limit:
-                raise too_large(plain(name), limit, stored)
-    stored_as_category = _categories(schema)
-    for column in columns:
-        kind = table[column].type
-        if pa.types.is_dictionary(kind) and column not in stored_as_category:
-            place = table.schema.get_field_index(column)
-            table = table.set_column(place, column, table[column].cast(kind.value_type))
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type) and is_text(column.type.value_type):
+            for chunk in column.chunks:
+                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+                size += pc.sum(lengths.cast(pa.int64())).as_py() or 0
+    return size
+
+
+def _with_categories(table: pa.Table, declared: Sequence[str]) -> pa.Table:
+    """Exactly the declared columns as dictionaries, the others written out."""
+    for place, name in enumerate(table.column_names):
+        column = table.column(place)
+        if pa.types.is_dictionary(column.type) and name not in declared:
+            table = table.set_column(place, name, column.cast(column.type.value_type))
+        elif name in declared and not pa.types.is_dictionary(column.type):
+            table = table.set_column(place, name, column.dictionary_encode())
     return table
 
 
-def _categories(schema: pa.Schema) -> set[str]:
-    """Columns that pandas wrote as categories, from its metadata in the schema."""
-    pandas = schema.pandas_metadata or {}
-    return {
-        entry["field_name"]
-        for entry in pandas.get("columns", [])
-        if entry.get("pandas_type") == "categorical"
+def _categories(schema: pa.Schema) -> list[str]:
+    """Columns declared as categories: by Arrow's type, or by pandas, which stores some as plain numbers."""
+    pandas = schema.pandas_metadata
+    entries = pandas.get("columns") if isinstance(pandas, dict) else None
+    by_pandas = {
+        entry.get("field_name")
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and entry.get("pandas_type") == "categorical"
     }
+    return [field.name for field in schema if pa.types.is_dictionary(field.type) or field.name in by_pandas]
 
 
 def _with_partitions(table: pa.Table, source: Source) -> pa.Table:
