@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lossval_cli.errors import ReadError
 from lossval_cli.limits import MAX_BYTES, allowed_size, too_large
-from lossval_cli.wording import plain
+from lossval_cli.wording import closest, plain
 
 _BLOCK = 1 << 20
 _COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
@@ -95,8 +95,6 @@ def _read_all(file: BinaryIO, name: str) -> bytes:
 
 def _neighbour(path: str) -> str:
     """A hint at a file of nearly the same name in the same directory."""
-    from lossval_cli.wording import closest
-
     directory, base = os.path.split(path)
     try:
         near = closest(base, os.listdir(directory or "."))
