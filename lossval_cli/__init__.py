@@ -1,5 +1,28 @@
 """lossval: which rows of a table help, which hurt, and which labels are wrong."""
 
-from lossval_cli._version import __version__
+from __future__ import annotations
 
-__all__ = ["__version__"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from lossval_cli._version import __version__
+from lossval_cli.errors import LossvalError
+
+if TYPE_CHECKING:
+    from lossval_cli.api import score
+    from lossval_cli.pipeline import Result
+
+__all__ = ["LossvalError", "Result", "__version__", "score"]
+
+_LAZY = {"score": "lossval_cli.api", "Result": "lossval_cli.pipeline"}
+"""Imported on first use: they bring PyTorch, and `lossval --help` must not wait for it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

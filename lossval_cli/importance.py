@@ -9,6 +9,7 @@ import pyarrow as pa
 from lossval_cli.inputs import Inputs
 from lossval_cli.labels import ClassLabels, NumberLabels
 from lossval_cli.noise import NoiseEstimate
+from lossval_cli.roles import Roles
 from lossval_cli.valuation import Valuation
 
 FIXED_COLUMNS = (
@@ -40,11 +41,29 @@ def suspect_kinds(noise: NoiseEstimate | None, rows: int) -> npt.NDArray[np.obje
     return kinds
 
 
+def given_names(roles: Roles) -> dict[str, str]:
+    """The user's columns in the scores, ids and then the label -> what they are called there.
+
+    One that has the name of one of ours gets `_given` appended.
+    """
+    names: dict[str, str] = {}
+    for name in (*roles.ids, roles.label):
+        shown = name
+        while shown in FIXED_COLUMNS or shown in names.values():
+            shown += "_given"
+        names[name] = shown
+    return names
+
+
+def score_columns(roles: Roles) -> list[str]:
+    """The columns of the scores, in order."""
+    return [*FIXED_COLUMNS[:3], *given_names(roles).values(), *FIXED_COLUMNS[3:]]
+
+
 def rank_rows(inputs: Inputs, valuation: Valuation) -> pa.Table:
     """One line per training row, lowest importance first; equal importances in the order of the file.
 
-    Ids and label come back as given. A column of the user's that has the name of one of ours gets `_given`
-    appended.
+    Ids and label come back as given, under the names of `given_names`.
     """
     table = inputs.train.table
     order = np.argsort(valuation.importance, kind="stable")
@@ -57,10 +76,7 @@ def rank_rows(inputs: Inputs, valuation: Valuation) -> pa.Table:
         "row": take,
         "line": pa.nulls(table.rows, pa.int64()) if lines is None else pa.array(lines),
     }
-    for name in (*inputs.roles.ids, inputs.roles.label):
-        shown = name
-        while shown in FIXED_COLUMNS or shown in columns:
-            shown += "_given"
+    for name, shown in given_names(inputs.roles).items():
         columns[shown] = table.as_given(name).take(take)
     numbers = {
         "importance": valuation.importance,

@@ -51,12 +51,13 @@ def run(
     exclude: Sequence[str] = (),
     settings: Settings,
     removal: str = "full",
-    on_notice: Callable[[str], None] | None = None,
+    on_inputs: Callable[[Inputs], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Result:
     """Read, train, judge, study removal, report. `removal` is full, quick or off.
 
-    `on_notice` is told what was decided for the user before training starts, `on_epoch` how training goes.
+    `on_inputs` is shown what was read and decided before training starts (and may refuse it), `on_epoch`
+    how training goes.
     Raises LossvalError, one line each; writes nothing.
     """
     clock = Clock()
@@ -65,8 +66,8 @@ def run(
         torch.set_num_threads(settings.threads)
     with clock("read"):
         inputs = prepare(train, val, test, label=label, ids=ids, exclude=exclude, settings=settings)
-    for notice in inputs.notices if on_notice else ():
-        on_notice(notice)
+    if on_inputs is not None:
+        on_inputs(inputs)
     with clock("train"):
         valuation = value_rows(inputs, settings, device, on_epoch)
     with clock("removal"):

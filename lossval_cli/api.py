@@ -1,0 +1,53 @@
+"""The Python entrance: `lossval_cli.score`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from lossval_cli.errors import UsageError
+from lossval_cli.inputs import Source
+from lossval_cli.pipeline import Result, run
+from lossval_cli.settings import Settings
+from lossval_cli.training import Epoch
+
+
+def score(
+    train: Source,
+    val: Source | None = None,
+    *,
+    label: str | None = None,
+    ids: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
+    test: Source | None = None,
+    removal: Literal["full", "quick", "off"] = "full",
+    preset: str | None = None,
+    config: str | Path | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    **settings: object,
+) -> Result:
+    """Rank the rows of `train` by how much they help a model do well on `val`.
+
+    train, val, test: DataFrames, or paths of CSV or Parquet tables.  label: the column to predict; without
+    it, one called label, target, y or class, else the last.  ids: columns carried to the scores and not
+    learned from.  exclude: columns left out.  removal: how thoroughly to study what removing rows does.
+    preset, config, settings: as `--preset`, `--config` and `--set`, the later wins; `lossval presets` lists
+    them.  on_epoch: called after every epoch.
+
+    Returns a `Result`: `scores` is a DataFrame with one line per training row, lowest importance first;
+    `report` is the content of report.json. Nothing is written. Raises LossvalError, one line each.
+    """
+    if removal not in ("full", "quick", "off"):
+        raise UsageError(f"removal must be full, quick or off, not {removal!r}")
+    return run(
+        train,
+        val,
+        test,
+        label=label,
+        ids=[ids] if isinstance(ids, str) else ids,
+        exclude=[exclude] if isinstance(exclude, str) else exclude,
+        settings=Settings.resolve(preset, config, settings),
+        removal=removal,
+        on_epoch=on_epoch,
+    )

@@ -1,0 +1,122 @@
+"""The command line. Nothing here imports PyTorch, pandas or pyarrow before a command needs them."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lossval_cli.cli.app import CLICK_ERRORS, run_command
+from lossval_cli.cli.console import say
+from lossval_cli.errors import LossvalError, OutputError
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (default: of this process) and return its exit code: 0, 1, 2 or 130.
+
+    Whatever happens, the user is told in one line; nothing but results goes to standard output.
+    """
+    debug = bool(os.environ.get("LOSSVAL_DEBUG"))
+    try:
+        with _quiet_libraries(debug), _stoppable():
+            code = run_command(list(sys.argv[1:] if arguments is None else arguments))
+            _flush()
+            return code
+    except KeyboardInterrupt:
+        say("interrupted: nothing was written")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough: `lossval … | head`
+        _forget_stdout()
+        return 0
+    except LossvalError as error:
+        if debug:
+            traceback.print_exc()
+        say(f"error: {error}")
+        return error.exit_code
+    except CLICK_ERRORS as error:
+        say(f"error: {_usage_message(error)}")
+        return 2
+    except MemoryError:
+        say("error: out of memory: use a smaller table, fewer members or a smaller batch_size")
+        return 2
+    except Exception as error:  # noqa: BLE001  # the promise is one line whatever happens
+        if debug:
+            traceback.print_exc()
+        lines = str(error).splitlines()
+        what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        say(f"internal error: {what} (please report it; LOSSVAL_DEBUG=1 shows the traceback)")
+        return 2
+
+
+def _usage_message(error: Any) -> str:
+    """What click says about a command line, in our words where it matters."""
+    option = getattr(error, "option_name", None)
+    near = getattr(error, "possibilities", None)
+    if option is not None and near is not None:
+        known = difflib.get_close_matches(option, near, 1)
+        return f"unknown option {option!r}: " + (f"did you mean {known[0]}?" if known else "see --help")
+    return str(error.format_message()).rstrip(".")
+
+
+@contextlib.contextmanager
+def _quiet_libraries(debug: bool) -> Iterator[None]:
+    """Warnings and log lines of libraries are for developers, not for users."""
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.simplefilter("ignore")
+            root = logging.getLogger()
+            if not root.handlers:  # without one, Python prints warnings itself
+                root.addHandler(logging.NullHandler())
+        yield
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does, so that what it has begun is cleaned away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _flush() -> None:
+    """Push results out now, where a full disk or a closed pipe can still be answered for."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _forget_stdout()
+        raise OutputError(f"standard output: {(error.strerror or str(error)).lower()}") from error
+
+
+def _forget_stdout() -> None:
+    """Keep Python from trying once more at exit, and complaining."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,87 @@
+"""The verbs, and how a line of arguments becomes one of them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from lossval_cli._version import __version__
+from lossval_cli.cli.console import show
+from lossval_cli.cli.presets import EXAMPLES as PRESETS_EXAMPLES
+from lossval_cli.cli.presets import presets
+from lossval_cli.cli.score import EXAMPLES as SCORE_EXAMPLES
+from lossval_cli.cli.score import score
+from lossval_cli.cli.validate import EXAMPLES as VALIDATE_EXAMPLES
+from lossval_cli.cli.validate import validate
+from lossval_cli.errors import UsageError
+
+CLICK_ERRORS: tuple[type[Exception], ...] = (typer.BadParameter.__mro__[2],)
+"""ClickException, in a tuple for `except`. Newer typers carry a copy of click, older ones use the package: by
+its place above BadParameter it is found in both."""
+
+_EXAMPLES = """\b
+Examples:
+  lossval score data.csv --val val.csv
+  lossval validate data.csv --val val.csv
+  lossval score data.csv --val val.csv -o - | head
+"""
+
+
+class Verbs(TyperGroup):
+    """Commands in the order they are added; an unknown one is answered with the nearest."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` begins with; UsageError if there is none."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.commands, 1)
+            hint = f"did you mean {near[0]}?" if near else f"commands are {', '.join(self.commands)}"
+            raise UsageError(f"unknown command {args[0]!r}: {hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        show(f"lossval {__version__}\n")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=Verbs,
+    name="lossval",
+    help="Find the rows of a table that help, the rows that hurt, and the labels that are wrong.",
+    epilog=_EXAMPLES,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+
+
+@app.callback()
+def _lossval(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+app.command(epilog=SCORE_EXAMPLES)(score)
+app.command(epilog=VALIDATE_EXAMPLES)(validate)
+app.command(epilog=PRESETS_EXAMPLES)(presets)
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; errors, usage errors among them, are raised."""
+    command = typer.main.get_command(app)
+    if "_LOSSVAL_COMPLETE" in os.environ:  # a shell asks for completions
+        command.main(arguments, prog_name="lossval")
+    try:
+        with command.make_context("lossval", arguments or ["--help"]) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return int(done.exit_code)
+    return 0

@@ -1,0 +1,71 @@
+"""What goes to the two streams: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from lossval_cli.errors import OutputError
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with control and direction-changing characters spelled out: `\\x1b`, `\\n`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def say(line: str) -> None:
+    """One line on standard error. That nobody listens there is no reason to stop."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(printable(line).encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+        sys.stderr.flush()
+
+
+def show(text: str) -> None:
+    """Lines of results, plain, on standard output. Raises BrokenPipeError and OutputError."""
+    if sys.stdout is None:
+        return
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal that knows no block characters gets escapes
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with _as_output_error():
+        sys.stdout.write(text)
+
+
+@contextlib.contextmanager
+def results() -> Iterator[BinaryIO]:
+    """Standard output for bytes, while the `with` lasts. Raises BrokenPipeError and OutputError."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
+    with _as_output_error():
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def _as_output_error() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output: {(error.strerror or str(error)).lower()}") from error
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a person is looking."""
+    try:
+        return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+    except (AttributeError, ValueError):
+        return False
+
+
+def wants_colour(stream: Any) -> bool:
+    """Colour is for terminals whose owner has not set NO_COLOR."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")

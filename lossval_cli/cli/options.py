@@ -1,0 +1,108 @@
+"""Options that several verbs have, and how they become settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lossval_cli.errors import UsageError
+from lossval_cli.settings import Settings
+
+
+class Format(StrEnum):
+    """How scores are written."""
+
+    csv = "csv"
+    parquet = "parquet"
+    jsonl = "jsonl"
+
+
+class Sort(StrEnum):
+    """Which row comes first."""
+
+    worst = "worst"
+    best = "best"
+    original = "original"
+
+
+class Removal(StrEnum):
+    """How thoroughly removal is studied."""
+
+    full = "full"
+    quick = "quick"
+    off = "off"
+
+
+class ProgressMode(StrEnum):
+    """How progress is shown."""
+
+    auto = "auto"
+    json = "json"
+    off = "off"
+
+
+Val = Annotated[
+    str | None, typer.Option(metavar="VAL", help="Table to do well on; its labels are never learned from.")
+]
+Test = Annotated[str | None, typer.Option(metavar="TEST", help="Table for the removal report alone.")]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COL", help="Column to predict [default: label, target, y or class, else the last]."
+    ),
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Option("--id", metavar="COL", help="Column that names rows: kept, not learned from. Repeatable."),
+]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="COL", help="Column to leave out. Repeatable.")]
+Task = Annotated[
+    str | None,
+    typer.Option(metavar="TASK", help="auto, classification or regression [default: auto]."),
+]
+ValFraction = Annotated[
+    str | None,
+    typer.Option(metavar="SHARE", help="Share of rows held out when there is no --val [default: 0.2]."),
+]
+Preset = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Named settings; `lossval presets` lists them.")
+]
+Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in TOML, over the preset's.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, over preset and config. Repeatable."),
+]
+Device = Annotated[
+    str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N [default: auto].")
+]
+
+
+def resolve_settings(
+    preset: str | None,
+    config: Path | None,
+    assignments: list[str] | None,
+    shortcuts: Mapping[str, str | None],
+) -> Settings:
+    """Preset, config and `--set`; `shortcuts` are the settings that have an option of their own, None where
+    it is not given.
+
+    Raises UsageError, every problem in one line.
+    """
+    given = {name: value for name, value in shortcuts.items() if value is not None}
+    for pair in assignments or ():
+        name = pair.partition("=")[0].strip().replace("-", "_")
+        if name in given:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{name} is given both with {option} and with --set: leave one out")
+    pairs = [*(assignments or ()), *(f"{name}={value}" for name, value in given.items())]
+    return Settings.resolve(preset, config, pairs)
+
+
+def check_one_stdin(*tables: str | None) -> None:
+    """Raise UsageError when more than one table is to be read from standard input."""
+    if sum(table == "-" for table in tables) > 1:
+        raise UsageError("only one table can be read from standard input (-)")

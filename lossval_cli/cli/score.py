@@ -1,0 +1,274 @@
+"""`lossval score`: from a table to ranked rows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from lossval_cli.cli import options
+from lossval_cli.cli.console import is_terminal, results
+from lossval_cli.cli.progress import Progress, choose_mode
+from lossval_cli.destination import Destination, find_destination
+from lossval_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lossval_cli.inputs import Inputs
+    from lossval_cli.pipeline import Result
+
+EXAMPLES = """\b
+Examples:
+  lossval score data.csv --val val.csv
+  lossval score data.parquet --label price --id customer -o prices
+  lossval score data.csv --val val.csv -o worst.csv --top 100
+  cat data.csv | lossval score - --val val.csv -o - | head
+  lossval score data.csv --set epochs=50 --set loss=focal
+"""
+
+
+def score(
+    train: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRAIN",
+            help="Table whose rows are judged: CSV, Parquet, a directory or glob of Parquet files, or - for "
+            "CSV on standard input.",
+            show_default=False,
+        ),
+    ],
+    val: options.Val = None,
+    test: options.Test = None,
+    label: options.Label = None,
+    ids: options.Ids = None,
+    exclude: options.Exclude = None,
+    task: options.Task = None,
+    val_fraction: options.ValFraction = None,
+    preset: options.Preset = None,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    device: options.Device = None,
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Of every random draw [default: 0].")] = None,
+    threads: Annotated[
+        str | None, typer.Option(metavar="N", help="CPU threads; the same number gives the same bits.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the removal report measures, e.g. macro_f1.")
+    ] = None,
+    removal: Annotated[
+        options.Removal | None,
+        typer.Option(help="How thoroughly to study what removing rows does [default: full]."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR|FILE|-",
+            help="Run directory; or a .csv, .csv.gz, .jsonl or .parquet file for the scores alone; or - for "
+            "standard output [default: <train>.lossval/].",
+        ),
+    ] = None,
+    form: Annotated[
+        options.Format | None, typer.Option("--format", help="Of the scores [default: as the table].")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a directory that is not ours, or over a file.")
+    ] = False,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Columns to write, with -o FILE or -o -.")
+    ] = None,
+    sort: Annotated[
+        options.Sort | None,
+        typer.Option(help="Row that comes first, with -o FILE or -o - [default: worst]."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only the first N rows, with -o FILE or -o -.")
+    ] = None,
+    safe_csv: Annotated[
+        bool, typer.Option("--safe-csv", help="Put ' before text cells that a spreadsheet would evaluate.")
+    ] = False,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact",
+            help="Leave ids and feature values out of scores and reports; labels, row and line numbers stay.",
+        ),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    progress: Annotated[
+        options.ProgressMode,
+        typer.Option(help="On standard error: a bar on a terminal, JSON lines, or nothing."),
+    ] = options.ProgressMode.auto,
+) -> None:
+    """Rank the rows of TRAIN by how much they help, and say which are suspect and why.
+
+    Writes a run directory with the scores and a report, and prints a summary. Training learns from TRAIN
+    alone; what helps is judged by VAL.
+    """
+    settings = options.resolve_settings(
+        preset,
+        config,
+        assignments,
+        {
+            "task": task,
+            "val_fraction": val_fraction,
+            "device": device,
+            "seed": seed,
+            "threads": threads,
+            "metric": metric,
+        },
+    )
+    options.check_one_stdin(train, val, test)
+    destination = find_destination(output, train, None if form is None else form.value)
+    _check_choices(destination, columns=columns, sort=sort, top=top, safe_csv=safe_csv)
+    destination.check(force=force)
+    started = datetime.now(UTC)
+    with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
+        shown.stage("reading")
+        from lossval_cli.pipeline import run
+        from lossval_cli.scores_io import pick, split_names
+
+        names = [] if columns is None else split_names(columns)
+        result = run(
+            train,
+            val,
+            test,
+            label=label,
+            ids=ids or (),
+            exclude=exclude or (),
+            settings=settings,
+            # Only the reports of a run directory say what removal does.
+            removal=removal.value if removal else "full" if destination.kind == "directory" else "off",
+            on_inputs=lambda inputs: _start_training(inputs, names, redact, shown),
+            on_epoch=shown.epoch,
+        )
+        shown.stage("writing")
+        if redact:
+            result = _redacted(result)
+        if destination.kind == "directory":
+            given = {
+                "train": train,
+                "val": val,
+                "test": test,
+                "label": label,
+                "ids": ids,
+                "exclude": exclude,
+                "preset": preset,
+                "config": None if config is None else str(config),
+                "set": assignments,
+                "removal": removal,
+                "output": output,
+                "format": form,
+                "safe_csv": safe_csv,
+                "redact": redact,
+            }
+            _write_directory(result, destination, started, given, safe_csv=safe_csv, force=force)
+        else:
+            order = sort.value if sort else "worst"
+            table = pick(result.table, columns=names, sort=order, top=top or 0)
+            _write_scores(table, destination, safe_csv=safe_csv, force=force)
+    if not quiet and destination.kind != "stream":
+        _show_summary(result, destination)
+
+
+def _check_choices(
+    destination: Destination,
+    *,
+    columns: str | None,
+    sort: options.Sort | None,
+    top: int | None,
+    safe_csv: bool,
+) -> None:
+    """Raise UsageError for options that the destination has no use for."""
+    if destination.kind == "directory":
+        for option, value in (("--columns", columns), ("--sort", sort), ("--top", top)):
+            if value is not None:
+                raise UsageError(
+                    f"{option} is for -o FILE or -o -: a run directory holds every row and column"
+                )
+    if safe_csv and destination.form in ("jsonl", "parquet"):
+        raise UsageError(f"--safe-csv is about CSV, and the scores are written as {destination.form}")
+    if destination.kind == "stream" and destination.form == "parquet" and is_terminal(sys.stdout):
+        raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
+
+
+def _start_training(inputs: Inputs, names: list[str], redact: bool, shown: Progress) -> None:
+    """The last moment to refuse: what the scores will hold is known, and nobody has waited yet."""
+    from lossval_cli.importance import given_names, score_columns
+    from lossval_cli.scores_io import check_columns
+
+    called = given_names(inputs.roles)
+    hidden = {called[name] for name in inputs.roles.ids} if redact else set()
+    check_columns(names, [name for name in score_columns(inputs.roles) if name not in hidden])
+    shown.notices(inputs.notices)
+    shown.stage("training")
+
+
+def _redacted(result: Result) -> Result:
+    from lossval_cli.importance import given_names
+    from lossval_cli.redaction import redact_report, redact_table
+
+    roles = result.inputs.roles
+    called = given_names(roles)
+    return replace(
+        result,
+        table=redact_table(result.table, [called[name] for name in roles.ids]),
+        report=redact_report(result.report, called[roles.label]),
+    )
+
+
+def _write_directory(
+    result: Result,
+    destination: Destination,
+    started: datetime,
+    given: Mapping[str, object],
+    *,
+    safe_csv: bool,
+    force: bool,
+) -> None:
+    from lossval_cli.outputs import write_directory
+    from lossval_cli.run_directory import run_files
+    from lossval_cli.run_record import build_run_record
+
+    form = destination.format_for(result.inputs.train.table.format)
+    if safe_csv and form != "csv":
+        raise UsageError(f"--safe-csv is about CSV, and the scores are written as {form}: add --format csv")
+    record = build_run_record(
+        result.inputs,
+        result.settings,
+        device=result.report["model"]["device"],
+        options={name: value for name, value in given.items() if value},
+        directory=destination.path,
+        started=started,
+        timing=result.report["timing"],
+    )
+    files = run_files(result.table, result.report, record, form, safe_csv=safe_csv)
+    write_directory(destination.path, files, force=force)
+
+
+def _write_scores(table: pa.Table, destination: Destination, *, safe_csv: bool, force: bool) -> None:
+    from lossval_cli.outputs import write_file
+    from lossval_cli.scores_io import write_scores
+
+    form = destination.format_for("csv")
+    if destination.kind == "stream":
+        with results() as stream:
+            write_scores(table, stream, form, safe=safe_csv)
+        return
+
+    def write(file: BinaryIO) -> None:
+        write_scores(table, file, form, safe=safe_csv, packed=destination.packed)
+
+    write_file(destination.path, write, force=force)
+
+
+def _show_summary(result: Result, destination: Destination) -> None:
+    from lossval_cli.cli.console import show
+
+    show(f"{result.table.num_rows} rows scored; written to {destination.path}\n")

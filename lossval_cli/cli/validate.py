@@ -1,0 +1,103 @@
+"""`lossval validate`: what `score` would make of a table, without training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lossval_cli.cli import options
+from lossval_cli.cli.console import printable, say, show
+from lossval_cli.errors import LossvalError
+
+if TYPE_CHECKING:
+    from lossval_cli.inputs import Inputs
+
+EXAMPLES = """\b
+Examples:
+  lossval validate data.csv
+  lossval validate data.parquet --val val.parquet --label price
+  lossval validate jan.csv feb.csv mar.csv --val val.csv
+"""
+
+
+def validate(
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE...", help="Tables to check.", show_default=False)
+    ],
+    val: options.Val = None,
+    test: options.Test = None,
+    label: options.Label = None,
+    ids: options.Ids = None,
+    exclude: options.Exclude = None,
+    task: options.Task = None,
+    val_fraction: options.ValFraction = None,
+    preset: options.Preset = None,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    device: options.Device = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Check tables and settings without training.
+
+    Says what each column is taken for and how it is encoded. Exits with 0 when `lossval score` would
+    start training on every TABLE, else with 2.
+    """
+    shortcuts = {"task": task, "val_fraction": val_fraction, "device": device}
+    settings = options.resolve_settings(preset, config, assignments, shortcuts)
+    options.check_one_stdin(*tables, val, test)
+    from lossval_cli.devices import pick_device
+    from lossval_cli.inputs import prepare
+
+    pick_device(settings.device)
+    failed = 0
+    for place, table in enumerate(tables):
+        try:
+            inputs = prepare(
+                table, val, test, label=label, ids=ids or (), exclude=exclude or (), settings=settings
+            )
+        except LossvalError as error:
+            if len(tables) == 1:
+                raise
+            say(f"error: {error}")
+            failed += 1
+            continue
+        if not quiet:
+            show(("\n" if place else "") + "\n".join(_description(inputs)) + "\n")
+    if failed:
+        raise typer.Exit(2)
+
+
+def _description(inputs: Inputs) -> list[str]:
+    from rich.cells import cell_len, set_cell_size
+
+    roles, table = inputs.roles, inputs.train.table
+    classes = "" if inputs.classes is None else f" into {inputs.classes} classes"
+    lines = [
+        f"{printable(table.name)}: {table.rows:,} rows, {len(table.column_names)} columns; "
+        f"{roles.task}{classes}, {inputs.encoder.width} encoded features"
+    ]
+    for what, part in (("validation", inputs.val), ("test", inputs.test)):
+        if part is not None and not (what == "validation" and inputs.held_out is not None):
+            lines.append(f"{printable(part.table.name)}: {part.table.rows:,} rows for {what}")
+    lines += ["", "column                      role      taken as"]
+    kinds = {str(column["column"]): column for column in inputs.encoder.describe()}
+    for name in table.column_names:
+        role, taken = _role(inputs, name), ""
+        if name in kinds:
+            column = kinds[name]
+            taken = f"{column['type']}, {column['dims']} numbers" if column["dims"] else str(column["reason"])
+            role = role if column["dims"] else "dropped"
+        shown = printable(name)
+        shown = shown if cell_len(shown) <= 26 else set_cell_size(shown, 25) + "…"
+        lines.append(f"{set_cell_size(shown, 26)}  {role:8}  {printable(taken)}".rstrip())
+    if inputs.notices:
+        lines += ["", *(printable(notice) for notice in inputs.notices)]
+    return lines
+
+
+def _role(inputs: Inputs, column: str) -> str:
+    roles = inputs.roles
+    if column == roles.label:
+        return "label"
+    return "id" if column in roles.ids else "excluded" if column in roles.excluded else "feature"
