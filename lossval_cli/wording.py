@@ -29,6 +29,15 @@ def plain(name: str) -> str:
     return name if ordinary and len(name) <= _LONGEST else shown(name)
 
 
+def printable(text: str) -> str:
+    """`text` on one line, with control and direction-changing characters spelled out: `\\x1b`, `\\n`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `1 column`, `2 columns`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

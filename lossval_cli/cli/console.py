@@ -5,19 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lossval_cli.errors import OutputError
+from lossval_cli.wording import printable
 
-
-def printable(text: str) -> str:
-    """`text` on one line, with control and direction-changing characters spelled out: `\\x1b`, `\\n`."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def say(line: str) -> None:
@@ -25,6 +20,19 @@ def say(line: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(printable(line).encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
         sys.stderr.flush()
+
+
+def show_styled(lines: Sequence[Text]) -> None:
+    """Styled lines of results, in colour where that is wanted, on standard output."""
+    from rich.console import Console
+
+    if sys.stdout is None:
+        return
+    colours: Any = "auto" if wants_colour(sys.stdout) else None
+    with _as_output_error():
+        console = Console(file=sys.stdout, color_system=colours, highlight=False, markup=False, emoji=False)
+        for line in lines:
+            console.print(line, soft_wrap=True)
 
 
 def show(text: str) -> None:

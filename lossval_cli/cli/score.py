@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -149,6 +149,7 @@ def score(
             on_epoch=shown.epoch,
         )
         shown.stage("writing")
+        files: list[str] = []
         if redact:
             result = _redacted(result)
         if destination.kind == "directory":
@@ -168,13 +169,13 @@ def score(
                 "safe_csv": safe_csv,
                 "redact": redact,
             }
-            _write_directory(result, destination, started, given, safe_csv=safe_csv, force=force)
+            files = _write_directory(result, destination, started, given, safe_csv=safe_csv, force=force)
         else:
             order = sort.value if sort else "worst"
             table = pick(result.table, columns=names, sort=order, top=top or 0)
             _write_scores(table, destination, safe_csv=safe_csv, force=force)
     if not quiet and destination.kind != "stream":
-        _show_summary(result, destination)
+        _show_summary(result, destination, files)
 
 
 def _check_choices(
@@ -231,7 +232,8 @@ def _write_directory(
     *,
     safe_csv: bool,
     force: bool,
-) -> None:
+) -> list[str]:
+    """Write the run directory and return the names of its files."""
     from lossval_cli.outputs import write_directory
     from lossval_cli.run_directory import run_files
     from lossval_cli.run_record import build_run_record
@@ -250,6 +252,7 @@ def _write_directory(
     )
     files = run_files(result.table, result.report, record, form, safe_csv=safe_csv)
     write_directory(destination.path, files, force=force)
+    return list(files)
 
 
 def _write_scores(table: pa.Table, destination: Destination, *, safe_csv: bool, force: bool) -> None:
@@ -268,7 +271,11 @@ def _write_scores(table: pa.Table, destination: Destination, *, safe_csv: bool, 
     write_file(destination.path, write, force=force)
 
 
-def _show_summary(result: Result, destination: Destination) -> None:
-    from lossval_cli.cli.console import show
+def _show_summary(result: Result, destination: Destination, files: Sequence[str]) -> None:
+    from lossval_cli.cli.console import show_styled
+    from lossval_cli.display import summary
 
-    show(f"{result.table.num_rows} rows scored; written to {destination.path}\n")
+    written = [str(destination.path)]
+    if destination.kind == "directory":
+        written = [f"{destination.path}/", *files]
+    show_styled(summary(result.report, result.table, written))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lossval_cli.cli import options
-from lossval_cli.cli.console import printable, say, show
+from lossval_cli.cli.console import say, show
 from lossval_cli.errors import LossvalError
+from lossval_cli.wording import printable
 
 if TYPE_CHECKING:
     from lossval_cli.inputs import Inputs

@@ -1,0 +1,172 @@
+"""The summary of a run for a terminal, 80 columns wide: a report and its scores in, styled lines out.
+
+Whatever a cell of the user's table holds, it is one short piece of plain text here: control characters are
+spelled out, markup is not interpreted, and wide characters count for the two columns they take.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from lossval_cli.wording import counted, printable
+
+WIDTH = 80
+
+WORST = 10
+"""Rows that are listed."""
+
+REASONS = {
+    "label": "its label disagrees with the model",
+    "features": "it lies where the data is not",
+    "label+features": "both its label and its features",
+    "": "not suspect",
+}
+"""Why a row is suspect, in plain words."""
+
+_SHORT_REASONS = {"label": "label", "features": "features", "label+features": "both", "": "no"}
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_BINS = 40
+_MARGIN = 18
+"""Columns before what is said of a heading."""
+
+
+class Column(NamedTuple):
+    """A column of the list of rows: its head, at most this many columns wide, numbers to the right."""
+
+    head: str
+    cells: list[str]
+    widest: int
+    right: bool = False
+
+
+def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str]) -> list[Text]:
+    """Lines of at most 80 columns. table: the ranked rows; written: what was written, directory first."""
+    lines = [_title(report), Text()]
+    lines += _suspects(report["summary"])
+    lines.append(_headed("Importance", _histogram(table["importance"].to_numpy())))
+    lines += [Text(), Text(f"{counted(min(WORST, table.num_rows), 'row')} of least importance", "bold")]
+    lines += _rows(_worst(table.slice(0, WORST)))
+    lines += [Text(), *_written(written)]
+    return lines
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """`text` on exactly `width` terminal columns, cut with an ellipsis if need be."""
+    text = printable(text)
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    padding = " " * (width - cell_len(text))
+    return padding + text if right else text + padding
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """One block a value, lowest to highest; a gap for what is not finite."""
+    numbers = np.array(values, float)
+    finite = np.isfinite(numbers)
+    if not finite.any():
+        return " " * len(numbers)
+    low, high = numbers[finite].min(), numbers[finite].max()
+    scaled = np.where(finite, (numbers - low) / (high - low if high > low else 1.0), 0.0)
+    places = np.minimum((scaled * len(_BLOCKS)).astype(int), len(_BLOCKS) - 1)
+    return "".join(_BLOCKS[place] if known else " " for place, known in zip(places, finite, strict=True))
+
+
+def _title(report: Mapping[str, Any]) -> Text:
+    data = report["data"]
+    roles = data["roles"]
+    name = os.path.basename(data["tables"]["train"]["name"].rstrip("/"))
+    classes = roles["classes"]
+    what = "regression" if classes is None else f"{len(classes)} classes"
+    return Text(
+        fit(f"{name}: {report['summary']['rows']:,} rows, {roles['label']} ({what})", WIDTH).rstrip(), "bold"
+    )
+
+
+def _headed(head: str, text: str) -> Text:
+    return Text.assemble((f"{head:{_MARGIN - 1}} ", "bold"), text)
+
+
+def _suspects(numbers: Mapping[str, Any]) -> list[Text]:
+    share = numbers["estimated_noise_share"]
+    if share is None:
+        return [_headed("Suspects", "not judged: the published algorithm has importances only")]
+    lines = [_headed("Suspects", f"{numbers['suspects']:,} ({_percent(numbers['suspect_share'])})")]
+    width = len(f"{max(numbers['by_kind'].values()):,}")
+    for kind, count in numbers["by_kind"].items():
+        if count:
+            lines.append(Text(f"  {kind:{_MARGIN - 2}}{count:{width},}  {REASONS[kind]}"))
+    interval = f"{_percent(share['low'])} to {_percent(share['high'])}"
+    lines.append(_headed("Noise share", f"{_percent(share['value'])} of the rows, likely {interval}"))
+    return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def _histogram(importance: Any) -> str:
+    """Rows at each importance; heights are square roots, so that the few far out can be seen."""
+    counts, edges = np.histogram(importance, bins=_BINS)
+    blocks = sparkline(list(np.sqrt(counts)))
+    shown = "".join(block if count else " " for block, count in zip(blocks, counts, strict=True))
+    return f"{edges[0]:.3g} {shown} {edges[-1]:.3g}"
+
+
+def _worst(rows: pa.Table) -> list[Column]:
+    names = rows.column_names
+    given = names[names.index("line") + 1 : names.index("importance")]  # ids, then the label
+    place = given[0] if len(given) > 1 else "line" if rows["line"].null_count == 0 else "row"
+    suspects = rows["suspect"].to_pylist()
+    probability = rows["noise_probability"].to_pylist()
+    label = rows[given[-1]].to_pylist()
+    return [
+        Column("rank", [str(rank) for rank in rows["rank"].to_pylist()], 7, right=True),
+        Column(place, [_cell(value) for value in rows[place].to_pylist()], 14),
+        Column(given[-1], [_cell(value) for value in label], 12),
+        Column("predicted", [_cell(value) for value in rows["predicted"].to_pylist()], 12),
+        Column("noise", ["" if value is None else f"{value:.0%}" for value in probability], 5, right=True),
+        Column("why", suspects, 34),
+    ]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "(missing)"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _rows(columns: list[Column]) -> list[Text]:
+    *others, why = columns
+    widths = [
+        min(column.widest, max(cell_len(printable(text)) for text in (column.head, *column.cells)))
+        for column in others
+    ]
+    left = WIDTH - sum(widths) - 2 * len(widths)
+    reasons = REASONS if left >= why.widest else _SHORT_REASONS
+    lines = []
+    for at in range(-1, len(why.cells)):
+        cells = [column.head if at < 0 else column.cells[at] for column in others]
+        fitted = [
+            fit(cell, width, right=column.right)
+            for cell, width, column in zip(cells, widths, others, strict=True)
+        ]
+        last = why.head if at < 0 else reasons[why.cells[at]]
+        lines.append(Text("  ".join([*fitted, last]).rstrip(), "dim" if at < 0 else ""))
+    return lines
+
+
+def _written(paths: Sequence[str]) -> list[Text]:
+    """The paths, as many to a line as fit; a long one is not cut, so that it can be copied."""
+    lines = [_headed("Written", printable(paths[0]))]
+    rest = ", ".join(printable(path) for path in paths[1:])
+    if rest:
+        lines.append(Text(" " * _MARGIN + rest))
+    return lines
