@@ -60,7 +60,8 @@ class Ensemble:
             hidden = self.activation(torch.baddbmm(bias, hidden, matrix))
             if training and self.dropout:
                 keep = 1 - self.dropout
-                mask = torch.empty_like(hidden).bernoulli_(keep, generator=self._noise)
+                # One draw per member and unit, the same for the rows of a batch: B times fewer than one per row.
+                mask = torch.empty_like(bias).bernoulli_(keep, generator=self._noise)
                 hidden = hidden * mask.div_(keep)
         return torch.baddbmm(self.biases[-1], hidden, self.matrices[-1])
 

@@ -118,7 +118,7 @@ class Settings:
         0.01, float, "step size of the log-weights, per epoch and unit of relative loss", low=0, high=10
     )
     weight_decay: float = _knob(0.01, float, "decoupled weight decay of the network (AdamW)", low=0, high=10)
-    dropout: float = _knob(0.1, float, "share of hidden units silenced a step", low=0, high=0.9)
+    dropout: float = _knob(0.0, float, "share of hidden units silenced a step", low=0, high=0.9)
     layers: int | None = _knob(
         None,
         int,

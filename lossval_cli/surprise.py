@@ -48,6 +48,9 @@ COPIES = 2
 FIT_ROWS = 20_000
 """Rows the coefficients are fitted on; a handful of numbers needs no more."""
 
+BLOCK_ROWS = 65_536
+"""Rows read off at once, so that the float64 terms of a large table never stand in memory together."""
+
 ROWS_PER_DIRECTION = 10
 """Principal directions are used up to N / 10: with more, the rows themselves define the directions."""
 
@@ -74,14 +77,20 @@ def measure(X: npt.NDArray[np.float32], blocks: Sequence[Block], rng: np.random.
     kept = _sample(len(X), FIT_ROWS, rng)
     base = X[kept]
     terms = _Terms.fit(base, blocks)
-    own, column_terms = terms.of(base, member=True)
-    tampered = np.concatenate([terms.of(terms.tamper(base, rng), member=False)[0] for _ in range(COPIES)])
+    member = np.isin(np.arange(len(X)), kept)
+    column_terms = np.empty((len(X), len(blocks)), np.float32)
+    own, column_terms[kept] = terms.of(base, member[kept])
+    stranger = np.zeros(len(base), np.bool_)
+    tampered = np.concatenate([terms.of(terms.tamper(base, rng), stranger)[0] for _ in range(COPIES)])
     # Standardised by the tampered and untouched rows together: a term's unit then does not matter to RIDGE.
     centre, spread = np.median(own, axis=0), np.concatenate([own, tampered]).std(axis=0) + 1e-12
     fit = _fit_mixture((own - centre) / spread, (tampered - centre) / spread)
-    if len(kept) < len(X):
-        own, column_terms = terms.of(X, member=True)
-    log_ratio = fit.intercept + ((own - centre) / spread) @ fit.coefficients
+    log_ratio = np.empty(len(X))
+    for start in range(0, len(X), BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        if len(kept) < len(X):
+            own, column_terms[part] = terms.of(X[part], member[part])
+        log_ratio[part] = fit.intercept + ((own - centre) / spread) @ fit.coefficients
     return Oddness(log_ratio, fit.share, fit.share_low, fit.share_high, column_terms)
 
 
@@ -136,8 +145,10 @@ class _Terms:
             levels.swap(tampered, rng)
         return tampered
 
-    def of(self, X: npt.NDArray[np.float32], *, member: bool) -> tuple[Floats, npt.NDArray[np.float32]]:
-        """Terms (n, T) and each block's own fine log ratio (n, blocks); `member`: X are the fitted rows."""
+    def of(
+        self, X: npt.NDArray[np.float32], member: npt.NDArray[np.bool_]
+    ) -> tuple[Floats, npt.NDArray[np.float32]]:
+        """Terms (n, T) and each block's own fine log ratio (n, blocks); `member` (n,): a row fitted on."""
         coded = [levels.log_ratio(X) for levels in self.levels]
         level_sum = np.sum(coded, axis=0) if coded else np.zeros(len(X))
         per_number = [densities.log_ratio(X[:, self.numbers], member) for densities in self.columns]
@@ -180,15 +191,15 @@ class _Densities:
             float(_smooth(impulse, wide)[GRID_HALF]),
         )
 
-    def log_ratio(self, columns: npt.NDArray[np.floating], member: bool) -> Floats:
-        """(n, columns) log q/p. `member`: the rows are those fitted on, and each leaves itself out.
+    def log_ratio(self, columns: npt.NDArray[np.floating], member: npt.NDArray[np.bool_]) -> Floats:
+        """(n, columns) log q/p. `member` (n,): a row fitted on, which leaves itself out.
 
         One row's worth of a broad density is mixed into both, so that the ratio is bounded where nothing
         was seen.
         """
         places = (np.arange(columns.shape[1]), _grid(columns))
-        before = np.maximum(self.before[places] - member * self.peak_before, 0.0) / self.count
-        after = np.maximum(self.after[places] - member * self.peak_after, 0.0) / self.count
+        before = np.maximum(self.before[places] - member[:, None] * self.peak_before, 0.0) / self.count
+        after = np.maximum(self.after[places] - member[:, None] * self.peak_after, 0.0) / self.count
         broad = np.maximum(after, _BROAD) / (self.count + 1)
         ratio: Floats = np.log(after + broad) - np.log(before + broad)
         return ratio
@@ -286,15 +297,19 @@ def _fit_mixture(own: Floats, tampered: Floats) -> _Mixture:
 
     bounds = [(None, None)] * terms.shape[1] + [(logit(LEAST_SHARE), 0.0)]
     start = np.append(np.zeros(terms.shape[1]), logit(0.05))
-    best = minimize(joint, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    # A thousandth of a nat of log-likelihood is far below what the interval can tell.
+    best = minimize(joint, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-6})
 
     top = float(best.x[-1])
     if top - bounds[-1][0] < 1:
         # No odd rows to speak of. The likelihood is flat below; how far up it stays high is read off
         # directly.
-        ladder = np.linspace(top, 0.0, 60)
-        rises = np.array([loss(best.x[:-1], step)[0] for step in ladder]) - best.fun
-        low, high = LEAST_SHARE, float(expit(ladder[rises <= INTERVAL_DROP][-1]))
+        inside, outside = top, 0.0
+        while outside - inside > 0.1:
+            middle = (inside + outside) / 2
+            rise = loss(best.x[:-1], middle)[0] - best.fun
+            inside, outside = (middle, outside) if rise <= INTERVAL_DROP else (inside, middle)
+        low, high = LEAST_SHARE, float(expit(inside))
     else:
         steps = 1e-3 * np.eye(len(best.x))
         hessian = np.array([(joint(best.x + e)[1] - joint(best.x - e)[1]) / 2e-3 for e in steps])

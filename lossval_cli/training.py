@@ -37,7 +37,7 @@ from lossval_cli.transport import Potentials, Transport, median_cost
 WARM_UP = 0.1
 """Share of steps over which the learning rate rises; after it a cosine to zero."""
 
-REMEMBERED = 0.5
+REMEMBERED = 0.25
 """Predictions are averaged over this last share of the epochs, weights over all of them."""
 
 REFRESHES = 4
@@ -135,11 +135,9 @@ def fit_lossval(
         device=device,
     )
     optimizer = torch.optim.AdamW(
-        [
-            {"params": network.matrices, "weight_decay": settings.weight_decay},
-            {"params": network.biases, "weight_decay": 0.0},
-        ],
+        [*network.matrices, *network.biases],
         lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
         fused=True,
     )
     masks = _fold_masks(N, settings, problem.held_out, generator)
