@@ -1,0 +1,87 @@
+"""What tests of the command line share: a directory with small tables, and a way to call `lossval`."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lossval_cli.cli import main
+
+QUICK = ("--set", "epochs=2", "--set", "members=4", "--removal", "off")
+"""Training that is over in a moment."""
+
+
+class Outcome(NamedTuple):
+    """What a command did."""
+
+    code: int
+    raw: bytes
+    err: str
+
+    @property
+    def out(self) -> str:
+        return self.raw.decode()
+
+
+class _Stream(io.TextIOWrapper):
+    def __init__(self, *, terminal: bool = False) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def written(self) -> bytes:
+        self.flush()
+        return self.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+def frame(rows: int = 60, seed: int = 0) -> pd.DataFrame:
+    """Two features, an id and a label of words; three labels are wrong."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({"size": rng.normal(size=rows).round(3), "age": rng.integers(18, 80, rows)})
+    table.insert(0, "customer", [f"c{seed}-{row}" for row in range(rows)])
+    table["label"] = np.where(table["size"] > 0, "yes", "no")
+    table.loc[:2, "label"] = np.where(table["size"][:3] > 0, "no", "yes")
+    return table
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with train.csv, val.csv and train.parquet of the same rows."""
+    monkeypatch.chdir(tmp_path)
+    frame().to_csv("train.csv", index=False)
+    frame().to_parquet("train.parquet", index=False)
+    frame(40, seed=1).to_csv("val.csv", index=False)
+    return tmp_path
+
+
+@pytest.fixture
+def cli(tables: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Call `lossval` in this process, in the directory of `tables`."""
+
+    def call(*arguments: str, stdin: bytes = b"", terminal: bool = False) -> Outcome:
+        out, err = _Stream(terminal=terminal), _Stream(terminal=terminal)
+        source = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            patch.setattr(sys, "stdin", source)
+            patch.setenv("COLUMNS", "80")
+            code = main(list(arguments))
+        return Outcome(code, out.written(), err.written().decode())
+
+    return call
+
+
+@pytest.fixture
+def quick() -> tuple[str, ...]:
+    """Options that make training short."""
+    return QUICK
