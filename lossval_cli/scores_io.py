@@ -119,7 +119,8 @@ def as_text(values: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_floating(values.type):
-        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        texts = pc.cast(pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values), pa.string())
+        return pc.if_else(pc.equal(texts, "-0"), "-0.0", texts)  # JSON's -0 is the integer
     if _is_plain(values.type) or is_text(values.type) or pa.types.is_temporal(values.type):
         return pc.cast(values, pa.string())
     return pa.array([None if cell is None else _spelled(cell) for cell in values.to_pylist()], pa.string())
