@@ -15,8 +15,7 @@ all values on
 a grid are averaged, weighted by prior and likelihood. The probability that a label is wrong and the
 interval of π come from the same average.
 
-Features. The log density ratio L(x) of odd to untouched rows and the share of odd rows come from `surprise`;
-the probability is π e^L / (π e^L + 1 − π).
+Features. The probability that a row is odd comes from `surprise`.
 
 Suspects. Each kind by itself: the rows above the threshold that maximises the expected F1 (Lipton et al.,
 2014), among
@@ -30,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, gammaln, logit, logsumexp
+from scipy.special import gammaln, logit, logsumexp
 from scipy.stats import beta, norm
 
 from lossval_cli.surprise import Oddness
@@ -104,8 +103,7 @@ def estimate_noise(
 ) -> NoiseEstimate:
     """Turn held-out predictions, (N, K) probabilities or (N,), and oddness into what is believed of each
     row."""
-    share = oddness.share
-    features = expit(oddness.log_ratio + np.log(share) - np.log1p(-share))
+    features = oddness.probability
     # Rows with odd features are predicted badly whatever their label: they say little about the share of
     # wrong ones.
     weight = (1 - features) * min(1.0, TRUSTED_ROWS / len(y))

@@ -1,36 +1,43 @@
 """How odd each row's features are, learned without any label: the price of a row in the transport cost.
 
-An odd row is one that looks like a row somebody tampered with. So tampered copies of the training rows are
-made (numbers get N(0, 1) added, in encoded units; any other column takes one of its levels at random) and a
-density
-ratio of tampered to untouched rows is fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A
-row is summarised by few terms, each a sum of one-dimensional log density ratios, so that 200 rows suffice:
+An odd row is one that looks like a row somebody tampered with. So training rows are tampered with, in two
+ways (every
+column a little, or one cell a lot; see `densities`), and for each way a density ratio of tampered to
+untouched rows is
+fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A row is summarised by few terms made of
+one-dimensional log density ratios, so that 200 rows suffice:
 
     columns      Σ_d log q_d(x_d) / p_d(x_d)    p_d: kernel density of column d, q_d: the same after tampering
     directions   the same over principal directions, where tampering breaks correlations
+    remotest     max_d −log q_d(x_d), how far the remotest number lies from other values of its column
 
-each at a fine and a coarse bandwidth. Densities leave the row itself out. Training rows are a mixture, some
-are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of odd to untouched, linear in the
-terms, the odds that x is one of n₁ tampered copies rather than one of n₀ training rows are
+Columns and directions at a fine and a coarse bandwidth. Rows are summarised by densities of other rows than
+themselves (folds), as their tampered copies are: otherwise a row would look familiar because it was fitted
+on.
+
+Training rows are a mixture, some are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of
+odd to
+untouched, linear in the terms, the odds that x is one of n₁ tampered copies rather than one of n₀ training
+rows are
 
     (n₁/n₀) · e^L / (1 − π + π e^L)
 
 which is fitted by maximum likelihood in the coefficients and π together (positive-unlabelled logistic
-regression; Ward et al., 2009).
+regression; Ward et al., 2009). Then P(odd | x) = π e^L / (1 − π + π e^L).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft, next_fast_len, rfft
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
+from lossval_cli.densities import LevelDensities, NumberDensities
 from lossval_cli.encoding import Block
 
 Floats = npt.NDArray[np.float64]
@@ -38,245 +45,214 @@ Floats = npt.NDArray[np.float64]
 BANDWIDTHS = (0.06, 0.3)
 """Fine: sees that values repeat (counts, codes). Coarse: sees shape where values are sparse."""
 
-GRID_STEP = 0.02
-GRID_HALF = 600
-"""Densities live on a grid of ±12 encoded units, beyond any encoded number (encoding bends at 10)."""
+FOLDS = 5
+"""A row is summarised by densities of the folds it is not in."""
 
 COPIES = 2
-"""Tampered copies a training row."""
+"""Copies of a row in which every column is tampered with; of those with one tampered cell there is one."""
+
+CELL_MOVE = (3.0, 10.0)
+"""How far a single cell is moved, either way: a wrong unit, a slipped digit. Less is no surprise on its
+own."""
+
+SUMS, REMOTEST = slice(0, 5), slice(5, 6)
+"""Which of the terms are sums over columns, over directions, over levels; and which is the remotest
+number's."""
 
 FIT_ROWS = 20_000
-"""Rows the coefficients are fitted on; a handful of numbers needs no more."""
+"""Rows the densities and coefficients are fitted on; a handful of numbers needs no more."""
 
 BLOCK_ROWS = 65_536
 """Rows read off at once, so that the float64 terms of a large table never stand in memory together."""
 
-ROWS_PER_DIRECTION = 10
-"""Principal directions are used up to N / 10: with more, the rows themselves define the directions."""
-
 RIDGE = 0.1
-"""Prior precision of the coefficients on standardised terms: keeps L finite where a term separates
+"""Prior precision of the coefficients on standardised terms: L stays finite where a term separates
 perfectly."""
+
+LEAST_SHARE = 1e-4
+"""Share of odd rows below which there might as well be none; above a half nothing tells odd from
+untouched."""
+
+INTERVAL_DROP = 1.92
+"""Half the 95 % quantile of χ² with one degree of freedom."""
 
 
 class Oddness(NamedTuple):
     """What is known about the training rows' features before any training."""
 
-    log_ratio: Floats  # (N,) L: log density ratio of odd to untouched rows
-    share: float  # π, the share of training rows that are odd
-    share_low: float  # likelihood interval of π, 95 %
+    log_ratio: Floats  # (N,) L, of whichever way of tampering makes the row the odder
+    probability: Floats  # (N,) that the row is odd in either way
+    share_low: float  # 95 % interval of the share of odd rows
     share_high: float
     column_terms: npt.NDArray[np.float32]  # (N, blocks): each column's own log ratio at the fine bandwidth
 
 
 def measure(X: npt.NDArray[np.float32], blocks: Sequence[Block], rng: np.random.Generator) -> Oddness:
-    """Fit the density ratio on X (N, D) and read it off for every row.
+    """Fit both density ratios on X (N, D) and read them off for every row.
 
     `blocks` says which columns of X belong together. Draws come from `rng`.
     """
-    kept = _sample(len(X), FIT_ROWS, rng)
-    base = X[kept]
-    terms = _Terms.fit(base, blocks)
-    member = np.isin(np.arange(len(X)), kept)
+    kept = np.arange(len(X)) if len(X) <= FIT_ROWS else np.sort(rng.choice(len(X), FIT_ROWS, replace=False))
+    fold = rng.permutation(len(kept)) % FOLDS
+    folds = [_Terms.fit(X[kept[fold != at]], blocks) for at in range(FOLDS)]
+    own: list[Floats] = []
+    cells_tampered: list[Floats] = []
+    rows_tampered: list[list[Floats]] = [[] for _ in range(COPIES)]
     column_terms = np.empty((len(X), len(blocks)), np.float32)
-    own, column_terms[kept] = terms.of(base, member[kept])
-    stranger = np.zeros(len(base), np.bool_)
-    tampered = np.concatenate([terms.of(terms.tamper(base, rng), stranger)[0] for _ in range(COPIES)])
-    # Standardised by the tampered and untouched rows together: a term's unit then does not matter to RIDGE.
-    centre, spread = np.median(own, axis=0), np.concatenate([own, tampered]).std(axis=0) + 1e-12
-    fit = _fit_mixture((own - centre) / spread, (tampered - centre) / spread)
-    log_ratio = np.empty(len(X))
-    for start in range(0, len(X), BLOCK_ROWS):
-        part = slice(start, start + BLOCK_ROWS)
-        if len(kept) < len(X):
-            own, column_terms[part] = terms.of(X[part], member[part])
-        log_ratio[part] = fit.intercept + ((own - centre) / spread) @ fit.coefficients
-    return Oddness(log_ratio, fit.share, fit.share_low, fit.share_high, column_terms)
+    for at, terms in enumerate(folds):
+        rows = kept[fold == at]
+        summary, column_terms[rows] = terms.of(X[rows])
+        own.append(summary)
+        for copies in rows_tampered:
+            copies.append(terms.of(terms.tamper_rows(X[rows], rng))[0])
+        if len(terms.numbers):
+            cells_tampered.append(terms.of(terms.tamper_cells(X[rows], rng))[0])
+    untouched, alike = np.concatenate(own), np.ones(len(kept))
+    whole = _Ratio.fit(untouched, np.concatenate([c for copy in rows_tampered for c in copy]), SUMS, alike)
+    ratios = [whole]
+    if cells_tampered:
+        # Seen through its remotest cell alone: the sums would drown one cell among many. Rows that are odd as
+        # a whole have many odd cells and would be taken for what a single one looks like.
+        weight = 1 - whole.probability(untouched)
+        ratios.append(_Ratio.fit(untouched, np.concatenate(cells_tampered), REMOTEST, weight))
+
+    log_ratio, log_clean = np.empty(len(X)), np.empty(len(X))
+    for at in range(FOLDS):
+        rows = kept[fold == at]
+        log_ratio[rows], log_clean[rows] = _combine(ratios, own[at])
+    others = np.setdiff1d(np.arange(len(X)), kept, assume_unique=True)
+    for rows in np.array_split(others, max(1, len(others) // BLOCK_ROWS)):
+        summary, column_terms[rows] = folds[0].of(X[rows])
+        log_ratio[rows], log_clean[rows] = _combine(ratios, summary)
+    low, high = (1 - np.prod([1 - ratio.interval[end] for ratio in ratios]) for end in (0, 1))
+    return Oddness(log_ratio, -np.expm1(log_clean), float(low), float(high), column_terms)
 
 
-def _sample(rows: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    if rows <= most:
-        return np.arange(rows)
-    return np.sort(rng.choice(rows, most, replace=False))
+def _combine(ratios: Sequence[_Ratio], terms: Floats) -> tuple[Floats, Floats]:
+    """(n,) the larger log ratio, and the log probability of being odd in no way."""
+    each = [ratio.of(terms) for ratio in ratios]
+    clean = [log_expit(-ratio.of(terms) - logit(ratio.share)) for ratio in ratios]
+    return np.max(each, axis=0), np.sum(clean, axis=0)
 
 
 @dataclass(frozen=True)
 class _Terms:
     """The summary of a row, and how rows are tampered with."""
 
+    blocks: Sequence[Block]
     numbers: npt.NDArray[np.int64]
-    """Columns of X that hold a number."""
-    levels: tuple[_Levels, ...]
-    """The other blocks."""
-    columns: tuple[_Densities, ...]
-    """One a bandwidth, over `numbers`."""
+    """Places among the blocks of those that hold a number, and of the others."""
+    others: npt.NDArray[np.int64]
+    columns: tuple[NumberDensities, ...]
+    """One a bandwidth, over the numbers."""
+    levels: tuple[LevelDensities, ...]
+    """One for each of the others."""
     centre: Floats
     directions: Floats
-    """(D, k) orthonormal."""
-    along: tuple[_Densities, ...]
+    """(D, D) orthonormal."""
+    along: tuple[NumberDensities, ...]
     """One a bandwidth, over the directions."""
-    places: tuple[int, ...]
-    """For each entry of `numbers`, then of `levels`, the block it stands for."""
 
     @classmethod
     def fit(cls, X: npt.NDArray[np.float32], blocks: Sequence[Block]) -> _Terms:
-        numeric = [at for at, block in enumerate(blocks) if block.kind in ("number", "date")]
-        others = [at for at in range(len(blocks)) if at not in set(numeric)]
-        numbers = np.array([blocks[at].start for at in numeric], np.int64)
+        numeric = np.array([block.kind in ("number", "date") for block in blocks])
         centre = np.median(X, axis=0).astype(np.float64)
-        count = min(X.shape[1], len(X) // ROWS_PER_DIRECTION)
         centred = X - centre
-        _, vectors = np.linalg.eigh(centred.T @ centred)
-        directions = vectors[:, ::-1][:, :count]
-        return cls(
-            numbers,
-            tuple(_Levels.fit(X[:, blocks[at].start : blocks[at].stop], blocks[at]) for at in others),
-            tuple(_Densities.fit(X[:, numbers], width) for width in BANDWIDTHS),
-            centre,
-            directions,
-            tuple(_Densities.fit(centred @ directions, width) for width in BANDWIDTHS),
-            (*numeric, *others),
+        directions = np.linalg.eigh(centred.T @ centred)[1]
+        draft = cls(blocks, np.flatnonzero(numeric), np.flatnonzero(~numeric), (), (), centre, directions, ())
+        return replace(
+            draft,
+            columns=tuple(NumberDensities.fit(draft._numbers(X), width) for width in BANDWIDTHS),
+            levels=tuple(LevelDensities.fit(draft._block(X, at)) for at in draft.others),
+            along=tuple(NumberDensities.fit(centred @ directions, width) for width in BANDWIDTHS),
         )
 
-    def tamper(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    def of(self, X: npt.NDArray[np.float32]) -> tuple[Floats, npt.NDArray[np.float32]]:
+        """Rows that were not fitted on -> terms (n, T), and each block's own fine log ratio (n, blocks)."""
+        by_number = [densities.log_ratio(self._numbers(X)) for densities in self.columns]
+        rotated = (X - self.centre) @ self.directions
+        along = [densities.log_ratio(rotated) for densities in self.along]
+        by_block = np.empty((len(X), len(self.blocks)), np.float32)
+        by_block[:, self.numbers] = by_number[0]
+        for at, densities in zip(self.others, self.levels, strict=True):
+            by_block[:, at] = densities.log_ratio(self._block(X, at))
+        in_sums: tuple[Floats, ...] = (*by_number, *along, by_block[:, self.others].astype(np.float64))
+        terms = [ratios.sum(axis=1) for ratios in in_sums]
+        if len(self.numbers):
+            terms.append(self.columns[0].remoteness(self._numbers(X)).max(axis=1))
+        return np.column_stack(terms), by_block
+
+    def tamper_rows(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """A copy of X with N(0, 1) on every number, and another level in half of the other cells."""
         tampered = X.copy()
-        tampered[:, self.numbers] += rng.standard_normal((len(X), len(self.numbers)), dtype=np.float32)
-        for levels in self.levels:
-            levels.swap(tampered, rng)
+        places = [self.blocks[at].start for at in self.numbers]
+        tampered[:, places] += rng.standard_normal((len(X), len(places)), np.float32)
+        for at, densities in zip(self.others, self.levels, strict=True):
+            densities.swap(self._block(tampered, at), np.flatnonzero(rng.random(len(X)) < 0.5), rng)
         return tampered
 
-    def of(
-        self, X: npt.NDArray[np.float32], member: npt.NDArray[np.bool_]
-    ) -> tuple[Floats, npt.NDArray[np.float32]]:
-        """Terms (n, T) and each block's own fine log ratio (n, blocks); `member` (n,): a row fitted on."""
-        coded = [levels.log_ratio(X) for levels in self.levels]
-        level_sum = np.sum(coded, axis=0) if coded else np.zeros(len(X))
-        per_number = [densities.log_ratio(X[:, self.numbers], member) for densities in self.columns]
-        along = [densities.log_ratio((X - self.centre) @ self.directions, member) for densities in self.along]
-        terms = [parts.sum(axis=1) for parts in (*per_number, *along)]
-        if coded:
-            terms.append(level_sum)
-        per_block = np.empty((len(X), len(self.places)), np.float32)
-        per_block[:, list(self.places)] = np.column_stack([per_number[0], *coded])
-        return np.column_stack(terms), per_block
+    def tamper_cells(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """A copy of X with one number of each row moved far."""
+        tampered = X.copy()
+        chosen = self.numbers[rng.integers(0, len(self.numbers), len(X))]
+        moves = rng.uniform(*CELL_MOVE, len(X)) * rng.choice([-1.0, 1.0], len(X))
+        tampered[np.arange(len(X)), [self.blocks[at].start for at in chosen]] += moves.astype(np.float32)
+        return tampered
+
+    def _numbers(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return X[:, [self.blocks[at].start for at in self.numbers]]
+
+    def _block(self, X: npt.NDArray[np.float32], at: int) -> npt.NDArray[np.float32]:
+        return X[:, self.blocks[at].start : self.blocks[at].stop]
 
 
 @dataclass(frozen=True)
-class _Densities:
-    """One-dimensional densities of several columns before and after adding N(0, 1), on a common grid."""
+class _Ratio:
+    """The fitted log ratio L of one way of tampering, and the share π of rows that are odd in this way."""
 
-    count: int
-    before: Floats
-    after: Floats
-    """(columns, grid) sums of kernels: rows per grid step."""
-    peak_before: float
-    peak_after: float
-    """What a row adds to the density at its own place."""
-
-    @classmethod
-    def fit(cls, columns: npt.NDArray[np.floating], bandwidth: float) -> _Densities:
-        places = _grid(columns)
-        size = 2 * GRID_HALF + 1
-        offsets = np.arange(columns.shape[1]) * size
-        histogram = np.bincount((places + offsets).ravel(), minlength=columns.shape[1] * size)
-        rows = histogram.reshape(columns.shape[1], size).astype(np.float64)
-        impulse = np.zeros(size)
-        impulse[GRID_HALF] = 1.0
-        narrow, wide = bandwidth / GRID_STEP, np.hypot(1.0, bandwidth) / GRID_STEP
-        return cls(
-            len(columns),
-            _smooth(rows, narrow),
-            _smooth(rows, wide),
-            float(_smooth(impulse, narrow)[GRID_HALF]),
-            float(_smooth(impulse, wide)[GRID_HALF]),
-        )
-
-    def log_ratio(self, columns: npt.NDArray[np.floating], member: npt.NDArray[np.bool_]) -> Floats:
-        """(n, columns) log q/p. `member` (n,): a row fitted on, which leaves itself out.
-
-        One row's worth of a broad density is mixed into both, so that the ratio is bounded where nothing
-        was seen.
-        """
-        places = (np.arange(columns.shape[1]), _grid(columns))
-        before = np.maximum(self.before[places] - member[:, None] * self.peak_before, 0.0) / self.count
-        after = np.maximum(self.after[places] - member[:, None] * self.peak_after, 0.0) / self.count
-        broad = np.maximum(after, _BROAD) / (self.count + 1)
-        ratio: Floats = np.log(after + broad) - np.log(before + broad)
-        return ratio
-
-
-_BROAD = 0.3 / (2 * GRID_HALF + 1)
-
-
-def _smooth(rows: Floats, sigma: float) -> Floats:
-    """Convolve each row of (…, grid) with a normal density of deviation `sigma` grid steps; beyond the
-    grid is 0."""
-    size = rows.shape[-1]
-    length = next_fast_len(2 * size, real=True)  # no wrapping round
-    offsets = np.fft.fftfreq(length, 1 / length)
-    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
-    spectrum = rfft(rows, length) * rfft(kernel / kernel.sum())
-    smoothed: Floats = np.maximum(irfft(spectrum, length)[..., :size], 0.0)
-    return smoothed
-
-
-def _grid(columns: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    places = np.rint(columns / GRID_STEP).astype(np.int64) + GRID_HALF
-    inside: npt.NDArray[np.int64] = np.clip(places, 0, 2 * GRID_HALF)
-    return inside
-
-
-@dataclass(frozen=True)
-class _Levels:
-    """A block of X that takes finitely many values: categories, hashed levels, texts, yes/no."""
-
-    start: int
-    stop: int
-    values: npt.NDArray[np.float32]
-    """(levels, width), the different rows of the block."""
-    keys: npt.NDArray[np.void]
-    ratios: Floats
-    """(levels,) log of tampered to untouched probability: half of the tampered cells are levels drawn
-    alike."""
-
-    @classmethod
-    def fit(cls, part: npt.NDArray[np.float32], block: Block) -> _Levels:
-        keys, first, counts = np.unique(_keys(part), return_index=True, return_counts=True)
-        ratios = np.log(0.5 + 0.5 * (counts.sum() / counts) / len(counts))
-        return cls(block.start, block.stop, part[first], keys, ratios)
-
-    def log_ratio(self, X: npt.NDArray[np.float32]) -> Floats:
-        """(n,) for rows of X; a level never seen counts as the rarest."""
-        found = np.searchsorted(self.keys, sought := _keys(X[:, self.start : self.stop]))
-        found = np.minimum(found, len(self.keys) - 1)
-        known = self.keys[found] == sought
-        return np.where(known, self.ratios[found], self.ratios.max())
-
-    def swap(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
-        rows = np.flatnonzero(rng.random(len(X)) < 0.5)
-        X[rows, self.start : self.stop] = self.values[rng.integers(0, len(self.values), len(rows))]
-
-
-def _keys(part: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
-    solid = np.ascontiguousarray(part)
-    return solid.view(np.dtype((np.void, solid.dtype.itemsize * solid.shape[1]))).ravel()
-
-
-class _Mixture(NamedTuple):
+    used: slice
+    """The terms it sees."""
+    centre: Floats
+    spread: Floats
     intercept: float
     coefficients: Floats
     share: float
-    share_low: float
-    share_high: float
+    interval: tuple[float, float]
+
+    @classmethod
+    def fit(cls, untouched: Floats, tampered: Floats, used: slice, weight: Floats) -> _Ratio:
+        """`weight` (n,) of each untouched row, and of its tampered copies, which follow in the same order."""
+        own, copies = untouched[:, used], tampered[:, used]
+        # Standardised by both together: the unit of a term then does not matter to RIDGE.
+        centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
+        fitted = _fit_mixture((own - centre) / spread, (copies - centre) / spread, weight)
+        return cls(used, centre, spread, *fitted)
+
+    def probability(self, terms: Floats) -> Floats:
+        """(n,) that a row with these terms (n, T) is odd in this way."""
+        odd: Floats = expit(self.of(terms) + logit(self.share))
+        return odd
+
+    def of(self, terms: Floats) -> Floats:
+        """(n,) L for terms (n, T)."""
+        values: Floats = (
+            self.intercept + (terms[:, self.used] - self.centre) / self.spread @ self.coefficients
+        )
+        return values
 
 
-def _fit_mixture(own: Floats, tampered: Floats) -> _Mixture:
-    """Maximum likelihood of the module's odds in intercept, coefficients and π, with π's likelihood
-    interval."""
+def _fit_mixture(
+    own: Floats, tampered: Floats, weight: Floats
+) -> tuple[float, Floats, float, tuple[float, float]]:
+    """Maximum likelihood of the module's odds: intercept, coefficients, π and its 95 % interval.
+
+    `weight` (n,) of the n rows of `own`; `tampered` (c·n,) holds c copies of each.
+    """
     terms = np.column_stack([np.ones(len(own) + len(tampered)), np.concatenate([own, tampered])])
     is_copy = np.arange(len(terms)) >= len(own)
     # Copies count as many as rows: the interval must not shrink because we made more of them.
-    row_weight = np.where(is_copy, len(own) / len(tampered), 1.0)
+    copies = len(tampered) // len(own)
+    row_weight = np.concatenate([weight, np.tile(weight, copies) / copies])
 
     def loss(beta: Floats, logit_share: float) -> tuple[float, Floats]:
         """Negative log-likelihood and its gradient in (beta, logit π)."""
@@ -295,13 +271,14 @@ def _fit_mixture(own: Floats, tampered: Floats) -> _Mixture:
     def joint(point: Floats) -> tuple[float, Floats]:
         return loss(point[:-1], point[-1])
 
-    bounds = [(None, None)] * terms.shape[1] + [(logit(LEAST_SHARE), 0.0)]
+    floor = float(logit(LEAST_SHARE))
+    bounds = [(None, None)] * terms.shape[1] + [(floor, 0.0)]
     start = np.append(np.zeros(terms.shape[1]), logit(0.05))
     # A thousandth of a nat of log-likelihood is far below what the interval can tell.
     best = minimize(joint, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-6})
 
     top = float(best.x[-1])
-    if top - bounds[-1][0] < 1:
+    if top - floor < 1:
         # No odd rows to speak of. The likelihood is flat below; how far up it stays high is read off
         # directly.
         inside, outside = top, 0.0
@@ -315,12 +292,4 @@ def _fit_mixture(own: Floats, tampered: Floats) -> _Mixture:
         hessian = np.array([(joint(best.x + e)[1] - joint(best.x - e)[1]) / 2e-3 for e in steps])
         deviation = np.sqrt(max(np.linalg.pinv(hessian, hermitian=True)[-1, -1], 0.0))
         low, high = expit([top - 1.96 * deviation, min(0.0, top + 1.96 * deviation)])
-    return _Mixture(float(best.x[0]), best.x[1:-1], float(expit(top)), float(low), float(high))
-
-
-LEAST_SHARE = 1e-4
-"""Share of odd rows below which there might as well be none; above a half nothing tells odd from
-untouched."""
-
-INTERVAL_DROP = 1.92
-"""Half the 95 % quantile of χ² with one degree of freedom."""
+    return float(best.x[0]), best.x[1:-1], float(expit(top)), (float(low), float(high))
