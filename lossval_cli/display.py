@@ -6,7 +6,6 @@ spelled out, markup is not interpreted, and wide characters count for the two co
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -82,7 +81,7 @@ def sparkline(values: Sequence[float]) -> str:
 def _title(report: Mapping[str, Any]) -> Text:
     data = report["data"]
     roles = data["roles"]
-    name = os.path.basename(data["tables"]["train"]["name"].rstrip("/"))
+    name = data["tables"]["train"]["name"]
     classes = roles["classes"]
     what = "regression" if classes is None else f"{len(classes)} classes"
     return Text(

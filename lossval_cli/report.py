@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
@@ -13,7 +14,9 @@ from lossval_cli.importance import KINDS
 from lossval_cli.inputs import Inputs
 from lossval_cli.removal import RemovalStudy
 from lossval_cli.settings import Settings
+from lossval_cli.tables import Table
 from lossval_cli.valuation import Valuation
+from lossval_cli.wording import plain
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new fields alone do not raise it."""
@@ -39,7 +42,7 @@ def build_report(
         "model": _model(valuation, device),
         "data": _data(inputs),
         "settings": settings.as_dict(),
-        "notices": list(inputs.notices),
+        "notices": _notices(inputs),
     }
 
 
@@ -89,11 +92,26 @@ def _model(valuation: Valuation, device: torch.device) -> dict[str, Any]:
     return {"device": str(device), "history": history, "transport": transport}
 
 
+def base_name(table: Table) -> str:
+    """What a table is called in files that others may read: without the directories it lies in."""
+    return os.path.basename(table.name.rstrip("/")) or table.name
+
+
+def _notices(inputs: Inputs) -> list[str]:
+    """The notices, with tables called by their base names."""
+    notices = list(inputs.notices)
+    for part in (inputs.train, inputs.val, inputs.test):
+        if part is not None:
+            name, base = plain(part.table.name), plain(base_name(part.table))
+            notices = [notice.replace(name, base) for notice in notices]
+    return notices
+
+
 def _data(inputs: Inputs) -> dict[str, Any]:
     tables = {"train": inputs.train, "val": inputs.val, "test": inputs.test}
     return {
         "tables": {
-            name: {"name": part.table.name, "rows": len(part.X), "sha256": part.table.sha256}
+            name: {"name": base_name(part.table), "rows": len(part.X), "sha256": part.table.sha256}
             for name, part in tables.items()
             if part is not None
         },

@@ -19,6 +19,7 @@ import torch
 from lossval_cli._version import __version__
 from lossval_cli.inputs import Inputs
 from lossval_cli.outputs import TOOL
+from lossval_cli.report import base_name
 from lossval_cli.settings import Settings
 
 RECORD_VERSION = 1
@@ -59,7 +60,7 @@ def build_run_record(
         "options": {name: _without_place(value) for name, value in options.items()},
         "inputs": {
             what: {
-                "name": os.path.basename(part.table.name.rstrip("/")),
+                "name": base_name(part.table),
                 "path": _relative(part.table.name, directory),
                 "format": part.table.format,
                 "rows": part.table.rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def say(line: str) -> None:
     """One line on standard error. That nobody listens there is no reason to stop."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(printable(line).encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+        sys.stderr.write(printable(line) + "\n")  # Python spells out there what the terminal cannot show
         sys.stderr.flush()
 
 
@@ -26,22 +27,21 @@ def show_styled(lines: Sequence[Text]) -> None:
     """Styled lines of results, in colour where that is wanted, on standard output."""
     from rich.console import Console
 
-    if sys.stdout is None:
-        return
+    text = io.StringIO()  # rich ends the process when a pipe closes, so it must not hold one
     colours: Any = "auto" if wants_colour(sys.stdout) else None
-    with _as_output_error():
-        console = Console(file=sys.stdout, color_system=colours, highlight=False, markup=False, emoji=False)
-        for line in lines:
-            console.print(line, soft_wrap=True)
+    console = Console(file=text, force_terminal=True, color_system=colours, highlight=False)
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    show(text.getvalue())
 
 
 def show(text: str) -> None:
     """Lines of results, plain, on standard output. Raises BrokenPipeError and OutputError."""
     if sys.stdout is None:
         return
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal that knows no block characters gets escapes
-        sys.stdout.reconfigure(errors="backslashreplace")
     with _as_output_error():
+        if hasattr(sys.stdout, "reconfigure"):  # escapes where a terminal knows no block characters
+            sys.stdout.reconfigure(errors="backslashreplace")
         sys.stdout.write(text)
 
 

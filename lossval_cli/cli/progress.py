@@ -60,7 +60,7 @@ class Progress:
         """A new stage begins."""
         self._event("stage", name=name)
         if self._bar is not None:
-            self._bar.update(self._task, description=name, detail="")
+            self._bar.update(self._task, description=name, detail="", refresh=True)
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is over."""
@@ -71,7 +71,9 @@ class Progress:
             detail = f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.loss:.4g}"
             if math.isfinite(epoch.transport):
                 detail += f"  transport {epoch.transport:.3g}"
-            self._bar.update(self._task, completed=epoch.epoch, detail=detail)
+            self._bar.update(
+                self._task, completed=epoch.epoch, detail=detail, refresh=epoch.epoch == epoch.epochs
+            )
         self._event(
             "epoch",
             epoch=epoch.epoch,

@@ -1,0 +1,114 @@
+"""Help, version, and command lines that make no sense."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from conftest import Outcome
+
+from lossval_cli._version import __version__
+from lossval_cli.cli.app import app
+
+VERBS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+
+
+def test_alone_it_prints_help(cli: Callable[..., Outcome]) -> None:
+    alone, asked = cli(), cli("--help")
+    assert alone == asked
+    assert alone.code == 0
+    assert alone.err == ""
+    for verb in VERBS:
+        assert f"\n  {verb} " in alone.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_command_has_help_with_examples_within_80_columns(
+    verb: str, cli: Callable[..., Outcome]
+) -> None:
+    outcome = cli(verb, "--help")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    assert f"Usage: lossval {verb}" in outcome.out
+    assert f"Examples:\n    lossval {verb}" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert cli(verb, "-h").out == outcome.out
+
+
+def test_every_option_of_the_design_is_there(cli: Callable[..., Outcome]) -> None:
+    text = cli("score", "--help").out
+    wanted = (
+        "--val --test --label --id --exclude --task --val-fraction --preset --config --set --device --seed "
+        "--threads --metric --removal --output --format --force --quiet --progress --columns --sort --top "
+        "--safe-csv --redact"
+    )
+    assert not [option for option in wanted.split() if not re.search(rf"{option}\b", text)]
+
+
+def test_version(cli: Callable[..., Outcome]) -> None:
+    assert cli("--version") == Outcome(0, f"lossval {__version__}\n".encode(), "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["scor", "x"], "unknown command 'scor': did you mean score?"),
+        (["score", "x", "--vall", "y"], "unknown option '--vall': did you mean --val?"),
+        (["--nonsense"], "unknown option '--nonsense': see --help"),
+        (["score"], "Missing argument 'TRAIN'"),
+    ],
+)
+def test_a_line_that_makes_no_sense(arguments: list[str], message: str, cli: Callable[..., Outcome]) -> None:
+    assert cli(*arguments) == Outcome(2, b"", f"error: {message}\n")
+
+
+def test_an_unknown_command_lists_the_known_ones(cli: Callable[..., Outcome]) -> None:
+    outcome = cli("zzz")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: unknown command 'zzz': commands are score, validate, ")
+
+
+def test_bad_values_of_options_are_one_line(cli: Callable[..., Outcome]) -> None:
+    for arguments in (["--format", "xml"], ["--top", "0"], ["--top", "many"], ["--sort"]):
+        outcome = cli("score", "train.csv", *arguments)
+        assert outcome.code == 2
+        assert re.fullmatch(r"error: .*\n", outcome.err)
+
+
+def test_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lossval_cli", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"lossval {__version__}\n", "")
+
+
+def test_shells_get_completions() -> None:
+    environment = os.environ | {
+        "_LOSSVAL_COMPLETE": "complete_bash",
+        "COMP_WORDS": "lossval sc",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "lossval_cli"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.stdout.split() == ["score"]
+
+
+def test_an_unexpected_failure_is_one_line(
+    cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr("lossval_cli.cli.options.check_one_stdin", fail)
+    assert cli("score", "train.csv") == Outcome(
+        2,
+        b"",
+        "internal error: RuntimeError: first line (please report it; LOSSVAL_DEBUG=1 shows the traceback)\n",
+    )
+    monkeypatch.setenv("LOSSVAL_DEBUG", "1")
+    assert "Traceback (most recent call last)" in cli("score", "train.csv").err

@@ -1,0 +1,115 @@
+"""`lossval` as a process among others: pipes that close, full disks, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import frame
+
+import lossval_cli
+
+COMMAND = [sys.executable, "-m", "lossval_cli"]
+QUICK = ["--set", "epochs=2", "--set", "members=4", "--removal", "off"]
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def start(*arguments: str, stdout: Any = subprocess.DEVNULL) -> Any:
+    return subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, stdout=stdout, stderr=subprocess.PIPE)
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*COMMAND, *arguments], env=ENVIRONMENT | environment, capture_output=True, check=True
+    )
+
+
+@pytest.fixture(autouse=True)
+def many_rows(tables: Path) -> None:
+    """More scores than a pipe holds."""
+    frame(3_000).to_csv("train.csv", index=False)
+
+
+@pytest.mark.parametrize("output", ["-", None], ids=["scores", "summary"])
+def test_a_closed_pipe_ends_quietly(output: str | None) -> None:
+    to = [] if output is None else ["-o", output]
+    with start("score", "train.csv", *QUICK, *to, stdout=subprocess.PIPE) as running:
+        if output == "-":
+            assert running.stdout.readline().startswith(b"rank,row,line")
+        running.stdout.close()
+        notices = running.stderr.read().decode().splitlines()
+    assert running.returncode == 0
+    assert all(re.match("label|id|task|validation: ", line) for line in notices)
+    assert os.path.isdir("train.lossval") == (output is None)
+
+
+def test_a_closed_standard_error_stops_nothing() -> None:
+    with start("score", "train.csv", *QUICK, stdout=subprocess.DEVNULL) as running:
+        running.stderr.close()
+    assert running.returncode == 0
+    assert os.path.exists("train.lossval/run.json")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("output", ["-", "out"])
+def test_a_full_disk_behind_standard_output_is_an_error(output: str) -> None:
+    with (
+        open("/dev/full", "wb") as full,
+        start("score", "train.csv", *QUICK, "-o", output, stdout=full) as running,
+    ):
+        last = running.stderr.read().decode().splitlines()[-1]
+    assert running.returncode == 2
+    assert last == "error: standard output: no space left on device"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_training_leaves_nothing_behind(number: signal.Signals) -> None:
+    before = sorted(os.listdir())
+    with start("score", "train.csv", "--set", "epochs=100000", "--progress", "json") as running:
+        for line in running.stderr:
+            if json.loads(line)["event"] == "epoch":
+                break
+        running.send_signal(number)
+        last = running.stderr.read().decode().splitlines()[-1]
+    assert last == "interrupted: nothing was written"
+    assert running.returncode == 130
+    assert sorted(os.listdir()) == before
+
+
+def test_killed_while_writing_it_leaves_the_older_run_or_the_newer() -> None:
+    frame().to_csv("train.csv", index=False)
+    run("score", "train.csv", *QUICK, "-q")
+    older = Path("train.lossval/scores.csv").read_bytes()
+    with start("score", "train.csv", *QUICK, "--seed", "1", "--progress", "json") as running:
+        for line in running.stderr:
+            if json.loads(line).get("name") == "writing":
+                break
+        running.kill()
+    record = json.loads(Path("train.lossval/run.json").read_text())
+    assert (Path("train.lossval/scores.csv").read_bytes() == older) == (record["seed"] == 0)
+    run("score", "train.csv", *QUICK, "-q")
+    assert sorted(os.listdir()) == ["train.csv", "train.lossval", "train.parquet", "val.csv"]
+
+
+def test_warnings_of_libraries_stay_away_from_the_user() -> None:
+    done = run("score", "train.csv", *QUICK, "-q", "-o", "-")
+    assert done.stderr == b""
+    assert done.stdout.count(b"\n") == 3_001
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "POSIX"])
+def test_any_locale(locale: str) -> None:
+    frame().rename(columns={"label": "größe"}).to_csv("train.csv", index=False)
+    done = run("score", "train.csv", *QUICK, LC_ALL=locale, PYTHONIOENCODING="ascii")
+    assert b"Traceback" not in done.stderr
+    assert b"gr\\xf6\\xdfe" in done.stdout
