@@ -9,7 +9,7 @@ import typer
 from lossval_cli.cli import options
 from lossval_cli.cli.console import say, show
 from lossval_cli.errors import LossvalError
-from lossval_cli.wording import printable
+from lossval_cli.wording import counted, printable
 
 if TYPE_CHECKING:
     from lossval_cli.inputs import Inputs
@@ -75,8 +75,8 @@ def _description(inputs: Inputs) -> list[str]:
     roles, table = inputs.roles, inputs.train.table
     classes = "" if inputs.classes is None else f" into {inputs.classes} classes"
     lines = [
-        f"{printable(table.name)}: {table.rows:,} rows, {len(table.column_names)} columns; "
-        f"{roles.task}{classes}, {inputs.encoder.width} encoded features"
+        f"{printable(table.name)}: {table.rows:,} rows, {counted(len(table.column_names), 'column')}; "
+        f"{roles.task}{classes}, {counted(inputs.encoder.width, 'encoded feature')}"
     ]
     for what, part in (("validation", inputs.val), ("test", inputs.test)):
         if part is not None and not (what == "validation" and inputs.held_out is not None):
@@ -87,8 +87,10 @@ def _description(inputs: Inputs) -> list[str]:
         role, taken = _role(inputs, name), ""
         if name in kinds:
             column = kinds[name]
-            taken = f"{column['type']}, {column['dims']} numbers" if column["dims"] else str(column["reason"])
-            role = role if column["dims"] else "dropped"
+            dims = int(str(column["dims"]))
+            taken = str(column["type"] if dims else column["reason"])
+            taken += f", {dims} numbers" if dims > 1 else ""
+            role = role if dims else "dropped"
         shown = printable(name)
         shown = shown if cell_len(shown) <= 26 else set_cell_size(shown, 25) + "…"
         lines.append(f"{set_cell_size(shown, 26)}  {role:8}  {printable(taken)}".rstrip())

@@ -1,0 +1,105 @@
+"""`lossval validate` and `lossval presets`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Outcome, frame
+
+from lossval_cli.settings import Settings, preset_names
+
+Cli = Callable[..., Outcome]
+
+DESCRIPTION = """\
+train.csv: 60 rows, 6 columns; classification into 2 classes, 4 encoded features
+val.csv: 40 rows for validation
+
+column                      role      taken as
+customer                    id
+size                        feature   number
+age                         feature   number
+label                       label
+colour                      feature   category, 2 numbers
+same                        dropped   every row has the same value, '1'
+
+label: column label, by its name; --label names another
+id: column customer is not used as a feature (unique in every row)
+task: classification (label label holds text); --task decides otherwise
+column same is not used: every row has the same value, '1'
+"""
+
+
+def test_validate_says_what_score_would_make_of_a_table(cli: Cli) -> None:
+    for name, rows, seed in (("train.csv", 60, 0), ("val.csv", 40, 1)):
+        table = frame(rows, seed).assign(colour=["red", "blue"] * (rows // 2), same="1")
+        table.to_csv(name, index=False)
+    assert cli("validate", "train.csv", "--val", "val.csv") == Outcome(0, DESCRIPTION.encode(), "")
+
+
+def test_validate_writes_nothing_and_quiet_says_nothing(cli: Cli, tables: Path) -> None:
+    before = sorted(tables.iterdir())
+    assert cli("validate", "train.csv", "--quiet") == Outcome(0, b"", "")
+    assert sorted(tables.iterdir()) == before
+
+
+def test_every_table_is_checked_and_one_bad_one_fails(cli: Cli) -> None:
+    Path("bad.csv").write_text("a,label\n")
+    outcome = cli("validate", "bad.csv", "train.csv", "nothing-like-it")
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [
+        "error: bad.csv has a header and no rows",
+        "error: nothing-like-it does not exist",
+    ]
+    assert "train.csv: 60 rows" in outcome.out
+
+
+def test_what_validate_accepts_score_accepts(cli: Cli, quick: tuple[str, ...]) -> None:
+    table = pd.read_csv("train.csv").assign(label=range(60))
+    table.to_csv("numbers.csv", index=False)
+    outcome = cli("validate", "numbers.csv", "--exclude", "age", "--id", "customer", "--set", "loss=absolute")
+    assert outcome.code == 0
+    assert "numbers.csv: 60 rows, 4 columns; regression, 1 encoded feature\n" in outcome.out
+    assert "age                         excluded\n" in outcome.out
+    run = cli(
+        "score", "numbers.csv", "--exclude", "age", "--id", "customer", "--set", "loss=absolute", *quick
+    )
+    assert run.code == 0
+
+
+def test_wide_and_hostile_column_names_do_not_break_the_table(cli: Cli) -> None:
+    table = frame().rename(columns={"size": "大きさ" * 9, "age": "\x1b[31mage"})
+    table.to_csv("train.csv", index=False)
+    lines = cli("validate", "train.csv").out.splitlines()
+    wide = next(line for line in lines if line.startswith("大"))
+    assert wide == "大きさ" * 4 + " …  feature   number"
+    assert "\\x1b[31mage                 feature   number" in lines
+
+
+def test_presets_are_listed_default_first(cli: Cli) -> None:
+    outcome = cli("presets")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    names = [line.split()[0] for line in outcome.out.splitlines() if not line.startswith(" ")]
+    assert names == preset_names()
+    assert names[0] == "default"
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_in_full_is_a_config_that_means_the_same(name: str, cli: Cli) -> None:
+    outcome = cli("presets", name)
+    assert outcome.code == 0
+    assert set(tomllib.loads(outcome.out)) <= set(Settings.knobs())
+    assert all(f"\n# {knob.why}" in outcome.out for key, knob in Settings.knobs().items() if key != "preset")
+    Path("mine.toml").write_text(outcome.out)
+    assert Settings.resolve(config="mine.toml").as_dict() == Settings.resolve(name).as_dict() | {
+        "preset": "default"
+    }
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest(cli: Cli) -> None:
+    assert cli("presets", "fats") == Outcome(2, b"", "error: preset 'fats' is unknown: did you mean fast?\n")
