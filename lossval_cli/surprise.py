@@ -45,11 +45,8 @@ Floats = npt.NDArray[np.float64]
 BANDWIDTHS = (0.06, 0.3)
 """Fine: sees that values repeat (counts, codes). Coarse: sees shape where values are sparse."""
 
-FOLDS = 5
+FOLDS = 3
 """A row is summarised by densities of the folds it is not in."""
-
-COPIES = 2
-"""Copies of a row in which every column is tampered with; of those with one tampered cell there is one."""
 
 CELL_MOVE = (3.0, 10.0)
 """How far a single cell is moved, either way: a wrong unit, a slipped digit. Less is no surprise on its
@@ -97,18 +94,17 @@ def measure(X: npt.NDArray[np.float32], blocks: Sequence[Block], rng: np.random.
     folds = [_Terms.fit(X[kept[fold != at]], blocks) for at in range(FOLDS)]
     own: list[Floats] = []
     cells_tampered: list[Floats] = []
-    rows_tampered: list[list[Floats]] = [[] for _ in range(COPIES)]
+    rows_tampered: list[Floats] = []
     column_terms = np.empty((len(X), len(blocks)), np.float32)
     for at, terms in enumerate(folds):
         rows = kept[fold == at]
         summary, column_terms[rows] = terms.of(X[rows])
         own.append(summary)
-        for copies in rows_tampered:
-            copies.append(terms.of(terms.tamper_rows(X[rows], rng))[0])
+        rows_tampered.append(terms.of(terms.tamper_rows(X[rows], rng))[0])
         if len(terms.numbers):
             cells_tampered.append(terms.of(terms.tamper_cells(X[rows], rng))[0])
     untouched, alike = np.concatenate(own), np.ones(len(kept))
-    whole = _Ratio.fit(untouched, np.concatenate([c for copy in rows_tampered for c in copy]), SUMS, alike)
+    whole = _Ratio.fit(untouched, np.concatenate(rows_tampered), SUMS, alike)
     ratios = [whole]
     if cells_tampered:
         # Seen through its remotest cell alone: the sums would drown one cell among many. Rows that are odd as
@@ -221,7 +217,7 @@ class _Ratio:
 
     @classmethod
     def fit(cls, untouched: Floats, tampered: Floats, used: slice, weight: Floats) -> _Ratio:
-        """`weight` (n,) of each untouched row, and of its tampered copies, which follow in the same order."""
+        """`weight` (n,) of each untouched row, and of its tampered copy, which stands in the same place."""
         own, copies = untouched[:, used], tampered[:, used]
         # Standardised by both together: the unit of a term then does not matter to RIDGE.
         centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
@@ -246,13 +242,11 @@ def _fit_mixture(
 ) -> tuple[float, Floats, float, tuple[float, float]]:
     """Maximum likelihood of the module's odds: intercept, coefficients, π and its 95 % interval.
 
-    `weight` (n,) of the n rows of `own`; `tampered` (c·n,) holds c copies of each.
+    `weight` (n,) of the n rows of `own` and of their copies, in the same order in `tampered`.
     """
     terms = np.column_stack([np.ones(len(own) + len(tampered)), np.concatenate([own, tampered])])
     is_copy = np.arange(len(terms)) >= len(own)
-    # Copies count as many as rows: the interval must not shrink because we made more of them.
-    copies = len(tampered) // len(own)
-    row_weight = np.concatenate([weight, np.tile(weight, copies) / copies])
+    row_weight = np.concatenate([weight, weight])
 
     def loss(beta: Floats, logit_share: float) -> tuple[float, Floats]:
         """Negative log-likelihood and its gradient in (beta, logit π)."""
