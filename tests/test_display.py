@@ -1,0 +1,144 @@
+"""The summary, pinned at 80 columns without colour; and what hostile cells do to it: nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from lossval_cli.display import WIDTH, fit, sparkline, summary
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+SUMMARY = """\
+wine.csv: 1,200 rows, quality (3 classes)
+
+Suspects          131 (10.9%)
+  label           113  its label disagrees with the model
+  features         16  it lies where the data is not
+  label+features    2  both its label and its features
+Noise share       11.9% of the rows, likely 9.8% to 14.1%
+Importance        0.01 ▆                                    █ ▆ 1.51
+
+4 rows of least importance
+rank  bottle  quality      predicted    noise  why
+   1  b-17    poor         good           99%  both its label and its features
+   2  b-4     good         poor           98%  its label disagrees with the model
+   3  b-1100  good         good           91%  it lies where the data is not
+   4  b-2     very very …  poor            9%  not suspect
+
+Written           wine.lossval/
+                  scores.csv, report.html, run.json
+"""
+
+
+def a_report(**changes: Any) -> dict[str, Any]:
+    return {
+        "summary": {
+            "rows": 1200,
+            "suspects": 131,
+            "suspect_share": 131 / 1200,
+            "by_kind": {"label": 113, "features": 16, "label+features": 2},
+            "estimated_noise_share": {"value": 0.119, "low": 0.098, "high": 0.141},
+        },
+        "removal": None,
+        "data": {
+            "tables": {"train": {"name": "wine.csv"}},
+            "roles": {"label": "quality", "classes": ["poor", "good", "very very good"]},
+        },
+    } | changes
+
+
+def scores(ids: list[str] | None = None, labels: list[Any] | None = None, kinds: Any = None) -> pa.Table:
+    labels = labels or ["poor", "good", "good", "very very good"]
+    count = len(labels)
+    columns: dict[str, Any] = {"rank": range(1, count + 1), "row": range(count), "line": range(2, count + 2)}
+    if ids is not None:
+        columns["bottle"] = ids
+    columns |= {
+        "quality": labels,
+        "importance": [0.01, *[1.4] * 2, 1.51][:count],
+        "noise_probability": [0.99, 0.98, 0.91, 0.09][:count],
+        "suspect": kinds or ["label+features", "label", "features", ""][:count],
+        "predicted": ["good", "poor", "good", "poor"][:count],
+    }
+    return pa.table(columns)
+
+
+def plain(report: dict[str, Any], table: pa.Table, *written: str) -> str:
+    lines = summary(report, table, written or ["wine.lossval/", "scores.csv", "report.html", "run.json"])
+    return "".join(line.plain + "\n" for line in lines)
+
+
+def test_the_summary_is_pinned() -> None:
+    assert plain(a_report(), scores(["b-17", "b-4", "b-1100", "b-2"])) == SUMMARY
+
+
+def test_without_ids_rows_are_named_by_line_or_else_by_row() -> None:
+    assert "\nrank  line  quality" in plain(a_report(), scores())
+    table = scores()
+    table = table.set_column(2, "line", pa.nulls(4, pa.int64()))
+    assert "\nrank  row  quality" in plain(a_report(), table)
+
+
+def test_numbers_and_missing_cells() -> None:
+    text = plain(a_report(), scores([None, "b", "c", "d"], [1.23456, 7, -2e-9, 5.0]))
+    assert "(missing)  1.235" in text
+    assert "-2e-09" in text
+
+
+def test_the_published_algorithm_has_no_suspects() -> None:
+    numbers = a_report()["summary"] | {"estimated_noise_share": None}
+    text = plain(a_report(summary=numbers), scores())
+    assert "Suspects          not judged: the published algorithm has importances only\n" in text
+    assert "Noise share" not in text
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(TEXT, min_size=4, max_size=4), TEXT)
+def test_whatever_cells_hold_the_lines_fit_and_say_nothing_to_the_terminal(
+    cells: list[str], name: str
+) -> None:
+    report = a_report()
+    report["data"]["tables"]["train"]["name"] = name
+    names = [name + "_" if old == "quality" else old for old in scores(cells).column_names]
+    table = scores(cells, cells).rename_columns(names)
+    for line in plain(report, table).splitlines():
+        assert line.isprintable()
+        assert cell_len(line) <= WIDTH
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "fitted"),
+    [
+        ("abc", 5, "abc  "),
+        ("abcdef", 5, "abcd…"),
+        ("大きさ", 6, "大きさ"),
+        ("大きさ", 5, "大き…"),
+        ("大きさ", 4, "大 …"),
+        ("e\u0301a", 4, "e\u0301a  "),
+        ("\x1b[2J", 8, "\\x1b[2J "),
+        ("a\nb", 5, "a\\nb "),
+        ("\u202eabc", 6, "\\u202…"),
+        ("[red]x[/]", 9, "[red]x[/]"),
+    ],
+)
+def test_fit(text: str, width: int, fitted: str) -> None:
+    assert fit(text, width) == fitted
+    assert cell_len(fitted) == width
+
+
+def test_fit_to_the_right() -> None:
+    assert fit("大", 4, right=True) == "  大"
+
+
+def test_sparkline() -> None:
+    assert sparkline([0, 1, 2, 3]) == "▁▃▆█"
+    assert sparkline([5, 5]) == "▁▁"
+    assert sparkline([1, float("nan"), 2]) == "▁ █"
+    assert sparkline([float("nan")]) == " "
+    assert sparkline([]) == ""
