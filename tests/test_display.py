@@ -25,11 +25,11 @@ Noise share       11.9% of the rows, likely 9.8% to 14.1%
 Importance        0.01 ▆                                    █ ▆ 1.51
 
 4 rows of least importance
-rank  bottle  quality      predicted    noise  why
-   1  b-17    poor         good           99%  both its label and its features
-   2  b-4     good         poor           98%  its label disagrees with the model
-   3  b-1100  good         good           91%  it lies where the data is not
-   4  b-2     very very …  poor            9%  not suspect
+rank  bottle  quality       predicted  noise  why
+   1  b-17    poor          good         99%  both its label and its features
+   2  b-4     good          poor         98%  its label disagrees with the model
+   3  b-1100  good          good         91%  it lies where the data is not
+   4  b-2     very very g…  poor          9%  not suspect
 
 Written           wine.lossval/
                   scores.csv, report.html, run.json
