@@ -18,6 +18,9 @@ GRID_STEP = 0.05
 GRID_HALF = 220
 """Densities live on a grid of ±11 encoded units, beyond any encoded number (encoding bends at 10)."""
 
+HABIT = 0.2
+"""Share of tampered density in the untouched: how far untouched values may stray where none was seen yet."""
+
 ANYWHERE = 0.05
 """Share of tampered numbers that lie anywhere: a value far from all others is odd, not unheard of."""
 
@@ -50,7 +53,7 @@ class NumberDensities:
         places = (np.arange(columns.shape[1]), _grid(columns))
         before, moved = self.before[places] / self.count, self.moved[places] / self.count
         after = (1 - ANYWHERE) * moved + ANYWHERE / (2 * GRID_HALF + 1)
-        ratio: Floats = np.log(after) - np.log(before + after / (self.count + 1))
+        ratio: Floats = np.log(after) - np.log((1 - HABIT) * before + HABIT * after)
         return ratio
 
     def remoteness(self, columns: npt.NDArray[np.floating]) -> Floats:

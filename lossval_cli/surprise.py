@@ -17,7 +17,7 @@ on.
 
 Training rows are a mixture, some are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of
 odd to
-untouched, linear in the terms, the odds that x is one of n₁ tampered copies rather than one of n₀ training
+untouched, quadratic in the terms, the odds that x is one of n₁ tampered copies rather than one of n₀ training
 rows are
 
     (n₁/n₀) · e^L / (1 − π + π e^L)
@@ -62,7 +62,7 @@ FIT_ROWS = 20_000
 BLOCK_ROWS = 65_536
 """Rows read off at once, so that the float64 terms of a large table never stand in memory together."""
 
-RIDGE = 0.1
+RIDGE = 1.0
 """Prior precision of the coefficients on standardised terms: L stays finite where a term separates
 perfectly."""
 
@@ -221,8 +221,11 @@ class _Ratio:
         own, copies = untouched[:, used], tampered[:, used]
         # Standardised by both together: the unit of a term then does not matter to RIDGE.
         centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
-        fitted = _fit_mixture((own - centre) / spread, (copies - centre) / spread, weight)
-        return cls(used, centre, spread, *fitted)
+        draft = cls(used, centre, spread, 0.0, np.zeros(0), 0.0, (0.0, 0.0))
+        intercept, coefficients, share, interval = _fit_mixture(
+            draft._features(untouched), draft._features(tampered), weight
+        )
+        return replace(draft, intercept=intercept, coefficients=coefficients, share=share, interval=interval)
 
     def probability(self, terms: Floats) -> Floats:
         """(n,) that a row with these terms (n, T) is odd in this way."""
@@ -231,10 +234,14 @@ class _Ratio:
 
     def of(self, terms: Floats) -> Floats:
         """(n,) L for terms (n, T)."""
-        values: Floats = (
-            self.intercept + (terms[:, self.used] - self.centre) / self.spread @ self.coefficients
-        )
+        values: Floats = self.intercept + self._features(terms) @ self.coefficients
         return values
+
+    def _features(self, terms: Floats) -> Floats:
+        """Standardised terms and their squares: with heavy tails the ratio levels off where a line would
+        not, and π would be raised to make up for it."""
+        standard = (terms[:, self.used] - self.centre) / self.spread
+        return np.column_stack([standard, standard**2 - 1])
 
 
 def _fit_mixture(
