@@ -53,14 +53,15 @@ def run(
     removal: str = "full",
     on_inputs: Callable[[Inputs], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> Result:
     """Read, train, judge, study removal, report. `removal` is full, quick or off.
 
     `on_inputs` is shown what was read and decided before training starts (and may refuse it), `on_epoch`
-    how training goes.
+    how training goes, and `on_stage` is told as each of read, train, removal and report begins.
     Raises LossvalError, one line each; writes nothing.
     """
-    clock = Clock()
+    clock = Clock(on_stage)
     device = pick_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -70,8 +71,10 @@ def run(
         on_inputs(inputs)
     with clock("train"):
         valuation = value_rows(inputs, settings, device, on_epoch)
-    with clock("removal"):
-        study = None if removal == "off" else study_removal(inputs, valuation, settings, device, removal)
+    study = None
+    if removal != "off":
+        with clock("removal"):
+            study = study_removal(inputs, valuation, settings, device, removal)
     with clock("report"):
         table = rank_rows(inputs, valuation)
         report = build_report(inputs, valuation, study, table, settings, device)
@@ -82,7 +85,8 @@ def run(
 class Clock:
     """Seconds spent in each named stage."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_stage: Callable[[str], None] | None = None) -> None:
+        self._on_stage = on_stage
         self.seconds: dict[str, float] = {}
         self._stage = ""
 
@@ -92,6 +96,8 @@ class Clock:
         return self
 
     def __enter__(self) -> None:
+        if self._on_stage is not None:
+            self._on_stage(self._stage)
         self._start = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:

@@ -192,7 +192,14 @@ def test_progress_as_json_lines(cli: Cli, quick: Quick) -> None:
         "epoch",
         "epoch",
         "stage",
+        "stage",
         "done",
+    ]
+    assert [event["name"] for event in events if event["event"] == "stage"] == [
+        "read",
+        "train",
+        "report",
+        "write",
     ]
     epoch = next(event for event in events if event["event"] == "epoch")
     assert epoch["epoch"] == 1

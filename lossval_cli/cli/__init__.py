@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _flush()
             return code
     except KeyboardInterrupt:
-        say("interrupted: nothing was written")
+        say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader has seen enough: `lossval … | head`
         _forget_stdout()

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 Mode = Literal["bar", "json", "off"]
 
+_STAGES = {
+    "read": "reading",
+    "train": "training",
+    "removal": "trying removals",
+    "report": "reporting",
+    "write": "writing",
+}
+
 
 def choose_mode(wanted: str, *, quiet: bool) -> Mode:
     """`--progress` and `--quiet` -> what is shown; a bar only where a person is looking."""
@@ -57,22 +65,24 @@ class Progress:
                 say(line)
 
     def stage(self, name: str) -> None:
-        """A new stage begins."""
+        """A new stage begins: read, train, removal, report or write."""
         self._event("stage", name=name)
+        if self._mode == "bar" and self._bar is None and name != "read":  # notices come before the bar
+            self._begin_bar()
         if self._bar is not None:
-            self._bar.update(self._task, description=name, detail="", refresh=True)
+            self._bar.update(self._task, description=_STAGES[name], detail="", refresh=True)
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is over."""
         if epoch.epoch == 1:
             self._first = time.monotonic()
-            self._begin_bar(epoch.epochs)
         if self._bar is not None:
             detail = f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.loss:.4g}"
             if math.isfinite(epoch.transport):
                 detail += f"  transport {epoch.transport:.3g}"
+            last = epoch.epoch == epoch.epochs
             self._bar.update(
-                self._task, completed=epoch.epoch, detail=detail, refresh=epoch.epoch == epoch.epochs
+                self._task, total=epoch.epochs, completed=epoch.epoch, detail=detail, refresh=last
             )
         self._event(
             "epoch",
@@ -89,9 +99,7 @@ class Progress:
         a_piece = (time.monotonic() - self._first) / (epoch.epoch - 1)
         return round(a_piece * (epoch.epochs - epoch.epoch), 1)
 
-    def _begin_bar(self, epochs: int) -> None:
-        if self._mode != "bar":
-            return
+    def _begin_bar(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
@@ -104,7 +112,7 @@ class Progress:
             TimeRemainingColumn(compact=True),
         )
         self._bar = Bar(*columns, console=console, transient=True, redirect_stdout=False)
-        self._task = self._bar.add_task("training", total=epochs, detail="")
+        self._task = self._bar.add_task("", total=None, detail="")
         self._bar.start()
 
     def _event(self, event: str, **fields: object) -> None:

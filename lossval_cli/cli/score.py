@@ -130,7 +130,6 @@ def score(
     destination.check(force=force)
     started = datetime.now(UTC)
     with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
-        shown.stage("reading")
         from lossval_cli.pipeline import run
         from lossval_cli.scores_io import pick, split_names
 
@@ -147,8 +146,9 @@ def score(
             removal=removal.value if removal else "full" if destination.kind == "directory" else "off",
             on_inputs=lambda inputs: _start_training(inputs, names, redact, shown),
             on_epoch=shown.epoch,
+            on_stage=shown.stage,
         )
-        shown.stage("writing")
+        shown.stage("write")
         files: list[str] = []
         if redact:
             result = _redacted(result)
@@ -208,7 +208,6 @@ def _start_training(inputs: Inputs, names: list[str], redact: bool, shown: Progr
     hidden = {called[name] for name in inputs.roles.ids} if redact else set()
     check_columns(names, [name for name in score_columns(inputs.roles) if name not in hidden])
     shown.notices(inputs.notices)
-    shown.stage("training")
 
 
 def _redacted(result: Result) -> Result:
