@@ -42,6 +42,35 @@ Method = Callable[[Split, int], "np.ndarray | Scores"]
 # ---------------------------------------------------------------- LossVal
 
 
+def lossval_default(split: Split, seed: int) -> Scores:
+    """`lossval_cli.score` as a user calls it, on DataFrames, with the default preset and the task named."""
+    import pandas as pd
+
+    import lossval_cli
+
+    def frame(X: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+        columns = {f"x{at:03d}": X[:, at] for at in range(X.shape[1])}
+        return pd.DataFrame(columns | {"label": y})
+
+    result = lossval_cli.score(
+        frame(split.X_train, split.y_train),
+        frame(split.X_val, split.y_val),
+        label="label",
+        task=split.task,
+        seed=seed,
+        removal="off",
+        device="cpu",
+    )
+    found = result.scores.sort_values("row")
+    share = result.report["summary"]["estimated_noise_share"]
+    return Scores(
+        found["importance"].to_numpy(),
+        noise_probability=found["noise_probability"].to_numpy(),
+        flags=(found["suspect"] != "").to_numpy(),
+        noise_share=(share["value"], share["low"], share["high"]),
+    )
+
+
 def lossval_paper(split: Split, seed: int) -> np.ndarray:
     """LossVal as published (Wibiral et al., 2024): the weights after 30 epochs, product with OT squared."""
     import torch  # here, because no other peer needs it
@@ -178,6 +207,7 @@ def random(split: Split, seed: int) -> np.ndarray:
 
 
 METHODS: dict[str, Method] = {
+    "lossval": lossval_default,
     "lossval-paper": lossval_paper,
     "cleanlab-linear": cleanlab_linear,
     "cleanlab-forest": cleanlab_forest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import copy
 from itertools import pairwise
 
 import torch
@@ -60,10 +61,20 @@ class Ensemble:
             hidden = self.activation(torch.baddbmm(bias, hidden, matrix))
             if training and self.dropout:
                 keep = 1 - self.dropout
-                # One draw per member and unit, the same for the rows of a batch: B times fewer than one per row.
+                # One draw per member and unit, the same for the rows of a batch: B times fewer than one
+                # per row.
                 mask = torch.empty_like(bias).bernoulli_(keep, generator=self._noise)
                 hidden = hidden * mask.div_(keep)
         return torch.baddbmm(self.biases[-1], hidden, self.matrices[-1])
+
+    def repeated(self, copies: int) -> Ensemble:
+        """`copies` ensembles like this one, with the same parameters, as one of copies · E members."""
+        other = copy(self)
+        other.matrices, other.biases = (
+            [tensor.detach().repeat(copies, 1, 1).requires_grad_() for tensor in tensors]
+            for tensors in (self.matrices, self.biases)
+        )
+        return other
 
     def predict(self, X: Tensor, rows_at_once: int = 65_536) -> Tensor:
         """Outputs without dropout or gradients, in blocks, (E, N, outputs)."""
