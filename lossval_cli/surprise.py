@@ -70,6 +70,9 @@ LEAST_SHARE = 1e-4
 """Share of odd rows below which there might as well be none; above a half nothing tells odd from
 untouched."""
 
+PRICED_SHARE = 0.01
+"""Share of odd rows that the price reckons with at least."""
+
 INTERVAL_DROP = 1.92
 """Half the 95 % quantile of χ² with one degree of freedom."""
 
@@ -82,6 +85,14 @@ class Oddness(NamedTuple):
     share_low: float  # 95 % interval of the share of odd rows
     share_high: float
     column_terms: npt.NDArray[np.float32]  # (N, blocks): each column's own log ratio at the fine bandwidth
+
+    @property
+    def price(self) -> Floats:
+        """(N,) −log P(ordinary | x), the surprise in nats. Odd rows are expected at PRICED_SHARE at least,
+        so that rows are told apart where none is odd."""
+        doubtful = expit(self.log_ratio + logit(PRICED_SHARE))
+        odd = np.clip(np.maximum(self.probability, doubtful), 0.0, 1 - 1e-12)
+        return -np.log1p(-odd)
 
 
 def measure(X: npt.NDArray[np.float32], blocks: Sequence[Block], rng: np.random.Generator) -> Oddness:

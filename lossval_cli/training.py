@@ -1,6 +1,7 @@
 """The `lossval` method: log-weights and networks trained together, as the paper's algorithm box reads.
 
     price     how odd each row's features are, learned without labels                       (surprise)
+    cost      c(x, x') = ¾ + ¼ ‖x − x'‖² / median + price(x)
     transport potentials f of the weighted training set to the validation rows              (transport)
     for each epoch, for each batch of rows:
         every member predicts every row; a row is judged by the members that never train on it: ℓ_n
@@ -39,6 +40,12 @@ WARM_UP = 0.1
 
 REMEMBERED = 0.25
 """Predictions are averaged over this last share of the epochs, weights over all of them."""
+
+FIXED_COST = 0.75
+"""Cost of moving a row at all; the rest of a median cost is for distance, and the price comes on top.
+Ordinary
+rows lie at different distances from validation rows without being any worse, which must not drown their
+labels."""
 
 REFRESHES = 4
 """Times that the potentials are brought up to date with the weights during training; they change little."""
@@ -110,13 +117,12 @@ def fit_lossval(
 
     # --- price and transport ---
     oddness = measure(problem.X, problem.blocks, rng)
-    price = torch.as_tensor(np.logaddexp(0.0, oddness.log_ratio), dtype=X.dtype, device=device)
     transport = Transport(
         X,
         X_val,
-        epsilon=settings.blur**2,
-        scale=median_cost(X, X_val, generator),
-        price=price,
+        epsilon=(1 - FIXED_COST) * settings.blur**2,
+        scale=median_cost(X, X_val, generator) / (1 - FIXED_COST),
+        price=torch.as_tensor(FIXED_COST + oddness.price, dtype=X.dtype, device=device),
         own=_own_rows(N, problem.held_out, device),
     )
     weights = torch.ones(N, device=device)  # (N,) mean 1
