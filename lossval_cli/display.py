@@ -6,6 +6,8 @@ spelled out, markup is not interpreted, and wide characters count for the two co
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +34,7 @@ REASONS = {
 _SHORT_REASONS = {"label": "label", "features": "features", "label+features": "both", "": "no"}
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_UNKNOWN = "·"
 _BINS = 40
 _MARGIN = 18
 """Columns before what is said of a heading."""
@@ -51,6 +54,7 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str]) 
     lines = [_title(report), Text()]
     lines += _suspects(report["summary"])
     lines.append(_headed("Importance", _histogram(table["importance"].to_numpy())))
+    lines += _removal(report["removal"])
     lines += [Text(), Text(f"{counted(min(WORST, table.num_rows), 'row')} of least importance", "bold")]
     lines += _rows(_worst(table.slice(0, WORST)))
     lines += [Text(), *_written(written)]
@@ -67,15 +71,15 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """One block a value, lowest to highest; a gap for what is not finite."""
+    """One block a value, lowest to highest; a dot for what is not finite."""
     numbers = np.array(values, float)
     finite = np.isfinite(numbers)
     if not finite.any():
-        return " " * len(numbers)
+        return _UNKNOWN * len(numbers)
     low, high = numbers[finite].min(), numbers[finite].max()
     scaled = np.where(finite, (numbers - low) / (high - low if high > low else 1.0), 0.0)
     places = np.minimum((scaled * len(_BLOCKS)).astype(int), len(_BLOCKS) - 1)
-    return "".join(_BLOCKS[place] if known else " " for place, known in zip(places, finite, strict=True))
+    return "".join(_BLOCKS[place] if known else _UNKNOWN for place, known in zip(places, finite, strict=True))
 
 
 def _title(report: Mapping[str, Any]) -> Text:
@@ -117,6 +121,19 @@ def _histogram(importance: Any) -> str:
     blocks = sparkline(list(np.sqrt(counts)))
     shown = "".join(block if count else " " for block, count in zip(blocks, counts, strict=True))
     return f"{edges[0]:.3g} {shown} {edges[-1]:.3g}"
+
+
+def _removal(study: Mapping[str, Any] | None) -> list[Text]:
+    """The metric as more and more of the lowest rows are removed, and what follows from it."""
+    if study is None:
+        return []
+    shares = ", ".join(f"{100 * share:g}" for share in (0.0, *study["fractions"]))
+    values = [study["baseline"]["mean"], *study["lowest_first"]]
+    curve = sparkline([math.nan if value is None else value for value in values])
+    text = f"{study['metric'].replace('_', ' ')} {curve}  lowest {shares}% removed"
+    lines = [_headed("Removal", fit(text, WIDTH - _MARGIN).rstrip())]
+    wrapped = textwrap.wrap(printable(study["verdict"]), WIDTH - _MARGIN)
+    return lines + [Text(" " * _MARGIN + line) for line in wrapped]
 
 
 def _worst(rows: pa.Table) -> list[Column]:

@@ -13,11 +13,12 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from lossval_cli.encoding import Encoder
-from lossval_cli.errors import DataError, UsageError
+from lossval_cli.errors import DataError
 from lossval_cli.labels import ClassLabels, NumberLabels
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
+from lossval_cli.metrics import find_metric
 from lossval_cli.roles import Roles, check_agreement, decide_roles
-from lossval_cli.settings import METRICS, Settings
+from lossval_cli.settings import Settings
 from lossval_cli.tables import Table, read_table
 from lossval_cli.wording import counted
 
@@ -78,7 +79,7 @@ def prepare(
             f"{table.name} has {counted(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed"
         )
     roles = decide_roles(table, label=label, ids=ids, exclude=exclude, task=settings.task)
-    _check_metric(settings.metric, roles.task)
+    find_metric(settings.metric, roles.task)  # better refused now than after training
     notices = list(roles.notices)
     others: list[Table | None] = []
     for source, needs_label in ((val, False), (test, True)):
@@ -125,14 +126,6 @@ class _Encoding:
             y = pc.cast(table.typed(self.roles.label), "float64", safe=False).to_numpy().astype(np.float32)
             check_targets(self.loss, y, table=table.name, column=self.roles.label, lines=table.lines)
         return Part(table, self.encoder.transform(table), y)
-
-
-def _check_metric(metric: str | None, task: str) -> None:
-    if metric is not None and metric not in METRICS[task]:
-        other = next(name for name in METRICS if metric in METRICS[name])
-        raise UsageError(
-            f"metric {metric} is for {other}, but the task is {task}: use one of {', '.join(METRICS[task])}"
-        )
 
 
 def _hold_out(y: npt.NDArray[np.generic], stratify: bool, settings: Settings) -> npt.NDArray[np.int64]:

@@ -20,12 +20,6 @@ from lossval_cli.errors import SettingsError, UsageError
 PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
 """Where the presets lie: inside the installed package, or beside it in a checkout."""
 
-METRICS = {
-    "classification": ("accuracy", "macro_f1", "log_loss", "auroc"),
-    "regression": ("rmse", "mae", "r2"),
-}
-"""What the removal study can report, by task; the first is what it reports unasked."""
-
 
 @dataclass(frozen=True)
 class Knob:
@@ -170,7 +164,7 @@ class Settings:
         None,
         str,
         "what the removal study reports; auto is accuracy for classes, rmse for numbers",
-        choices=tuple(name for names in METRICS.values() for name in names),
+        choices=("accuracy", "macro_f1", "log_loss", "auroc", "rmse", "mae", "r2"),
         auto=True,
     )
     val_fraction: float = _knob(

@@ -326,10 +326,7 @@ CASES: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
     "metric of the other task": (
         nothing,
         (GOOD, "--metric", "rmse"),
-        (
-            "metric rmse is for regression, but the task is classification: "
-            "use one of accuracy, macro_f1, log_loss, auroc"
-        ),
+        ("setting metric rmse is not for classification: use one of accuracy, macro_f1, log_loss, auroc"),
     ),
     "unknown preset": (nothing, (GOOD, "--preset", "fats"), "preset 'fats' is unknown: did you mean fast?"),
     "missing config": (

@@ -19,7 +19,7 @@ LAYERS = (
     ("settings", "column_types", "sources", "csv_layout"),
     ("csv_reading", "parquet_reading"),
     ("tables",),
-    ("identifiers", "encoders", "losses", "devices", "densities"),
+    ("identifiers", "encoders", "losses", "devices", "densities", "metrics"),
     ("roles",),
     ("encoding", "labels"),
     ("transport", "network", "objective", "surprise"),
