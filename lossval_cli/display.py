@@ -132,8 +132,10 @@ def _removal(study: Mapping[str, Any] | None) -> list[Text]:
     curve = sparkline([math.nan if value is None else value for value in values])
     text = f"{study['metric'].replace('_', ' ')} {curve}  lowest {shares}% removed"
     lines = [_headed("Removal", fit(text, WIDTH - _MARGIN).rstrip())]
-    wrapped = textwrap.wrap(printable(study["verdict"]), WIDTH - _MARGIN)
-    return lines + [Text(" " * _MARGIN + line) for line in wrapped]
+    for remark in (study["verdict"], study["notice"]):
+        wrapped = textwrap.wrap(printable(remark or ""), WIDTH - _MARGIN)
+        lines += [Text(" " * _MARGIN + line) for line in wrapped]
+    return lines
 
 
 def _worst(rows: pa.Table) -> list[Column]:

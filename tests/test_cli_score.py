@@ -20,7 +20,7 @@ import lossval_cli
 
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]
-FILES = {"report.html", "report.json", "report.md", "run.json"}
+FILES = {"report.json", "run.json"}
 COLUMNS = [
     "rank",
     "row",
