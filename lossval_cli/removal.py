@@ -46,11 +46,12 @@ SEEDS = {"full": 4, "quick": 2}
 RECOMMENDABLE = 0.3
 """Nobody is advised to drop more than this share of a table."""
 
-MOST_ROWS = 20_000
+MOST_ROWS = 5_000
 """Rows that retraining draws from larger tables."""
 
-MOST_STEPS = 400
-"""Steps of a retraining; larger tables get fewer epochs."""
+ROW_VISITS = 30_000
+"""Rows times epochs of one retraining, about; no fewer than FEWEST_EPOCHS all the same."""
+FEWEST_EPOCHS = 10
 
 FEWEST_KEPT = 10
 """A removal that leaves fewer rows, or no row of a class, is not run."""
@@ -160,8 +161,8 @@ def study_removal(
         suspect = (noise.label_suspect | noise.feature_suspect)[pool]
     y = inputs.train.y[pool] if inputs.train.y is not None else np.zeros(0)
     plan = _plan(np.argsort(valuation.importance[pool], kind="stable"), suspect, y, inputs.classes, mode, rng)
-    batches = math.ceil(len(pool) / batch_size_for(len(pool)))
-    epochs = max(1, min(settings.epochs if mode == "full" else 12, MOST_STEPS // batches))
+    affordable = max(FEWEST_EPOCHS, ROW_VISITS // len(pool))
+    epochs = min(settings.epochs if mode == "full" else FEWEST_EPOCHS, affordable)
     if epochs < settings.epochs:
         notices.append(f"{epochs} of {settings.epochs} epochs a retraining")
     predictions = np.stack(

@@ -11,6 +11,8 @@ from typer.core import TyperGroup
 
 from lossval_cli._version import __version__
 from lossval_cli.cli.console import show
+from lossval_cli.cli.demo import EXAMPLES as DEMO_EXAMPLES
+from lossval_cli.cli.demo import demo
 from lossval_cli.cli.presets import EXAMPLES as PRESETS_EXAMPLES
 from lossval_cli.cli.presets import presets
 from lossval_cli.cli.score import EXAMPLES as SCORE_EXAMPLES
@@ -72,6 +74,7 @@ def _lossval(
 app.command(epilog=SCORE_EXAMPLES)(score)
 app.command(epilog=VALIDATE_EXAMPLES)(validate)
 app.command(epilog=PRESETS_EXAMPLES)(presets)
+app.command(epilog=DEMO_EXAMPLES)(demo)
 
 
 def run_command(arguments: list[str]) -> int:
