@@ -23,9 +23,12 @@ def redact_table(table: pa.Table, ids: Sequence[str]) -> pa.Table:
 
 
 def redact_report(report: dict[str, Any], label: str) -> dict[str, Any]:
-    """The report without ids and feature values; the label column is called `label` in the scores."""
+    """The report without ids and feature values; the label column is called `label` in the scores.
+
+    Sections that are not known here to be free of them are null, so that a new one cannot leak.
+    """
     kept = {*FIXED_COLUMNS, label}
-    report = dict(report)
+    report = {name: section if name in _SECTIONS else None for name, section in report.items()}
     report["suspects"] = [
         {name: value for name, value in row.items() if name in kept} for row in report["suspects"]
     ]
@@ -35,6 +38,20 @@ def redact_report(report: dict[str, Any], label: str) -> dict[str, Any]:
     report["data"] = data
     return report
 
+
+_SECTIONS = frozenset(
+    {
+        "schema_version",
+        "summary",
+        "removal",
+        "suspects",
+        "model",
+        "data",
+        "settings",
+        "notices",
+        "timing",
+    }
+)
 
 _COUNTS = ("column", "type", "encoding", "dims", "missing", "missing_share")
 

@@ -287,6 +287,25 @@ def test_redact_leaves_ids_and_feature_values_out(cli: Cli, quick: Quick) -> Non
     assert "--columns customer: the scores have no such column" in outcome.err
 
 
+def test_redact_empties_sections_it_does_not_know() -> None:
+    from lossval_cli.redaction import redact_report
+
+    report = {
+        "summary": {"rows": 1},
+        "suspects": [{"rank": 1, "customer": "c", "grade": "A", "size": 3}],
+        "notices": ["column 'x, y' holds 'swordfish'"],
+        "data": {"columns": [{"column": "size", "type": "number", "levels": ["swordfish"]}]},
+        "slices": ["size > 3"],
+    }
+    assert redact_report(report, "grade") == {
+        "summary": {"rows": 1},
+        "suspects": [{"rank": 1, "grade": "A"}],
+        "notices": ["column '…' holds '…'"],
+        "data": {"columns": [{"column": "size", "type": "number"}]},
+        "slices": None,
+    }
+
+
 def test_safe_csv(cli: Cli, quick: Quick) -> None:
     table = frame()
     table["label"] = table["label"].map({"yes": "=cmd()", "no": "-1"})
