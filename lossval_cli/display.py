@@ -130,7 +130,10 @@ def _removal(study: Mapping[str, Any] | None) -> list[Text]:
     shares = ", ".join(f"{100 * share:g}" for share in (0.0, *study["fractions"]))
     values = [study["baseline"]["mean"], *study["lowest_first"]]
     curve = sparkline([math.nan if value is None else value for value in values])
-    text = f"{study['metric'].replace('_', ' ')} {curve}  lowest {shares}% removed"
+    if all(value is None for value in study["lowest_first"]) and study["failed"]:
+        text = study["failed"][0]
+    else:
+        text = f"{study['metric'].replace('_', ' ')} {curve}  lowest {shares}% removed"
     lines = [_headed("Removal", fit(text, WIDTH - _MARGIN).rstrip())]
     for remark in (study["verdict"], study["notice"]):
         wrapped = textwrap.wrap(printable(remark or ""), WIDTH - _MARGIN)

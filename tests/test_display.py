@@ -102,6 +102,13 @@ def test_numbers_and_missing_cells() -> None:
     assert "-2e-09" in text
 
 
+def test_removals_that_could_not_be_tried_are_said_not_drawn() -> None:
+    report = a_report()
+    report["removal"]["lowest_first"] = [None] * 7
+    report["removal"]["failed"] = ["lowest_first 1%: not run", "and so on"]
+    assert "Removal           lowest_first 1%: not run\n" in plain(report, scores())
+
+
 def test_without_a_removal_study_nothing_is_said_of_it() -> None:
     assert "Removal" not in plain(a_report(removal=None), scores())
 
