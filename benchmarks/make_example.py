@@ -1,7 +1,7 @@
 """Make the example that ships with the package: `python -m benchmarks.make_example`.
 
-2,000 white wines with 300 quality scores replaced by another one, 400 wines nobody touched, and a side file that
-says which labels were changed and what they were.
+2,000 white wines with 300 quality scores replaced by another one, 400 wines nobody touched, and a side
+file that says which labels were changed and what they were.
 """
 
 from __future__ import annotations

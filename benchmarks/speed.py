@@ -3,7 +3,8 @@
 Everything is a ratio of medians of interleaved repeats in one process:
 
     overhead   one member with valuation / the same network on the same batches without any
-    published  the published algorithm (per-batch geomloss) / one member with valuation, same epochs and batch;
+    published  the published algorithm (per-batch geomloss) / one member with valuation, same epochs and
+    batch;
                the slow side is measured on fewer steps and scaled up
     growth     time per row at more and more rows
 """
@@ -45,7 +46,8 @@ def make_problem(rows: int, columns: int, val_rows: int, seed: int = 0) -> Probl
 
 
 def plain_training(problem: Problem, settings: Settings) -> None:
-    """The default network trained as usual: same sizes, batches, optimiser and schedule, no weights at all."""
+    """The default network trained as usual: same sizes, batches, optimiser and schedule, no weights at
+    all."""
     generator = torch.Generator().manual_seed(settings.seed)
     X, y = torch.as_tensor(problem.X), torch.as_tensor(problem.y)
     network = Ensemble(
@@ -112,7 +114,8 @@ def overhead(rows: int, val_rows: int, columns: int, epochs: int, repeats: int) 
 
 
 def against_published(rows: int, val_rows: int, columns: int, steps: int, repeats: int) -> dict[str, float]:
-    """The published algorithm, measured on `steps` batches of 32 and scaled to an epoch, against one of ours."""
+    """The published algorithm, measured on `steps` batches of 32 and scaled to an epoch, against one of
+    ours."""
     problem = make_problem(rows, columns, val_rows)
     part = min(rows, 32 * steps)
 

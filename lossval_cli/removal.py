@@ -54,7 +54,7 @@ ROW_VISITS = 30_000
 FEWEST_EPOCHS = 10
 
 FEWEST_KEPT = 10
-"""A removal that leaves fewer rows, or no row of a class, is not run."""
+"""A removal that leaves fewer rows is not run."""
 
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
@@ -159,8 +159,7 @@ def study_removal(
     suspect = np.zeros(len(pool), np.bool_)
     if noise is not None:
         suspect = (noise.label_suspect | noise.feature_suspect)[pool]
-    y = inputs.train.y[pool] if inputs.train.y is not None else np.zeros(0)
-    plan = _plan(np.argsort(valuation.importance[pool], kind="stable"), suspect, y, inputs.classes, mode, rng)
+    plan = _plan(np.argsort(valuation.importance[pool], kind="stable"), suspect, mode, rng)
     affordable = max(FEWEST_EPOCHS, ROW_VISITS // len(pool))
     epochs = min(settings.epochs if mode == "full" else FEWEST_EPOCHS, affordable)
     if epochs < settings.epochs:
@@ -184,14 +183,7 @@ class _Plan:
     failed: tuple[str, ...]
 
 
-def _plan(
-    order: npt.NDArray[np.int64],
-    suspect: Mask,
-    y: npt.NDArray[Any],
-    classes: int | None,
-    mode: str,
-    rng: np.random.Generator,
-) -> _Plan:
+def _plan(order: npt.NDArray[np.int64], suspect: Mask, mode: str, rng: np.random.Generator) -> _Plan:
     """`order` (N,): rows from the least important to the most."""
     fractions = FRACTIONS if mode == "full" else QUICK_FRACTIONS
     shuffled = rng.permutation(len(order))
@@ -200,10 +192,8 @@ def _plan(
     def add(arm: str, fraction: float, dropped: npt.NDArray[np.int64]) -> None:
         keep = np.ones(len(order), np.bool_)
         keep[dropped] = False
-        lost = 0 if classes is None else len(np.setdiff1d(y, y[keep]))
-        if keep.sum() < FEWEST_KEPT or lost:
-            left = f"{keep.sum()} rows" if keep.sum() < FEWEST_KEPT else f"no row of {lost} classes"
-            failed.append(f"{arm} {fraction:.0%}: not run, it would leave {left}")
+        if keep.sum() < FEWEST_KEPT:
+            failed.append(f"{arm} {fraction:.0%}: not run, it would leave {keep.sum()} rows")
             return
         places[arm, fraction] = len(keeps)
         keeps.append(keep)

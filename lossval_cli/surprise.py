@@ -92,7 +92,8 @@ class Oddness(NamedTuple):
         so that rows are told apart where none is odd."""
         doubtful = expit(self.log_ratio + logit(PRICED_SHARE))
         odd = np.clip(np.maximum(self.probability, doubtful), 0.0, 1 - 1e-12)
-        return -np.log1p(-odd)
+        price: Floats = -np.log1p(-odd)
+        return price
 
 
 def measure(X: npt.NDArray[np.float32], blocks: Sequence[Block], rng: np.random.Generator) -> Oddness:

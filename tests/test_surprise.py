@@ -114,7 +114,8 @@ def test_large_tables_are_fitted_on_a_part_and_read_off_for_all(monkeypatch: pyt
 
 
 def test_log_ratio_of_a_normal_column_is_that_of_normal_densities() -> None:
-    """N(0, 1) before and N(0, 2) after, each with its small mixture: closed form, within 20,000 rows' noise."""
+    """N(0, 1) before and N(0, 2) after, each with its small mixture: closed form, within 20,000 rows'
+    noise."""
     column = np.random.default_rng(0).standard_normal((20_000, 1))
     at = np.linspace(-2, 2, 9)
     ratio = NumberDensities.fit(column, 0.1).log_ratio(at[:, None])[:, 0]

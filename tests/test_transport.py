@@ -56,7 +56,8 @@ def test_very_blurred_transport_is_the_mean_distance() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_potentials_equal_geomloss(seed: int) -> None:
-    """At full batch, once both are centred, to geomloss's tolerance: ten times more of its steps, ten times nearer.
+    """At full batch, once both are centred, to geomloss's tolerance: ten times more of its steps, ten
+    times nearer.
 
     geomloss stops after a schedule of steps that `scaling` makes fine or coarse, not at a marginal error.
     """
@@ -135,7 +136,8 @@ def test_a_row_without_mass_changes_nothing_and_still_gets_a_potential() -> None
 
 
 def test_scaling_features_scales_the_cost() -> None:
-    """c is quadratic: features × 3 with ε × 9 is the same problem at 9 times the price; `scale` divides it out."""
+    """c is quadratic: features × 3 with ε × 9 is the same problem at 9 times the price; `scale` divides it
+    out."""
     X, X_val, masses = clouds(15, 6, 2, seed=4)
     base = solve(X, X_val, masses, epsilon=0.5)
     tripled = solve(3 * X, 3 * X_val, masses, epsilon=4.5)

@@ -1,0 +1,155 @@
+"""What removal is said to do is what it does, and it is advised only where it helps."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score, log_loss, r2_score, roc_auc_score
+
+from lossval_cli.errors import SettingsError
+from lossval_cli.inputs import Inputs, prepare
+from lossval_cli.metrics import METRICS, find_metric
+from lossval_cli.removal import FRACTIONS, RemovalStudy, study_removal
+from lossval_cli.settings import Settings
+from lossval_cli.valuation import Valuation, value_rows
+
+CPU = torch.device("cpu")
+
+
+def table(rows: int, share: float, seed: int, task: str = "classification") -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((rows, 4))
+    y = X[:, 0] + X[:, 1] * X[:, 2]
+    wrong = rng.random(rows) < share
+    if task == "classification":
+        y = (y > 0).astype(int)
+        y[wrong] = 1 - y[wrong]
+    else:
+        y[wrong] = rng.permutation(y)[: wrong.sum()]
+    return pd.DataFrame(X, columns=list("abcd")).assign(label=y)
+
+
+def run(
+    share: float, seed: int = 0, task: str = "classification", mode: str = "full", **overrides: object
+) -> tuple[RemovalStudy, Inputs, Valuation, Settings]:
+    settings = Settings.resolve(overrides={"task": task, "members": 4, **overrides})
+    inputs = prepare(table(400, share, seed, task), table(500, 0.0, seed + 100, task), settings=settings)
+    valuation = value_rows(inputs, settings, CPU)
+    study = study_removal(inputs, valuation, settings, CPU, mode)
+    assert study is not None
+    return study, inputs, valuation, settings
+
+
+def test_removal_is_advised_where_labels_are_wrong_and_helps_on_rows_never_seen() -> None:
+    study, _, valuation, settings = run(0.2)
+    assert study.recommended != "nothing"
+    assert study.gain is not None and study.gain[0] > 0
+    assert study.verdict.startswith("Removing")
+    fresh = prepare(table(400, 0.2, 0), None, table(3000, 0.0, 999), settings=settings)
+    on_test = study_removal(fresh, valuation, settings, CPU, "full")
+    assert on_test is not None and on_test.evaluated_on == "test"
+    curves = {arm.name: arm for arm in on_test.arms}
+    if study.recommended == "suspects":
+        after = curves["suspects"].values[0].mean()
+    else:
+        after = curves["lowest_first"].values[FRACTIONS.index(study.recommended_fraction)].mean()
+    assert after > on_test.baseline.mean()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_advised_on_clean_data(seed: int) -> None:
+    study, *_ = run(0.0, seed, mode="quick")
+    assert study.recommended == "nothing"
+    assert study.recommended_fraction == 0.0
+    assert study.gain is None
+
+
+def test_removing_the_best_rows_hurts_more_than_removing_the_worst() -> None:
+    study, *_ = run(0.2)
+    curves = {arm.name: arm.values.mean(axis=1) for arm in study.arms}
+    assert curves["highest_first"][5] < curves["lowest_first"][5]
+
+
+def test_regression_is_studied_in_the_unit_of_the_label() -> None:
+    study, *_ = run(0.1, task="regression", mode="quick")
+    assert study.metric.name == "rmse"
+    assert 0.05 < study.baseline.mean() < np.std(table(400, 0.1, 0, "regression")["label"]) * 1.2
+
+
+def test_the_same_seed_gives_the_same_study() -> None:
+    first, *_ = run(0.1, mode="quick")
+    again, *_ = run(0.1, mode="quick")
+    assert json.dumps(first.to_dict()) == json.dumps(again.to_dict())
+
+
+def test_a_retraining_that_diverges_is_said_so() -> None:
+    steep = Settings.resolve(
+        overrides={"learning_rate": 10.0, "members": 4, "layers": 8, "loss": "squared_error"}
+    )
+    settings = Settings.resolve(overrides={"members": 4, "epochs": 2, "task": "regression"})
+    numbers = prepare(table(200, 0.1, 0, "regression"), table(80, 0.0, 1, "regression"), settings=settings)
+    calm = value_rows(numbers, settings, CPU)
+    # Infinite inputs stand for whatever makes a network overflow: nothing in it is faked.
+    wild = numbers.train.X.copy()
+    wild[3] = np.float32(3e38)
+    broken = study_removal(
+        Inputs(**{**vars(numbers), "train": type(numbers.train)(numbers.train.table, wild, numbers.train.y)}),
+        calm,
+        steep,
+        CPU,
+        "quick",
+    )
+    assert broken is not None
+    assert broken.recommended == "nothing"
+    assert any("diverged" in line for line in broken.failed)
+    assert json.loads(json.dumps(broken.to_dict(), allow_nan=False))
+
+
+def test_a_removal_that_leaves_next_to_nothing_is_not_run() -> None:
+    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    inputs = prepare(table(18, 0.0, 5), table(40, 0.0, 6), settings=settings)
+    study = study_removal(inputs, value_rows(inputs, settings, CPU), settings, CPU, "full")
+    assert study is not None
+    assert "lowest_first 50%: not run, it would leave 9 rows" in study.failed
+    assert study.to_dict()["lowest_first"][-1] is None
+
+
+def test_a_validation_table_without_labels_gives_no_study() -> None:
+    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    inputs = prepare(
+        table(60, 0.0, 0), table(60, 0.0, 1).drop(columns="label"), label="label", settings=settings
+    )
+    assert study_removal(inputs, value_rows(inputs, settings, CPU), settings, CPU, "quick") is None
+
+
+def test_metrics_equal_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(3), 200)
+    y = rng.integers(0, 3, 200)
+    best = p.argmax(1)
+    assert METRICS["accuracy"].compute(p, y) == accuracy_score(y, best)
+    assert METRICS["macro_f1"].compute(p, y) == pytest.approx(f1_score(y, best, average="macro"))
+    assert METRICS["log_loss"].compute(p, y) == pytest.approx(log_loss(y, p))
+    assert METRICS["auroc"].compute(p, y) == pytest.approx(
+        roc_auc_score(y, p, multi_class="ovr", average="macro")
+    )
+    two = p[:, :2] / p[:, :2].sum(1, keepdims=True)
+    assert METRICS["auroc"].compute(two, y % 2) == pytest.approx(roc_auc_score(y % 2, two[:, 1]))
+    z, t = rng.standard_normal(50), rng.standard_normal(50)
+    assert METRICS["r2"].compute(z, t) == pytest.approx(r2_score(t, z))
+    assert METRICS["rmse"].compute(z, t) == pytest.approx(np.sqrt(np.mean((z - t) ** 2)))
+    assert METRICS["mae"].compute(z, t) == pytest.approx(np.abs(z - t).mean())
+
+
+def test_undefined_metrics_are_nan_and_not_a_number_made_up() -> None:
+    assert np.isnan(METRICS["auroc"].compute(np.ones((4, 2)) / 2, np.zeros(4, int)))
+    assert np.isnan(METRICS["r2"].compute(np.arange(4.0), np.ones(4)))
+
+
+def test_a_metric_of_the_other_task_is_refused() -> None:
+    with pytest.raises(SettingsError, match="rmse is"):
+        find_metric("rmse", "classification")
