@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from lossval_cli.destination import Format
 from lossval_cli.outputs import RECORD, Writer
+from lossval_cli.render_html import render_html
+from lossval_cli.render_markdown import render_markdown
 from lossval_cli.scores_io import write_scores
 
 
@@ -25,6 +27,8 @@ def run_files(
     return {
         f"scores.{form}": scores,
         "report.json": _bytes(json_bytes(report)),
+        "report.md": _bytes(render_markdown(report).encode("utf-8", "backslashreplace")),
+        "report.html": _bytes(render_html(report).encode("utf-8", "backslashreplace")),
         RECORD: _bytes(json_bytes(record)),
     }
 

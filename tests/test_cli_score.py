@@ -20,7 +20,7 @@ import lossval_cli
 
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]
-FILES = {"report.json", "run.json"}
+FILES = {"report.html", "report.json", "report.md", "run.json"}
 COLUMNS = [
     "rank",
     "row",

@@ -30,6 +30,7 @@ LAYERS = (
     ("removal",),
     ("findings",),
     ("report",),
+    ("phrases", "render_markdown", "render_html"),
     ("outputs", "destination", "scores_io", "redaction", "run_record", "run_directory"),
     ("display", "plots"),
     ("render_html", "render_markdown"),
