@@ -6,7 +6,7 @@ numbers is told in `lossval_cli.encoders`, one kind a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -109,6 +109,14 @@ class Encoder:
         for block, source, encoder in zip(self.blocks, self._sources, self._encoders, strict=True):
             encoder.write(source.read(table), X[:, block.start : block.stop])
         return X
+
+    def read(self, table: Table) -> Iterator[tuple[str, Any]]:
+        """Each used column of `table` by name: float64 (n,), missing as NaN and dates as seconds, or text.
+
+        Raises CellError as `transform` does.
+        """
+        for source in self._sources:
+            yield source.column, source.read(table)
 
     def differences(self, table: Table) -> tuple[str, ...]:
         """What `table` holds that training rows do not, missing cells or levels, as notices."""

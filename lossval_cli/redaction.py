@@ -22,15 +22,14 @@ def redact_table(table: pa.Table, ids: Sequence[str]) -> pa.Table:
     return table.drop_columns([name for name in ids if name in table.column_names])
 
 
-def redact_report(report: dict[str, Any], label: str) -> dict[str, Any]:
-    """The report without ids and feature values; the label column is called `label` in the scores.
+def redact_report(report: dict[str, Any]) -> dict[str, Any]:
+    """The report without ids and feature values.
 
     Sections that are not known here to be free of them are null, so that a new one cannot leak.
     """
-    kept = {*FIXED_COLUMNS, label}
     report = {name: section if name in _SECTIONS else None for name, section in report.items()}
     report["suspects"] = [
-        {name: value for name, value in row.items() if name in kept} for row in report["suspects"]
+        {name: value for name, value in row.items() if name in _KNOWN} for row in report["suspects"]
     ]
     report["notices"] = [_QUOTED.sub("'…'", notice) for notice in report["notices"]]
     data = dict(report["data"])
@@ -42,6 +41,7 @@ def redact_report(report: dict[str, Any], label: str) -> dict[str, Any]:
 _SECTIONS = frozenset(
     {
         "schema_version",
+        "verdict",
         "summary",
         "removal",
         "suspects",
@@ -50,8 +50,27 @@ _SECTIONS = frozenset(
         "settings",
         "notices",
         "timing",
+        "classes",
+        "confusion",
+        "conflicting_duplicates",
+        "leakage",
+        "coverage",
+        "distributions",
+        "health",
     }
 )
+
+_KNOWN = frozenset(
+    {
+        *FIXED_COLUMNS,
+        "given",
+        "suggested",
+        "given_probability",
+        "label_probability",
+        "feature_probability",
+    }
+)
+"""What stays of a suspect."""
 
 _COUNTS = ("column", "type", "encoding", "dims", "missing", "missing_share")
 

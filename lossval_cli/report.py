@@ -1,4 +1,7 @@
-"""What report.json says: the numbers behind every page and every gate, and nothing computed twice."""
+"""What report.json says: the numbers behind every page and every gate, and nothing computed twice.
+
+A table of contents: each finding has a file of its own in `lossval_cli.findings`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,24 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from lossval_cli.importance import KINDS
-from lossval_cli.inputs import Inputs
+from lossval_cli.findings.class_noise import confusion, noise_by_label
+from lossval_cli.findings.coverage import measure_coverage
+from lossval_cli.findings.distributions import find_distributions
+from lossval_cli.findings.duplicates import find_conflicts, find_leakage
+from lossval_cli.findings.explain import explain_suspects
+from lossval_cli.findings.health import check_health
+from lossval_cli.findings.slices import find_slices
+from lossval_cli.findings.survey import Survey, keys_of, survey
+from lossval_cli.findings.verdict import judge
+from lossval_cli.findings.wordings import rounded
+from lossval_cli.importance import KINDS, suspect_kinds
+from lossval_cli.inputs import Inputs, Part
+from lossval_cli.labels import ClassLabels
+from lossval_cli.noise import NoiseEstimate
 from lossval_cli.removal import RemovalStudy
 from lossval_cli.settings import Settings
 from lossval_cli.tables import Table
@@ -21,8 +37,11 @@ from lossval_cli.wording import plain
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new fields alone do not raise it."""
 
-TOP = 100
-"""Suspects that the report lists; the scores hold all of them."""
+MOST_COLUMNS = 200
+"""Columns that `data` describes; a wide table would drown the rest."""
+
+MOST_EPOCHS = 200
+"""Epochs of the history that are kept, evenly spread, the last one always."""
 
 
 def build_report(
@@ -33,54 +52,99 @@ def build_report(
     settings: Settings,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Everything that is known about a run as one JSON-serialisable dict (`table`: the ranked rows)."""
-    return {
+    """Everything that is known about a run as one JSON-serialisable dict (`table`: the ranked rows).
+
+    Holds no absolute path and no number that JSON does not know; `timing` is for the caller to fill in.
+    """
+    noise = valuation.noise
+    kinds = suspect_kinds(noise, len(valuation.importance))
+    seen = survey(inputs, noise)
+    study = None if removal is None else removal.to_dict()
+    recommended = study["recommended_fraction"] if study and study["recommended"] == "lowest" else 0.0
+    report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "summary": _summary(valuation, table),
-        "removal": None if removal is None else removal.to_dict(),
-        "suspects": _suspects(table),
+        "verdict": None,
+        "summary": _summary(valuation, kinds),
+        "removal": study,
+        "suspects": explain_suspects(inputs, valuation, table, kinds, seen),
         "model": _model(valuation, device),
         "data": _data(inputs),
         "settings": settings.as_dict(),
+        "timing": {},
         "notices": _notices(inputs),
+        "classes": None if noise is None else noise_by_label(seen.label),
+        "confusion": _confusion(inputs, valuation),
+        "slices": _slices(noise, seen, len(kinds)),
+        "conflicting_duplicates": _conflicts(inputs, seen),
+        "leakage": {
+            "val": None if inputs.held_out is not None else _leakage(inputs, seen, inputs.val),
+            "test": None if inputs.test is None else _leakage(inputs, seen, inputs.test),
+        },
+        "coverage": _coverage(inputs, settings),
+        "distributions": find_distributions(valuation, kinds, recommended),
+        "health": check_health(inputs, valuation, settings),
     }
+    report["verdict"] = judge(report)
+    return report
 
 
-def _summary(valuation: Valuation, table: pa.Table) -> dict[str, Any]:
-    kinds = Counter(table["suspect"].to_pylist())
-    suspects = table.num_rows - kinds[""]
+def _confusion(inputs: Inputs, valuation: Valuation) -> dict[str, Any] | None:
+    """None for numbers and where nothing is suspected."""
+    y, noise = inputs.train.y, valuation.noise
+    if noise is None or y is None or not isinstance(inputs.labels, ClassLabels):
+        return None
+    suggested = valuation.predictions.argmax(axis=1)
+    return confusion(y.astype(np.int64), suggested, noise.label_suspect, inputs.labels.names)
+
+
+def _slices(noise: NoiseEstimate | None, seen: Survey, rows: int) -> dict[str, Any]:
+    totals = (0, 0) if noise is None else (int(noise.label_suspect.sum()), int(noise.feature_suspect.sum()))
+    return find_slices([*seen.features.values(), *seen.excluded.values()], rows, totals)
+
+
+def _conflicts(inputs: Inputs, seen: Survey) -> dict[str, Any]:
+    assert inputs.train.y is not None
+    return find_conflicts(seen.keys, inputs.train.y, inputs.train.table, inputs.roles.label)
+
+
+def _leakage(inputs: Inputs, seen: Survey, other: Part) -> dict[str, Any]:
+    train = inputs.train
+    assert train.y is not None
+    keys = keys_of(inputs, other.table)
+    return find_leakage(seen.keys, train.y, train.table, keys, other.y, other.table)
+
+
+def _coverage(inputs: Inputs, settings: Settings) -> dict[str, Any] | None:
+    """None where validation was drawn from the training table, and lies where that lies."""
+    if inputs.held_out is not None:
+        return None
+    return measure_coverage(inputs.train.X, inputs.val.X, inputs.val.table, settings.seed)
+
+
+def _summary(valuation: Valuation, kinds: npt.NDArray[np.object_]) -> dict[str, Any]:
+    counts = Counter(kinds.tolist())
+    suspects = len(kinds) - counts[""]
     noise = valuation.noise
     share = None
     if noise is not None:
         share = {"value": noise.share, "low": noise.share_low, "high": noise.share_high}
     return {
-        "rows": table.num_rows,
+        "rows": len(kinds),
         "suspects": suspects,
-        "suspect_share": suspects / table.num_rows,
-        "by_kind": {kind: kinds[kind] for kind in KINDS},
+        "suspect_share": suspects / len(kinds),
+        "by_kind": {kind: counts[kind] for kind in KINDS},
         "estimated_noise_share": share,
     }
 
 
-def _suspects(table: pa.Table) -> list[dict[str, Any]]:
-    """The first suspects in rank order, as in the scores."""
-    suspect = np.array(table["suspect"].to_pylist(), object)
-    return json_rows(table.take(pa.array(np.flatnonzero(suspect != "")[:TOP])))
-
-
-def json_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows as dicts whose values JSON can hold; what it cannot is written as text."""
-    return [
-        {
-            name: value if isinstance(value, str | int | float | bool | None) else str(value)
-            for name, value in row.items()
-        }
-        for row in table.to_pylist()
-    ]
-
-
 def _model(valuation: Valuation, device: torch.device) -> dict[str, Any]:
-    history = [epoch._asdict() for epoch in valuation.history]
+    """The curves of training, and how well the transport problem is solved."""
+    epochs = valuation.history
+    step = -(-len(epochs) // MOST_EPOCHS)
+    history = [
+        {"epoch": epoch.epoch, "loss": rounded([epoch.loss])[0], "transport": rounded([epoch.transport])[0]}
+        for epoch in epochs[(len(epochs) - 1) % step :: step]
+    ]
     transport = None
     if valuation.fit is not None:
         potentials = valuation.fit.potentials
@@ -89,7 +153,7 @@ def _model(valuation: Valuation, device: torch.device) -> dict[str, Any]:
             "marginal_error": potentials.marginal_error,
             "converged": potentials.converged,
         }
-    return {"device": str(device), "history": history, "transport": transport}
+    return {"device": str(device), "epochs": len(epochs), "history": history, "transport": transport}
 
 
 def base_name(table: Table) -> str:
@@ -122,6 +186,7 @@ def _data(inputs: Inputs) -> dict[str, Any]:
             "task": inputs.roles.task,
             "classes": getattr(inputs.labels, "names", None),
         },
-        "columns": inputs.encoder.describe(),
+        "columns": inputs.encoder.describe()[:MOST_COLUMNS],
+        "column_count": len(inputs.roles.features),
         "held_out": inputs.held_out is not None,
     }

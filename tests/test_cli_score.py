@@ -292,14 +292,14 @@ def test_redact_empties_sections_it_does_not_know() -> None:
 
     report = {
         "summary": {"rows": 1},
-        "suspects": [{"rank": 1, "customer": "c", "grade": "A", "size": 3}],
+        "suspects": [{"rank": 1, "ids": {"customer": "c"}, "given": "A", "values": {"size": 3}}],
         "notices": ["column 'x, y' holds 'swordfish'"],
         "data": {"columns": [{"column": "size", "type": "number", "levels": ["swordfish"]}]},
         "slices": ["size > 3"],
     }
-    assert redact_report(report, "grade") == {
+    assert redact_report(report) == {
         "summary": {"rows": 1},
-        "suspects": [{"rank": 1, "grade": "A"}],
+        "suspects": [{"rank": 1, "given": "A"}],
         "notices": ["column '…' holds '…'"],
         "data": {"columns": [{"column": "size", "type": "number"}]},
         "slices": None,

@@ -219,7 +219,7 @@ def _redacted(result: Result) -> Result:
     return replace(
         result,
         table=redact_table(result.table, [called[name] for name in roles.ids]),
-        report=redact_report(result.report, called[roles.label]),
+        report=redact_report(result.report),
     )
 
 
