@@ -1,0 +1,133 @@
+"""What the pages of a report have in common: its headline and the words for a suspect, nothing computed.
+
+Every function takes the dict that `build_report` returned or that was read from report.json, in which any
+section may be null: redacted, or unknown to the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from lossval_cli.wording import counted
+
+KIND_WORDS = {"label": "label", "features": "features", "label+features": "label and features"}
+
+FALLBACK_REASONS = {
+    "label": "The label disagrees with what the model expects for such a row.",
+    "features": "The row lies where the other data is not.",
+    "label+features": "The label disagrees with the model, and the row lies where the other data is not.",
+}
+"""For reports whose own reasons, which quote the user's values, have been taken out."""
+
+
+class Figure(NamedTuple):
+    """One of the three numbers that matter: what is counted, the number, what to know about it."""
+
+    name: str
+    value: str
+    note: str
+
+
+def verdict(report: Mapping[str, Any]) -> tuple[str, str]:
+    """The level (ok, look or bad) and the sentence that goes with it."""
+    said = report.get("verdict")
+    if said:
+        return said["level"], said["text"]
+    summary = report["summary"]
+    return "look" if summary["suspects"] else "ok", (
+        f"{summary['suspects']:,} of {counted(summary['rows'], 'row')} are suspect."
+    )
+
+
+def figures(report: Mapping[str, Any]) -> list[Figure]:
+    """Suspects, estimated noise and what removal would do, in this order."""
+    summary, study = report["summary"], report.get("removal")
+    noise = summary["estimated_noise_share"]
+    if noise is None:
+        suspects = Figure("Suspect rows", "not judged", "this method ranks rows and names no suspects")
+        share = Figure("Rows likely wrong", "unknown", "this method does not estimate it")
+    else:
+        suspects = Figure(
+            "Suspect rows",
+            f"{summary['suspects']:,}",
+            f"of {summary['rows']:,}, {_kinds(summary['by_kind'])}",
+        )
+        interval = f"likely between {percent(noise['low'])} and {percent(noise['high'])}"
+        share = Figure("Rows likely wrong", percent(noise["value"]), f"estimated over all rows, {interval}")
+    return [suspects, share, _gain(study)]
+
+
+def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, str]:
+    """One suspect in words: where, ids, given, suggested, kind, reason; '' where it is not known."""
+    label = report["data"]["roles"]["label"]
+    given = row.get("given_label", row.get(label))
+    suggested = row.get("suggested_label")
+    ids = row.get("ids") or {}
+    return {
+        "where": f"line {row['line']:,}" if row.get("line") is not None else f"row {row['row']:,}",
+        "ids": ", ".join(cell(value) for value in ids.values()),
+        "given": "" if given is None else cell(given),
+        "suggested": "" if suggested is None else cell(suggested),
+        "kind": KIND_WORDS.get(row["suspect"], row["suspect"]),
+        "reason": row.get("reason") or FALLBACK_REASONS.get(row["suspect"], ""),
+    }
+
+
+def findings(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Level and sentence of what deserves a look, and then of the checks that found nothing wrong."""
+    said = report.get("verdict") or {}
+    points = [("look", finding["text"]) for finding in said.get("findings", ())]
+    looked = {text for _, text in points}
+    checks = report.get("health") or ()
+    return points + [(check["level"], check["text"]) for check in checks if check["text"] not in looked]
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.0312 -> 3.1%, and 0.03 -> 3%; a dash for null."""
+    if share is None:
+        return "–"
+    return f"{100 * share:.{digits}f}".removesuffix(".0") + "%"
+
+
+def number(value: float | None) -> str:
+    """Four significant digits; a dash for null."""
+    return "–" if value is None else f"{value:,.4g}"
+
+
+def cell(value: object) -> str:
+    """A value of the user's table as text, whatever its type."""
+    if value is None:
+        return "(missing)"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def metric_name(study: Mapping[str, Any]) -> str:
+    """The metric as it is read: `log_loss` -> log loss."""
+    return str(study["metric"]).replace("_", " ")
+
+
+def _kinds(by_kind: Mapping[str, int]) -> str:
+    parts = [f"{count:,} by {KIND_WORDS.get(kind, kind)}" for kind, count in by_kind.items() if count]
+    return ", ".join(parts) or "none by label or features"
+
+
+def _gain(study: Mapping[str, Any] | None) -> Figure:
+    """Gains are positive when the metric gets better, whichever way that is."""
+    name = "Gain by removing rows"
+    if study is None:
+        return Figure(name, "not studied", "no retraining was done")
+    gain = study["expected_gain"]
+    if gain is None or gain["value"] is None:
+        return Figure(name, "none shown", f"on {study['evaluated_on']} rows")
+    what = "the suspects" if study["recommended"] == "suspects" else "the lowest"
+    sign = 1 if study["greater_is_better"] else -1
+    low, high = (
+        sorted(sign * gain[end] for end in ("low", "high")) if gain["low"] is not None else (None, None)
+    )
+    interval = "" if low is None else f" (likely {low:+.3g} to {high:+.3g})"
+    return Figure(
+        name,
+        f"{sign * gain['value']:+.3g}",
+        f"{metric_name(study)} without {what} {percent(study['recommended_fraction'])}{interval}",
+    )

@@ -1,0 +1,221 @@
+"""Inline SVG for the report: markup in, markup out, no number computed but where a mark lies.
+
+Colours, fonts and line widths are the style sheet's: marks carry classes alone, so that one drawing serves
+light, dark and print.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 440, 250
+LEFT, RIGHT, TOP, BOTTOM = 50, 12, 12, 38
+"""Room around the field for ticks and names of axes."""
+
+MOST_BARS = 12
+
+
+class Series(NamedTuple):
+    """A line over x; `spread` is drawn as a band of ± as much, None where a point is not known."""
+
+    name: str
+    css: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    spread: Sequence[float | None] = ()
+
+
+class Axis(NamedTuple):
+    """A range of values laid over pixels."""
+
+    low: float
+    high: float
+    start: float
+    stop: float
+
+    @classmethod
+    def over(cls, values: Sequence[float], start: float, stop: float, margin: float = 0.05) -> Axis:
+        """Just around the finite ones of `values`."""
+        finite = [value for value in values if math.isfinite(value)]
+        low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+        slack = (high - low) * margin or abs(high) * margin or 1.0
+        return cls(low - slack, high + slack, start, stop)
+
+    def at(self, value: float) -> float:
+        """Pixel of a value, to a tenth."""
+        place = (value - self.low) / (self.high - self.low)
+        return round(self.start + place * (self.stop - self.start), 1)
+
+    def ticks(self, about: int = 5) -> list[float]:
+        """Round numbers inside the range."""
+        raw = (self.high - self.low) / about
+        unit = 10 ** math.floor(math.log10(raw))
+        step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        return [round(at * step, 12) for at in range(first, last + 1)]
+
+
+def histogram(
+    edges: Sequence[float],
+    rows: Sequence[int],
+    suspects: Sequence[int],
+    marks: Sequence[tuple[str, float]],
+    title: str,
+) -> Markup:
+    """Bars of all rows, the suspects among them in the accent colour, and lines at `marks` (name, value).
+
+    `edges` has one more than `rows`.
+    """
+    x = Axis.over(edges, LEFT, WIDTH - RIGHT, 0.01)
+    y = Axis(0, max([*rows, 1]) * 1.05, HEIGHT - BOTTOM, TOP)
+    drawn = []
+    for css, heights in (("all", rows), ("mark", suspects)):
+        path = "".join(
+            f"M{x.at(edges[at])} {y.at(0)}V{y.at(height)}H{x.at(edges[at + 1])}V{y.at(0)}Z"
+            for at, height in enumerate(heights)
+            if height
+        )
+        drawn.append(f'<path class="{css}" d="{path}"/>')
+    for place, (name, value) in enumerate(marks):
+        at, top = x.at(min(max(value, edges[0]), edges[-1])), TOP + 13 * place
+        drawn.append(f'<path class="threshold" d="M{at} {top}V{y.at(0)}"/>')
+        end = at > (LEFT + WIDTH) / 2
+        css = "note end" if end else "note"
+        left = at + (-4 if end else 4)
+        drawn.append(f'<text class="{css}" x="{left}" y="{top + 9}">{escape(name)}</text>')
+    text = f"{sum(rows):,} rows; {sum(suspects):,} suspects among them, in the accent colour."
+    return _figure(title, text, [*_axes(x, y, "importance", "rows"), *drawn])
+
+
+def scatter(
+    points: Sequence[tuple[float, float, bool]],
+    grid: tuple[Sequence[float], Sequence[float], Sequence[tuple[int, int, int]]] | None,
+    title: str,
+    names: tuple[str, str],
+) -> Markup:
+    """Points (x, y, marked); `grid` is x edges, y edges and (column, row, count) of rows not drawn singly."""
+    edges = ([], []) if grid is None else (grid[0], grid[1])
+    x = Axis.over([*(point[0] for point in points), *edges[0]], LEFT, WIDTH - RIGHT)
+    y = Axis.over([*(point[1] for point in points), *edges[1]], HEIGHT - BOTTOM, TOP)
+    marks = []
+    if grid is not None:
+        most = max((count for *_, count in grid[2]), default=1)
+        levels: dict[int, list[str]] = {}
+        for column, row, count in grid[2]:
+            left, right = x.at(grid[0][column]), x.at(grid[0][column + 1])
+            low, high = y.at(grid[1][row]), y.at(grid[1][row + 1])
+            level = 1 + round(4 * math.log1p(count) / math.log1p(most))
+            levels.setdefault(level, []).append(f"M{left} {low}H{right}V{high}H{left}Z")
+        marks += [
+            f'<path class="bin b{level}" d="{"".join(paths)}"/>' for level, paths in sorted(levels.items())
+        ]
+    for css, marked in (("dots", False), ("dots mark", True)):
+        path = "".join(f"M{x.at(px)} {y.at(py)}h0" for px, py, is_marked in points if is_marked == marked)
+        marks.append(f'<path class="{css}" d="{path}"/>')
+    text = (
+        f"{sum(point[2] for point in points):,} suspects in the accent colour; the rest of the rows in grey."
+    )
+    return _figure(title, text, [*_axes(x, y, *names), *marks])
+
+
+def curves(
+    series: Sequence[Series], title: str, names: tuple[str, str], *, as_percent: bool = False
+) -> Markup:
+    """Lines with bands and a legend."""
+    reach = [value + sign * spread for line in series for value, spread in _known(line) for sign in (-1, 1)]
+    x = Axis.over([value for line in series for value in line.x], LEFT, WIDTH - RIGHT, 0.02)
+    y = Axis.over(reach, HEIGHT - BOTTOM, TOP)
+    marks, legend = [], []
+    for line in series:
+        drawn = [
+            (x.at(at), value, line.spread[place] or 0.0 if line.spread else 0.0)
+            for place, (at, value) in enumerate(zip(line.x, line.y, strict=True))
+            if value is not None
+        ]
+        if any(spread for *_, spread in drawn):
+            upper = [f"{px} {y.at(value + spread)}" for px, value, spread in drawn]
+            lower = [f"{px} {y.at(value - spread)}" for px, value, spread in reversed(drawn)]
+            marks.append(f'<path class="band {line.css}" d="M{"L".join(upper + lower)}Z"/>')
+        if drawn:
+            path = "L".join(f"{px} {y.at(value)}" for px, value, _ in drawn)
+            marks.append(f'<path class="line {line.css}" d="M{path}{"h0" if len(drawn) == 1 else ""}"/>')
+        legend.append(Markup('<li class="{}">{}</li>').format(line.css, line.name))
+    ends = (
+        f"{line.name}: {known[0][0]:.4g} at the start, {known[-1][0]:.4g} at the end."
+        for line in series
+        if (known := _known(line))
+    )
+    figure = _figure(title, " ".join(ends), [*_axes(x, y, *names, as_percent=as_percent), *marks])
+    return figure + Markup('<ul class="legend" aria-hidden="true">{}</ul>').format(Markup("").join(legend))
+
+
+def bars(rows: Sequence[tuple[str, float, float, float]], title: str) -> Markup:
+    """One horizontal bar a class: name, share, and the interval it is drawn with."""
+    rows = rows[:MOST_BARS]
+    x = Axis(0, max([*(high for *_, high in rows), 0.01]) * 1.05, 120, WIDTH - RIGHT)
+    step = 24
+    height = TOP + step * len(rows) + BOTTOM
+    marks = _x_axis(x, height, "share of rows that are suspect", as_percent=True)
+    for place, (name, share, low, high) in enumerate(rows):
+        top = TOP + place * step
+        short = name if len(name) <= 17 else name[:16] + "…"
+        marks += [
+            Markup('<text class="name" x="112" y="{}">{}</text>').format(top + 14, short),
+            f'<path class="mark" d="M{x.at(0)} {top + 4}H{x.at(share)}v12H{x.at(0)}Z"/>',
+            f'<path class="whisker" d="M{x.at(low)} {top + 10}H{x.at(high)}"/>',
+        ]
+    text = " ".join(
+        f"{name}: {share:.1%}, interval {low:.1%} to {high:.1%}." for name, share, low, high in rows
+    )
+    return _figure(title, text, marks, height)
+
+
+def _known(line: Series) -> list[tuple[float, float]]:
+    spreads = line.spread or [None] * len(line.y)
+    return [(v, s or 0.0) for v, s in zip(line.y, spreads, strict=True) if v is not None]
+
+
+def _axes(x: Axis, y: Axis, x_name: str, y_name: str, *, as_percent: bool = False) -> list[str]:
+    marks = _x_axis(x, HEIGHT, x_name, as_percent=as_percent)
+    for tick in y.ticks(4):
+        at = y.at(tick)
+        marks.append(f'<path class="rule" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>')
+        marks.append(f'<text class="tick y" x="{LEFT - 6}" y="{at + 3.5}">{_tick(tick)}</text>')
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    marks.append(
+        f'<text class="axis" x="12" y="{middle}" transform="rotate(-90 12 {middle})">{escape(y_name)}</text>'
+    )
+    return marks
+
+
+def _x_axis(x: Axis, height: float, name: str, *, as_percent: bool) -> list[str]:
+    base = height - BOTTOM
+    marks = [f'<path class="base" d="M{x.start} {base}H{x.stop}"/>']
+    for tick in x.ticks(6):
+        text = f"{100 * tick:.4g}%" if as_percent else _tick(tick)
+        marks.append(f'<text class="tick" x="{x.at(tick)}" y="{base + 14}">{text}</text>')
+    marks.append(f'<text class="axis" x="{(x.start + x.stop) / 2}" y="{height - 6}">{escape(name)}</text>')
+    return marks
+
+
+def _tick(value: float) -> str:
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 1e-3:
+        return f"{value:.0e}"
+    return f"{value:,.4g}" if size < 1000 else f"{value:,.0f}"
+
+
+def _figure(title: str, text: str, marks: Sequence[str], height: float = HEIGHT) -> Markup:
+    """`marks` are markup of ours; `title` and `text` may hold the user's words."""
+    return Markup('<svg viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}</svg>').format(
+        WIDTH,
+        height,
+        title,
+        text,
+        Markup("".join(marks)),  # noqa: S704
+    )
