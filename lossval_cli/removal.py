@@ -56,6 +56,9 @@ FEWEST_EPOCHS = 10
 FEWEST_KEPT = 10
 """A removal that leaves fewer rows is not run."""
 
+FEWEST_JUDGES = 30
+"""Different evaluation rows below which nothing is advised: a few rows always seem to agree."""
+
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
 
@@ -311,7 +314,9 @@ def _judge(
         for key, place in plan.places.items()
         if key[0] in ("lowest_first", "suspects") and key[1] <= RECOMMENDABLE and finite[place]
     }
-    chosen = _choose(candidates, scores, values, metric) if finite[0] else None
+    judges = len(np.unique((inputs.test or inputs.val).X, axis=0))
+    judged = bool(finite[0]) and judges >= FEWEST_JUDGES
+    chosen = _choose(candidates, scores, values, metric) if judged else None
     on = "test" if inputs.test is not None else "validation"
     recommended, fraction, gain = "nothing", 0.0, None
     if chosen is not None:

@@ -118,6 +118,16 @@ def test_a_removal_that_leaves_next_to_nothing_is_not_run() -> None:
     assert study.to_dict()["lowest_first"][-1] is None
 
 
+@pytest.mark.parametrize("rows", [1, 29])
+def test_a_handful_of_evaluation_rows_advises_nothing(rows: int) -> None:
+    """However often they are repeated."""
+    settings = Settings.resolve(overrides={"members": 4, "epochs": 8})
+    val = pd.concat([table(rows, 0.0, 100)] * (60 // rows), ignore_index=True)
+    inputs = prepare(table(200, 0.3, 0), val, settings=settings)
+    study = study_removal(inputs, value_rows(inputs, settings, CPU), settings, CPU, "quick")
+    assert study is not None and study.recommended == "nothing"
+
+
 def test_a_validation_table_without_labels_gives_no_study() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
     inputs = prepare(
