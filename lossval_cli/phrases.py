@@ -61,8 +61,8 @@ def figures(report: Mapping[str, Any]) -> list[Figure]:
 def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, str]:
     """One suspect in words: where, ids, given, suggested, kind, reason; '' where it is not known."""
     label = report["data"]["roles"]["label"]
-    given = row.get("given_label", row.get(label))
-    suggested = row.get("suggested_label")
+    given = row.get("given", row.get(label))
+    suggested = row.get("suggested")
     ids = row.get("ids") or {}
     return {
         "where": f"line {row['line']:,}" if row.get("line") is not None else f"row {row['row']:,}",
@@ -81,6 +81,13 @@ def findings(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     looked = {text for _, text in points}
     checks = report.get("health") or ()
     return points + [(check["level"], check["text"]) for check in checks if check["text"] not in looked]
+
+
+def usual(known: Mapping[str, Any]) -> str:
+    """What a column holds as a rule, to be read beside an odd cell."""
+    if "median" in known:
+        return f"{known['low']} to {known['high']}, median {known['median']}"
+    return f"this cell is in {counted(known['rows'], 'row')}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -24,6 +24,7 @@ from lossval_cli.phrases import (
     number,
     percent,
     suspect_facts,
+    usual,
     verdict,
 )
 
@@ -68,6 +69,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         cell=cell,
         number=number,
         percent=percent,
+        usual=usual,
     )
 
 
@@ -115,15 +117,22 @@ def _plots(report: Mapping[str, Any]) -> list[tuple[str, Markup]]:
 
 
 def _importance(bins: Mapping[str, Any]) -> Markup:
+    suspects = [sum(kinds) for kinds in zip(*bins["suspects"].values(), strict=True)]
     marks = [(mark["name"], mark["importance"]) for mark in bins["marks"]]
-    return plots.histogram(bins["edges"], bins["rows"], bins["suspects"], marks, "Importance of all rows")
+    return plots.histogram(bins["edges"], bins["rows"], suspects, marks, "Importance of all rows")
 
 
 def _evidence(evidence: Mapping[str, Any]) -> Markup:
-    grid = evidence["grid"]
+    points, grid = evidence["points"], evidence["grid"]
+    marked = [kind != "" for kind in points["suspect"]]
+    cells = grid and (
+        grid["label_edges"],
+        grid["feature_edges"],
+        list(zip(grid["label_bin"], grid["feature_bin"], grid["rows"], strict=True)),
+    )
     return plots.scatter(
-        [(x, y, kind != "") for x, y, kind in evidence["points"]],
-        grid and (grid["label_edges"], grid["feature_edges"], grid["counts"]),
+        list(zip(points["label"], points["features"], marked, strict=True)),
+        cells,
         "Label evidence against feature evidence",
         ("label evidence", "feature evidence"),
     )

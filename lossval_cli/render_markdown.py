@@ -110,7 +110,7 @@ def _findings(report: Mapping[str, Any]) -> list[list[str]]:
         labels = f"{escaped(pair['given'])} that should perhaps be {escaped(pair['suggested'])}"
         lines.append(f"{labels}: {counted(pair['rows'], 'row')}")
     for one in (report.get("slices") or {}).get("found", [])[:SLICES]:
-        where = f"{escaped(one['column'])} {escaped(one['what'])}"
+        where = f"{escaped(one['column'])} {escaped(one['value'])}"
         count = f"{one['suspects']:,} of {counted(one['rows'], 'row')} suspect by {one['kind']}"
         lines.append(
             f"{where}: {count}, {percent(one['share'])} against {percent(one['elsewhere'])} elsewhere"
