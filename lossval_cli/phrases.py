@@ -65,7 +65,7 @@ def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str
     suggested = row.get("suggested")
     ids = row.get("ids") or {}
     return {
-        "where": f"line {row['line']:,}" if row.get("line") is not None else f"row {row['row']:,}",
+        "where": _place(row),
         "ids": ", ".join(cell(value) for value in ids.values()),
         "given": "" if given is None else cell(given),
         "suggested": "" if suggested is None else cell(suggested),
@@ -74,13 +74,39 @@ def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str
     }
 
 
-def findings(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Level and sentence of what deserves a look, and then of the checks that found nothing wrong."""
-    said = report.get("verdict") or {}
-    points = [("look", finding["text"]) for finding in said.get("findings", ())]
-    looked = {text for _, text in points}
-    checks = report.get("health") or ()
-    return points + [(check["level"], check["text"]) for check in checks if check["text"] not in looked]
+def findings(report: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Sentences: `look`, what deserves a look, and `ok`, checks that found nothing wrong."""
+    said, checks = report.get("verdict") or {}, report.get("health") or ()
+    look = [finding["text"] for finding in said.get("findings", ())]
+    look += [check["text"] for check in checks if check["level"] != "ok" and check["text"] not in look]
+    return {"look": look, "ok": [check["text"] for check in checks if check["level"] == "ok"]}
+
+
+def beside(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """What training shares with the other tables and where they lie, each with the rows it is about."""
+    said = []
+    for part, name in (("val", "validation"), ("test", "test")):
+        leak = (report.get("leakage") or {}).get(part)
+        if leak is not None:
+            shared = f"{counted(leak['other_rows'], f'{name} row')} ({percent(leak['other_share'])})"
+            text = (
+                f"{shared} also stand in the training table, {leak['compared']} alike; "
+                f"{percent(leak['expected_share'])} of training rows have a twin there."
+            )
+            said.append((text, [_place(row) for row in leak["examples"]]))
+    cover = report.get("coverage")
+    if cover is not None:
+        remote = f"{cover['uncovered']:,} of {counted(cover['rows'], 'validation row')}"
+        text = (
+            f"{remote} ({percent(cover['share'])}) lie where training has next to nothing; "
+            f"{percent(cover['expected_share'])} would be usual."
+        )
+        said.append((text, [_place(row) for row in cover["examples"]]))
+    return said
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    return f"row {row['row']}" if row["line"] is None else f"line {row['line']}"
 
 
 def usual(known: Mapping[str, Any]) -> str:

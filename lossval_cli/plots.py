@@ -18,6 +18,10 @@ LEFT, RIGHT, TOP, BOTTOM = 50, 12, 12, 38
 
 MOST_BARS = 12
 
+ROOT_TICKS = [
+    sign * digit * 10.0**power for sign in (-1, 1) for power in range(-3, 3) for digit in (1, 2, 5)
+] + [0.0]
+
 
 class Series(NamedTuple):
     """A line over x; `spread` is drawn as a band of ± as much, None where a point is not known."""
@@ -30,12 +34,13 @@ class Series(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """A range of values laid over pixels."""
+    """A range of values laid over pixels; `root`: by their signed roots, which spreads what is near 0."""
 
     low: float
     high: float
     start: float
     stop: float
+    root: bool = False
 
     @classmethod
     def over(cls, values: Sequence[float], start: float, stop: float, margin: float = 0.05) -> Axis:
@@ -47,11 +52,20 @@ class Axis(NamedTuple):
 
     def at(self, value: float) -> float:
         """Pixel of a value, to a tenth."""
-        place = (value - self.low) / (self.high - self.low)
+        low, high, value = (_root(end) if self.root else end for end in (self.low, self.high, value))
+        place = (value - low) / (high - low)
         return round(self.start + place * (self.stop - self.start), 1)
 
     def ticks(self, about: int = 5) -> list[float]:
         """Round numbers inside the range."""
+        if self.root:
+            inside = [tick for tick in ROOT_TICKS if self.low <= tick <= self.high]
+            apart = abs(self.stop - self.start) / about / 1.8
+            kept: list[float] = []
+            for tick in sorted(inside, key=abs):
+                if all(abs(self.at(tick) - self.at(other)) >= apart for other in kept):
+                    kept.append(tick)
+            return kept
         raw = (self.high - self.low) / about
         unit = 10 ** math.floor(math.log10(raw))
         step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
@@ -64,10 +78,10 @@ def histogram(
     edges: Sequence[float],
     rows: Sequence[int],
     suspects: Sequence[int],
-    marks: Sequence[tuple[str, float]],
+    marks: Sequence[tuple[float, str]],
     title: str,
 ) -> Markup:
-    """Bars of all rows, the suspects among them in the accent colour, and lines at `marks` (name, value).
+    """Bars of all rows, the suspects among them in the accent colour, and lines at `marks` (value, name).
 
     `edges` has one more than `rows`.
     """
@@ -81,7 +95,7 @@ def histogram(
             if height
         )
         drawn.append(f'<path class="{css}" d="{path}"/>')
-    for place, (name, value) in enumerate(marks):
+    for place, (value, name) in enumerate(marks):
         at, top = x.at(min(max(value, edges[0]), edges[-1])), TOP + 13 * place
         drawn.append(f'<path class="threshold" d="M{at} {top}V{y.at(0)}"/>')
         end = at > (LEFT + WIDTH) / 2
@@ -100,8 +114,8 @@ def scatter(
 ) -> Markup:
     """Points (x, y, marked); `grid` is x edges, y edges and (column, row, count) of rows not drawn singly."""
     edges = ([], []) if grid is None else (grid[0], grid[1])
-    x = Axis.over([*(point[0] for point in points), *edges[0]], LEFT, WIDTH - RIGHT)
-    y = Axis.over([*(point[1] for point in points), *edges[1]], HEIGHT - BOTTOM, TOP)
+    x = Axis.over([*(point[0] for point in points), *edges[0]], LEFT, WIDTH - RIGHT)._replace(root=True)
+    y = Axis.over([*(point[1] for point in points), *edges[1]], HEIGHT - BOTTOM, TOP)._replace(root=True)
     marks = []
     if grid is not None:
         most = max((count for *_, count in grid[2]), default=1)
@@ -151,6 +165,8 @@ def curves(
         if (known := _known(line))
     )
     figure = _figure(title, " ".join(ends), [*_axes(x, y, *names, as_percent=as_percent), *marks])
+    if len(series) == 1:
+        return figure
     return figure + Markup('<ul class="legend" aria-hidden="true">{}</ul>').format(Markup("").join(legend))
 
 
@@ -173,6 +189,10 @@ def bars(rows: Sequence[tuple[str, float, float, float]], title: str) -> Markup:
         f"{name}: {share:.1%}, interval {low:.1%} to {high:.1%}." for name, share, low, high in rows
     )
     return _figure(title, text, marks, height)
+
+
+def _root(value: float) -> float:
+    return math.copysign(math.sqrt(abs(value)), value)
 
 
 def _known(line: Series) -> list[tuple[float, float]]:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from lossval_cli import plots
 from lossval_cli.phrases import (
+    beside,
     cell,
     figures,
     findings,
@@ -56,6 +57,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         verdict=text,
         figures=figures(report),
         points=findings(report),
+        beside=beside(report),
         suspects=suspects,
         has_ids=any(facts["ids"] for _, facts in suspects),
         removal=study,
@@ -118,8 +120,10 @@ def _plots(report: Mapping[str, Any]) -> list[tuple[str, Markup]]:
 
 def _importance(bins: Mapping[str, Any]) -> Markup:
     suspects = [sum(kinds) for kinds in zip(*bins["suspects"].values(), strict=True)]
-    marks = [(mark["name"], mark["importance"]) for mark in bins["marks"]]
-    return plots.histogram(bins["edges"], bins["rows"], suspects, marks, "Importance of all rows")
+    marks = {mark["importance"]: mark["name"] for mark in bins["marks"]}  # of two in one place the last
+    return plots.histogram(
+        bins["edges"], bins["rows"], suspects, list(marks.items()), "Importance of all rows"
+    )
 
 
 def _evidence(evidence: Mapping[str, Any]) -> Markup:
@@ -134,7 +138,7 @@ def _evidence(evidence: Mapping[str, Any]) -> Markup:
         list(zip(points["label"], points["features"], marked, strict=True)),
         cells,
         "Label evidence against feature evidence",
-        ("label evidence", "feature evidence"),
+        ("label evidence, root scale", "feature evidence, root scale"),
     )
 
 
