@@ -1,0 +1,143 @@
+"""The HTML page in a real Chromium: it fits, it sorts, it filters, and hostile cells do nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lossval_cli.render_html import render_html
+from tests.test_render import HOSTILE, VARIANTS, example, poisoned, without
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install lossval[test]"
+)
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+class Opened:
+    """A page of a report, and every complaint and request it made."""
+
+    def __init__(self, browser: Any, path: Path, report: dict[str, Any], width: int, **options: Any) -> None:
+        path.write_text(render_html(report), encoding="utf-8")
+        self.page = browser.new_page(viewport={"width": width, "height": 800}, **options)
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.own = path.as_uri()
+
+    def column(self, at: int) -> list[str]:
+        """Texts of a column of the suspects that are shown."""
+        script = """([at]) => [...document.querySelector("table.suspects").tBodies]
+            .filter((row) => !row.hidden).map((row) => row.rows[0].cells[at].textContent)"""
+        texts: list[str] = self.page.evaluate(script, [at])
+        return texts
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than its window."""
+        wider: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        return wider
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 794, 1024])
+def test_the_page_fits_and_asks_for_nothing(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    opened = Opened(browser, tmp_path / "report.html", example(), width, color_scheme=scheme)
+    assert opened.complaints == []
+    assert opened.requests == [opened.own]
+    assert opened.overflow() <= 0
+    opened.page.emulate_media(media="print")
+    assert opened.overflow() <= 0
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_pages_with_sections_missing(browser: Any, tmp_path: Path, name: str) -> None:
+    opened = Opened(browser, tmp_path / "report.html", without(VARIANTS[name]), 360)
+    assert opened.complaints == []
+    assert opened.overflow() <= 0
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_cells_do_nothing(browser: Any, tmp_path: Path, text: str) -> None:
+    opened = Opened(browser, tmp_path / "report.html", poisoned(text), 360)
+    opened.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    opened.page.wait_for_timeout(50)
+    assert opened.complaints == []
+    assert opened.requests == [opened.own]
+    assert opened.overflow() <= 0
+    assert opened.page.title() != "taken"
+    assert opened.page.locator("script").count() == 1
+    assert opened.page.locator("a, img, iframe, form").count() == 0
+
+
+def test_sorting(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path / "report.html", example(), 1024)
+    ranks = [int(text) for text in opened.column(0)]
+    assert ranks == sorted(ranks)
+    head = opened.page.get_by_role("button", name="Rank")
+    head.click()
+    head.focus()
+    opened.page.keyboard.press("Enter")
+    assert [int(text) for text in opened.column(0)] == sorted(ranks, reverse=True)
+    assert opened.page.locator("th[aria-sort='descending']").count() == 1
+    opened.page.get_by_role("button", name="Label", exact=True).click()
+    assert opened.column(3) == sorted(opened.column(3))
+    assert opened.page.locator("th[aria-sort]").count() == 1
+
+
+def test_filtering(browser: Any, tmp_path: Path) -> None:
+    report = example()
+    opened = Opened(browser, tmp_path / "report.html", report, 1024)
+    everything = len(opened.column(0))
+    first = report["suspects"][0]
+    (name,) = first["ids"].values()
+    opened.page.get_by_label("Filter").fill(f"{name} {first['given']}".upper())
+    assert opened.column(0) == [str(first["rank"])]
+    opened.page.get_by_label("Filter").fill("")
+    opened.page.get_by_label("Suspect by").select_option("features")
+    wanted = [str(row["rank"]) for row in report["suspects"] if row["suspect"] == "features"]
+    assert opened.column(0) == wanted
+    assert f"{len(wanted)} of {everything} shown" in opened.page.locator("output").inner_text()
+
+
+def test_a_click_on_a_row_shows_its_details(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path / "report.html", example(), 1024)
+    details = opened.page.locator("table.suspects details").first
+    assert details.get_attribute("open") is None
+    opened.page.locator("table.suspects td").first.click()
+    assert details.get_attribute("open") is not None
+    opened.page.locator("table.suspects td").first.click()
+    assert details.get_attribute("open") is None
+
+
+def test_without_javascript(browser: Any, tmp_path: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    path = tmp_path / "report.html"
+    path.write_text(render_html(example()), encoding="utf-8")
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert not page.get_by_label("Filter").is_visible()
+    details = page.locator("table.suspects details").first
+    assert not details.locator("dl").is_visible()
+    details.locator("summary").click()
+    assert details.locator("dl").is_visible()
+    context.close()
