@@ -16,7 +16,7 @@ EXAMPLES = 10
 ROWS_OF_AN_EXAMPLE = 6
 LEAKS_LISTED = 50
 
-SURPRISE = 1e-3
+SURPRISE = 0.01
 """Probability below which rows shared by two tables are more than the repetitions of such a table."""
 
 

@@ -112,12 +112,22 @@ class _Cells:
     def odd(self, row: int) -> list[dict[str, Any]]:
         """The columns that make a row odd, the oddest first, each with what is usual there."""
         assert self.valuation.fit is not None
-        terms = self.valuation.fit.oddness.column_terms[row]
-        order = np.argsort(-terms, kind="stable")[:ODD_COLUMNS]
-        blocks = self.inputs.encoder.blocks
-        return [
-            self._odd_cell(blocks[at].column, row, float(terms[at])) for at in order if terms[at] >= LEAST_ODD
-        ]
+        terms = self.valuation.fit.oddness.column_terms[row].astype(np.float64)
+        columns = [block.column for block in self.inputs.encoder.blocks]
+        # Far out, where no row is, a density ratio levels off: there the distance is what counts.
+        oddity = np.maximum(terms, [self._beyond(column, row) for column in columns])
+        order = np.argsort(-oddity, kind="stable")[:ODD_COLUMNS]
+        return [self._odd_cell(columns[at], row, float(terms[at])) for at in order if oddity[at] >= LEAST_ODD]
+
+    def _beyond(self, column: str, row: int) -> float:
+        """How far a number lies outside what 98 % of the rows have, in half-widths of that range."""
+        bounds = self.seen.features[column].bounds
+        if bounds is None:
+            return 0.0
+        value = float(self.values[column][self.place[row]])
+        outside = max(bounds[0] - value, value - bounds[1], 0.0)
+        half = (bounds[1] - bounds[0]) / 2
+        return outside / half if half > 0 and outside > 0 else 0.0
 
     def reason(self, row: int, kind: str, ranked: dict[str, Any], odd: list[dict[str, Any]]) -> str:
         """One or two sentences."""
@@ -139,9 +149,8 @@ class _Cells:
             return f"Labelled {given}, but rows like it are near {number(float(predicted))}."
         if cut(str(predicted)) == given:
             return f"Labelled {given}, which only {share(chance)} of rows like it are."
-        likely = share(float(ranked["predicted_probability"]))
-        expected = f"rows like it are {cut(str(predicted))} ({likely})"
-        return f"Labelled {given} ({share(chance)} likely), but {expected}."
+        odds = f"{share(float(ranked['predicted_probability']))} against {share(chance)}"
+        return f"Labelled {given}, but rows like it are {cut(str(predicted))}: {odds}."
 
     def _odd_cell(self, column: str, row: int, term: float) -> dict[str, Any]:
         """One column's contribution; `text` reads after the row's other odd columns."""
@@ -155,10 +164,11 @@ class _Cells:
             where = _where(float(self.values[column][self.place[row]]), tally.bounds)
             text = f"{cut(column)} {shown} ({where} {low} to {high})"
         else:
-            typical = (
-                f"{self._alike(column, given):,} of {counted(self.inputs.train.table.rows, 'row')} have it"
+            alike = self._alike(column, given)
+            usual = {"rows": alike}
+            text = (
+                f"{cut(column)} {shown} (as in {alike:,} of {counted(self.inputs.train.table.rows, 'row')})"
             )
-            text = f"{cut(column)} {shown} ({typical})"
         return {
             "column": cut(column),
             "value": value,

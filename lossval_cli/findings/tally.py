@@ -27,6 +27,9 @@ FEW_VALUES = 12
 MOST_LEVELS = 1_000
 """Levels of a category that are looked at, the most common ones."""
 
+FAR_OUT = 4.0
+"""Quartile ranges from the median beyond which a value is far out; one normal value in ten million is."""
+
 SAMPLE = 100_000
 """Rows that ranges are found on; a quantile needs no more."""
 
@@ -47,9 +50,9 @@ class Tally:
     rows: npt.NDArray[np.int64]  # (bins,)
     suspects: npt.NDArray[np.int64]  # (bins, kinds)
     usual: tuple[str, str, str] | None
-    """Numbers and dates: the 1 %, 50 % and 99 % quantile, in words."""
+    """Numbers and dates: from where to where 98 % lie, far ones aside, and the median between; in words."""
     bounds: tuple[float, float] | None
-    """The same outer quantiles as numbers."""
+    """The same ends as numbers."""
 
 
 def tally_column(column: str, kind: str, values: Any, suspects: Kinds) -> Tally:
@@ -63,7 +66,7 @@ def tally_column(column: str, kind: str, values: Any, suspects: Kinds) -> Tally:
     by_kind = [np.bincount(codes[mask] + 1, minlength=bins + 1)[1:] for mask in suspects.T]
     usual, bounds = None, None
     if isinstance(values, np.ndarray) and kind in ("number", "date"):
-        low, middle, high = np.nanquantile(_sample(values), [0.01, 0.5, 0.99], method="nearest")
+        low, middle, high = _usual(_sample(values))
         word = date if kind == "date" else number
         usual, bounds = (word(low), word(middle), word(high)), (float(low), float(high))
     counted = np.stack(by_kind, axis=1) if by_kind else np.zeros((bins, 0), np.int64)
@@ -142,6 +145,17 @@ def _levels(values: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
         place[-1] = len(names)
         names.append("missing")
     return place[codes], names
+
+
+def _usual(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """The 1 %, 50 % and 99 % quantile of values that are not far out: what is odd must not pass as usual
+    because it is frequent."""
+    present = values[~np.isnan(values)]
+    first, middle, third = np.quantile(present, [0.25, 0.5, 0.75], method="nearest")
+    reach = FAR_OUT * (third - first)
+    near = present[np.abs(present - middle) <= reach] if reach > 0 else present
+    low, high = np.quantile(near, [0.01, 0.99], method="nearest")
+    return float(low), float(middle), float(high)
 
 
 def _combined(values: Any) -> pa.Array:
