@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 440, 250
-LEFT, RIGHT, TOP, BOTTOM = 50, 12, 12, 38
-"""Room around the field for ticks and names of axes."""
+WIDTH, HEIGHT = 440, 260
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 26, 40
+"""Room around the field for ticks and names of axes; text is larger on a phone."""
 
 MOST_BARS = 12
 
@@ -96,7 +96,7 @@ def histogram(
         )
         drawn.append(f'<path class="{css}" d="{path}"/>')
     for place, (value, name) in enumerate(marks):
-        at, top = x.at(min(max(value, edges[0]), edges[-1])), TOP + 13 * place
+        at, top = x.at(min(max(value, edges[0]), edges[-1])), TOP + 15 * place
         drawn.append(f'<path class="threshold" d="M{at} {top}V{y.at(0)}"/>')
         end = at > (LEFT + WIDTH) / 2
         css = "note end" if end else "note"
@@ -164,7 +164,10 @@ def curves(
         for line in series
         if (known := _known(line))
     )
-    figure = _figure(title, " ".join(ends), [*_axes(x, y, *names, as_percent=as_percent), *marks])
+    whole = not as_percent and all(float(at).is_integer() for line in series for at in line.x)
+    figure = _figure(
+        title, " ".join(ends), [*_axes(x, y, *names, as_percent=as_percent, whole=whole), *marks]
+    )
     if len(series) == 1:
         return figure
     return figure + Markup('<ul class="legend" aria-hidden="true">{}</ul>').format(Markup("").join(legend))
@@ -200,23 +203,23 @@ def _known(line: Series) -> list[tuple[float, float]]:
     return [(v, s or 0.0) for v, s in zip(line.y, spreads, strict=True) if v is not None]
 
 
-def _axes(x: Axis, y: Axis, x_name: str, y_name: str, *, as_percent: bool = False) -> list[str]:
-    marks = _x_axis(x, HEIGHT, x_name, as_percent=as_percent)
+def _axes(x: Axis, y: Axis, x_name: str, y_name: str, **options: bool) -> list[str]:
+    """Both axes; `as_percent` and `whole` (numbers alone) are of the ticks of x."""
+    marks = _x_axis(x, HEIGHT, x_name, **options)
     for tick in y.ticks(4):
         at = y.at(tick)
         marks.append(f'<path class="rule" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>')
         marks.append(f'<text class="tick y" x="{LEFT - 6}" y="{at + 3.5}">{_tick(tick)}</text>')
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    marks.append(
-        f'<text class="axis" x="12" y="{middle}" transform="rotate(-90 12 {middle})">{escape(y_name)}</text>'
-    )
+    marks.append(f'<text class="unit" x="0" y="11">{escape(y_name)}</text>')
     return marks
 
 
-def _x_axis(x: Axis, height: float, name: str, *, as_percent: bool) -> list[str]:
+def _x_axis(x: Axis, height: float, name: str, *, as_percent: bool = False, whole: bool = False) -> list[str]:
     base = height - BOTTOM
     marks = [f'<path class="base" d="M{x.start} {base}H{x.stop}"/>']
     for tick in x.ticks(6):
+        if whole and tick % 1:
+            continue
         text = f"{100 * tick:.4g}%" if as_percent else _tick(tick)
         marks.append(f'<text class="tick" x="{x.at(tick)}" y="{base + 14}">{text}</text>')
     marks.append(f'<text class="axis" x="{(x.start + x.stop) / 2}" y="{height - 6}">{escape(name)}</text>')
@@ -225,9 +228,11 @@ def _x_axis(x: Axis, height: float, name: str, *, as_percent: bool) -> list[str]
 
 def _tick(value: float) -> str:
     size = abs(value)
-    if size >= 1e6 or 0 < size < 1e-3:
+    if size >= 1e9 or 0 < size < 1e-3:
         return f"{value:.0e}"
-    return f"{value:,.4g}" if size < 1000 else f"{value:,.0f}"
+    if size >= 1e6:
+        return f"{value / 1e6:.4g}M"
+    return f"{value / 1e3:.4g}k" if size >= 1e4 else f"{value:.4g}"
 
 
 def _figure(title: str, text: str, marks: Sequence[str], height: float = HEIGHT) -> Markup:

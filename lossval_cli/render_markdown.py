@@ -81,9 +81,13 @@ def _suspects(report: Mapping[str, Any]) -> list[list[str]]:
     keys = ["where", *named, "given", "suggested", "reason"]
     cells = [[escaped(row[key], 160 if key == "reason" else 30) for key in keys] for row in facts]
     return [
-        [f"### First {len(rows)} of {report['summary']['suspects']:,} suspects"],
+        [f"### {_first(len(rows), report['summary']['suspects'])}"],
         _table(["where", *named, "label", "suggested", "why"], cells),
     ]
+
+
+def _first(shown: int, every: int) -> str:
+    return counted(every, "suspect") if shown == every else f"First {shown} of {every:,} suspects"
 
 
 def _classes(report: Mapping[str, Any]) -> list[list[str]]:

@@ -12,12 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+import lossval_cli
 from lossval_cli.plots import Axis, Series, bars, curves, histogram
 from lossval_cli.render_html import render_html
 from lossval_cli.render_markdown import escaped, render_markdown
 
+PACKAGE = Path(lossval_cli.__file__).parent
 GOLDEN = Path(__file__).with_name("golden")
 
 HOSTILE = (
@@ -118,6 +121,11 @@ VARIANTS: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 
 
+def test_the_golden_report_is_as_its_schema_says() -> None:
+    schema = json.loads((PACKAGE / "schemas" / "report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(example())
+
+
 def test_the_markdown_page_is_the_golden_one() -> None:
     page = render_markdown(example())
     path = GOLDEN / "report.md"
@@ -209,6 +217,31 @@ def test_the_html_page_asks_for_nothing_from_outside() -> None:
     assert not re.search(r"url\(|@import", page)
     assert " style=" not in page  # the policy would not let it be
     assert not re.search(r"\son\w+=", page)
+
+
+def test_the_html_page_of_a_large_table_stays_small() -> None:
+    report = example()
+    wide = [{"column": f"column {at}".ljust(80, "<"), "value": "x" * 80} for at in range(24)]
+    report["suspects"] = [row | {"features": wide, "reason": "y" * 300} for row in report["suspects"] * 12][
+        :100
+    ]
+    bins = [at % 40 for at in range(1_600)]
+    edges = [at / 40 for at in range(41)]
+    report["distributions"]["evidence"] = {
+        "points": {
+            "label": [at / 2_000 for at in range(2_000)],
+            "features": [0.123456] * 2_000,
+            "suspect": ["label"] * 2_000,
+        },
+        "grid": {
+            "label_edges": edges,
+            "feature_edges": edges,
+            "label_bin": sorted(bins),
+            "feature_bin": bins,
+            "rows": [1 + at for at in range(1_600)],
+        },
+    }
+    assert len(render_html(report).encode()) < 1_500_000
 
 
 def test_every_plot_has_a_title_and_a_description() -> None:
