@@ -1,0 +1,36 @@
+"""The HTML page by the rules of axe-core (tests/vendor, MPL-2.0), in light and dark, narrow and wide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.test_browser import Opened, browser, pytestmark  # noqa: F401  # a fixture, and when to skip
+from tests.test_render import VARIANTS, example, without
+
+AXE = Path(__file__).with_name("vendor").joinpath("axe-core", "axe.min.js")
+
+OPEN_ALL = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+
+
+def violations(opened: Opened) -> list[str]:
+    opened.page.evaluate(OPEN_ALL)
+    # Evaluated as a debugger would: the page's own policy lets no foreign script in.
+    opened.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = opened.page.evaluate("axe.run(document)")
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1024])
+def test_the_page_breaks_no_rule(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:  # noqa: F811
+    opened = Opened(browser, tmp_path / "report.html", example(), width, color_scheme=scheme)
+    assert violations(opened) == []
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_nor_with_sections_missing(browser: Any, tmp_path: Path, name: str) -> None:  # noqa: F811
+    opened = Opened(browser, tmp_path / "report.html", without(VARIANTS[name]), 1024)
+    assert violations(opened) == []
