@@ -84,21 +84,25 @@ def findings(report: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def beside(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """What training shares with the other tables and where they lie, each with the rows it is about."""
-    said = []
+    said: list[tuple[str, list[str]]] = []
     for part, name in (("val", "validation"), ("test", "test")):
         leak = (report.get("leakage") or {}).get(part)
-        if leak is not None:
-            shared = f"{counted(leak['other_rows'], f'{name} row')} ({percent(leak['other_share'])})"
-            text = (
-                f"{shared} also stand in the training table, {leak['compared']} alike; "
-                f"{percent(leak['expected_share'])} of training rows have a twin there."
-            )
-            said.append((text, [_place(row) for row in leak["examples"]]))
+        if leak is None:
+            continue
+        if not leak["other_rows"]:
+            said.append((f"No {name} row stands in the training table too.", []))
+            continue
+        shared = f"{counted(leak['other_rows'], f'{name} row')} ({percent(leak['other_share'])})"
+        text = (
+            f"In the training table too, {leak['compared']} alike: {shared}; "
+            f"{percent(leak['expected_share'])} of training rows have a twin there."
+        )
+        said.append((text, [_place(row) for row in leak["examples"]]))
     cover = report.get("coverage")
     if cover is not None:
         remote = f"{cover['uncovered']:,} of {counted(cover['rows'], 'validation row')}"
         text = (
-            f"{remote} ({percent(cover['share'])}) lie where training has next to nothing; "
+            f"Where training has next to nothing: {remote} ({percent(cover['share'])}); "
             f"{percent(cover['expected_share'])} would be usual."
         )
         said.append((text, [_place(row) for row in cover["examples"]]))
@@ -117,9 +121,11 @@ def usual(known: Mapping[str, Any]) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """0.0312 -> 3.1%, and 0.03 -> 3%; a dash for null."""
+    """0.0312 -> 3.1%, 0.03 -> 3% and 0.00002 -> under 0.1%; a dash for null."""
     if share is None:
         return "–"
+    if 0 < share < 10 ** (-digits - 2):
+        return f"under {10.0**-digits:g}%"
     return f"{100 * share:.{digits}f}".removesuffix(".0") + "%"
 
 
