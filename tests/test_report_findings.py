@@ -133,6 +133,20 @@ def test_holm_on_its_own_example() -> None:
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
 
 
+def test_slices_of_the_same_rows_are_told_once() -> None:
+    rng = np.random.default_rng(2)
+    place = rng.choice(["here", "there"], 1000, p=[0.2, 0.8])
+    suspect = rng.random(1000) < np.where(place == "here", 0.4, 0.05)
+    twin = np.where(place == "here", "yes", "no")
+    tallies = [
+        tally_column(name, "category", texts(list(values)), one_kind(suspect))
+        for name, values in (("place", place), ("twin", twin))
+    ]
+    (one,) = find_slices(tallies, 1000, (int(suspect.sum()), 0))["found"]
+    assert (one["column"], one["value"]) == ("place", "here")
+    assert one["alike"] == [{"column": "twin", "value": "yes"}]
+
+
 def test_no_suspects_no_looks() -> None:
     tally = tally_column("x", "number", np.arange(50.0), np.zeros((50, 2), bool))
     assert find_slices([tally], 50, (0, 0)) == {"looks": 0, "found": []}

@@ -51,7 +51,7 @@ def explain_suspects(
                 "line": ranked["line"],
                 "ids": {cut(name): cell(ranked[names[name]]) for name in inputs.roles.ids},
                 "given": cell(ranked[names[inputs.roles.label]]),
-                "suggested": cell(ranked["predicted"]) if "label" in kinds[row] else None,
+                "suggested": cells.suggested(row, str(kinds[row]), ranked["predicted"]),
                 "predicted": cell(ranked["predicted"]),
                 "predicted_probability": cells.finite(ranked["predicted_probability"]),
                 "given_probability": cells.given_probability(row),
@@ -102,6 +102,15 @@ class _Cells:
             return None
         return self.finite(self.valuation.predictions[row, int(y[row])])
 
+    def suggested(self, row: int, kind: str, predicted: Any) -> Json:
+        """The label that the model expects where the given one is doubted, None where it has no other."""
+        labels, y = self.inputs.labels, self.inputs.train.y
+        if "label" not in kind or y is None:
+            return None
+        if isinstance(labels, ClassLabels) and labels.names[int(y[row])] == predicted:
+            return None
+        return cell(predicted)
+
     def features(self, row: int, first: list[str]) -> list[dict[str, Json]]:
         """The row's own cells as given, `first` of them first."""
         ordered = [*first, *(column for column in self.columns if column not in first)][:COLUMNS]
@@ -147,8 +156,8 @@ class _Cells:
         chance = self.given_probability(row)
         if chance is None:
             return f"Labelled {given}, but rows like it are near {number(float(predicted))}."
-        if cut(str(predicted)) == given:
-            return f"Labelled {given}, which only {share(chance)} of rows like it are."
+        if self.suggested(row, "label", predicted) is None:
+            return f"Labelled {given}, which is doubtful: {share(chance)} is what the model gives it."
         odds = f"{share(float(ranked['predicted_probability']))} against {share(chance)}"
         return f"Labelled {given}, but rows like it are {cut(str(predicted))}: {odds}."
 

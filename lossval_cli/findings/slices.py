@@ -2,7 +2,7 @@
 
 Each is a look: a binomial test of its suspects against the share in the whole table (which is conservative
 beside the hypergeometric test that it stands in for). All looks together are corrected by Holm's method,
-which holds however the looks depend on each other.
+which holds however the looks depend on each other. Slices of the same rows are told once.
 """
 
 from __future__ import annotations
@@ -47,30 +47,35 @@ def find_slices(tallies: Sequence[Tally], rows: int, totals: Sequence[int]) -> d
     lift = hits / n / base
     low, high = wilson(hits, n)
     wanted = np.flatnonzero((p <= SIGNIFICANCE) & (lift >= LEAST_LIFT))
-    order = wanted[np.lexsort((-lift[wanted], p[wanted]))][:MOST_SLICES]
-    found = []
+    order = wanted[np.lexsort((-lift[wanted], p[wanted]))]
+    found: dict[tuple[int, float, int], dict[str, Any]] = {}
     for place in order:
         tally, at, kind, count = looks[place]
+        same = (int(n[place]), float(tally.members[at]), kind)
+        if same in found:
+            found[same]["alike"].append({"column": cut(tally.column), "value": tally.names[at]})
+            continue
+        if len(found) == MOST_SLICES:
+            break
         outside = (totals[kind] - count) / (rows - n[place])
         share, lower, upper, elsewhere, times, adjusted = rounded(
             [count / n[place], low[place], high[place], outside, lift[place], p[place]]
         )
-        found.append(
-            {
-                "column": cut(tally.column),
-                "value": tally.names[at],
-                "kind": KINDS[kind],
-                "rows": int(n[place]),
-                "suspects": count,
-                "share": share,
-                "low": lower,
-                "high": upper,
-                "elsewhere": elsewhere,
-                "lift": times,
-                "p_adjusted": adjusted,
-            }
-        )
-    return {"looks": len(looks), "found": found}
+        found[same] = {
+            "column": cut(tally.column),
+            "value": tally.names[at],
+            "alike": [],
+            "kind": KINDS[kind],
+            "rows": int(n[place]),
+            "suspects": count,
+            "share": share,
+            "low": lower,
+            "high": upper,
+            "elsewhere": elsewhere,
+            "lift": times,
+            "p_adjusted": adjusted,
+        }
+    return {"looks": len(looks), "found": list(found.values())}
 
 
 def holm(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

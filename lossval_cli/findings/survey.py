@@ -83,5 +83,6 @@ def _label_tally(inputs: Inputs, suspects: npt.NDArray[np.bool_]) -> Tally:
         names = inputs.labels.names
         counted = [np.bincount(y[mask], minlength=len(names)) for mask in suspects.T]
         rows = np.bincount(y, minlength=len(names))
-        return Tally(column, tuple(names), rows, np.stack(counted, axis=1), None, None)
+        members = np.bincount(y, weights=np.arange(float(len(y))), minlength=len(names))
+        return Tally(column, tuple(names), rows, np.stack(counted, axis=1), members, None, None)
     return tally_column(column, "number", as_floats(table.typed(column)), suspects)

@@ -49,6 +49,8 @@ class Tally:
     """What each is called: a level, a range, `missing`."""
     rows: npt.NDArray[np.int64]  # (bins,)
     suspects: npt.NDArray[np.int64]  # (bins, kinds)
+    members: npt.NDArray[Any]
+    """(bins,) sum of the numbers of the rows: as many rows with the same sum are the same rows."""
     usual: tuple[str, str, str] | None
     """Numbers and dates: from where to where 98 % lie, far ones aside, and the median between; in words."""
     bounds: tuple[float, float] | None
@@ -63,6 +65,7 @@ def tally_column(column: str, kind: str, values: Any, suspects: Kinds) -> Tally:
         codes, names = _levels(values)
     bins = len(names)
     rows = np.bincount(codes + 1, minlength=bins + 1)[1:]
+    members = np.bincount(codes + 1, weights=np.arange(float(len(codes))), minlength=bins + 1)[1:]
     by_kind = [np.bincount(codes[mask] + 1, minlength=bins + 1)[1:] for mask in suspects.T]
     usual, bounds = None, None
     if isinstance(values, np.ndarray) and kind in ("number", "date"):
@@ -70,7 +73,7 @@ def tally_column(column: str, kind: str, values: Any, suspects: Kinds) -> Tally:
         word = date if kind == "date" else number
         usual, bounds = (word(low), word(middle), word(high)), (float(low), float(high))
     counted = np.stack(by_kind, axis=1) if by_kind else np.zeros((bins, 0), np.int64)
-    return Tally(column, tuple(names), rows, counted, usual, bounds)
+    return Tally(column, tuple(names), rows, counted, members, usual, bounds)
 
 
 def row_keys(columns: Iterable[Any], rows: int) -> Keys:
