@@ -138,10 +138,20 @@ def scatter(
 
 
 def curves(
-    series: Sequence[Series], title: str, names: tuple[str, str], *, as_percent: bool = False
+    series: Sequence[Series],
+    title: str,
+    names: tuple[str, str],
+    *,
+    as_percent: bool = False,
+    free: Sequence[str] = (),
 ) -> Markup:
-    """Lines with bands and a legend."""
-    reach = [value + sign * spread for line in series for value, spread in _known(line) for sign in (-1, 1)]
+    """Lines with bands and a legend; those whose class is in `free` may leave the field, so that the
+    others fill it."""
+    reach = _reach([line for line in series if line.css not in free]) or _reach(series)
+    if free and reach:
+        beyond = max(reach) - min(reach)
+        far = [min(max(value, min(reach) - beyond), max(reach) + beyond) for value in _reach(series)]
+        reach += far
     x = Axis.over([value for line in series for value in line.x], LEFT, WIDTH - RIGHT, 0.02)
     y = Axis.over(reach, HEIGHT - BOTTOM, TOP)
     marks, legend = [], []
@@ -165,9 +175,10 @@ def curves(
         if (known := _known(line))
     )
     whole = not as_percent and all(float(at).is_integer() for line in series for at in line.x)
-    figure = _figure(
-        title, " ".join(ends), [*_axes(x, y, *names, as_percent=as_percent, whole=whole), *marks]
-    )
+    field = f'x="{LEFT}" y="0" width="{WIDTH - LEFT}" height="{HEIGHT - BOTTOM}"'
+    clipped = [f'<svg {field} viewBox="{LEFT} 0 {WIDTH - LEFT} {HEIGHT - BOTTOM}">', *marks, "</svg>"]
+    axes = _axes(x, y, *names, as_percent=as_percent, whole=whole)
+    figure = _figure(title, " ".join(ends), [*axes, *clipped])
     if len(series) == 1:
         return figure
     return figure + Markup('<ul class="legend" aria-hidden="true">{}</ul>').format(Markup("").join(legend))
@@ -198,6 +209,11 @@ def _root(value: float) -> float:
     return math.copysign(math.sqrt(abs(value)), value)
 
 
+def _reach(series: Sequence[Series]) -> list[float]:
+    """Ends of all bands."""
+    return [value + sign * spread for line in series for value, spread in _known(line) for sign in (-1, 1)]
+
+
 def _known(line: Series) -> list[tuple[float, float]]:
     spreads = line.spread or [None] * len(line.y)
     return [(v, s or 0.0) for v, s in zip(line.y, spreads, strict=True) if v is not None]
@@ -206,7 +222,7 @@ def _known(line: Series) -> list[tuple[float, float]]:
 def _axes(x: Axis, y: Axis, x_name: str, y_name: str, **options: bool) -> list[str]:
     """Both axes; `as_percent` and `whole` (numbers alone) are of the ticks of x."""
     marks = _x_axis(x, HEIGHT, x_name, **options)
-    for tick in y.ticks(4):
+    for tick in y.ticks(6):
         at = y.at(tick)
         marks.append(f'<path class="rule" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>')
         marks.append(f'<text class="tick y" x="{LEFT - 6}" y="{at + 3.5}">{_tick(tick)}</text>')

@@ -91,7 +91,7 @@ def _removal_plot(study: Mapping[str, Any]) -> Markup | None:
     if all(value is None for line in lines for value in line.y):
         return None
     names = ("share of rows removed", metric_name(study))
-    return plots.curves(lines, f"{names[1]} as rows are removed", names, as_percent=True)
+    return plots.curves(lines, f"{names[1]} as rows are removed", names, as_percent=True, free=("second",))
 
 
 def _class_plot(classes: Sequence[Mapping[str, Any]]) -> Markup:

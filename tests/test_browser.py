@@ -86,7 +86,7 @@ def test_hostile_cells_do_nothing(browser: Any, tmp_path: Path, text: str) -> No
     assert opened.overflow() <= 0
     assert opened.page.title() != "taken"
     assert opened.page.locator("script").count() == 1
-    assert opened.page.locator("a, img, iframe, form").count() == 0
+    assert opened.page.locator("a:not([href^='#']), img, iframe, form").count() == 0
 
 
 def test_sorting(browser: Any, tmp_path: Path) -> None:
@@ -117,6 +117,25 @@ def test_filtering(browser: Any, tmp_path: Path) -> None:
     wanted = [str(row["rank"]) for row in report["suspects"] if row["suspect"] == "features"]
     assert opened.column(0) == wanted
     assert f"{len(wanted)} of {everything} shown" in opened.page.locator("output").inner_text()
+
+
+def test_a_long_list_begins_short(browser: Any, tmp_path: Path) -> None:
+    report = example()
+    report["suspects"] = [row | {"rank": rank} for rank, row in enumerate((report["suspects"] * 9)[:60], 1)]
+    opened = Opened(browser, tmp_path / "report.html", report, 1024)
+    listed = opened.page.locator("table.suspects tbody:visible")
+    assert listed.count() == 20
+    assert "20 of 60 shown" in opened.page.locator("output").inner_text()
+    opened.page.get_by_role("button", name="Rank").click()
+    opened.page.get_by_role("button", name="Rank").click()
+    assert listed.first.locator("td").first.inner_text() == "60"
+    opened.page.emulate_media(media="print")
+    assert listed.count() == 60
+    opened.page.emulate_media(media="screen")
+    opened.page.get_by_role("button", name="Show all 60").click()
+    assert listed.count() == 60
+    assert "60 of 60 shown" in opened.page.locator("output").inner_text()
+    assert opened.complaints == []
 
 
 def test_a_click_on_a_row_shows_its_details(browser: Any, tmp_path: Path) -> None:

@@ -9,6 +9,13 @@
   const rows = [...table.tBodies];
   const texts = rows.map((row) => row.textContent.toLowerCase());
 
+  const few = 20; // as many as the style sheet leaves when the list is short
+  const all = document.querySelector(".all");
+  const shorten = (short) => {
+    table.classList.toggle("short", short);
+    all.hidden = !short;
+  };
+
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
@@ -17,7 +24,9 @@
       row.hidden = !fits;
       count += fits;
     });
-    shown.textContent = `${count} of ${rows.length} shown`;
+    if (search.value || kind.value) shorten(false);
+    const visible = table.classList.contains("short") ? few : count;
+    shown.textContent = `${visible} of ${rows.length} shown`;
   };
 
   const compare = (one, other) => {
@@ -50,7 +59,13 @@
   }
   search.addEventListener("input", filter);
   kind.addEventListener("change", filter);
+  all.addEventListener("click", () => {
+    shorten(false);
+    filter();
+    rows[few].querySelector("summary").focus();
+  });
   table.classList.add("clickable");
+  shorten(rows.length > few);
   tools.hidden = false;
   filter();
 })();
