@@ -95,7 +95,7 @@ def beside(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
         shared = f"{counted(leak['other_rows'], f'{name} row')} ({percent(leak['other_share'])})"
         text = (
             f"In the training table too, {leak['compared']} alike: {shared}; "
-            f"{percent(leak['expected_share'])} of training rows have a twin there."
+            f"{percent(leak['expected_share'])} of training rows have a twin in training."
         )
         said.append((text, [_place(row) for row in leak["examples"]]))
     cover = report.get("coverage")

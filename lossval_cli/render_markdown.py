@@ -115,6 +115,8 @@ def _findings(report: Mapping[str, Any]) -> list[list[str]]:
         lines.append(f"{labels}: {counted(pair['rows'], 'row')}")
     for one in (report.get("slices") or {}).get("found", [])[:SLICES]:
         where = f"{escaped(one['column'])} {escaped(one['value'])}"
+        if one["alike"]:
+            where += f" (and {len(one['alike'])} more with the same rows)"
         count = f"{one['suspects']:,} of {counted(one['rows'], 'row')} suspect by {one['kind']}"
         lines.append(
             f"{where}: {count}, {percent(one['share'])} against {percent(one['elsewhere'])} elsewhere"

@@ -41,7 +41,7 @@ def _importance(importance: Floats, kinds: npt.NDArray[np.object_], fraction: fl
     inside = np.clip(importance, low, high)
     marks = {f"lowest {share:.0%}": share for share in (0.05, 0.1)}
     if fraction:
-        marks[f"recommended removal, lowest {fraction:.0%}"] = fraction
+        marks[f"advised: lowest {fraction:.0%}"] = fraction
     return {
         "edges": rounded(edges),
         "rows": np.histogram(inside, edges)[0].tolist(),
