@@ -407,7 +407,12 @@ def _verdict(
     what = "the suspects" if recommended == "suspects" else f"the lowest {fraction:.0%}"
     name = metric.name.replace("_", " ")
     # To correct is better than to remove, which only shows that those labels do harm.
-    return f"Removing {what} helps: {name} on the {on} table changes by {metric.sign * gain[0]:+.3g}."
+    change, *ends = (metric.sign * end for end in gain)
+    low, high = sorted(ends)
+    return (
+        f"Removing {what} helps: predictions for the {on} table get better; {name} changes by {change:+.3g} "
+        f"(likely {low:+.3g} to {high:+.3g})."
+    )
 
 
 def _number(value: float) -> float | None:

@@ -56,7 +56,7 @@ SUMS, REMOTEST = slice(0, 5), slice(5, 6)
 """Which of the terms are sums over columns, over directions, over levels; and which is the remotest
 number's."""
 
-FIT_ROWS = 20_000
+FIT_ROWS = 8_192
 """Rows the densities and coefficients are fitted on; a handful of numbers needs no more."""
 
 BLOCK_ROWS = 65_536

@@ -48,7 +48,8 @@ rows lie at different distances from validation rows without being any worse, wh
 labels."""
 
 REFRESHES = 4
-"""Times that the potentials are brought up to date with the weights during training; they change little."""
+"""Times that the potentials are brought up to date with the weights; once, at the end, where costs are not
+in memory: they change little."""
 
 TOLERANCE = 0.01
 """Marginal error below which the transport is called converged: far below what moves a rank."""
@@ -160,6 +161,7 @@ def fit_lossval(
     batches = math.ceil(N / min(N, settings.batch_size or batch_size_for(N)))
     steps, step = settings.epochs * batches, 0
     remember_from = math.floor(settings.epochs * (1 - REMEMBERED))
+    refreshes = REFRESHES if transport.is_cached else 1
     history = []
     for epoch in range(settings.epochs):
         order = torch.randperm(N, generator=generator).to(device)
@@ -199,7 +201,7 @@ def fit_lossval(
         by_member -= eta * (for_label * judged / share.clamp(min=1e-12)).clamp(max=LARGEST_RELATIVE_LOSS)
         feature -= eta * for_feature * potentials.f
         weights = torch.softmax(label + feature, 0) * N
-        if objective.uses_transport and _is_refresh(epoch, settings.epochs):
+        if objective.uses_transport and _is_refresh(epoch, settings.epochs, refreshes):
             potentials = transport.refresh(weights / N, tolerance=TOLERANCE)
         history.append(Epoch(epoch + 1, settings.epochs, float(mean_loss), potentials.cost))
         if not math.isfinite(history[-1].loss):
@@ -241,10 +243,10 @@ def learning_rate_factor(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (place - WARM_UP) / (1 - WARM_UP)))
 
 
-def _is_refresh(epoch: int, epochs: int) -> bool:
+def _is_refresh(epoch: int, epochs: int, refreshes: int) -> bool:
     """Evenly spread over the run, the last epoch included so that what is reported is of the final
     weights."""
-    every = max(1, epochs // REFRESHES)
+    every = max(1, math.ceil(epochs / refreshes))
     return (epochs - 1 - epoch) % every == 0
 
 

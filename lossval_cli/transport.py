@@ -93,6 +93,11 @@ class Transport:
         fits = len(X) * len(X_val) <= CACHE_ENTRIES
         self._cached = [self._distances(rows) for rows in self._slices(len(X))] if fits else None
 
+    @property
+    def is_cached(self) -> bool:
+        """Whether all costs are in memory, so that a sweep is cheap."""
+        return self._cached is not None
+
     def solve(self, masses: Tensor, *, tolerance: float, most: int, generator: torch.Generator) -> Potentials:
         """Sweep until the marginal error is at most `tolerance`, `most` times at most.
 
@@ -113,7 +118,7 @@ class Transport:
     def refresh(self, masses: Tensor, *, tolerance: float) -> Potentials:
         """Bring the potentials up to date after a small change of the masses: one sweep, more where they
         are cheap."""
-        for _ in range(REFRESH_SWEEPS if self._cached is not None else 1):
+        for _ in range(REFRESH_SWEEPS if self.is_cached else 1):
             solution = self.sweep(masses, tolerance=tolerance)
             if solution.converged:
                 break
