@@ -21,6 +21,10 @@ PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.p
 """Where the presets lie: inside the installed package, or beside it in a checkout."""
 
 
+CHECK_TABLE = "check"
+"""Table of a settings file that `lossval check` reads."""
+
+
 @dataclass(frozen=True)
 class Knob:
     """What one setting may be. Ranges include their ends; `auto` says that None is allowed."""
@@ -190,16 +194,19 @@ class Settings:
     def resolve(
         cls,
         preset: str | None = None,
-        config: str | Path | None = None,
+        config: str | Path | Mapping[str, object] | None = None,
         overrides: Mapping[str, object] | Sequence[str] = (),
     ) -> Settings:
-        """Preset, then `config` (TOML), then `overrides` (a mapping, or `key=value` texts); the later wins.
+        """Preset, then `config` (TOML, or what was read from it), then `overrides` (a mapping, or `key=value`
+        texts); the later wins. The table `check` of a file is for the gate and passed over here.
 
         Raises UsageError for a preset or file that is not there and SettingsError with every problem found.
         """
         problems: list[str] = []
         given = dict(overrides) if isinstance(overrides, Mapping) else _split(overrides, problems)
-        from_file = {} if config is None else read_toml(Path(config))
+        from_file = read_toml(Path(config)) if isinstance(config, str | Path) else dict(config or {})
+        if isinstance(from_file.get(CHECK_TABLE), Mapping):
+            del from_file[CHECK_TABLE]
         name = str(given.get("preset") or preset or from_file.get("preset") or "default")
         values = read_toml(preset_path(name)) | from_file | given | {"preset": name}
         knobs = cls.knobs()
@@ -264,6 +271,17 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"settings file {path} is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"settings file {path} is not valid TOML: {error}") from error
+
+
+def find_project_table(start: Path) -> tuple[Path, dict[str, Any]] | None:
+    """`[tool.lossval]` of the nearest pyproject.toml in `start` or above it, None where there is none."""
+    for folder in (start, *start.parents):
+        path = folder / "pyproject.toml"
+        if path.is_file():
+            tool = read_toml(path).get("tool")
+            table = tool.get("lossval") if isinstance(tool, dict) else None
+            return (path, table) if isinstance(table, dict) else None
+    return None
 
 
 def _split(pairs: Sequence[str], problems: list[str]) -> dict[str, object]:

@@ -10,6 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from lossval_cli._version import __version__
+from lossval_cli.cli.check import EXAMPLES as CHECK_EXAMPLES
+from lossval_cli.cli.check import check
 from lossval_cli.cli.console import show
 from lossval_cli.cli.demo import EXAMPLES as DEMO_EXAMPLES
 from lossval_cli.cli.demo import demo
@@ -73,6 +75,7 @@ def _lossval(
 
 app.command(epilog=SCORE_EXAMPLES)(score)
 app.command(epilog=VALIDATE_EXAMPLES)(validate)
+app.command(epilog=CHECK_EXAMPLES)(check)
 app.command(epilog=PRESETS_EXAMPLES)(presets)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 

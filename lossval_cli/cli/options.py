@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lossval_cli.errors import UsageError
-from lossval_cli.settings import Settings
+from lossval_cli.settings import Settings, find_project_table
 
 
 class Format(StrEnum):
@@ -87,8 +87,8 @@ def resolve_settings(
     assignments: list[str] | None,
     shortcuts: Mapping[str, str | None],
 ) -> Settings:
-    """Preset, config and `--set`; `shortcuts` are the settings that have an option of their own, None where
-    it is not given.
+    """Preset, config (without one: `[tool.lossval]` of the nearest pyproject.toml) and `--set`; `shortcuts`
+    are the settings that have an option of their own, None where it is not given.
 
     Raises UsageError, every problem in one line.
     """
@@ -99,7 +99,13 @@ def resolve_settings(
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{name} is given both with {option} and with --set: leave one out")
     pairs = [*(assignments or ()), *(f"{name}={value}" for name, value in given.items())]
-    return Settings.resolve(preset, config, pairs)
+    return Settings.resolve(preset, config or project_table(), pairs)
+
+
+def project_table() -> Mapping[str, object]:
+    """`[tool.lossval]` of the nearest pyproject.toml here or above; empty where there is none."""
+    found = find_project_table(Path.cwd())
+    return {} if found is None else found[1]
 
 
 def check_one_stdin(*tables: str | None) -> None:

@@ -1,0 +1,375 @@
+"""`lossval check`: a gate for data, for CI."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from lossval_cli.cli import options
+from lossval_cli.cli.console import show, show_styled, wants_colour
+from lossval_cli.cli.progress import Progress, choose_mode
+from lossval_cli.errors import GateFailed, OutputError, SettingsError, UsageError
+from lossval_cli.gate import NEED_REMOVAL, Rule, evaluate, passed
+from lossval_cli.gate_rules import DEFAULTS, merged, read_check_table, rules_of
+from lossval_cli.settings import CHECK_TABLE, Settings, read_toml
+from lossval_cli.wording import counted, listed
+
+if TYPE_CHECKING:
+    from lossval_cli.gate_result import GateResult
+    from lossval_cli.past_run import ScoredRun
+
+EXAMPLES = """\b
+Examples:
+  lossval check data.csv --val val.csv --max-suspects 5%
+  lossval check data.lossval --max-suspects 5%:3% --max-class-suspects yes=3%
+  lossval check data.lossval --baseline main.lossval --new-rows-only
+  lossval check data.csv --val val.csv --output-format sarif \\
+      --output-file lossval.sarif
+
+A limit is FAIL, FAIL:WARN or :WARN, each a share (5%) or a count (20).
+Rules may also stand in a [check] table of --config or, without --config, in
+[tool.lossval.check] of pyproject.toml: max_suspects = "5%:3%".
+
+Exit code: 0 passed, 1 failed, 2 could not be checked.
+"""
+
+
+class OutputFormat(StrEnum):
+    """How the outcome is told."""
+
+    text = "text"
+    json = "json"
+    junit = "junit"
+    sarif = "sarif"
+    github = "github"
+    gitlab = "gitlab"
+    markdown = "markdown"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of the data, from all places where it can be asked."""
+
+    rules: list[Rule]
+    baseline: str | None
+    new_rows_only: bool
+    strict: bool
+    by_default: bool
+
+
+def _limit(text: str, metavar: str = "LIMIT") -> Any:
+    return typer.Option(metavar=metavar, help=text)
+
+
+def check(
+    table: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRAIN|RUN_DIR",
+            help="Table to train on, or a run directory of `lossval score`, which is only read.",
+            show_default=False,
+        ),
+    ],
+    val: options.Val = None,
+    test: options.Test = None,
+    label: options.Label = None,
+    ids: options.Ids = None,
+    exclude: options.Exclude = None,
+    task: options.Task = None,
+    val_fraction: options.ValFraction = None,
+    preset: options.Preset = None,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    device: options.Device = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What removal is judged by [default: that of --min-metric]."),
+    ] = None,
+    removal: Annotated[
+        options.Removal | None,
+        typer.Option(help="Study of removal [default: full if a rule needs it, else off]."),
+    ] = None,
+    max_suspects: Annotated[str | None, _limit("Suspect rows, e.g. 5%, 20 or 5%:3%.")] = None,
+    max_label_suspects: Annotated[str | None, _limit("Rows whose label is suspect.")] = None,
+    max_feature_suspects: Annotated[str | None, _limit("Rows whose features are suspect.")] = None,
+    max_noise_share: Annotated[
+        str | None, _limit("Estimated share of noisy rows, by the lower end of its interval.")
+    ] = None,
+    max_class_suspects: Annotated[
+        list[str] | None, _limit("Suspects of one class. Repeatable.", "NAME=LIMIT")
+    ] = None,
+    min_metric: Annotated[
+        list[str] | None, _limit("What a model reaches, e.g. accuracy=0.8. Repeatable.", "NAME=LIMIT")
+    ] = None,
+    max_metric: Annotated[
+        list[str] | None, _limit("The same where less is better, e.g. rmse=3.", "NAME=LIMIT")
+    ] = None,
+    max_removal_gain: Annotated[
+        str | None, _limit("Gain by removing rows: 1% is a point of accuracy, or a hundredth of an error.")
+    ] = None,
+    max_leakage: Annotated[str | None, _limit("Validation and test rows that TRAIN holds too.")] = None,
+    max_conflicting_duplicates: Annotated[str | None, _limit("Equal rows with different labels.")] = None,
+    max_suspect_increase: Annotated[
+        str | None, _limit("Share of suspects above that of --baseline, in points: 1%.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="RUN_DIR", help="An earlier run to compare with.")
+    ] = None,
+    new_rows_only: Annotated[
+        bool,
+        typer.Option("--new-rows-only", help="Judge suspects and noise of rows whose ids --baseline lacks."),
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Exit with 0 even if a rule failed.")
+    ] = False,
+    output_format: Annotated[
+        list[OutputFormat] | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="text, json, junit, sarif, github, gitlab or markdown [default: text]. Repeatable.",
+        ),
+    ] = None,
+    output_file: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Where each --output-format goes, - for standard output."),
+    ] = None,
+    show_settings: Annotated[
+        bool, typer.Option("--show-settings", help="Print settings and rules as TOML, and check nothing.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    progress: Annotated[
+        options.ProgressMode,
+        typer.Option(help="On standard error: a bar on a terminal, JSON lines, or nothing."),
+    ] = options.ProgressMode.auto,
+) -> None:
+    """Fail when data is worse than agreed.
+
+    Scores TRAIN, or reads a run directory, and compares suspects, noise and more with limits; without any
+    rule, 10% of suspects or of noise fails and 5% warns.
+    """
+    limits = {
+        "max_suspects": max_suspects,
+        "max_label_suspects": max_label_suspects,
+        "max_feature_suspects": max_feature_suspects,
+        "max_noise_share": max_noise_share,
+        "max_class_suspects": max_class_suspects,
+        "min_metric": min_metric,
+        "max_metric": max_metric,
+        "max_removal_gain": max_removal_gain,
+        "max_leakage": max_leakage,
+        "max_conflicting_duplicates": max_conflicting_duplicates,
+        "max_suspect_increase": max_suspect_increase,
+    }
+    plan = _plan(limits, config, baseline, new_rows_only, strict)
+    shortcuts = {
+        "task": task,
+        "val_fraction": val_fraction,
+        "device": device,
+        "metric": metric or _only_metric(plan.rules, assignments),
+    }
+    settings = options.resolve_settings(preset, config, assignments, shortcuts)
+    if show_settings:
+        show(_as_toml(settings, plan))
+        return
+    outputs = _outputs(output_format or [], output_file or [])
+    options.check_one_stdin(table, val, test)
+    from lossval_cli.gate_formats import FORMATS
+    from lossval_cli.gate_result import GateResult, collect_facts, collect_suspects, find_new_rows, host_path
+    from lossval_cli.outputs import is_run_directory
+    from lossval_cli.past_run import read_run, scored_run
+
+    before = None if plan.baseline is None else read_run(Path(plan.baseline))
+    if is_run_directory(Path(table)) or table.rstrip("/").endswith(".lossval"):
+        training = {"val": val, "test": test, "label": label, "id": ids, "exclude": exclude, "task": task}
+        training |= {"val-fraction": val_fraction, "preset": preset, "set": assignments, "device": device}
+        _refuse_training_options(training | {"metric": metric, "removal": removal})
+        run: ScoredRun = read_run(Path(table))
+    else:
+        with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
+            from lossval_cli.pipeline import run as score
+
+            needed = any(rule.kind in NEED_REMOVAL for rule in plan.rules)
+            result = score(
+                table,
+                val,
+                test,
+                label=label,
+                ids=ids or (),
+                exclude=exclude or (),
+                settings=settings,
+                removal=removal.value if removal else "full" if needed else "off",
+                on_inputs=lambda inputs: shown.notices(inputs.notices),
+                on_epoch=shown.epoch,
+                on_stage=shown.stage,
+            )
+        run = scored_run(result.report, result.table, result.inputs)
+
+    notes = ["no rule given, so the defaults are checked"] if plan.by_default else []
+    new = None
+    if plan.new_rows_only:
+        if before is None:
+            raise UsageError("--new-rows-only needs --baseline RUN_DIR")
+        new = find_new_rows(run, before)
+        notes.append(
+            f"{int(new.sum()):,} of {counted(len(new), 'row')} are new; suspects and noise are theirs"
+        )
+    verdicts = evaluate(plan.rules, collect_facts(run, before, new))
+    suspects, count = collect_suspects(run, new)
+    outcome = GateResult(
+        verdicts=verdicts,
+        passed=passed(verdicts, strict=plan.strict),
+        strict=plan.strict,
+        table=run.name,
+        path=host_path(run.path, run.name),
+        rows=len(run.row),
+        suspects=suspects,
+        suspect_count=count,
+        notes=notes,
+    )
+    for form, file in outputs:
+        _write(FORMATS[form](outcome), file)
+    if "github" in [form for form, _ in outputs] and os.environ.get("GITHUB_STEP_SUMMARY"):
+        _append(Path(os.environ["GITHUB_STEP_SUMMARY"]), FORMATS["markdown"](outcome))
+    if not quiet and "-" not in [file for _, file in outputs]:
+        _show_text(FORMATS["text"](outcome))
+    _finish(outcome, exit_zero=exit_zero)
+
+
+def _finish(outcome: GateResult, *, exit_zero: bool) -> None:
+    """Raise what the exit code is made of."""
+    unknown = [verdict for verdict in outcome.verdicts if verdict.outcome == "unknown"]
+    if unknown:
+        told = "; ".join(f"{verdict.rule.name}: {verdict.text}" for verdict in unknown)
+        raise UsageError(f"the gate could not be evaluated: {told}")
+    if outcome.passed or exit_zero:
+        return
+    bad = ("failed", "warned") if outcome.strict else ("failed",)
+    broken = [verdict.rule.name for verdict in outcome.verdicts if verdict.outcome in bad]
+    count = f"{len(broken)} of {counted(len(outcome.verdicts), 'rule')}"
+    raise GateFailed(f"{outcome.table} failed {count}: {listed(broken)}")
+
+
+def _plan(
+    limits: Mapping[str, object],
+    config: Path | None,
+    baseline: str | None,
+    new_rows_only: bool,
+    strict: bool,
+) -> Plan:
+    """Rules of the file and, over them, of the command line; the defaults where there are none."""
+    table = options.project_table() if config is None else read_toml(config)
+    from_file, switches = read_check_table(table.get(CHECK_TABLE, {}))
+    given = {name: value for name, value in limits.items() if value}
+    own, problems = rules_of(given, option=True)
+    if problems:
+        raise SettingsError(problems)
+    rules = merged(from_file, own)
+    by_default = not rules
+    if by_default:
+        rules, _ = rules_of(DEFAULTS, option=False)
+    return Plan(
+        rules=rules,
+        baseline=baseline or switches.get("baseline"),
+        new_rows_only=new_rows_only or switches.get("new_rows_only", False),
+        strict=strict or switches.get("strict", False),
+        by_default=by_default,
+    )
+
+
+def _only_metric(rules: Sequence[Rule], assignments: Sequence[str] | None) -> str | None:
+    """The metric that rules are about, if it is one and nobody sets another."""
+    named = {rule.key for rule in rules if rule.kind in ("min_metric", "max_metric")}
+    if len(named) != 1 or any(pair.partition("=")[0].strip() == "metric" for pair in assignments or ()):
+        return None
+    return named.pop()
+
+
+def _outputs(forms: Sequence[OutputFormat], files: Sequence[str]) -> list[tuple[str, str]]:
+    """Format and file, in pairs; one format without a file goes to standard output."""
+    if not files and len(forms) <= 1:
+        return [(form.value, "-") for form in forms]
+    if len(forms) != len(files):
+        raise UsageError(
+            f"{len(forms)} --output-format and {len(files)} --output-file: give each format its file, "
+            "- for standard output"
+        )
+    if len(set(files)) < len(files):
+        raise UsageError(f"--output-file {listed(files)}: two formats cannot go to one file")
+    return [(form.value, file) for form, file in zip(forms, files, strict=True)]
+
+
+def _refuse_training_options(given: Mapping[str, object]) -> None:
+    named = [f"--{name}" for name, value in given.items() if value]
+    if named:
+        raise UsageError(f"a run directory is only read, not trained on: leave out {', '.join(named)}")
+
+
+def _as_toml(settings: Settings, plan: Plan) -> str:
+    lines = [f"{name} = {_toml_value(value)}" for name, value in settings.as_dict().items()]
+    lines += ["", f"[{CHECK_TABLE}]"]
+    if plan.baseline is not None:
+        lines.append(f"baseline = {_toml_value(plan.baseline)}")
+    lines += [
+        f"{name} = {_toml_value(value)}"
+        for name, value in (("new_rows_only", plan.new_rows_only), ("strict", plan.strict))
+    ]
+    keyed = [rule for rule in plan.rules if rule.key is not None]
+    lines += [f"{rule.kind} = {_toml_value(rule.notation)}" for rule in plan.rules if rule.key is None]
+    for kind in dict.fromkeys(rule.kind for rule in keyed):
+        lines += ["", f"[{CHECK_TABLE}.{kind}]"]
+        lines += [
+            f"{_toml_value(rule.key)} = {_toml_value(rule.notation)}" for rule in keyed if rule.kind == kind
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: object) -> str:
+    """Text, numbers and booleans in TOML and JSON alike, but for U+007F."""
+    text = json.dumps("auto" if value is None else value, ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f")
+
+
+def _write(text: str, file: str) -> None:
+    if file == "-":
+        _show_text(text)
+        return
+    from lossval_cli.outputs import write_file
+
+    def write(sink: BinaryIO) -> None:
+        sink.write(text.encode("utf-8", "backslashreplace"))
+
+    write_file(Path(file), write, force=True)  # CI writes the same file again and again
+
+
+def _append(path: Path, text: str) -> None:
+    """Add to the summary of a job, which other steps have written to."""
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"GITHUB_STEP_SUMMARY {path} cannot be written: {reason}") from error
+
+
+def _show_text(text: str) -> None:
+    """Outcomes in colour where a person is looking."""
+    if not wants_colour(sys.stdout):
+        show(text)
+        return
+    from rich.text import Text
+
+    styles = {"PASSED": "green", "WARNED": "yellow", "FAILED": "bold red", "UNKNOWN": "bold red"}
+    lines = []
+    for line in text.splitlines():
+        word = line.partition(" ")[0]
+        lines.append(Text.assemble((word, styles.get(word, "")), line[len(word) :]))
+    show_styled(lines)
