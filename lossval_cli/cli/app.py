@@ -15,6 +15,8 @@ from lossval_cli.cli.check import check
 from lossval_cli.cli.console import show
 from lossval_cli.cli.demo import EXAMPLES as DEMO_EXAMPLES
 from lossval_cli.cli.demo import demo
+from lossval_cli.cli.diff import EXAMPLES as DIFF_EXAMPLES
+from lossval_cli.cli.diff import diff
 from lossval_cli.cli.presets import EXAMPLES as PRESETS_EXAMPLES
 from lossval_cli.cli.presets import presets
 from lossval_cli.cli.score import EXAMPLES as SCORE_EXAMPLES
@@ -76,6 +78,7 @@ def _lossval(
 app.command(epilog=SCORE_EXAMPLES)(score)
 app.command(epilog=VALIDATE_EXAMPLES)(validate)
 app.command(epilog=CHECK_EXAMPLES)(check)
+app.command(epilog=DIFF_EXAMPLES)(diff)
 app.command(epilog=PRESETS_EXAMPLES)(presets)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 

@@ -1,0 +1,48 @@
+"""`lossval diff`: what changed between two runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lossval_cli.cli.console import show
+
+EXAMPLES = """\b
+Examples:
+  lossval diff monday.lossval tuesday.lossval
+  lossval diff old.lossval new.lossval --output-format json | jq .counts
+"""
+
+
+class DiffFormat(StrEnum):
+    """How the comparison is told."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Earlier run directory.", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Later run directory.", show_default=False)],
+    output_format: Annotated[DiffFormat, typer.Option(help="How to tell what changed.")] = DiffFormat.text,
+) -> None:
+    """Compare two run directories: rows that came, went or became suspect.
+
+    Rows are matched by their ids, else by what they hold (all columns but the label, if both tables are where
+    they were), else by row number. Exits with 0 whatever changed.
+    """
+    from lossval_cli.comparison import compare, comparison_lines, comparison_markdown
+    from lossval_cli.gate_formats.inert import inert, inert_json
+    from lossval_cli.past_run import read_run
+
+    comparison = compare(read_run(old), read_run(new))
+    if output_format is DiffFormat.json:
+        show(inert_json(comparison.to_dict()))
+    elif output_format is DiffFormat.markdown:
+        show(comparison_markdown(comparison))
+    else:
+        show("\n".join(inert(line) for line in comparison_lines(comparison)) + "\n")
