@@ -173,11 +173,11 @@ def _judge(rule: Rule, facts: Facts) -> Verdict:
 
 
 def _beyond(measured: Measured, level: Level, least: bool) -> bool:
-    """Compares exactly: 3 of 60 rows are not more than 5%."""
-    number = Fraction(measured.number)
+    """Compares as people write numbers: 3 of 60 rows, or a share of 0.05, are not more than 5%."""
+    number = Fraction(str(measured.number))
     if level.share and measured.of is not None:
         # Of no rows there is no share, and nothing to find fault with.
-        number = number / Fraction(measured.of) if measured.of else Fraction(0)
+        number = number / Fraction(str(measured.of)) if measured.of else Fraction(0)
     return number < level.number if least else number > level.number
 
 

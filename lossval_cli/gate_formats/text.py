@@ -24,7 +24,8 @@ def render_text(result: GateResult) -> str:
 def rule_lines(result: GateResult) -> list[str]:
     """Outcome, rule, value and limit of every rule, in columns."""
     cells = [(verdict.rule.name, _value(verdict), verdict.rule.limit) for verdict in result.verdicts]
-    widths = [max((len(row[at]) for row in cells), default=0) for at in range(2)]
+    known = [verdict.text for verdict in result.verdicts if verdict.outcome != "unknown"]
+    widths = max((len(row[0]) for row in cells), default=0), max(map(len, known), default=0)
     return [
         inert(
             f"{verdict.outcome.upper():7}  {name.ljust(widths[0])}  {value.ljust(widths[1])}  {limit}"
