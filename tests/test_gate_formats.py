@@ -101,9 +101,9 @@ def hostile() -> GateResult:
 def test_text() -> None:
     assert FORMATS["text"](outcome()).splitlines() == [
         "check of data.csv: 200 rows",
-        "FAILED   max_suspects                12 of 200 rows (6%)            at most 5%",
-        "WARNED   max_noise_share             4% (lower end; estimate 8%)    at most 10% (warns above 3%)",
-        "PASSED   max_leakage                 2 of 50 held-back rows (4%)    at most 10%",
+        "FAILED   max_suspects                12 of 200 rows (6%)          at most 5%",
+        "WARNED   max_noise_share             4% (lower end; estimate 8%)  at most 10% (warns above 3%)",
+        "PASSED   max_leakage                 2 of 50 held-back rows (4%)  at most 10%",
         "UNKNOWN  max_conflicting_duplicates  cannot be evaluated: the report says nothing about "
         "conflicting duplicates  at most 0",
         "suspects, worst first:",
