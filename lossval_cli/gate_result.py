@@ -178,6 +178,8 @@ def _metric(report: dict[str, Any]) -> tuple[Metric | None, str]:
     study = report.get("removal")
     if not isinstance(study, dict):
         return None, "the run did not study removal: score without --removal off"
+    if not {"metric", "greater_is_better"} <= set(study):
+        return None, "the report does not say by what removal was judged"
     gain = study.get("expected_gain")
     shown_gain = None
     if isinstance(gain, dict) and gain.get("value") is not None:

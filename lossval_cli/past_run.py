@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossval_cli.errors import LossvalError, ReadError
-from lossval_cli.importance import FIXED_COLUMNS, given_names
+from lossval_cli.importance import FIXED_COLUMNS, KINDS, given_names
 from lossval_cli.inputs import Inputs
 from lossval_cli.outputs import RECORD, is_run_directory
 from lossval_cli.roles import Roles
 from lossval_cli.scores_io import as_text
 from lossval_cli.tables import Table, read_table
-from lossval_cli.wording import plain
+from lossval_cli.wording import plain, shown
 
 Texts = Sequence[str | None]
 
@@ -70,15 +70,17 @@ def scored_run(report: dict[str, Any], table: pa.Table, inputs: Inputs) -> Score
 
 def read_run(path: Path) -> ScoredRun:
     """A run directory. Raises ReadError, one line, if it is none or a file of it is missing or damaged."""
-    shown = plain(str(path))
+    called = plain(str(path))
     if not path.is_dir():
-        raise ReadError(f"{shown}: no such run directory; `lossval score` writes one")
+        raise ReadError(f"{called}: no such run directory; `lossval score` writes one")
     if not is_run_directory(path):
-        raise ReadError(f"{shown} is not a run directory of lossval: it holds no {RECORD} of ours")
+        raise ReadError(f"{called} is not a run directory of lossval: it holds no {RECORD} of ours")
     record, report = (_read_json(path / name) for name in (RECORD, "report.json"))
     files = [file for form in ("parquet", "csv", "jsonl") if (file := path / f"scores.{form}").is_file()]
     if not files:
-        raise ReadError(f"{shown} holds no scores.csv, scores.jsonl or scores.parquet; score the table again")
+        raise ReadError(
+            f"{called} holds no scores.csv, scores.jsonl or scores.parquet; score the table again"
+        )
     try:
         train = record["inputs"]["train"]
         place = None if train["path"] is None else os.path.relpath(path.resolve().parent / train["path"])
@@ -87,7 +89,7 @@ def read_run(path: Path) -> ScoredRun:
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ReadError(
-            f"{shown} is damaged ({type(error).__name__}: {what}); score the table again"
+            f"{called} is damaged ({type(error).__name__}: {what}); score the table again"
         ) from error
 
 
@@ -107,19 +109,25 @@ def shared_keys(*runs: ScoredRun) -> tuple[str, list[list[str]]]:
 
 def _scored(report: dict[str, Any], table: pa.Table, *, path: str | None, train: Table | None) -> ScoredRun:
     said = report["data"]["roles"]
+    row = table["row"].cast(pa.int64()).to_numpy()
+    suspect = _texts(table, "suspect")
+    if len(row) != report["summary"]["rows"] or (np.sort(row) != np.arange(len(row))).any():
+        raise ValueError("the scores are not those of every row")
+    if strange := {kind for kind in suspect if kind} - set(KINDS):
+        raise ValueError(f"no row can be suspect by {shown(strange.pop())}")
     called = given_names(Roles(said["label"], tuple(said["ids"]), (), (), said["task"], ()))
     line = table["line"]
     return ScoredRun(
         name=report["data"]["tables"]["train"]["name"],
         report=report,
-        row=table["row"].cast(pa.int64()).to_numpy(),
+        row=row,
         line=None if line.null_count == len(line) else line.cast(pa.int64()).to_numpy(),
         ids={name: _texts(table, called[name]) for name in said["ids"] if called[name] in table.column_names},
         given=_texts(table, called[said["label"]]),
         predicted=_texts(table, "predicted"),
         importance=_floats(table, "importance"),
         noise_probability=_floats(table, "noise_probability"),
-        suspect=_texts(table, "suspect"),
+        suspect=suspect,
         path=path,
         train=train,
     )

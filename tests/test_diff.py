@@ -1,0 +1,151 @@
+"""`lossval diff`: rows are matched, and what changed is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Outcome, frame
+from gate_samples import HOSTILE
+
+from lossval_cli.comparison import compare
+from lossval_cli.past_run import read_run
+
+Cli = Callable[..., Outcome]
+Quick = tuple[str, ...]
+
+
+@pytest.fixture
+def score(cli: Cli, quick: Quick) -> Callable[..., str]:
+    """Score a table into NAME.lossval and return that."""
+
+    def call(table: pd.DataFrame, name: str, *arguments: str) -> str:
+        table.to_csv(f"{name}.csv", index=False)
+        outcome = cli("score", f"{name}.csv", "--val", "val.csv", *quick, *arguments, "-q")
+        assert outcome.code == 0, outcome.err
+        return f"{name}.lossval"
+
+    return call
+
+
+def told(cli: Cli, *arguments: str) -> dict[str, object]:
+    outcome = cli("diff", *arguments, "--output-format", "json")
+    assert outcome.code == 0, outcome.err
+    said: dict[str, object] = json.loads(outcome.out)
+    return said
+
+
+def test_a_run_is_like_itself(cli: Cli, score: Callable[..., str]) -> None:
+    run = score(frame(), "a")
+    said = told(cli, run, run)
+    assert said["matched"] == 60
+    assert said["rank_correlation"] == pytest.approx(1)
+    assert set(said["counts"].values()) == {0}  # type: ignore[attr-defined]
+    assert all(change["difference"] in (0, None) for change in said["changes"].values())  # type: ignore[attr-defined]
+    lines = cli("diff", run, run).out.splitlines()
+    assert lines[:4] == [
+        "a.csv -> a.csv: 60 rows matched by ids",
+        "rows               0 added, 0 removed",
+        "rank correlation   1.000",
+        "suspects           0 new, 0 no longer, of the rows in both",
+    ]
+    assert len(lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"), [((), "ids"), (("--exclude", "customer"), "content"), (("--redact",), "content")]
+)
+def test_moved_rows_are_the_same_rows(
+    arguments: tuple[str, ...], kind: str, cli: Cli, score: Callable[..., str]
+) -> None:
+    table = frame(80)
+    old = score(table.iloc[:60], "old", *arguments)
+    new = score(table.iloc[:9:-1], "new", *arguments)
+    said = told(cli, old, new)
+    assert said["matched_by"] == kind
+    assert said["matched"] == 50
+    assert sorted(row["row"] for row in said["removed"]) == list(range(10))  # type: ignore[attr-defined]
+    assert sorted(row["row"] for row in said["added"]) == list(range(20))  # type: ignore[attr-defined]
+
+
+def test_without_ids_and_without_the_table_rows_are_matched_by_number(
+    cli: Cli, score: Callable[..., str]
+) -> None:
+    old, new = (score(frame(rows), name, "--redact") for rows, name in ((60, "old"), (50, "new")))
+    Path("old.csv").unlink()
+    said = told(cli, old, new)
+    assert (said["matched_by"], said["matched"]) == ("row", 50)
+    assert cli("diff", old, new).out.startswith("old.csv -> new.csv: 50 rows matched by row number\n")
+    Path("new.csv").write_text("another,table\n1,2\n")
+    assert told(cli, old, new)["matched_by"] == "row"
+
+
+def test_equal_rows_are_told_apart(score: Callable[..., str]) -> None:
+    table = frame().drop(columns="customer")
+    run = read_run(Path(score(pd.concat([table, table]), "twice")))
+    once = read_run(Path(score(table, "once")))
+    found = compare(once, run)
+    assert (found.matched_by, found.matched) == ("content", 60)
+    assert sorted(row["row"] for row in found.added) == list(range(60, 120))
+
+
+def test_rows_that_change_sides(cli: Cli, score: Callable[..., str]) -> None:
+    run = score(frame(), "old")
+    shutil.copytree(run, "new.lossval")
+    scores = pd.read_csv("new.lossval/scores.csv", dtype={"line": int}, keep_default_na=False)
+    suspects = scores["suspect"] != ""
+    assert suspects.any()
+    scores["suspect"] = [("" if suspect else "features") for suspect in suspects]
+    scores.to_csv("new.lossval/scores.csv", index=False)
+    said = told(cli, run, "new.lossval")
+    counts = said["counts"]
+    assert counts["newly_suspect"] == int((~suspects).sum())  # type: ignore[index]
+    assert counts["no_longer_suspect"] == int(suspects.sum())  # type: ignore[index]
+    first = said["newly_suspect"][0]  # type: ignore[index]
+    assert first["ids"] == {"customer": f"c0-{first['row']}"}
+    assert first["line"] == first["row"] + 2
+    text = cli("diff", run, "new.lossval").out
+    assert f"Newly suspect ({(~suspects).sum()})\n- line " in text
+    assert f"- and {(~suspects).sum() - 20} more\n" in text
+
+
+def test_a_metric_and_a_judgement_that_only_one_run_has(cli: Cli, score: Callable[..., str]) -> None:
+    old = score(frame(), "old", "--preset", "paper")
+    new = score(frame(), "new")
+    changes = told(cli, old, new)["changes"]
+    assert changes["noise_share"]["old"] is None  # type: ignore[index]
+    assert changes["noise_share"]["difference"] is None  # type: ignore[index]
+    assert "noise share        unknown -> " in cli("diff", old, new).out
+
+
+def test_markdown_and_hostile_cells(cli: Cli, score: Callable[..., str]) -> None:
+    table = frame()
+    cells = [cell for cell in HOSTILE if cell.isascii() or "\u202e" in cell]
+    names = [f"{cell} {row}".replace("\x00", "") for row, cell in enumerate(cells * 6)][:60]
+    table["customer"] = names
+    table = table.rename(columns={"customer": "##[id]\n::x::"})
+    old = score(table, "old", "--id", "##[id]\n::x::")
+    shutil.copytree(old, "new.lossval")
+    scores = pd.read_csv("new.lossval/scores.csv", keep_default_na=False)
+    scores["suspect"] = "label"
+    scores.to_csv("new.lossval/scores.csv", index=False)
+    for form in ("text", "json", "markdown"):
+        text = cli("diff", old, "new.lossval", "--output-format", form).out
+        assert not [line for line in text.splitlines() if line.lstrip().startswith("::") or "##[" in line]
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        if form == "markdown":
+            assert text.startswith("## old.csv → old.csv\n")
+            assert "<script" not in text
+
+
+@pytest.mark.parametrize("arguments", [("train.csv", "x"), ("x",)])
+def test_what_is_no_run_is_one_line(arguments: tuple[str, ...], cli: Cli) -> None:
+    outcome = cli("diff", *arguments)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
