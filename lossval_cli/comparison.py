@@ -182,7 +182,8 @@ def _spearman(old: ScoredRun, new: ScoredRun, pairs: list[tuple[int, int]]) -> f
     ranks = rankdata(old.importance[at[:, 0]]), rankdata(new.importance[at[:, 1]])
     if any(np.ptp(one) == 0 for one in ranks):
         return None
-    return float(np.corrcoef(*ranks)[0, 1])
+    correlation = float(np.corrcoef(*ranks)[0, 1])
+    return correlation if math.isfinite(correlation) else None
 
 
 def _changes(old: ScoredRun, new: ScoredRun) -> list[Change]:

@@ -39,7 +39,7 @@ class SuspectRow:
     line: int | None
     ids: dict[str, str | None]
     probability: float | None
-    importance: float
+    importance: float | None
     message: str
     fingerprint: str
     """The same for the same row wherever in the file it stands."""
@@ -144,7 +144,7 @@ def host_path(path: str | None, name: str) -> str:
 
 def _suspect(run: ScoredRun, place: int, key: str, reasons: dict[int, str | None]) -> SuspectRow:
     kind, row = run.suspect[place] or "", int(run.row[place])
-    probability = float(run.noise_probability[place])
+    probability, importance = float(run.noise_probability[place]), float(run.importance[place])
     message = (reasons.get(row) or "").rstrip(".")
     if not message:
         message = REASONS[kind].format(given=shown(run.given[place]), predicted=shown(run.predicted[place]))
@@ -161,7 +161,7 @@ def _suspect(run: ScoredRun, place: int, key: str, reasons: dict[int, str | None
         line=None if run.line is None else int(run.line[place]),
         ids=run.ids_at(place),
         probability=probability if math.isfinite(probability) else None,
-        importance=float(run.importance[place]),
+        importance=importance if math.isfinite(importance) else None,
         message=printable(message),
         fingerprint=sha256(f"{run.name}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:32],
     )

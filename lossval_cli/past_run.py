@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,13 @@ class ScoredRun:
     """(N,) '', label, features or label+features."""
     path: str | None
     """Of the training table, from the current directory; None where it is not known."""
-    train: Table | None
-    """The training table itself, where it is at hand."""
+    find_train: Callable[[], Table | None]
+    """Finds the training table itself, None where it is not at hand."""
+
+    @cached_property
+    def train(self) -> Table | None:
+        """The training table, read when it is first asked for."""
+        return self.find_train()
 
     def suspect_at(self) -> npt.NDArray[np.int64]:
         """Places of the suspects, worst first."""
@@ -65,7 +71,8 @@ class ScoredRun:
 def scored_run(report: dict[str, Any], table: pa.Table, inputs: Inputs) -> ScoredRun:
     """A run that was just made: its report, ranked rows and inputs."""
     name = inputs.train.table.name
-    return _scored(report, table, path=None if name.startswith("<") else name, train=inputs.train.table)
+    path = None if name.startswith("<") else name
+    return _scored(report, table, path=path, find_train=lambda: inputs.train.table)
 
 
 def read_run(path: Path) -> ScoredRun:
@@ -84,8 +91,10 @@ def read_run(path: Path) -> ScoredRun:
     try:
         train = record["inputs"]["train"]
         place = None if train["path"] is None else os.path.relpath(path.resolve().parent / train["path"])
-        table = _find_table(place, train["sha256"])
-        return _scored(report, _read_scores(files[0]), path=place or train["name"], train=table)
+        scores, digest = _read_scores(files[0]), train["sha256"]
+        return _scored(
+            report, scores, path=place or train["name"], find_train=lambda: _find_table(place, digest)
+        )
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ReadError(
@@ -107,7 +116,9 @@ def shared_keys(*runs: ScoredRun) -> tuple[str, list[list[str]]]:
     return "row", [[f"row {row}" for row in run.row.tolist()] for run in runs]
 
 
-def _scored(report: dict[str, Any], table: pa.Table, *, path: str | None, train: Table | None) -> ScoredRun:
+def _scored(
+    report: dict[str, Any], table: pa.Table, *, path: str | None, find_train: Callable[[], Table | None]
+) -> ScoredRun:
     said = report["data"]["roles"]
     row = table["row"].cast(pa.int64()).to_numpy()
     suspect = _texts(table, "suspect")
@@ -129,7 +140,7 @@ def _scored(report: dict[str, Any], table: pa.Table, *, path: str | None, train:
         noise_probability=_floats(table, "noise_probability"),
         suspect=suspect,
         path=path,
-        train=train,
+        find_train=find_train,
     )
 
 

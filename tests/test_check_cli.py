@@ -311,6 +311,32 @@ def test_score_reads_the_project_too(cli: Cli, quick: Quick) -> None:
     assert json.loads(Path("train.lossval/run.json").read_text())["seed"] == 7
 
 
+def test_no_more_rows_than_hosts_accept_are_passed_on(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossval_cli.gate_result.MOST_ROWS", 2)
+    scores = pd.read_csv("train.lossval/scores.csv", dtype=object, keep_default_na=False)
+    scores.assign(suspect="features").to_csv("train.lossval/scores.csv", index=False)
+    outcome = run("check", "train.lossval", "--max-suspects", "0", "--output-format", "json")
+    said = json.loads(outcome.out)
+    assert said["suspect_count"] == 60
+    assert [str(row["row"]) for row in said["suspects"]] == list(scores["row"][:2])
+
+
+def test_a_label_of_numbers(cli: Cli, quick: Quick) -> None:
+    common = ("train.csv", "--val", "val.csv", "--label", "size", *quick)
+    outcome = cli("check", *common, "--max-suspects", "100%", "--max-noise-share", "100%")
+    assert outcome.code == 0, outcome.err
+    outcome = cli("check", *common, "--max-class-suspects", "yes=3%")
+    assert outcome.code == 2
+    assert "the table has no class yes: classes are " in outcome.err
+    name = outcome.err.partition("classes are ")[2].split(", ")[0].strip()
+    assert cli("check", *common, "--max-class-suspects", f"{name}=100%").code == 0, name
+
+
+def test_a_run_directory_whose_table_is_gone(run: Cli) -> None:
+    Path("train.csv").unlink()
+    assert run("check", "train.lossval", "--max-suspects", "100%").code == 0
+
+
 def test_colours_are_for_terminals(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
