@@ -202,7 +202,7 @@ def fit_lossval(
         feature -= eta * for_feature * potentials.f
         weights = torch.softmax(label + feature, 0) * N
         if objective.uses_transport and _is_refresh(epoch, settings.epochs, refreshes):
-            potentials = transport.refresh(weights / N, tolerance=TOLERANCE)
+            potentials = transport.refresh(weights / N, tolerance=TOLERANCE, generator=generator)
         history.append(Epoch(epoch + 1, settings.epochs, float(mean_loss), potentials.cost))
         if not math.isfinite(history[-1].loss):
             raise TrainingError(

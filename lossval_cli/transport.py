@@ -34,7 +34,7 @@ SOLVE_ROWS = 8_192
 it."""
 
 REFRESH_SWEEPS = 20
-"""Sweeps of a refresh at most, where the costs are in memory."""
+"""Sweeps of a refresh at most."""
 
 MEDIAN_ROWS = 1_000
 """Rows of each table that the median cost is estimated from."""
@@ -115,10 +115,14 @@ class Transport:
                 break
         return solution
 
-    def refresh(self, masses: Tensor, *, tolerance: float) -> Potentials:
-        """Bring the potentials up to date after a small change of the masses: one sweep, more where they
-        are cheap."""
-        for _ in range(REFRESH_SWEEPS if self.is_cached else 1):
+    def refresh(self, masses: Tensor, *, tolerance: float, generator: torch.Generator) -> Potentials:
+        """Bring the potentials up to date after a small change of the masses.
+
+        Where a sweep over all rows is dear, most of the way is gone on a part of them, as in `solve`.
+        """
+        if not self.is_cached:
+            return self.solve(masses, tolerance=tolerance, most=REFRESH_SWEEPS, generator=generator)
+        for _ in range(REFRESH_SWEEPS):
             solution = self.sweep(masses, tolerance=tolerance)
             if solution.converged:
                 break
