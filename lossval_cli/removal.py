@@ -1,19 +1,17 @@
-"""What dropping the least important rows would do: retrained, beside dropping the most important and any
-rows.
+"""What dropping the least important rows would do: retrained, beside dropping the most important or any rows.
 
 For every seed one network per set of dropped rows is trained, all side by side as members of one ensemble
-with the
-same initial parameters and the same batches, so that two of them differ in the dropped rows alone and their
-difference has little noise in it.
+with the same initial parameters and the same batches, so that two of them differ in the dropped rows alone
+and their difference has little noise in it. Which rows `random` drops is drawn again for every seed.
 
 A removal is recommended when it can be shown to help. What helps is decided on a score that every
-evaluation row
-has and no single row dominates (Brier score for classes, absolute error for numbers), because a metric
-such as
-accuracy on 100 rows moves in steps larger than most gains. Paired differences to dropping nothing are
-resampled
-over evaluation rows and seeds; with several removals tried, the limit is that of the largest of their
-standardised errors (max-t), so that trying more does not make a false recommendation likelier.
+evaluation row has and no single row dominates (Brier score for classes, absolute error for numbers),
+because a metric such as accuracy on 100 rows moves in steps larger than most gains. Paired differences to
+dropping nothing are resampled over evaluation rows and seeds; with several removals tried, the limit is
+that of the largest of their standardised errors (max-t), so that trying more does not make a false
+recommendation likelier. Of those above it, the smallest within one standard error of the best is advised
+(Breiman et al., 1984). The surest one would often leave most of the gain behind; the largest may take a rare
+kind of row away altogether, which few evaluation rows would notice.
 """
 
 from __future__ import annotations
@@ -22,19 +20,20 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from lossval_cli.inputs import Inputs
-from lossval_cli.labels import NumberLabels
+from lossval_cli.labels import ClassLabels, NumberLabels
 from lossval_cli.metrics import Metric, find_metric
 from lossval_cli.network import Ensemble
 from lossval_cli.settings import Settings
 from lossval_cli.training import batch_size_for, learning_rate_factor
 from lossval_cli.valuation import Valuation
+from lossval_cli.wording import shown
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -54,10 +53,17 @@ ROW_VISITS = 30_000
 FEWEST_EPOCHS = 10
 
 FEWEST_KEPT = 10
-"""A removal that leaves fewer rows is not run."""
+"""A removal that leaves fewer rows, or none of a class that had so many, is not run. A smaller class may go:
+it is often a mistyped label."""
 
 FEWEST_JUDGES = 30
 """Different evaluation rows below which nothing is advised: a few rows always seem to agree."""
+
+MOST_JUDGES = 10_000
+FEWEST_DRAWN = 1_000
+JUDGED_PROBABILITIES = 200_000
+"""Evaluation rows drawn from larger tables: so many, fewer where each holds many classes. What is resampled
+is held in memory, and a gain too small for 10,000 rows to show is too small to act on."""
 
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
@@ -151,29 +157,46 @@ def study_removal(
     if part.y is None:
         return None
     rng = np.random.default_rng([settings.seed, len(valuation.importance)])
+    judges = _Judges("test" if inputs.test is not None else "validation", part.X, part.y)
     pool = np.arange(len(valuation.importance))
     if inputs.held_out is not None and inputs.test is None:
         pool = np.setdiff1d(pool, inputs.held_out)  # what is evaluated on is not trained on
     notices = []
+    if judges.on == "validation":
+        notices.append("evaluated on validation rows, whose labels no training saw")
     if len(pool) > MOST_ROWS:
         notices.append(f"retrained on {MOST_ROWS:,} rows drawn from {len(pool):,}")
         pool = np.sort(rng.choice(pool, MOST_ROWS, replace=False))
+    most = min(MOST_JUDGES, max(FEWEST_DRAWN, JUDGED_PROBABILITIES // (inputs.classes or 1)))
+    if len(judges.y) > most:
+        notices.append(f"judged on {most:,} rows drawn from {len(judges.y):,}")
+        rows = np.sort(rng.choice(len(judges.y), most, replace=False))
+        judges = judges._replace(X=judges.X[rows], y=judges.y[rows])
     noise = valuation.noise
     suspect = np.zeros(len(pool), np.bool_)
     if noise is not None:
         suspect = (noise.label_suspect | noise.feature_suspect)[pool]
-    plan = _plan(np.argsort(valuation.importance[pool], kind="stable"), suspect, mode, rng)
+    order = np.argsort(valuation.importance[pool], kind="stable")
+    plan = _plan(inputs, pool, order, suspect, mode, rng)
     affordable = max(FEWEST_EPOCHS, ROW_VISITS // len(pool))
     epochs = min(settings.epochs if mode == "full" else FEWEST_EPOCHS, affordable)
     if epochs < settings.epochs:
         notices.append(f"{epochs} of {settings.epochs} epochs a retraining")
     predictions = np.stack(
         [
-            _retrain(inputs, pool, plan.keeps, part.X, settings, epochs, settings.seed + seed, device)
-            for seed in range(SEEDS[mode])
+            _retrain(inputs, pool, keeps, judges.X, settings, epochs, settings.seed + seed, device)
+            for seed, keeps in enumerate(plan.keeps)
         ]
     )  # (seeds, sets, n[, K])
-    return _judge(plan, predictions, inputs, part.y, metric, suspect, tuple(notices), epochs, start)
+    return _judge(plan, predictions, inputs, judges, metric, suspect, tuple(notices), epochs, start)
+
+
+class _Judges(NamedTuple):
+    """The rows that retrainings are evaluated on."""
+
+    on: str
+    X: npt.NDArray[np.float32]  # (n, D)
+    y: npt.NDArray[Any]  # (n,)
 
 
 @dataclass(frozen=True)
@@ -181,32 +204,55 @@ class _Plan:
     """Sets of rows to keep: the first keeps all; then one per (arm, fraction) that can be run."""
 
     fractions: tuple[float, ...]
-    keeps: npt.NDArray[np.bool_]  # (sets, N)
-    places: dict[tuple[str, float], int]  # (arm, fraction) -> row of keeps
+    keeps: npt.NDArray[np.bool_]  # (seeds, sets, N); seeds differ in `random` only
+    places: dict[tuple[str, float], int]  # (arm, fraction) -> set
     failed: tuple[str, ...]
 
 
-def _plan(order: npt.NDArray[np.int64], suspect: Mask, mode: str, rng: np.random.Generator) -> _Plan:
-    """`order` (N,): rows from the least important to the most."""
+def _plan(
+    inputs: Inputs,
+    pool: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64],
+    suspect: Mask,
+    mode: str,
+    rng: np.random.Generator,
+) -> _Plan:
+    """`order` (N,): places in `pool` (N,) from the least important row to the most."""
     fractions = FRACTIONS if mode == "full" else QUICK_FRACTIONS
-    shuffled = rng.permutation(len(order))
-    keeps, places, failed = [np.ones(len(order), np.bool_)], {}, []
+    seeds, rows = SEEDS[mode], len(order)
+    keeps, places, failed = [np.ones((seeds, rows), np.bool_)], {}, []
 
     def add(arm: str, fraction: float, dropped: npt.NDArray[np.int64]) -> None:
-        keep = np.ones(len(order), np.bool_)
-        keep[dropped] = False
-        if keep.sum() < FEWEST_KEPT:
-            failed.append(f"{arm} {fraction:.0%}: not run, it would leave {keep.sum()} rows")
+        keep = np.ones((seeds, rows), np.bool_)
+        np.put_along_axis(keep, np.broadcast_to(dropped, (seeds, dropped.shape[-1])), False, axis=1)
+        reason = _too_little(inputs, pool, keep)
+        if reason is not None:
+            failed.append(f"{arm} {fraction:.0%}: not run, {reason}")
             return
         places[arm, fraction] = len(keeps)
         keeps.append(keep)
 
+    shuffled = np.array([rng.permutation(rows) for _ in range(seeds)])
     for arm, ranked in (("lowest_first", order), ("highest_first", order[::-1]), ("random", shuffled)):
         for fraction in fractions:
-            add(arm, fraction, ranked[: round(fraction * len(order))])
+            add(arm, fraction, ranked[..., : round(fraction * rows)])
     if suspect.any():
         add("suspects", float(suspect.mean()), np.flatnonzero(suspect))
-    return _Plan(fractions, np.array(keeps), places, tuple(failed))
+    return _Plan(fractions, np.stack(keeps, axis=1), places, tuple(failed))
+
+
+def _too_little(inputs: Inputs, pool: npt.NDArray[np.int64], keep: Mask) -> str | None:
+    """Why the rows kept, (seeds, N), are not enough to train on; None where they are."""
+    fewest = int(keep.sum(axis=1).min())
+    if fewest < FEWEST_KEPT:
+        return f"it would leave {fewest} rows"
+    if isinstance(inputs.labels, ClassLabels) and inputs.train.y is not None:
+        y, names = inputs.train.y[pool].astype(np.int64), inputs.labels.names
+        left = np.min([np.bincount(y[kept], minlength=len(names)) for kept in keep], axis=0)
+        gone = np.flatnonzero((left == 0) & (np.bincount(y, minlength=len(names)) >= FEWEST_KEPT))
+        if gone.size:
+            return f"it would leave no row labelled {shown(names[gone[0]])}"
+    return None
 
 
 def _retrain(
@@ -266,7 +312,7 @@ def _judge(
     plan: _Plan,
     predictions: Floats,
     inputs: Inputs,
-    y: npt.NDArray[Any],
+    judges: _Judges,
     metric: Metric,
     suspect: Mask,
     notices: Sequence[str],
@@ -274,6 +320,7 @@ def _judge(
     start: float,
 ) -> RemovalStudy:
     """Predictions (seeds, sets, n[, K]) -> curves and advice."""
+    y = judges.y
     by_set = np.isfinite(predictions).swapaxes(0, 1).reshape(predictions.shape[1], -1)
     finite: Mask = np.logical_and.reduce(by_set, axis=1)  # (sets,)
     failed = list(plan.failed)
@@ -283,16 +330,16 @@ def _judge(
     if not finite[0]:
         failed.insert(0, "nothing removed: the retraining diverged")
     scores = _row_scores(predictions, y, inputs.classes)  # (seeds, sets, n), lower is better
-    shown, target = predictions, y
+    answers, target = predictions, y
     if isinstance(inputs.labels, NumberLabels) and inputs.loss.target == "standardised":
-        shown = inputs.labels.decode(predictions)
+        answers = inputs.labels.decode(predictions)
         target = inputs.labels.decode(y.astype(np.float64))
 
     def value(seed: int, place: int) -> float:
-        return metric.compute(shown[seed, place], target) if finite[place] else float("nan")
+        return metric.compute(answers[seed, place], target) if finite[place] else float("nan")
 
     seeds = range(len(predictions))
-    values = np.array([[value(seed, place) for seed in seeds] for place in range(len(plan.keeps))])
+    values = np.array([[value(seed, place) for seed in seeds] for place in range(len(finite))])
     missing = np.full(len(predictions), np.nan)
     arms = [
         Arm(
@@ -314,18 +361,16 @@ def _judge(
         for key, place in plan.places.items()
         if key[0] in ("lowest_first", "suspects") and key[1] <= RECOMMENDABLE and finite[place]
     }
-    judges = len(np.unique((inputs.test or inputs.val).X, axis=0))
-    judged = bool(finite[0]) and judges >= FEWEST_JUDGES
+    judged = bool(finite[0]) and len(np.unique(judges.X, axis=0)) >= FEWEST_JUDGES
     chosen = _choose(candidates, scores, values, metric) if judged else None
-    on = "test" if inputs.test is not None else "validation"
     recommended, fraction, gain = "nothing", 0.0, None
     if chosen is not None:
         recommended = "suspects" if chosen[0] == "suspects" else "lowest"
         fraction = chosen[1]
-        gain = _gain(candidates[chosen], shown, target, metric)
+        gain = _gain(candidates[chosen], answers, target, metric)
     return RemovalStudy(
         metric,
-        on,
+        judges.on,
         plan.fractions,
         tuple(arms),
         values[0],
@@ -333,7 +378,7 @@ def _judge(
         recommended,
         fraction,
         gain,
-        _verdict(recommended, fraction, gain, metric, on, bool(finite[0])),
+        _verdict(recommended, fraction, gain, metric, judges.on, bool(finite[0])),
         tuple(failed),
         "; ".join(notices) or None,
         epochs,
@@ -354,7 +399,10 @@ def _row_scores(predictions: Floats, y: npt.NDArray[Any], classes: int | None) -
 def _choose(
     candidates: dict[tuple[str, float], int], scores: Floats, values: Floats, metric: Metric
 ) -> tuple[str, float] | None:
-    """The removal whose gain is surest, if it is sure: its max-t lower limit above 0, the metric no worse."""
+    """The smallest removal, within one standard error of the best, of those shown to help.
+
+    Shown to help: the max-t lower limit of its gain is above 0, and the metric is better too.
+    """
     if not candidates:
         return None
     places = list(candidates.values())
@@ -369,20 +417,24 @@ def _choose(
     errors = counts @ per_row.T - mean + per_seed[drawn].mean(axis=1) - mean  # (RESAMPLES, candidates)
     deviation = errors.std(axis=0) + 1e-12
     limit = np.quantile((errors / deviation).max(axis=1), CONFIDENCE)
-    surest = mean / deviation - limit
     change = metric.sign * (values[places].mean(axis=1) - values[0].mean())
-    surest[~(change >= 0)] = -np.inf
-    best = int(surest.argmax())
-    return list(candidates)[best] if surest[best] > 0 else None
+    helps = (mean - limit * deviation > 0) & (change > 0)
+    if not helps.any():
+        return None
+    best = int(np.where(helps, mean, -np.inf).argmax())
+    near = helps & (mean >= mean[best] - deviation[best])
+    return min((key for key, close in zip(candidates, near, strict=True) if close), key=lambda key: key[1])
 
 
-def _gain(place: int, shown: Floats, target: npt.NDArray[Any], metric: Metric) -> tuple[float, float, float]:
+def _gain(
+    place: int, answers: Floats, target: npt.NDArray[Any], metric: Metric
+) -> tuple[float, float, float]:
     """Change of the metric, positive is better, with a 95 % interval over evaluation rows and seeds."""
     rng = np.random.default_rng(0)
-    n, seeds = len(target), len(shown)
+    n, seeds = len(target), len(answers)
 
     def difference(seed: int, rows: npt.NDArray[np.int64]) -> float:
-        after, before = (metric.compute(shown[seed, at][rows], target[rows]) for at in (place, 0))
+        after, before = (metric.compute(answers[seed, at][rows], target[rows]) for at in (place, 0))
         return metric.sign * (after - before)
 
     everything = np.arange(n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,11 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss, r2_score, roc_auc_score
 
+from lossval_cli import removal
 from lossval_cli.errors import SettingsError
 from lossval_cli.inputs import Inputs, prepare
 from lossval_cli.metrics import METRICS, find_metric
-from lossval_cli.removal import FRACTIONS, RemovalStudy, study_removal
+from lossval_cli.removal import FRACTIONS, RemovalStudy, _choose, _plan, study_removal
 from lossval_cli.settings import Settings
 from lossval_cli.valuation import Valuation, value_rows
 
@@ -116,6 +118,58 @@ def test_a_removal_that_leaves_next_to_nothing_is_not_run() -> None:
     assert study is not None
     assert "lowest_first 50%: not run, it would leave 9 rows" in study.failed
     assert study.to_dict()["lowest_first"][-1] is None
+
+
+def test_a_removal_that_would_empty_a_class_is_not_run_but_a_mistyped_label_may_go() -> None:
+    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    train = table(100, 0.0, 0).assign(label=["yes"] * 89 + ["no"] * 10 + ["yse"])
+    inputs = prepare(train, table(40, 0.0, 1).assign(label=["yes", "no"] * 20), settings=settings)
+    importance = np.r_[np.ones(89), np.zeros(11)]
+    ranked = replace(value_rows(inputs, settings, CPU), importance=importance)
+    study = study_removal(inputs, ranked, settings, CPU, "quick")
+    assert study is not None
+    assert "lowest_first 20%: not run, it would leave no row labelled 'no'" in study.failed
+    assert not any(line.startswith("lowest_first 5%") for line in study.failed)
+
+
+def test_random_removal_is_drawn_again_for_every_seed() -> None:
+    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    inputs = prepare(table(100, 0.0, 0), table(40, 0.0, 1), settings=settings)
+    order, nobody = np.arange(100), np.zeros(100, bool)
+    plan = _plan(inputs, order, order, nobody, "quick", np.random.default_rng(0))
+    half = plan.keeps[:, plan.places["random", 0.3]]
+    assert half.sum(axis=1).tolist() == [70, 70] and (half[0] != half[1]).any()
+    same = plan.keeps[:, plan.places["lowest_first", 0.3]]
+    assert (same[0] == same[1]).all() and not same[0, :30].any() and same[0, 30:].all()
+
+
+def test_of_what_helps_the_smallest_removal_near_the_best_is_advised() -> None:
+    """A sure but small gain, then two large ones that are less sure and hardly differ, then a loss."""
+    rng = np.random.default_rng(0)
+    before = rng.uniform(0.4, 0.6, (4, 1, 500))
+    small = before - 0.01 + rng.normal(0, 0.002, before.shape)
+    large = before - 0.1 + rng.normal(0, 0.1, before.shape)
+    scores = np.concatenate([before, small, large, large - 0.0001, before + 0.1], axis=1)
+    places = {("lowest_first", share): place for place, share in enumerate((0.01, 0.1, 0.2, 0.3), start=1)}
+    better = np.repeat([[0.8], [0.81], [0.85], [0.86], [0.7]], 4, axis=1)
+    assert _choose(places, scores, better, METRICS["accuracy"]) == ("lowest_first", 0.1)
+    unmoved = np.full((5, 4), 0.8)  # nothing that the metric shows
+    assert _choose(places, scores, unmoved, METRICS["accuracy"]) is None
+
+
+def test_many_evaluation_rows_are_drawn_from_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "MOST_JUDGES", 50)
+    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    inputs = prepare(table(100, 0.0, 0), table(40, 0.0, 1), table(80, 0.0, 2), settings=settings)
+    study = study_removal(inputs, value_rows(inputs, settings, CPU), settings, CPU, "quick")
+    assert study is not None
+    assert study.notice == "judged on 50 rows drawn from 80"
+
+
+def test_validation_is_said_to_have_taken_no_part_in_training() -> None:
+    study, *_ = run(0.1, mode="quick", epochs=2)
+    assert study.evaluated_on == "validation"
+    assert study.notice == "evaluated on validation rows, whose labels no training saw"
 
 
 @pytest.mark.parametrize("rows", [1, 29])
