@@ -25,12 +25,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lossval_cli.encoding import Block
-from lossval_cli.losses import find_loss
-from lossval_cli.network import Ensemble
-from lossval_cli.paper import fit_paper
+from lossval_cli.encoding.encoder import Block
+from lossval_cli.method.losses import find_loss
+from lossval_cli.method.network import Ensemble
+from lossval_cli.method.paper import fit_paper
+from lossval_cli.method.training import Problem, batch_size_for, fit_lossval, learning_rate_factor
 from lossval_cli.settings import Settings
-from lossval_cli.training import Problem, batch_size_for, fit_lossval, learning_rate_factor
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 CPU = torch.device("cpu")

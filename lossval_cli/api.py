@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from lossval_cli.encoding.inputs import Source
 from lossval_cli.errors import UsageError
-from lossval_cli.inputs import Source
+from lossval_cli.method.training import Epoch
 from lossval_cli.pipeline import Result, run
 from lossval_cli.settings import Settings
-from lossval_cli.training import Epoch
 
 
 def score(

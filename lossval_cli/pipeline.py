@@ -11,14 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from lossval_cli.devices import pick_device
-from lossval_cli.importance import rank_rows
-from lossval_cli.inputs import Inputs, Source, prepare
-from lossval_cli.removal import RemovalStudy, study_removal
-from lossval_cli.report import build_report
+from lossval_cli.encoding.inputs import Inputs, Source, prepare
+from lossval_cli.method.devices import pick_device
+from lossval_cli.method.importance import rank_rows
+from lossval_cli.method.removal import RemovalStudy, study_removal
+from lossval_cli.method.training import Epoch
+from lossval_cli.method.valuation import Valuation, value_rows
+from lossval_cli.report.build import build_report
 from lossval_cli.settings import Settings
-from lossval_cli.training import Epoch
-from lossval_cli.valuation import Valuation, value_rows
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lossval_cli.gate import Facts, Interval, Metric, evaluate, passed
-from lossval_cli.gate_result import GateResult, SuspectRow
-from lossval_cli.gate_rules import rules_of
+from lossval_cli.gate.facts import GateResult, SuspectRow
+from lossval_cli.gate.rules import rules_of
+from lossval_cli.gate.verdicts import Facts, Interval, Metric, evaluate, passed
 
 HOSTILE = [
     "::error file=a,line=1::owned",

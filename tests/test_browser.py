@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lossval_cli.render_html import render_html
+from lossval_cli.report.render_html import render_html
 from tests.test_render import HOSTILE, VARIANTS, example, poisoned, without
 
 playwright = pytest.importorskip(

@@ -312,7 +312,7 @@ def test_score_reads_the_project_too(cli: Cli, quick: Quick) -> None:
 
 
 def test_no_more_rows_than_hosts_accept_are_passed_on(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lossval_cli.gate_result.MOST_ROWS", 2)
+    monkeypatch.setattr("lossval_cli.gate.facts.MOST_ROWS", 2)
     scores = pd.read_csv("train.lossval/scores.csv", dtype=object, keep_default_na=False)
     scores.assign(suspect="features").to_csv("train.lossval/scores.csv", index=False)
     outcome = run("check", "train.lossval", "--max-suspects", "0", "--output-format", "json")

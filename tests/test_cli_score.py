@@ -260,7 +260,7 @@ def test_output_that_becomes_impossible_during_the_run(
     cli: Cli, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkdir("parent")
-    from lossval_cli import run_directory
+    from lossval_cli.runs import run_directory
 
     ready = run_directory.run_files
 
@@ -288,7 +288,7 @@ def test_redact_leaves_ids_and_feature_values_out(cli: Cli, quick: Quick) -> Non
 
 
 def test_redact_empties_sections_it_does_not_know() -> None:
-    from lossval_cli.redaction import redact_report
+    from lossval_cli.outputs.redaction import redact_report
 
     report = {
         "summary": {"rows": 1},
@@ -345,7 +345,7 @@ def test_a_hostile_table_reaches_the_terminal_as_plain_text(cli: Cli, quick: Qui
     ],
 )
 def test_name_of_the_run_directory(given: str, name: str) -> None:
-    from lossval_cli.destination import default_directory
+    from lossval_cli.outputs.destination import default_directory
 
     assert default_directory(given) == name
 

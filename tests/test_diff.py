@@ -12,8 +12,8 @@ import pytest
 from conftest import Outcome, frame
 from gate_samples import HOSTILE
 
-from lossval_cli.comparison import compare
-from lossval_cli.past_run import read_run
+from lossval_cli.runs.comparison import compare
+from lossval_cli.runs.past_run import read_run
 
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]

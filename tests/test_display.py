@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lossval_cli.display import WIDTH, fit, sparkline, summary
+from lossval_cli.report.display import WIDTH, fit, sparkline, summary
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 

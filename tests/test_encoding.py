@@ -16,9 +16,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lossval_cli.encoding import Block, Encoder
+from lossval_cli.encoding.encoder import Block, Encoder
 from lossval_cli.errors import CellError, SchemaError
-from lossval_cli.tables import Table, read_table
+from lossval_cli.tables.table import Table, read_table
 
 Floats = npt.NDArray[np.floating]
 

@@ -11,8 +11,8 @@ import pytest
 from gate_samples import facts
 
 from lossval_cli.errors import SettingsError
-from lossval_cli.gate import KINDS_OF_RULE, Metric, Rule, Verdict, evaluate, passed
-from lossval_cli.gate_rules import DEFAULTS, merged, read_check_table, rules_of
+from lossval_cli.gate.rules import DEFAULTS, merged, read_check_table, rules_of
+from lossval_cli.gate.verdicts import KINDS_OF_RULE, Metric, Rule, Verdict, evaluate, passed
 from lossval_cli.settings import Settings, find_project_table
 
 
@@ -119,7 +119,7 @@ def test_errors_are_held_below_and_their_gain_is_a_share_of_them() -> None:
     assert judge("max_metric", {"rmse": "3:2.9"}, metric=error).outcome == "warned"
     assert judge("min_metric", {"rmse": "3"}, metric=error).text == "less rmse is better: use max_metric"
     assert judge("max_removal_gain", "0", metric=error).outcome == "passed"
-    from lossval_cli.gate import Interval
+    from lossval_cli.gate.verdicts import Interval
 
     gains = Metric("rmse", 3.0, False, Interval(0.03))
     assert judge("max_removal_gain", "1%", metric=gains).outcome == "passed"

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from gate_samples import HOSTILE, outcome, suspect
 
-from lossval_cli.gate_formats import FORMATS
-from lossval_cli.gate_formats.github import ANNOTATED
-from lossval_cli.gate_result import GateResult
+from lossval_cli.gate.facts import GateResult
+from lossval_cli.gate.formats import FORMATS
+from lossval_cli.gate.formats.github import ANNOTATED
 
 
 def keys(value: dict[str, Any], required: str, optional: str = "") -> None:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lossval_cli.encoding.labels import ClassLabels, NumberLabels
+from lossval_cli.encoding.roles import Roles
 from lossval_cli.errors import CellError, LossvalError, SchemaError
-from lossval_cli.labels import ClassLabels, NumberLabels
-from lossval_cli.roles import Roles
-from lossval_cli.tables import Table, read_table
+from lossval_cli.tables.table import Table, read_table
 
 ROLES = Roles("y", (), (), ("x",), "classification", ())
 

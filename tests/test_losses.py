@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lossval_cli import losses
 from lossval_cli.errors import CellError, SettingsError
-from lossval_cli.losses import (
+from lossval_cli.method import losses
+from lossval_cli.method.losses import (
     Loss,
     Parameter,
     check_loss,
@@ -193,7 +193,7 @@ def test_lookup_errors(spec: str, task: losses.Task, message: str) -> None:
 
 def test_own_function_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_lossval_test_loss.py").write_text(
-        "from lossval_cli.losses import Loss\n"
+        "from lossval_cli.method.losses import Loss\n"
         "def quartic(prediction, target):\n    return (prediction - target) ** 4\n"
         "def total(prediction, target):\n    return quartic(prediction, target).sum()\n"
         "def constant(prediction, target):\n    return (prediction - target).detach()\n"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import logit, softmax
 from sklearn.metrics import roc_auc_score
 
-from lossval_cli.noise import NoiseEstimate, _suspects, estimate_noise
-from lossval_cli.surprise import Oddness
+from lossval_cli.method.noise import NoiseEstimate, _suspects, estimate_noise
+from lossval_cli.method.surprise import Oddness
 
 
 def ordinary(rows: int) -> Oddness:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lossval_cli.objective import Objective
-from lossval_cli.transport import Transport
+from lossval_cli.method.objective import Objective
+from lossval_cli.method.transport import Transport
 
 
 @pytest.mark.parametrize("form", ["product", "additive", "loss", "transport"])

@@ -16,9 +16,9 @@ from typing import BinaryIO
 
 import pytest
 
-from lossval_cli import outputs
 from lossval_cli.errors import OutputError
-from lossval_cli.outputs import check_directory, check_file, write_directory, write_file
+from lossval_cli.outputs import whole_files
+from lossval_cli.outputs.whole_files import check_directory, check_file, write_directory, write_file
 
 RECORD = json.dumps({"tool": "lossval", "schema_version": 1}).encode()
 
@@ -29,11 +29,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def writer(content: bytes) -> outputs.Writer:
+def writer(content: bytes) -> whole_files.Writer:
     return lambda file: file.write(content) and None
 
 
-def a_run(content: bytes = b"new") -> dict[str, outputs.Writer]:
+def a_run(content: bytes = b"new") -> dict[str, whole_files.Writer]:
     return {"scores.csv": writer(content), "run.json": writer(RECORD)}
 
 
@@ -75,7 +75,7 @@ class TestReplacing:
     @pytest.fixture(autouse=True)
     def way(self, atomic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         if not atomic:
-            monkeypatch.setattr(outputs, "_exchange", lambda one, other: False)
+            monkeypatch.setattr(whole_files, "_exchange", lambda one, other: False)
         elif not sys.platform.startswith("linux"):
             pytest.skip("renameat2 is Linux")
 
@@ -111,7 +111,7 @@ class TestReplacing:
 
 def test_a_failed_second_rename_brings_the_older_run_back(monkeypatch: pytest.MonkeyPatch) -> None:
     write_directory(Path("out"), a_run(b"old"), force=False)
-    monkeypatch.setattr(outputs, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(whole_files, "_exchange", lambda one, other: False)
     rename, calls = os.rename, []
 
     def second_fails(source: Path, target: Path) -> None:
@@ -131,7 +131,7 @@ def test_what_a_killed_run_left_is_cleared_but_not_what_is_in_use() -> None:
     os.mkdir(".out.dead0000.lossval-tmp")
     Path(".out.dead0000.lossval-tmp/scores.csv").write_text("half")
     os.mkdir(".other.dead0000.lossval-tmp")
-    with outputs._Private(Path("out")) as alive:
+    with whole_files._Private(Path("out")) as alive:
         write_directory(Path("out"), a_run(), force=False)
         assert left() == [".other.dead0000.lossval-tmp", alive.path.name, "out"]
     assert left() == [".other.dead0000.lossval-tmp", "out"]
@@ -170,13 +170,13 @@ def test_an_interruption_between_the_renames_waits_until_they_are_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_directory(Path("out"), a_run(b"old"), force=False)
-    move = outputs._move_others
+    move = whole_files._move_others
 
     def interrupted(old: Path, new: Path) -> None:
         signal.raise_signal(signal.SIGINT)
         move(old, new)
 
-    monkeypatch.setattr(outputs, "_move_others", interrupted)
+    monkeypatch.setattr(whole_files, "_move_others", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_directory(Path("out"), a_run(), force=False)
     assert left() == ["out"]
@@ -186,7 +186,7 @@ def test_an_interruption_between_the_renames_waits_until_they_are_over(
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 is Linux")
 def test_killed_at_any_moment_there_is_one_whole_run() -> None:
     loop = (
-        "import json; from pathlib import Path; from lossval_cli.outputs import write_directory\n"
+        "import json; from pathlib import Path; from lossval_cli.outputs.whole_files import write_directory\n"
         "record = json.dumps({'tool': 'lossval', 'schema_version': 1}).encode()\n"
         "for n in range(10**6):\n"
         "    text = (b'%d\\n' % n) * 2000\n"
@@ -194,7 +194,7 @@ def test_killed_at_any_moment_there_is_one_whole_run() -> None:
         "    write_directory(Path('out'), {name: (lambda file, text=text: file.write(text) and None)\n"
         "        for name, text in files.items()}, force=False)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(outputs.__file__).parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(Path(whole_files.__file__).parents[2])}
     for moment in range(6):
         child = subprocess.Popen([sys.executable, "-c", loop], env=environment)
         deadline = time.monotonic() + 30

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lossval_cli.errors import SettingsError, TrainingError
-from lossval_cli.losses import find_loss, squared_error
-from lossval_cli.paper import (
+from lossval_cli.method.losses import find_loss, squared_error
+from lossval_cli.method.paper import (
     PaperEpoch,
     PaperFit,
     batch_objective,

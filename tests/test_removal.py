@@ -11,13 +11,13 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss, r2_score, roc_auc_score
 
-from lossval_cli import removal
+from lossval_cli.encoding.inputs import Inputs, prepare
 from lossval_cli.errors import SettingsError
-from lossval_cli.inputs import Inputs, prepare
-from lossval_cli.metrics import METRICS, find_metric
-from lossval_cli.removal import FRACTIONS, RemovalStudy, _choose, _plan, study_removal
+from lossval_cli.method import removal
+from lossval_cli.method.metrics import METRICS, find_metric
+from lossval_cli.method.removal import FRACTIONS, RemovalStudy, _choose, _plan, study_removal
+from lossval_cli.method.valuation import Valuation, value_rows
 from lossval_cli.settings import Settings
-from lossval_cli.valuation import Valuation, value_rows
 
 CPU = torch.device("cpu")
 

@@ -16,9 +16,9 @@ import jsonschema
 import pytest
 
 import lossval_cli
-from lossval_cli.plots import Axis, Series, bars, curves, histogram
-from lossval_cli.render_html import render_html
-from lossval_cli.render_markdown import escaped, render_markdown
+from lossval_cli.report.plots import Axis, Series, bars, curves, histogram
+from lossval_cli.report.render_html import render_html
+from lossval_cli.report.render_markdown import escaped, render_markdown
 
 PACKAGE = Path(lossval_cli.__file__).parent
 GOLDEN = Path(__file__).with_name("golden")
@@ -122,7 +122,7 @@ VARIANTS: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 def test_the_golden_report_is_as_its_schema_says() -> None:
-    schema = json.loads((PACKAGE / "schemas" / "report.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((PACKAGE / "report" / "schemas" / "report.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(example())
 
 

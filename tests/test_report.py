@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 import lossval_cli
+from lossval_cli.outputs.redaction import redact_report
 from lossval_cli.pipeline import Result, run
-from lossval_cli.redaction import redact_report
-from lossval_cli.run_directory import json_bytes
+from lossval_cli.runs.run_directory import json_bytes
 from lossval_cli.settings import Settings
 
 SCHEMA = json.loads(
-    Path(lossval_cli.__file__).with_name("schemas").joinpath("report.schema.json").read_text()
+    Path(lossval_cli.__file__).with_name("report").joinpath("schemas", "report.schema.json").read_text()
 )
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from lossval_cli.findings.class_noise import confusion, noise_by_label
-from lossval_cli.findings.coverage import measure_coverage, nearest
-from lossval_cli.findings.duplicates import find_conflicts, find_leakage
-from lossval_cli.findings.slices import find_slices, holm
-from lossval_cli.findings.tally import row_keys, tally_column
-from lossval_cli.findings.verdict import judge
-from lossval_cli.findings.wordings import cell, number, rounded, share, wilson
-from lossval_cli.tables import Table
+from lossval_cli.report.findings.class_noise import confusion, noise_by_label
+from lossval_cli.report.findings.coverage import measure_coverage, nearest
+from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
+from lossval_cli.report.findings.slices import find_slices, holm
+from lossval_cli.report.findings.tally import row_keys, tally_column
+from lossval_cli.report.findings.verdict import judge
+from lossval_cli.report.findings.wordings import cell, number, rounded, share, wilson
+from lossval_cli.tables.table import Table
 
 
 def a_table(rows: int, **columns: list[Any]) -> Table:

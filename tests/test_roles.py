@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lossval_cli.encoding.roles import Roles, check_agreement, decide_roles
 from lossval_cli.errors import CellError, LossvalError, SchemaError, UsageError
-from lossval_cli.roles import Roles, check_agreement, decide_roles
-from lossval_cli.tables import read_table
+from lossval_cli.tables.table import read_table
 
 N = 60
 RNG = np.random.default_rng(0)

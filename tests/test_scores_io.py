@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossval_cli.csv_reading import read_csv
 from lossval_cli.errors import UsageError
-from lossval_cli.scores_io import BLOCK_ROWS, check_columns, pick, split_names, write_scores
+from lossval_cli.outputs.scores_io import BLOCK_ROWS, check_columns, pick, split_names, write_scores
+from lossval_cli.tables.csv_reading import read_csv
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 

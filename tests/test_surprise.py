@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from lossval_cli.densities import LevelDensities, NumberDensities
-from lossval_cli.encoding import Block
-from lossval_cli.surprise import Oddness, measure
+from lossval_cli.encoding.encoder import Block
+from lossval_cli.method.densities import LevelDensities, NumberDensities
+from lossval_cli.method.surprise import Oddness, measure
 
 
 def numbers(columns: int) -> list[Block]:
@@ -106,8 +106,8 @@ def test_large_tables_are_fitted_on_a_part_and_read_off_for_all(monkeypatch: pyt
     X = correlated(2000, 8)
     X[:200] += np.random.default_rng(9).standard_normal((200, 6)).astype(np.float32)
     odd = np.arange(2000) < 200
-    monkeypatch.setattr("lossval_cli.surprise.FIT_ROWS", 700)
-    monkeypatch.setattr("lossval_cli.surprise.BLOCK_ROWS", 300)
+    monkeypatch.setattr("lossval_cli.method.surprise.FIT_ROWS", 700)
+    monkeypatch.setattr("lossval_cli.method.surprise.BLOCK_ROWS", 300)
     oddness = found(X)
     assert np.isfinite(oddness.log_ratio).all()
     assert roc_auc_score(odd, oddness.log_ratio) > 0.95

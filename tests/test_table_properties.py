@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lossval_cli.csv_layout import field_counts, find_layout
-from lossval_cli.csv_reading import read_csv
 from lossval_cli.errors import DataError
-from lossval_cli.tables import read_table
+from lossval_cli.tables.csv_layout import field_counts, find_layout
+from lossval_cli.tables.csv_reading import read_csv
+from lossval_cli.tables.table import read_table
 
 CELLS = st.text(st.sampled_from("ab0,;\t| \"\r\n'é漢-"), max_size=8)
 NAMES = st.lists(st.text("abcdefg_é", min_size=1, max_size=6), min_size=2, max_size=6, unique=True)

@@ -21,7 +21,7 @@ import pytest
 
 from lossval_cli import limits
 from lossval_cli.errors import CellError, DataError, ReadError, SchemaError
-from lossval_cli.tables import Table, read_table
+from lossval_cli.tables.table import Table, read_table
 
 
 @pytest.fixture(autouse=True)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from lossval_cli.encoding import Block
+from lossval_cli.encoding.encoder import Block
 from lossval_cli.errors import TrainingError
-from lossval_cli.losses import find_loss
+from lossval_cli.method.losses import find_loss
+from lossval_cli.method.training import Epoch, Fit, Problem, _fold_masks, _normalised, fit_lossval
 from lossval_cli.settings import Settings
-from lossval_cli.training import Epoch, Fit, Problem, _fold_masks, _normalised, fit_lossval
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ from geomloss import SamplesLoss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossval_cli.transport import Potentials, Transport, half_squared_distances, median_cost
+from lossval_cli.method.transport import Potentials, Transport, half_squared_distances, median_cost
 
 
 def solve(X: torch.Tensor, X_val: torch.Tensor, masses: torch.Tensor, **options: object) -> Potentials:
@@ -181,7 +181,7 @@ def test_many_rows_are_solved_on_a_part_and_measured_on_all(monkeypatch: pytest.
     """The short cut for large tables must land near the full solution."""
     X, X_val, masses = clouds(3000, 20, 3, seed=2)
     whole = solve(X, X_val, masses)
-    monkeypatch.setattr("lossval_cli.transport.SOLVE_ROWS", 1000)
+    monkeypatch.setattr("lossval_cli.method.transport.SOLVE_ROWS", 1000)
     part = solve(X, X_val, masses)
     assert part.marginal_error < 0.05
     assert np.corrcoef(part.f.numpy(), whole.f.numpy())[0, 1] > 0.999
@@ -192,8 +192,8 @@ def test_costs_beyond_the_cache_are_computed_again_to_the_same_result(
 ) -> None:
     X, X_val, masses = clouds(200, 10, 3, seed=12)
     cached = solve(X, X_val, masses)
-    monkeypatch.setattr("lossval_cli.transport.CACHE_ENTRIES", 0)
-    monkeypatch.setattr("lossval_cli.transport.BLOCK_ENTRIES", 300)
+    monkeypatch.setattr("lossval_cli.method.transport.CACHE_ENTRIES", 0)
+    monkeypatch.setattr("lossval_cli.method.transport.BLOCK_ENTRIES", 300)
     again = solve(X, X_val, masses)
     torch.testing.assert_close(again.f, cached.f, atol=1e-9, rtol=0)
 

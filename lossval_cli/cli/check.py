@@ -17,14 +17,14 @@ from lossval_cli.cli import options
 from lossval_cli.cli.console import show, show_styled, wants_colour
 from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import GateFailed, OutputError, SettingsError, UsageError
-from lossval_cli.gate import NEED_REMOVAL, Rule, evaluate, passed
-from lossval_cli.gate_rules import DEFAULTS, merged, read_check_table, rules_of
+from lossval_cli.gate.rules import DEFAULTS, merged, read_check_table, rules_of
+from lossval_cli.gate.verdicts import NEED_REMOVAL, Rule, evaluate, passed
 from lossval_cli.settings import CHECK_TABLE, Settings, read_toml
 from lossval_cli.wording import counted, listed
 
 if TYPE_CHECKING:
-    from lossval_cli.gate_result import GateResult
-    from lossval_cli.past_run import ScoredRun
+    from lossval_cli.gate.facts import GateResult
+    from lossval_cli.runs.past_run import ScoredRun
 
 EXAMPLES = """\b
 Examples:
@@ -182,10 +182,10 @@ def check(
         return
     outputs = _outputs(output_format or [], output_file or [])
     options.check_one_stdin(table, val, test)
-    from lossval_cli.gate_formats import FORMATS
-    from lossval_cli.gate_result import GateResult, collect_facts, collect_suspects, find_new_rows, host_path
-    from lossval_cli.outputs import is_run_directory
-    from lossval_cli.past_run import read_run, scored_run
+    from lossval_cli.gate.facts import GateResult, collect_facts, collect_suspects, find_new_rows, host_path
+    from lossval_cli.gate.formats import FORMATS
+    from lossval_cli.outputs.whole_files import is_run_directory
+    from lossval_cli.runs.past_run import read_run, scored_run
 
     before = None if plan.baseline is None else read_run(Path(plan.baseline))
     if is_run_directory(Path(table)) or table.rstrip("/").endswith(".lossval"):
@@ -342,7 +342,7 @@ def _write(text: str, file: str) -> None:
     if file == "-":
         _show_text(text)
         return
-    from lossval_cli.outputs import write_file
+    from lossval_cli.outputs.whole_files import write_file
 
     def write(sink: BinaryIO) -> None:
         sink.write(text.encode("utf-8", "backslashreplace"))

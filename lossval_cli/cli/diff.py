@@ -35,9 +35,9 @@ def diff(
     Rows are matched by their ids, else by what they hold (all columns but the label, if both tables are where
     they were), else by row number. Exits with 0 whatever changed.
     """
-    from lossval_cli.comparison import compare, comparison_lines, comparison_markdown
-    from lossval_cli.gate_formats.inert import inert, inert_json
-    from lossval_cli.past_run import read_run
+    from lossval_cli.gate.formats.inert import inert, inert_json
+    from lossval_cli.runs.comparison import compare, comparison_lines, comparison_markdown
+    from lossval_cli.runs.past_run import read_run
 
     comparison = compare(read_run(old), read_run(new))
     if output_format is DiffFormat.json:

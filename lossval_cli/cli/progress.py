@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lossval_cli.cli.console import is_terminal, say, wants_colour
 
 if TYPE_CHECKING:
-    from lossval_cli.training import Epoch
+    from lossval_cli.method.training import Epoch
 
 Mode = Literal["bar", "json", "off"]
 

@@ -13,13 +13,13 @@ import typer
 from lossval_cli.cli import options
 from lossval_cli.cli.console import is_terminal, results
 from lossval_cli.cli.progress import Progress, choose_mode
-from lossval_cli.destination import Destination, find_destination
 from lossval_cli.errors import UsageError
+from lossval_cli.outputs.destination import Destination, find_destination
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lossval_cli.inputs import Inputs
+    from lossval_cli.encoding.inputs import Inputs
     from lossval_cli.pipeline import Result
 
 EXAMPLES = """\b
@@ -130,8 +130,8 @@ def score(
     destination.check(force=force)
     started = datetime.now(UTC)
     with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
+        from lossval_cli.outputs.scores_io import pick, split_names
         from lossval_cli.pipeline import run
-        from lossval_cli.scores_io import pick, split_names
 
         names = [] if columns is None else split_names(columns)
         result = run(
@@ -201,8 +201,8 @@ def _check_choices(
 
 def _start_training(inputs: Inputs, names: list[str], redact: bool, shown: Progress) -> None:
     """The last moment to refuse: what the scores will hold is known, and nobody has waited yet."""
-    from lossval_cli.importance import given_names, score_columns
-    from lossval_cli.scores_io import check_columns
+    from lossval_cli.method.importance import given_names, score_columns
+    from lossval_cli.outputs.scores_io import check_columns
 
     called = given_names(inputs.roles)
     hidden = {called[name] for name in inputs.roles.ids} if redact else set()
@@ -211,8 +211,8 @@ def _start_training(inputs: Inputs, names: list[str], redact: bool, shown: Progr
 
 
 def _redacted(result: Result) -> Result:
-    from lossval_cli.importance import given_names
-    from lossval_cli.redaction import redact_report, redact_table
+    from lossval_cli.method.importance import given_names
+    from lossval_cli.outputs.redaction import redact_report, redact_table
 
     roles = result.inputs.roles
     called = given_names(roles)
@@ -233,9 +233,9 @@ def _write_directory(
     force: bool,
 ) -> list[str]:
     """Write the run directory and return the names of its files."""
-    from lossval_cli.outputs import write_directory
-    from lossval_cli.run_directory import run_files
-    from lossval_cli.run_record import build_run_record
+    from lossval_cli.outputs.whole_files import write_directory
+    from lossval_cli.runs.run_directory import run_files
+    from lossval_cli.runs.run_record import build_run_record
 
     form = destination.format_for(result.inputs.train.table.format)
     if safe_csv and form != "csv":
@@ -255,8 +255,8 @@ def _write_directory(
 
 
 def _write_scores(table: pa.Table, destination: Destination, *, safe_csv: bool, force: bool) -> None:
-    from lossval_cli.outputs import write_file
-    from lossval_cli.scores_io import write_scores
+    from lossval_cli.outputs.scores_io import write_scores
+    from lossval_cli.outputs.whole_files import write_file
 
     form = destination.format_for("csv")
     if destination.kind == "stream":
@@ -272,7 +272,7 @@ def _write_scores(table: pa.Table, destination: Destination, *, safe_csv: bool, 
 
 def _show_summary(result: Result, destination: Destination, files: Sequence[str]) -> None:
     from lossval_cli.cli.console import show_styled
-    from lossval_cli.display import summary
+    from lossval_cli.report.display import summary
 
     written = [str(destination.path)]
     if destination.kind == "directory":

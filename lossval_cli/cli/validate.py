@@ -12,7 +12,7 @@ from lossval_cli.errors import LossvalError
 from lossval_cli.wording import counted, printable
 
 if TYPE_CHECKING:
-    from lossval_cli.inputs import Inputs
+    from lossval_cli.encoding.inputs import Inputs
 
 EXAMPLES = """\b
 Examples:
@@ -47,8 +47,8 @@ def validate(
     shortcuts = {"task": task, "val_fraction": val_fraction, "device": device}
     settings = options.resolve_settings(preset, config, assignments, shortcuts)
     options.check_one_stdin(*tables, val, test)
-    from lossval_cli.devices import pick_device
-    from lossval_cli.inputs import prepare
+    from lossval_cli.encoding.inputs import prepare
+    from lossval_cli.method.devices import pick_device
 
     pick_device(settings.device)
     failed = 0

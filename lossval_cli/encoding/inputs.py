@@ -1,0 +1,140 @@
+"""From what the user names to arrays: read the tables, decide roles, check that they agree, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow.compute as pc
+
+from lossval_cli.encoding.encoder import Encoder
+from lossval_cli.encoding.labels import ClassLabels, NumberLabels
+from lossval_cli.encoding.roles import Roles, check_agreement, decide_roles
+from lossval_cli.errors import DataError
+from lossval_cli.method.losses import Loss, check_loss, check_targets, find_loss
+from lossval_cli.method.metrics import find_metric
+from lossval_cli.settings import Settings
+from lossval_cli.tables.table import Table, read_table
+from lossval_cli.wording import counted
+
+Source: TypeAlias = str | Path | pd.DataFrame
+Floats = npt.NDArray[np.float32]
+
+FEWEST_ROWS = 10
+"""Training rows below which nothing can be said of any of them."""
+
+DEFAULT_LOSS = {"classification": "cross_entropy", "regression": "huber(0.5)"}
+"""Huber bends at half a standard deviation of the target: wrong labels must not steer the network."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table as arrays: X (n, D), y (n,); y is None where the table has no label."""
+
+    table: Table
+    X: Floats
+    y: npt.NDArray[np.generic] | None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a run learns from and reports on."""
+
+    train: Part
+    val: Part
+    test: Part | None
+    held_out: npt.NDArray[np.int64] | None
+    """(J,) training rows that stand in for a validation table, None where one was given."""
+    roles: Roles
+    encoder: Encoder
+    labels: ClassLabels | NumberLabels
+    loss: Loss
+    notices: tuple[str, ...]
+
+    @property
+    def classes(self) -> int | None:
+        """K, or None for numbers."""
+        return len(self.labels.names) if isinstance(self.labels, ClassLabels) else None
+
+
+def prepare(
+    train: Source,
+    val: Source | None,
+    test: Source | None = None,
+    *,
+    label: str | None = None,
+    ids: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    settings: Settings,
+) -> Inputs:
+    """Read, check and encode. Raises DataError and UsageError, one line each; nothing is written."""
+    table = read_table(train)
+    if table.rows < FEWEST_ROWS:
+        raise DataError(
+            f"{table.name} has {counted(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed"
+        )
+    roles = decide_roles(table, label=label, ids=ids, exclude=exclude, task=settings.task)
+    find_metric(settings.metric, roles.task)  # better refused now than after training
+    notices = list(roles.notices)
+    others: list[Table | None] = []
+    for source, needs_label in ((val, False), (test, True)):
+        other = None if source is None else read_table(source)
+        if other is not None:
+            notices += check_agreement(table, roles, other, needs_label=needs_label)
+        others.append(other)
+    labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(table, roles)
+    encoder = Encoder.fit(table, roles.features)
+    notices += [*labels.notices, *encoder.notices]
+    loss = find_loss(settings.loss or DEFAULT_LOSS[roles.task], roles.task)
+    check_loss(loss, len(labels.names) if isinstance(labels, ClassLabels) else None)
+
+    encoded = _Encoding(roles, encoder, labels, loss)
+    own = encoded.part(table, "training")
+    if others[0] is None:
+        assert own.y is not None
+        held_out = _hold_out(own.y, roles.task == "classification", settings)
+        notices.append(
+            f"validation: no --val, so {counted(len(held_out), 'row')} drawn from the training table "
+            f"({settings.val_fraction:.0%}) are held out as one; they are scored too"
+        )
+        parts = [Part(table, own.X[held_out], own.y[held_out])]
+    else:
+        held_out = None
+        notices += encoder.differences(others[0])
+        parts = [encoded.part(others[0], "validation")]
+    test_part = None if others[1] is None else encoded.part(others[1], "test")
+    return Inputs(own, parts[0], test_part, held_out, roles, encoder, labels, loss, tuple(notices))
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    roles: Roles
+    encoder: Encoder
+    labels: ClassLabels | NumberLabels
+    loss: Loss
+
+    def part(self, table: Table, what: str) -> Part:
+        if self.roles.label not in table.column_names:
+            return Part(table, self.encoder.transform(table), None)
+        y: npt.NDArray[np.generic] = self.labels.encode(table, what)
+        if isinstance(self.labels, NumberLabels) and self.loss.target == "raw":
+            y = pc.cast(table.typed(self.roles.label), "float64", safe=False).to_numpy().astype(np.float32)
+            check_targets(self.loss, y, table=table.name, column=self.roles.label, lines=table.lines)
+        return Part(table, self.encoder.transform(table), y)
+
+
+def _hold_out(y: npt.NDArray[np.generic], stratify: bool, settings: Settings) -> npt.NDArray[np.int64]:
+    """(J,) rows, sorted: the share `val_fraction` of every class, or of all rows, at least one."""
+    rng = np.random.default_rng([settings.seed, len(y)])
+    order = rng.permutation(len(y))
+    if stratify:
+        order = order[np.argsort(y[order], kind="stable")]
+    # Taken at even steps through rows sorted by class, each class gives its share, ±1.
+    count = max(1, round(settings.val_fraction * len(y)))
+    places = np.floor((np.arange(count) + rng.random()) * len(y) / count).astype(np.int64)
+    return np.sort(order[places])

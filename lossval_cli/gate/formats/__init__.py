@@ -1,0 +1,26 @@
+"""What a gate found, as each kind of reader wants it: one file a format, each a function to text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lossval_cli.gate.facts import GateResult
+from lossval_cli.gate.formats.github import render_github
+from lossval_cli.gate.formats.gitlab import render_gitlab
+from lossval_cli.gate.formats.json import render_json
+from lossval_cli.gate.formats.junit import render_junit
+from lossval_cli.gate.formats.markdown import render_markdown
+from lossval_cli.gate.formats.sarif import render_sarif
+from lossval_cli.gate.formats.text import render_text
+
+__all__ = ["FORMATS"]
+
+FORMATS: dict[str, Callable[[GateResult], str]] = {
+    "text": render_text,
+    "json": render_json,
+    "junit": render_junit,
+    "sarif": render_sarif,
+    "github": render_github,
+    "gitlab": render_gitlab,
+    "markdown": render_markdown,
+}

@@ -1,0 +1,1 @@
+"""The method: objective, transport, training, odd rows, noise, ranking, removal study."""

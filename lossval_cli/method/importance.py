@@ -1,0 +1,111 @@
+"""What is known about every row -> the ranked table that users read."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lossval_cli.encoding.inputs import Inputs
+from lossval_cli.encoding.labels import ClassLabels, NumberLabels
+from lossval_cli.encoding.roles import Roles
+from lossval_cli.method.noise import NoiseEstimate
+from lossval_cli.method.valuation import Valuation
+
+FIXED_COLUMNS = (
+    "rank",
+    "row",
+    "line",
+    "importance",
+    "importance_std",
+    "label_evidence",
+    "feature_evidence",
+    "noise_probability",
+    "suspect",
+    "predicted",
+    "predicted_probability",
+)
+"""Columns of every scores table, a contract; id columns and the label stand between `line` and
+`importance`."""
+
+KINDS = ("label", "features", "label+features")
+
+
+def suspect_kinds(noise: NoiseEstimate | None, rows: int) -> npt.NDArray[np.object_]:
+    """(N,) '', 'label', 'features' or 'label+features'."""
+    kinds = np.full(rows, "", object)
+    if noise is not None:
+        kinds[noise.label_suspect] = KINDS[0]
+        kinds[noise.feature_suspect] = KINDS[1]
+        kinds[noise.label_suspect & noise.feature_suspect] = KINDS[2]
+    return kinds
+
+
+def given_names(roles: Roles) -> dict[str, str]:
+    """The user's columns in the scores, ids and then the label -> what they are called there.
+
+    One that has the name of one of ours gets `_given` appended.
+    """
+    names: dict[str, str] = {}
+    for name in (*roles.ids, roles.label):
+        shown = name
+        while shown in FIXED_COLUMNS or shown in names.values():
+            shown += "_given"
+        names[name] = shown
+    return names
+
+
+def score_columns(roles: Roles) -> list[str]:
+    """The columns of the scores, in order."""
+    return [*FIXED_COLUMNS[:3], *given_names(roles).values(), *FIXED_COLUMNS[3:]]
+
+
+def rank_rows(inputs: Inputs, valuation: Valuation) -> pa.Table:
+    """One line per training row, lowest importance first; equal importances in the order of the file.
+
+    Ids and label come back as given, under the names of `given_names`.
+    """
+    table = inputs.train.table
+    order = np.argsort(valuation.importance, kind="stable")
+    predicted, probability = _predicted(inputs, valuation)
+    noise = valuation.noise
+    take = pa.array(order)
+    lines = None if table.lines is None else table.lines[order]
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        "rank": pa.array(np.arange(1, table.rows + 1)),
+        "row": take,
+        "line": pa.nulls(table.rows, pa.int64()) if lines is None else pa.array(lines),
+    }
+    for name, shown in given_names(inputs.roles).items():
+        columns[shown] = table.as_given(name).take(take)
+    numbers = {
+        "importance": valuation.importance,
+        "importance_std": valuation.importance_std,
+        "label_evidence": valuation.label_evidence,
+        "feature_evidence": valuation.feature_evidence,
+        "noise_probability": np.full(table.rows, np.nan) if noise is None else noise.probability,
+    }
+    for name, values in numbers.items():
+        columns[name] = pa.array(values[order], from_pandas=True)
+    columns["suspect"] = pa.array(suspect_kinds(noise, table.rows)[order], pa.string())
+    columns["predicted"] = predicted.take(take)
+    columns["predicted_probability"] = pa.array(probability[order], from_pandas=True)
+    return pa.table(columns)
+
+
+def _predicted(inputs: Inputs, valuation: Valuation) -> tuple[pa.Array, npt.NDArray[np.float64]]:
+    """(N,) the label the model would give, as the user writes labels, and its probability (NaN for
+    numbers)."""
+    predictions = valuation.predictions
+    if isinstance(inputs.labels, ClassLabels):
+        best = predictions.argmax(axis=1)
+        names = pa.array(inputs.labels.names, pa.string())
+        return names.take(pa.array(best)), predictions[np.arange(len(best)), best]
+    return pa.array(in_units(inputs.labels, inputs.loss.target, predictions)), np.full(
+        len(predictions), np.nan
+    )
+
+
+def in_units(labels: NumberLabels, target: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Predictions (n,) in the unit of the label column; `target` says in which unit the loss works."""
+    return values if target == "raw" else labels.decode(values)

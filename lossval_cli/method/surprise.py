@@ -1,0 +1,308 @@
+"""How odd each row's features are, learned without any label: the price of a row in the transport cost.
+
+An odd row is one that looks like a row somebody tampered with. So training rows are tampered with, in two
+ways (every
+column a little, or one cell a lot; see `densities`), and for each way a density ratio of tampered to
+untouched rows is
+fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A row is summarised by few terms made of
+one-dimensional log density ratios, so that 200 rows suffice:
+
+    columns      Σ_d log q_d(x_d) / p_d(x_d)    p_d: kernel density of column d, q_d: the same after tampering
+    directions   the same over principal directions, where tampering breaks correlations
+    remotest     max_d −log q_d(x_d), how far the remotest number lies from other values of its column
+
+Columns and directions at a fine and a coarse bandwidth. Rows are summarised by densities of other rows than
+themselves (folds), as their tampered copies are: otherwise a row would look familiar because it was fitted
+on.
+
+Training rows are a mixture, some are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of
+odd to
+untouched, quadratic in the terms, the odds that x is one of n₁ tampered copies rather than one of n₀ training
+rows are
+
+    (n₁/n₀) · e^L / (1 − π + π e^L)
+
+which is fitted by maximum likelihood in the coefficients and π together (positive-unlabelled logistic
+regression; Ward et al., 2009). Then P(odd | x) = π e^L / (1 − π + π e^L).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit, logit
+
+from lossval_cli.encoding.encoder import Block
+from lossval_cli.method.densities import LevelDensities, NumberDensities
+
+Floats = npt.NDArray[np.float64]
+
+BANDWIDTHS = (0.06, 0.3)
+"""Fine: sees that values repeat (counts, codes). Coarse: sees shape where values are sparse."""
+
+FOLDS = 3
+"""A row is summarised by densities of the folds it is not in."""
+
+CELL_MOVE = (3.0, 10.0)
+"""How far a single cell is moved, either way: a wrong unit, a slipped digit. Less is no surprise on its
+own."""
+
+SUMS, REMOTEST = slice(0, 5), slice(5, 6)
+"""Which of the terms are sums over columns, over directions, over levels; and which is the remotest
+number's."""
+
+FIT_ROWS = 8_192
+"""Rows the densities and coefficients are fitted on; a handful of numbers needs no more."""
+
+BLOCK_ROWS = 65_536
+"""Rows read off at once, so that the float64 terms of a large table never stand in memory together."""
+
+RIDGE = 1.0
+"""Prior precision of the coefficients on standardised terms: L stays finite where a term separates
+perfectly."""
+
+LEAST_SHARE = 1e-4
+"""Share of odd rows below which there might as well be none; above a half nothing tells odd from
+untouched."""
+
+PRICED_SHARE = 0.01
+"""Share of odd rows that the price reckons with at least."""
+
+INTERVAL_DROP = 1.92
+"""Half the 95 % quantile of χ² with one degree of freedom."""
+
+
+class Oddness(NamedTuple):
+    """What is known about the training rows' features before any training."""
+
+    log_ratio: Floats  # (N,) L, of whichever way of tampering makes the row the odder
+    probability: Floats  # (N,) that the row is odd in either way
+    share_low: float  # 95 % interval of the share of odd rows
+    share_high: float
+    column_terms: npt.NDArray[np.float32]  # (N, blocks): each column's own log ratio at the fine bandwidth
+
+    @property
+    def price(self) -> Floats:
+        """(N,) −log P(ordinary | x), the surprise in nats. Odd rows are expected at PRICED_SHARE at least,
+        so that rows are told apart where none is odd."""
+        doubtful = expit(self.log_ratio + logit(PRICED_SHARE))
+        odd = np.clip(np.maximum(self.probability, doubtful), 0.0, 1 - 1e-12)
+        price: Floats = -np.log1p(-odd)
+        return price
+
+
+def measure(X: npt.NDArray[np.float32], blocks: Sequence[Block], rng: np.random.Generator) -> Oddness:
+    """Fit both density ratios on X (N, D) and read them off for every row.
+
+    `blocks` says which columns of X belong together. Draws come from `rng`.
+    """
+    kept = np.arange(len(X)) if len(X) <= FIT_ROWS else np.sort(rng.choice(len(X), FIT_ROWS, replace=False))
+    fold = rng.permutation(len(kept)) % FOLDS
+    folds = [_Terms.fit(X[kept[fold != at]], blocks) for at in range(FOLDS)]
+    own: list[Floats] = []
+    cells_tampered: list[Floats] = []
+    rows_tampered: list[Floats] = []
+    column_terms = np.empty((len(X), len(blocks)), np.float32)
+    for at, terms in enumerate(folds):
+        rows = kept[fold == at]
+        summary, column_terms[rows] = terms.of(X[rows])
+        own.append(summary)
+        rows_tampered.append(terms.of(terms.tamper_rows(X[rows], rng))[0])
+        if len(terms.numbers):
+            cells_tampered.append(terms.of(terms.tamper_cells(X[rows], rng))[0])
+    untouched, alike = np.concatenate(own), np.ones(len(kept))
+    whole = _Ratio.fit(untouched, np.concatenate(rows_tampered), SUMS, alike)
+    ratios = [whole]
+    if cells_tampered:
+        # Seen through its remotest cell alone: the sums would drown one cell among many. Rows that are odd as
+        # a whole have many odd cells and would be taken for what a single one looks like.
+        weight = 1 - whole.probability(untouched)
+        ratios.append(_Ratio.fit(untouched, np.concatenate(cells_tampered), REMOTEST, weight))
+
+    log_ratio, log_clean = np.empty(len(X)), np.empty(len(X))
+    for at in range(FOLDS):
+        rows = kept[fold == at]
+        log_ratio[rows], log_clean[rows] = _combine(ratios, own[at])
+    others = np.setdiff1d(np.arange(len(X)), kept, assume_unique=True)
+    for rows in np.array_split(others, max(1, len(others) // BLOCK_ROWS)):
+        summary, column_terms[rows] = folds[0].of(X[rows])
+        log_ratio[rows], log_clean[rows] = _combine(ratios, summary)
+    low, high = (1 - np.prod([1 - ratio.interval[end] for ratio in ratios]) for end in (0, 1))
+    return Oddness(log_ratio, -np.expm1(log_clean), float(low), float(high), column_terms)
+
+
+def _combine(ratios: Sequence[_Ratio], terms: Floats) -> tuple[Floats, Floats]:
+    """(n,) the larger log ratio, and the log probability of being odd in no way."""
+    each = [ratio.of(terms) for ratio in ratios]
+    clean = [log_expit(-ratio.of(terms) - logit(ratio.share)) for ratio in ratios]
+    return np.max(each, axis=0), np.sum(clean, axis=0)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The summary of a row, and how rows are tampered with."""
+
+    blocks: Sequence[Block]
+    numbers: npt.NDArray[np.int64]
+    """Places among the blocks of those that hold a number, and of the others."""
+    others: npt.NDArray[np.int64]
+    columns: tuple[NumberDensities, ...]
+    """One a bandwidth, over the numbers."""
+    levels: tuple[LevelDensities, ...]
+    """One for each of the others."""
+    centre: Floats
+    directions: Floats
+    """(D, D) orthonormal."""
+    along: tuple[NumberDensities, ...]
+    """One a bandwidth, over the directions."""
+
+    @classmethod
+    def fit(cls, X: npt.NDArray[np.float32], blocks: Sequence[Block]) -> _Terms:
+        numeric = np.array([block.kind in ("number", "date") for block in blocks])
+        centre = np.median(X, axis=0).astype(np.float64)
+        centred = X - centre
+        directions = np.linalg.eigh(centred.T @ centred)[1]
+        draft = cls(blocks, np.flatnonzero(numeric), np.flatnonzero(~numeric), (), (), centre, directions, ())
+        return replace(
+            draft,
+            columns=tuple(NumberDensities.fit(draft._numbers(X), width) for width in BANDWIDTHS),
+            levels=tuple(LevelDensities.fit(draft._block(X, at)) for at in draft.others),
+            along=tuple(NumberDensities.fit(centred @ directions, width) for width in BANDWIDTHS),
+        )
+
+    def of(self, X: npt.NDArray[np.float32]) -> tuple[Floats, npt.NDArray[np.float32]]:
+        """Rows that were not fitted on -> terms (n, T), and each block's own fine log ratio (n, blocks)."""
+        by_number = [densities.log_ratio(self._numbers(X)) for densities in self.columns]
+        rotated = (X - self.centre) @ self.directions
+        along = [densities.log_ratio(rotated) for densities in self.along]
+        by_block = np.empty((len(X), len(self.blocks)), np.float32)
+        by_block[:, self.numbers] = by_number[0]
+        for at, densities in zip(self.others, self.levels, strict=True):
+            by_block[:, at] = densities.log_ratio(self._block(X, at))
+        in_sums: tuple[Floats, ...] = (*by_number, *along, by_block[:, self.others].astype(np.float64))
+        terms = [ratios.sum(axis=1) for ratios in in_sums]
+        if len(self.numbers):
+            terms.append(self.columns[0].remoteness(self._numbers(X)).max(axis=1))
+        return np.column_stack(terms), by_block
+
+    def tamper_rows(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """A copy of X with N(0, 1) on every number, and another level in half of the other cells."""
+        tampered = X.copy()
+        places = [self.blocks[at].start for at in self.numbers]
+        tampered[:, places] += rng.standard_normal((len(X), len(places)), np.float32)
+        for at, densities in zip(self.others, self.levels, strict=True):
+            densities.swap(self._block(tampered, at), np.flatnonzero(rng.random(len(X)) < 0.5), rng)
+        return tampered
+
+    def tamper_cells(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """A copy of X with one number of each row moved far."""
+        tampered = X.copy()
+        chosen = self.numbers[rng.integers(0, len(self.numbers), len(X))]
+        moves = rng.uniform(*CELL_MOVE, len(X)) * rng.choice([-1.0, 1.0], len(X))
+        tampered[np.arange(len(X)), [self.blocks[at].start for at in chosen]] += moves.astype(np.float32)
+        return tampered
+
+    def _numbers(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return X[:, [self.blocks[at].start for at in self.numbers]]
+
+    def _block(self, X: npt.NDArray[np.float32], at: int) -> npt.NDArray[np.float32]:
+        return X[:, self.blocks[at].start : self.blocks[at].stop]
+
+
+@dataclass(frozen=True)
+class _Ratio:
+    """The fitted log ratio L of one way of tampering, and the share π of rows that are odd in this way."""
+
+    used: slice
+    """The terms it sees."""
+    centre: Floats
+    spread: Floats
+    intercept: float
+    coefficients: Floats
+    share: float
+    interval: tuple[float, float]
+
+    @classmethod
+    def fit(cls, untouched: Floats, tampered: Floats, used: slice, weight: Floats) -> _Ratio:
+        """`weight` (n,) of each untouched row, and of its tampered copy, which stands in the same place."""
+        own, copies = untouched[:, used], tampered[:, used]
+        # Standardised by both together: the unit of a term then does not matter to RIDGE.
+        centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
+        draft = cls(used, centre, spread, 0.0, np.zeros(0), 0.0, (0.0, 0.0))
+        intercept, coefficients, share, interval = _fit_mixture(
+            draft._features(untouched), draft._features(tampered), weight
+        )
+        return replace(draft, intercept=intercept, coefficients=coefficients, share=share, interval=interval)
+
+    def probability(self, terms: Floats) -> Floats:
+        """(n,) that a row with these terms (n, T) is odd in this way."""
+        odd: Floats = expit(self.of(terms) + logit(self.share))
+        return odd
+
+    def of(self, terms: Floats) -> Floats:
+        """(n,) L for terms (n, T)."""
+        values: Floats = self.intercept + self._features(terms) @ self.coefficients
+        return values
+
+    def _features(self, terms: Floats) -> Floats:
+        """Standardised terms and their squares: with heavy tails the ratio levels off where a line would
+        not, and π would be raised to make up for it."""
+        standard = (terms[:, self.used] - self.centre) / self.spread
+        return np.column_stack([standard, standard**2 - 1])
+
+
+def _fit_mixture(
+    own: Floats, tampered: Floats, weight: Floats
+) -> tuple[float, Floats, float, tuple[float, float]]:
+    """Maximum likelihood of the module's odds: intercept, coefficients, π and its 95 % interval.
+
+    `weight` (n,) of the n rows of `own` and of their copies, in the same order in `tampered`.
+    """
+    terms = np.column_stack([np.ones(len(own) + len(tampered)), np.concatenate([own, tampered])])
+    is_copy = np.arange(len(terms)) >= len(own)
+    row_weight = np.concatenate([weight, weight])
+
+    def loss(beta: Floats, logit_share: float) -> tuple[float, Floats]:
+        """Negative log-likelihood and its gradient in (beta, logit π)."""
+        log_ratio = np.clip(terms @ beta, -500, 500)
+        odd = log_ratio + log_expit(logit_share)
+        mixed = np.logaddexp(log_expit(-logit_share), odd)
+        odds = log_ratio - mixed
+        odd_share = np.exp(odd - mixed)  # posterior that the row is odd
+        value = -(row_weight * log_expit(np.where(is_copy, odds, -odds))).sum()
+        d_odds = row_weight * (expit(odds) - is_copy)
+        penalty = np.append(0.0, RIDGE * beta[1:])
+        gradient = terms.T @ (d_odds * (1 - odd_share)) + penalty
+        d_share = -(d_odds * (odd_share - expit(logit_share))).sum()
+        return float(value + 0.5 * penalty @ beta), np.append(gradient, d_share)
+
+    def joint(point: Floats) -> tuple[float, Floats]:
+        return loss(point[:-1], point[-1])
+
+    floor = float(logit(LEAST_SHARE))
+    bounds = [(None, None)] * terms.shape[1] + [(floor, 0.0)]
+    start = np.append(np.zeros(terms.shape[1]), logit(0.05))
+    # A thousandth of a nat of log-likelihood is far below what the interval can tell.
+    best = minimize(joint, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-6})
+
+    top = float(best.x[-1])
+    if top - floor < 1:
+        # No odd rows to speak of. The likelihood is flat below; how far up it stays high is read off
+        # directly.
+        inside, outside = top, 0.0
+        while outside - inside > 0.1:
+            middle = (inside + outside) / 2
+            rise = loss(best.x[:-1], middle)[0] - best.fun
+            inside, outside = (middle, outside) if rise <= INTERVAL_DROP else (inside, middle)
+        low, high = LEAST_SHARE, float(expit(inside))
+    else:
+        steps = 1e-3 * np.eye(len(best.x))
+        hessian = np.array([(joint(best.x + e)[1] - joint(best.x - e)[1]) / 2e-3 for e in steps])
+        deviation = np.sqrt(max(np.linalg.pinv(hessian, hermitian=True)[-1, -1], 0.0))
+        low, high = expit([top - 1.96 * deviation, min(0.0, top + 1.96 * deviation)])
+    return float(best.x[0]), best.x[1:-1], float(expit(top)), (float(low), float(high))

@@ -1,0 +1,115 @@
+"""Inputs -> what is known about every training row, by whichever method the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lossval_cli.encoding.inputs import Inputs
+from lossval_cli.errors import TrainingError
+from lossval_cli.method.noise import NoiseEstimate, estimate_noise
+from lossval_cli.method.paper import PaperEpoch, fit_paper
+from lossval_cli.method.training import Epoch, Fit, Problem, fit_lossval
+from lossval_cli.settings import Settings
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Valuation:
+    """Per training row, (N,) each; NaN where the method does not know."""
+
+    importance: Floats
+    importance_std: Floats
+    label_evidence: Floats
+    feature_evidence: Floats
+    predictions: Floats
+    """(N, K) probabilities, or (N,) in the unit the loss works in."""
+    noise: NoiseEstimate | None
+    """None for the published algorithm, which has importances only."""
+    history: tuple[Epoch, ...]
+    fit: Fit | None
+    """What the lossval method knows besides; None for the published algorithm."""
+
+
+def value_rows(
+    inputs: Inputs,
+    settings: Settings,
+    device: torch.device,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Valuation:
+    """Train and judge every training row. Raises TrainingError when training diverges."""
+    run = _value_published if settings.method == "paper" else _value_lossval
+    valuation = run(inputs, settings, device, on_epoch)
+    if not np.isfinite(valuation.importance).all():
+        raise TrainingError("some importances are not finite: lower learning_rate or weight_learning_rate")
+    return valuation
+
+
+def _value_lossval(inputs: Inputs, settings: Settings, device: torch.device, on_epoch: Any) -> Valuation:
+    y = inputs.train.y
+    assert y is not None  # the training table has a label: prepare() sees to it
+    problem = Problem(inputs.train.X, y, inputs.val.X, inputs.encoder.blocks, inputs.classes, inputs.held_out)
+    fit = fit_lossval(problem, inputs.loss, settings, device, on_epoch)
+    importance = np.exp(fit.label_evidence + fit.feature_evidence)
+    return Valuation(
+        importance,
+        importance * fit.spread,  # d exp(e) = exp(e) de
+        fit.label_evidence,
+        fit.feature_evidence,
+        fit.predictions,
+        estimate_noise(fit.predictions, y, inputs.classes, fit.oddness),
+        fit.history,
+        fit,
+    )
+
+
+def _value_published(inputs: Inputs, settings: Settings, device: torch.device, on_epoch: Any) -> Valuation:
+    y = inputs.train.y
+    assert y is not None
+
+    def report(epoch: PaperEpoch) -> None:
+        if on_epoch is not None:
+            on_epoch(_as_epoch(epoch, settings.epochs))
+
+    fit = fit_paper(
+        inputs.train.X,
+        y,
+        inputs.val.X,
+        classes=inputs.classes,
+        generator=torch.Generator().manual_seed(settings.seed),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size or 32,
+        learning_rate=settings.learning_rate,
+        layers=settings.layers,
+        hidden=settings.hidden,
+        activation=settings.activation,
+        # The published losses are the method's own; a loss the user names replaces them.
+        loss=inputs.loss if settings.loss else None,
+        objective=settings.objective,  # type: ignore[arg-type]  # one of the four: Settings has checked it
+        ot_power=settings.ot_power,
+        absolute=settings.ot_absolute,
+        device=device,
+        on_epoch=report,
+    )
+    unknown = np.full(len(y), np.nan)
+    return Valuation(
+        fit.weights.double().numpy(),
+        unknown,
+        unknown,
+        unknown,
+        fit.predictions.double().numpy(),
+        None,
+        tuple(_as_epoch(epoch, settings.epochs) for epoch in fit.history),
+        None,
+    )
+
+
+def _as_epoch(epoch: PaperEpoch, epochs: int) -> Epoch:
+    transport = float("nan") if epoch.transport is None else epoch.transport
+    return Epoch(epoch.epoch, epochs, epoch.loss, transport)

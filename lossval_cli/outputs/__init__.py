@@ -1,0 +1,1 @@
+"""What is written: whole files or none, where to, in which format, with what left out."""

@@ -1,0 +1,1 @@
+"""What a run found, as numbers (report.json), pages and a terminal summary."""

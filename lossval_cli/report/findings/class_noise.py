@@ -1,0 +1,78 @@
+"""Which classes (or ranges of a numeric label) hold the suspects, and what is confused with what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.report.findings.tally import Tally
+from lossval_cli.report.findings.wordings import cut, rounded, wilson
+
+MATRIX_CLASSES = 12
+"""A larger table of all against all is not read by anyone."""
+
+MOST_CLASSES = 50
+MOST_PAIRS = 20
+
+
+def noise_by_label(tally: Tally) -> list[dict[str, Any]]:
+    """Rows, suspects and their share with its 95 % interval; `tally` is of the label column.
+
+    Its kinds are: any suspect, label suspects. Of many classes, those with the most suspects.
+    """
+    rows, suspects = tally.rows, tally.suspects[:, 0]
+    low, high = wilson(suspects, rows)
+    order = np.arange(len(rows))
+    if len(rows) > MOST_CLASSES:
+        order = np.sort(np.argsort(-suspects, kind="stable")[:MOST_CLASSES])
+    result = []
+    for at in order[rows[order] > 0]:
+        share, lower, upper = rounded([suspects[at] / rows[at], low[at], high[at]])
+        result.append(
+            {
+                "label": tally.names[at],
+                "rows": int(rows[at]),
+                "suspects": int(suspects[at]),
+                "label_suspects": int(tally.suspects[at, 1]),
+                "share": share,
+                "low": lower,
+                "high": upper,
+            }
+        )
+    return result
+
+
+def confusion(
+    y: npt.NDArray[np.int64],
+    suggested: npt.NDArray[np.int64],
+    suspect: npt.NDArray[np.bool_],
+    names: tuple[str, ...],
+) -> dict[str, Any]:
+    """Given against suggested label of the label suspects, y and suggested (N,): all pairs where classes are
+    few, the commonest in any case."""
+    K = len(names)
+    pairs, counts = np.unique(y[suspect] * K + suggested[suspect], return_counts=True)
+    differ = pairs // K != pairs % K
+    pairs, counts = pairs[differ], counts[differ]
+    order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
+    matrix = None
+    if K <= MATRIX_CLASSES:
+        full = np.zeros(K * K, np.int64)
+        full[pairs] = counts
+        matrix = full.reshape(K, K).tolist()
+    rows = np.bincount(y, minlength=K)
+    return {
+        "classes": [cut(name) for name in names] if matrix is not None else None,
+        "matrix": matrix,
+        "pairs": [
+            {
+                "given": cut(names[pairs[at] // K]),
+                "suggested": cut(names[pairs[at] % K]),
+                "rows": int(counts[at]),
+                "share_of_given": rounded([counts[at] / rows[pairs[at] // K]])[0],
+            }
+            for at in order
+        ],
+    }

@@ -1,0 +1,83 @@
+"""How much of validation lies where training has next to nothing: there the model has to guess.
+
+A validation row is uncovered when its nearest training row is farther away than the nearest other training
+row is for all but UNUSUAL of the training rows. Both distances are taken to the same sample of training
+rows, so the cost stays bounded and the comparison fair.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom
+
+from lossval_cli.report.findings.wordings import rounded, wilson
+from lossval_cli.tables.table import Table
+
+UNUSUAL = 0.01
+"""Share of training rows that lie as far from the others: what validation would show by itself."""
+
+REFERENCE_ROWS = 10_000
+"""Training rows that distances are taken to."""
+
+QUERY_ROWS = 2_000
+"""Rows of either table whose distances are taken."""
+
+LISTED = 20
+BLOCK_ENTRIES = 4_000_000
+SURPRISE = 1e-3
+
+Rows = npt.NDArray[np.float32]
+
+
+def measure_coverage(X: Rows, X_val: Rows, val: Table, seed: int) -> dict[str, Any] | None:
+    """X (N, D), X_val (J, D). None where there are too few training rows for a rare distance to mean any."""
+    if len(X) < 2 / UNUSUAL:
+        return None
+    rng = np.random.default_rng([seed, len(X)])
+    reference = _draw(len(X), REFERENCE_ROWS, rng)
+    own = _draw(len(reference), QUERY_ROWS, rng)
+    queries = _draw(len(X_val), QUERY_ROWS, rng)
+    among = nearest(X[reference][own], X[reference], itself=own)
+    limit = float(np.quantile(among, 1 - UNUSUAL))
+    distances = nearest(X_val[queries], X[reference])
+    uncovered = queries[distances > limit]
+    count = len(uncovered)
+    low, high = rounded([float(end) for end in wilson(count, len(queries))])
+    farthest = uncovered[np.argsort(-distances[distances > limit], kind="stable")][:LISTED]
+    return {
+        "rows": len(queries),
+        "uncovered": count,
+        "share": count / len(queries),
+        "low": low,
+        "high": high,
+        "expected_share": UNUSUAL,
+        "suspicious": bool(binom.sf(count - 1, len(queries), 2 * UNUSUAL) < SURPRISE),
+        "examples": [
+            {"row": int(row), "line": None if val.lines is None else int(val.lines[row])} for row in farthest
+        ],
+    }
+
+
+def nearest(
+    queries: Rows, reference: Rows, itself: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.float64]:
+    """(q,) distance of each query to the nearest reference row; `itself` (q,): which of them it is."""
+    squares = np.square(reference).sum(axis=1, dtype=np.float64).astype(np.float32)
+    block = max(1, BLOCK_ENTRIES // len(reference))
+    result = np.empty(len(queries))
+    for start in range(0, len(queries), block):
+        rows = queries[start : start + block]
+        distances = squares - 2 * (rows @ reference.T)  # the query's own square does not move the minimum
+        if itself is not None:
+            distances[np.arange(len(rows)), itself[start : start + block]] = np.inf
+        best = distances.argmin(axis=1)
+        # Measured once more without the cancellation that the expanded square suffers from.
+        result[start : start + block] = np.linalg.norm(rows - reference[best], axis=1)
+    return result
+
+
+def _draw(rows: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    return np.arange(rows) if rows <= most else np.sort(rng.choice(rows, most, replace=False))

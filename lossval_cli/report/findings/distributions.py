@@ -1,0 +1,101 @@
+"""What the plots draw: importances in bins with the suspects among them, and the evidences of each row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.method.importance import KINDS
+from lossval_cli.method.valuation import Valuation
+from lossval_cli.report.findings.wordings import rounded
+
+Floats = npt.NDArray[np.float64]
+
+BINS = 48
+GRID = 40
+POINTS = 2_000
+"""Rows drawn one by one; of more rows the suspects are, and the rest as a grid of counts."""
+
+TAIL = 0.0005
+"""Share of rows at each end that goes into the outermost bins, so that a few extremes do not squeeze the
+rest."""
+
+
+def find_distributions(
+    valuation: Valuation, kinds: npt.NDArray[np.object_], recommended_fraction: float
+) -> dict[str, Any]:
+    """`kinds` (N,): '', 'label', 'features' or 'label+features'."""
+    return {
+        "importance": _importance(valuation.importance, kinds, recommended_fraction),
+        "evidence": _evidence(valuation, kinds),
+        "thresholds": _thresholds(valuation),
+    }
+
+
+def _importance(importance: Floats, kinds: npt.NDArray[np.object_], fraction: float) -> dict[str, Any]:
+    low, high = np.quantile(importance, [TAIL, 1 - TAIL])
+    low, high = (low, high) if high > low else (low - 0.5, low + 0.5)
+    edges = np.linspace(low, high, BINS + 1)
+    inside = np.clip(importance, low, high)
+    marks = {f"lowest {share:.0%}": share for share in (0.05, 0.1)}
+    if fraction:
+        marks[f"advised: lowest {fraction:.0%}"] = fraction
+    return {
+        "edges": rounded(edges),
+        "rows": np.histogram(inside, edges)[0].tolist(),
+        "suspects": {kind: np.histogram(inside[kinds == kind], edges)[0].tolist() for kind in KINDS},
+        "marks": [
+            {"name": name, "importance": rounded([np.quantile(importance, share)])[0], "share": share}
+            for name, share in marks.items()
+        ],
+    }
+
+
+def _evidence(valuation: Valuation, kinds: npt.NDArray[np.object_]) -> dict[str, Any] | None:
+    label, features = valuation.label_evidence, valuation.feature_evidence
+    if not (np.isfinite(label).all() and np.isfinite(features).all()):
+        return None
+    suspects = np.flatnonzero(kinds != "")
+    # Of too many suspects the least important ones are drawn.
+    suspects = suspects[np.argsort(valuation.importance[suspects], kind="stable")][:POINTS]
+    if len(label) <= POINTS:
+        others, grid = np.flatnonzero(kinds == ""), None
+    else:
+        others, grid = np.zeros(0, np.int64), _grid(label, features)
+    drawn = np.concatenate([suspects, others])
+    return {
+        "points": {
+            "label": rounded(label[drawn], 4),
+            "features": rounded(features[drawn], 4),
+            "suspect": [str(kind) for kind in kinds[drawn]],
+        },
+        "grid": grid,
+    }
+
+
+def _grid(label: Floats, features: Floats) -> dict[str, Any]:
+    """Rows by label and feature evidence, of the cells that hold any: the bins of each, and its count."""
+    counts, label_edges, feature_edges = np.histogram2d(label, features, bins=GRID)
+    x, y = np.nonzero(counts)
+    return {
+        "label_edges": rounded(label_edges),
+        "feature_edges": rounded(feature_edges),
+        "label_bin": x.tolist(),
+        "feature_bin": y.tolist(),
+        "rows": counts[x, y].astype(np.int64).tolist(),
+    }
+
+
+def _thresholds(valuation: Valuation) -> dict[str, Any] | None:
+    """Probability of a wrong label, and of odd features, from which a row is a suspect; null: there is
+    none."""
+    noise = valuation.noise
+    if noise is None:
+        return None
+    pairs = (
+        ("label_probability", noise.label_suspect, noise.label_threshold),
+        ("feature_probability", noise.feature_suspect, noise.feature_threshold),
+    )
+    return {name: rounded([limit])[0] if suspect.any() else None for name, suspect, limit in pairs}

@@ -1,0 +1,93 @@
+"""Rows that occur twice: with different labels within the training table, or again in validation or test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom
+
+from lossval_cli.report.findings.tally import Keys, with_label
+from lossval_cli.report.findings.wordings import cell
+from lossval_cli.tables.table import Table
+
+EXAMPLES = 10
+ROWS_OF_AN_EXAMPLE = 6
+LEAKS_LISTED = 50
+
+SURPRISE = 0.01
+"""Probability below which rows shared by two tables are more than the repetitions of such a table."""
+
+
+def find_conflicts(keys: Keys, y: npt.NDArray[np.generic], table: Table, label: str) -> dict[str, Any]:
+    """Groups of training rows with identical features, and among them those whose labels differ."""
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.append(True, np.diff(keys[order]) != 0))
+    sizes = np.diff(np.append(starts, len(keys)))
+    labels = y[order]
+    differ = np.minimum.reduceat(labels, starts) != np.maximum.reduceat(labels, starts)
+    groups = np.flatnonzero(differ)
+    # In the order of the file, by the first row of each group.
+    groups = groups[np.argsort(order[starts[groups]], kind="stable")]
+    given = table.as_given(label)
+    examples = []
+    for group in groups[:EXAMPLES]:
+        rows = order[starts[group] : starts[group] + sizes[group]][:ROWS_OF_AN_EXAMPLE]
+        examples.append(
+            {
+                "count": int(sizes[group]),
+                "rows": rows.tolist(),
+                "lines": None if table.lines is None else table.lines[rows].tolist(),
+                "labels": [cell(given[int(row)].as_py()) for row in rows],
+            }
+        )
+    return {
+        "groups": len(groups),
+        "rows": int(sizes[groups].sum()),
+        "duplicate_rows": int(sizes[sizes > 1].sum()),
+        "examples": examples,
+    }
+
+
+def find_leakage(
+    keys: Keys,
+    y: npt.NDArray[np.generic],
+    table: Table,
+    other_keys: Keys,
+    other_y: npt.NDArray[np.generic] | None,
+    other: Table,
+) -> dict[str, Any]:
+    """Training rows that stand in another table too: features and label, or features where it has none.
+
+    A table of few categories repeats itself, so what is shared is set beside the share of training rows
+    that have a twin among the training rows.
+    """
+    if other_y is not None:
+        keys, other_keys = with_label(keys, y), with_label(other_keys, other_y)
+    sorter = np.argsort(other_keys, kind="stable")
+    place = np.searchsorted(other_keys, keys, sorter=sorter)
+    match = sorter[np.minimum(place, len(other_keys) - 1)]  # (N,) first row of other with a key not smaller
+    shared = np.flatnonzero(other_keys[match] == keys)
+    unique, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    in_other = int(np.isin(other_keys, unique).sum())
+    twins = float((counts[inverse] > 1).mean())
+    surprise = float(binom.sf(in_other - 1, len(other_keys), max(twins, 1 / len(keys))))
+    listed = shared[:LEAKS_LISTED]
+    return {
+        "rows": len(shared),
+        "other_rows": in_other,
+        "other_share": in_other / len(other_keys),
+        "expected_share": twins,
+        "suspicious": bool(in_other and surprise < SURPRISE),
+        "compared": "features and label" if other_y is not None else "features",
+        "examples": [
+            {
+                "row": int(row),
+                "line": None if table.lines is None else int(table.lines[row]),
+                "other_row": int(match[row]),
+                "other_line": None if other.lines is None else int(other.lines[match[row]]),
+            }
+            for row in listed
+        ],
+    }

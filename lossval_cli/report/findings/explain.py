@@ -1,0 +1,208 @@
+"""Why a row is suspect, in plain words, with the cells that speak against it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lossval_cli.encoding.inputs import Inputs
+from lossval_cli.encoding.labels import ClassLabels
+from lossval_cli.method.importance import given_names
+from lossval_cli.method.valuation import Valuation
+from lossval_cli.report.findings.survey import Survey
+from lossval_cli.report.findings.wordings import Json, cell, cut, number, rounded, share
+from lossval_cli.wording import counted
+
+TOP = 100
+"""Suspects that the report lists; the scores hold all of them."""
+
+COLUMNS = 24
+"""Feature cells shown of a row: those that make it odd first, then in the order of the table."""
+
+ODD_COLUMNS = 3
+LEAST_ODD = 1.0
+"""Log density ratio (nats) from which a column is named as odd: e times likelier tampered with than not."""
+
+
+def explain_suspects(
+    inputs: Inputs, valuation: Valuation, table: pa.Table, kinds: npt.NDArray[np.object_], seen: Survey
+) -> list[dict[str, Any]]:
+    """The first TOP suspects in rank order.
+
+    `table`: the ranked rows; `kinds` (N,) in the order of the file.
+    """
+    order = table["row"].to_numpy()
+    places = np.flatnonzero(kinds[order] != "")[:TOP]
+    names = given_names(inputs.roles)
+    cells = _Cells(inputs, valuation, seen, order[places])
+    result = []
+    for place, ranked in zip(places, table.take(pa.array(places)).to_pylist(), strict=True):
+        row = int(order[place])
+        odd = cells.odd(row) if "features" in kinds[row] else []
+        result.append(
+            {
+                "rank": ranked["rank"],
+                "row": row,
+                "line": ranked["line"],
+                "ids": {cut(name): cell(ranked[names[name]]) for name in inputs.roles.ids},
+                "given": cell(ranked[names[inputs.roles.label]]),
+                "suggested": cells.suggested(row, str(kinds[row]), ranked["predicted"]),
+                "predicted": cell(ranked["predicted"]),
+                "predicted_probability": cells.finite(ranked["predicted_probability"]),
+                "given_probability": cells.given_probability(row),
+                "importance": cells.finite(ranked["importance"]),
+                "importance_std": cells.finite(ranked["importance_std"]),
+                "label_evidence": cells.finite(ranked["label_evidence"]),
+                "feature_evidence": cells.finite(ranked["feature_evidence"]),
+                "noise_probability": cells.finite(ranked["noise_probability"]),
+                "label_probability": cells.believed(row, "label_probability"),
+                "feature_probability": cells.believed(row, "feature_probability"),
+                "suspect": str(kinds[row]),
+                "reason": cells.reason(row, str(kinds[row]), ranked, odd),
+                "odd": odd,
+                "features": cells.features(row, [entry["column"] for entry in odd]),
+                "features_left_out": max(0, len(cells.columns) - COLUMNS),
+            }
+        )
+    return result
+
+
+class _Cells:
+    """What is said of the listed rows and their cells."""
+
+    def __init__(
+        self, inputs: Inputs, valuation: Valuation, seen: Survey, rows: npt.NDArray[np.int64]
+    ) -> None:
+        self.inputs, self.valuation, self.seen = inputs, valuation, seen
+        table = inputs.train.table
+        # The listed rows alone, typed as the whole table is.
+        self.table = replace(table, data=table.data.take(pa.array(rows)), lines=None)
+        self.place = {int(row): at for at, row in enumerate(rows)}
+        self.values = dict(inputs.encoder.read(self.table))
+        self.columns = [name for name in table.column_names if name in inputs.encoder.types]
+        self._counts: dict[tuple[str, str], int] = {}
+
+    @staticmethod
+    def finite(value: float | None) -> float | None:
+        return None if value is None else rounded([value], 6)[0]
+
+    def believed(self, row: int, what: str) -> float | None:
+        noise = self.valuation.noise
+        return None if noise is None else self.finite(getattr(noise, what)[row])
+
+    def given_probability(self, row: int) -> float | None:
+        """What the model gives the label that the row has; None for numbers."""
+        y = self.inputs.train.y
+        if y is None or not isinstance(self.inputs.labels, ClassLabels):
+            return None
+        return self.finite(self.valuation.predictions[row, int(y[row])])
+
+    def suggested(self, row: int, kind: str, predicted: Any) -> Json:
+        """The label that the model expects where the given one is doubted, None where it has no other."""
+        labels, y = self.inputs.labels, self.inputs.train.y
+        if "label" not in kind or y is None:
+            return None
+        if isinstance(labels, ClassLabels) and labels.names[int(y[row])] == predicted:
+            return None
+        return cell(predicted)
+
+    def features(self, row: int, first: list[str]) -> list[dict[str, Json]]:
+        """The row's own cells as given, `first` of them first."""
+        ordered = [*first, *(column for column in self.columns if column not in first)][:COLUMNS]
+        return [
+            {"column": cut(column), "value": cell(self._given(column, row).as_py())} for column in ordered
+        ]
+
+    def odd(self, row: int) -> list[dict[str, Any]]:
+        """The columns that make a row odd, the oddest first, each with what is usual there."""
+        assert self.valuation.fit is not None
+        terms = self.valuation.fit.oddness.column_terms[row].astype(np.float64)
+        columns = [block.column for block in self.inputs.encoder.blocks]
+        # Far out, where no row is, a density ratio levels off: there the distance is what counts.
+        oddity = np.maximum(terms, [self._beyond(column, row) for column in columns])
+        order = np.argsort(-oddity, kind="stable")[:ODD_COLUMNS]
+        return [self._odd_cell(columns[at], row, float(terms[at])) for at in order if oddity[at] >= LEAST_ODD]
+
+    def _beyond(self, column: str, row: int) -> float:
+        """How far a number lies outside what 98 % of the rows have, in half-widths of that range."""
+        bounds = self.seen.features[column].bounds
+        if bounds is None:
+            return 0.0
+        value = float(self.values[column][self.place[row]])
+        outside = max(bounds[0] - value, value - bounds[1], 0.0)
+        half = (bounds[1] - bounds[0]) / 2
+        return outside / half if half > 0 and outside > 0 else 0.0
+
+    def reason(self, row: int, kind: str, ranked: dict[str, Any], odd: list[dict[str, Any]]) -> str:
+        """One or two sentences."""
+        parts = []
+        if "label" in kind:
+            parts.append(self._label_reason(row, ranked))
+        if "features" in kind:
+            if odd:
+                parts.append("Odd: " + "; ".join(entry["text"] for entry in odd) + ".")
+            else:
+                parts.append("Each cell is ordinary by itself, but the combination is not.")
+        return " ".join(parts)
+
+    def _label_reason(self, row: int, ranked: dict[str, Any]) -> str:
+        given = str(cell(ranked[given_names(self.inputs.roles)[self.inputs.roles.label]]))
+        predicted = ranked["predicted"]
+        chance = self.given_probability(row)
+        if chance is None:
+            return f"Labelled {given}, but rows like it are near {number(float(predicted))}."
+        if self.suggested(row, "label", predicted) is None:
+            return f"Labelled {given}, which is doubtful: {share(chance)} is what the model gives it."
+        odds = f"{share(float(ranked['predicted_probability']))} against {share(chance)}"
+        return f"Labelled {given}, but rows like it are {cut(str(predicted))}: {odds}."
+
+    def _odd_cell(self, column: str, row: int, term: float) -> dict[str, Any]:
+        """One column's contribution; `text` reads after the row's other odd columns."""
+        tally, given = self.seen.features[column], self._given(column, row)
+        value = cell(given.as_py())
+        shown = "is missing" if value is None else f"is {value}"
+        usual: dict[str, Json]
+        if tally.usual is not None and tally.bounds is not None and given.is_valid:
+            low, middle, high = tally.usual
+            usual = {"low": low, "median": middle, "high": high}
+            where = _where(float(self.values[column][self.place[row]]), tally.bounds)
+            text = f"{cut(column)} {shown} ({where} {low} to {high})"
+        else:
+            alike = self._alike(column, given)
+            usual = {"rows": alike}
+            text = (
+                f"{cut(column)} {shown} (as in {alike:,} of {counted(self.inputs.train.table.rows, 'row')})"
+            )
+        return {
+            "column": cut(column),
+            "value": value,
+            "usual": usual,
+            "contribution": self.finite(term),
+            "text": text,
+        }
+
+    def _given(self, column: str, row: int) -> pa.Scalar:
+        return self.table.as_given(column)[self.place[row]]
+
+    def _alike(self, column: str, given: pa.Scalar) -> int:
+        """Training rows with the very same cell."""
+        key = (column, str(given))
+        if key not in self._counts:
+            every = self.inputs.train.table.as_given(column)
+            same = pc.equal(every, given) if given.is_valid else every.is_null()
+            self._counts[key] = int(pc.sum(same).as_py() or 0)
+        return self._counts[key]
+
+
+def _where(value: float, bounds: tuple[float, float]) -> str:
+    """How a number lies to what 98 % of the rows have."""
+    if value > bounds[1]:
+        return "above the usual"
+    if value < bounds[0]:
+        return "below the usual"
+    return "rare, though within the usual"

@@ -1,0 +1,72 @@
+"""Whether the run itself can be trusted: checks that are reported whatever they say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossval_cli.encoding.inputs import Inputs
+from lossval_cli.method.valuation import Valuation
+from lossval_cli.report.findings.wordings import number, share
+from lossval_cli.settings import Settings
+from lossval_cli.wording import counted
+
+FEW_VALIDATION_ROWS = 50
+"""Fewer say little about where the data should lie."""
+
+MANY_TIES = 0.01
+"""Share of rows of equal importance beyond which their order says nothing."""
+
+
+def check_health(inputs: Inputs, valuation: Valuation, settings: Settings) -> list[dict[str, str]]:
+    """One record a check: `check`, `level` (ok or look) and `text`."""
+    checks = [_loss(valuation), _validation(inputs)]
+    if valuation.fit is not None:
+        checks += [_transport(valuation), _spread(settings)]
+    checks.append(_ties(valuation))
+    return [{"check": name, "level": "ok" if good else "look", "text": text} for name, good, text in checks]
+
+
+Check = tuple[str, bool, str]
+
+
+def _loss(valuation: Valuation) -> Check:
+    losses = [epoch.loss for epoch in valuation.history]
+    first, last = losses[0], losses[-1]
+    text = f"The loss went from {number(first)} to {number(last)} in {counted(len(losses), 'epoch')}."
+    if len(losses) == 1 or last < first:
+        return "training", True, text
+    return "training", False, f"{text} It did not fall: lower learning_rate, or train longer."
+
+
+def _validation(inputs: Inputs) -> Check:
+    rows = len(inputs.val.X)
+    whence = "held out from the training table" if inputs.held_out is not None else "given"
+    text = f"{counted(rows, 'validation row')}, {whence}."
+    if rows >= FEW_VALIDATION_ROWS:
+        return "validation", True, text
+    return "validation", False, f"{text} That is few: what they say of the features is uncertain."
+
+
+def _transport(valuation: Valuation) -> Check:
+    assert valuation.fit is not None
+    potentials = valuation.fit.potentials
+    error = share(potentials.marginal_error)
+    if potentials.converged:
+        return "transport", True, f"The transport has converged (marginal error {error})."
+    return "transport", False, f"The transport has not converged (marginal error {error}): raise blur."
+
+
+def _spread(settings: Settings) -> Check:
+    judges = settings.members // settings.folds if settings.folds > 1 else settings.members
+    if judges > 1:
+        return "members", True, f"Each row was judged by {judges} networks that did not train on it."
+    return "members", False, "Each row was judged by one network: importance_std is not known; raise members."
+
+
+def _ties(valuation: Valuation) -> Check:
+    counts = np.unique(valuation.importance, return_counts=True)[1]
+    tied = int(counts[counts > 1].sum())
+    text = f"{counted(tied, 'row')} of equal importance." if tied else "All importances differ."
+    if tied <= MANY_TIES * len(valuation.importance):
+        return "ties", True, text
+    return "ties", False, f"{text} They are ranked in the order of the file."

@@ -1,0 +1,87 @@
+"""Where suspects gather: the categories and ranges of a column that hold more of them than chance would.
+
+Each is a look: a binomial test of its suspects against the share in the whole table (which is conservative
+beside the hypergeometric test that it stands in for). All looks together are corrected by Holm's method,
+which holds however the looks depend on each other. Slices of the same rows are told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom
+
+from lossval_cli.report.findings.tally import Tally
+from lossval_cli.report.findings.wordings import cut, rounded, wilson
+
+LEAST_ROWS = 10
+"""Rows below which a slice is not looked at."""
+
+LEAST_LIFT = 1.5
+"""A slice is worth telling when it holds this many times the suspects it should; in a large table less is
+significant all the same."""
+
+SIGNIFICANCE = 0.05
+MOST_SLICES = 20
+
+KINDS = ("label", "features")
+
+
+def find_slices(tallies: Sequence[Tally], rows: int, totals: Sequence[int]) -> dict[str, Any]:
+    """`tallies` of the columns looked at, suspects by KINDS; `totals`: suspects of each kind in all rows."""
+    looks = []
+    for tally in tallies:
+        for at in np.flatnonzero((tally.rows >= LEAST_ROWS) & (tally.rows < rows)):
+            for kind, total in enumerate(totals):
+                if total:
+                    looks.append((tally, int(at), kind, int(tally.suspects[at, kind])))
+    if not looks:
+        return {"looks": 0, "found": []}
+    n = np.array([tally.rows[at] for tally, at, *_ in looks])
+    hits = np.array([look[3] for look in looks])
+    base = np.array([totals[look[2]] for look in looks]) / rows
+    p = holm(binom.sf(hits - 1, n, base))
+    lift = hits / n / base
+    low, high = wilson(hits, n)
+    wanted = np.flatnonzero((p <= SIGNIFICANCE) & (lift >= LEAST_LIFT))
+    order = wanted[np.lexsort((-lift[wanted], p[wanted]))]
+    found: dict[tuple[int, float, int], dict[str, Any]] = {}
+    for place in order:
+        tally, at, kind, count = looks[place]
+        same = (int(n[place]), float(tally.members[at]), kind)
+        if same in found:
+            found[same]["alike"].append({"column": cut(tally.column), "value": tally.names[at]})
+            continue
+        if len(found) == MOST_SLICES:
+            break
+        outside = (totals[kind] - count) / (rows - n[place])
+        share, lower, upper, elsewhere, times, adjusted = rounded(
+            [count / n[place], low[place], high[place], outside, lift[place], p[place]]
+        )
+        found[same] = {
+            "column": cut(tally.column),
+            "value": tally.names[at],
+            "alike": [],
+            "kind": KINDS[kind],
+            "rows": int(n[place]),
+            "suspects": count,
+            "share": share,
+            "low": lower,
+            "high": upper,
+            "elsewhere": elsewhere,
+            "lift": times,
+            "p_adjusted": adjusted,
+        }
+    return {"looks": len(looks), "found": list(found.values())}
+
+
+def holm(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """p values (m,) corrected for m looks (Holm, 1979)."""
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted

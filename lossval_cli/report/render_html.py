@@ -1,0 +1,147 @@
+"""report.json as one self-contained HTML file: no network, no script needed, every cell of the user's text.
+
+Jinja2 escapes what the template inserts. The policy in the page's head names the one style and the one
+script by their hashes, so that nothing else could run even if it got in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from lossval_cli.report import plots
+from lossval_cli.report.phrases import (
+    beside,
+    cell,
+    figures,
+    findings,
+    metric_name,
+    number,
+    percent,
+    suspect_facts,
+    usual,
+    verdict,
+)
+
+ARMS = (
+    ("lowest_first", "lowest first", "main"),
+    ("random", "any rows", ""),
+    ("highest_first", "highest first", "second"),
+)
+
+
+def render_html(report: Mapping[str, Any]) -> str:
+    """A page of what `build_report` returned, or of what was read from report.json."""
+    loader = jinja2.PackageLoader("lossval_cli.report")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    style, script = (loader.get_source(environment, f"report.{kind}")[0] for kind in ("css", "js"))
+    level, text = verdict(report)
+    study, classes = report.get("removal"), report.get("classes")
+    suspects = [(row, suspect_facts(row, report)) for row in report["suspects"]]
+    any_suspects = bool(report["summary"]["suspects"])
+    return environment.get_template("report.html").render(
+        report=report,
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'",
+        style=Markup(style),  # noqa: S704  # both are files of this package
+        script=Markup(script),  # noqa: S704
+        train=report["data"]["tables"]["train"],
+        roles=report["data"]["roles"],
+        level=level,
+        verdict=text,
+        figures=figures(report),
+        points=findings(report),
+        beside=beside(report),
+        suspects=suspects,
+        has_ids=any(facts["ids"] for _, facts in suspects),
+        removal=study,
+        metric=study and metric_name(study),
+        removal_plot=study and _removal_plot(study),
+        class_plot=_class_plot(classes) if classes and any_suspects else None,
+        confusion=(report.get("confusion") or {}).get("pairs", []),
+        slices=(report.get("slices") or {}).get("found", []),
+        duplicates=(report.get("conflicting_duplicates") or {}).get("examples", []),
+        plots=_plots(report),
+        cell=cell,
+        number=number,
+        percent=percent,
+        usual=usual,
+    )
+
+
+def _hash(content: str) -> str:
+    digest = hashlib.sha256(content.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _removal_plot(study: Mapping[str, Any]) -> Markup | None:
+    """Curves from nothing removed on, with the spread over retrainings."""
+    base = study["baseline"]
+    shares = [0.0, *study["fractions"]]
+    lines = [
+        plots.Series(name, css, shares, [base["mean"], *study[arm]], [base["spread"], *study["spreads"][arm]])
+        for arm, name, css in ARMS
+    ]
+    if all(value is None for line in lines for value in line.y):
+        return None
+    names = ("share of rows removed", metric_name(study))
+    return plots.curves(lines, f"{names[1]} as rows are removed", names, as_percent=True, free=("second",))
+
+
+def _class_plot(classes: Sequence[Mapping[str, Any]]) -> Markup:
+    worst = sorted(classes, key=lambda one: -one["share"])
+    rows = [(one["label"], one["share"], one["low"], one["high"]) for one in worst]
+    return plots.bars(rows, "Share of suspects by label")
+
+
+def _plots(report: Mapping[str, Any]) -> list[tuple[str, Markup]]:
+    """Heading and drawing of what concerns every row, and of how training went."""
+    drawn = []
+    shape = report.get("distributions")
+    if shape:
+        drawn.append(("Importance of all rows", _importance(shape["importance"])))
+        if shape["evidence"]:
+            drawn.append(("What label and features say of each row", _evidence(shape["evidence"])))
+    history = report["model"]["history"]
+    for key, heading, css in (("loss", "Training loss", "main"), ("transport", "Transport cost", "second")):
+        values = [_finite(epoch[key]) for epoch in history]
+        if any(value is not None for value in values):
+            line = plots.Series(heading, css, [epoch["epoch"] for epoch in history], values)
+            names = ("epoch", heading.lower())
+            drawn.append((heading, plots.curves([line], f"{heading} by epoch", names)))
+    return drawn
+
+
+def _importance(bins: Mapping[str, Any]) -> Markup:
+    suspects = [sum(kinds) for kinds in zip(*bins["suspects"].values(), strict=True)]
+    marks = {mark["importance"]: mark["name"] for mark in bins["marks"]}  # of two in one place the last
+    return plots.histogram(
+        bins["edges"], bins["rows"], suspects, list(marks.items()), "Importance of all rows"
+    )
+
+
+def _evidence(evidence: Mapping[str, Any]) -> Markup:
+    points, grid = evidence["points"], evidence["grid"]
+    marked = [kind != "" for kind in points["suspect"]]
+    cells = grid and (
+        grid["label_edges"],
+        grid["feature_edges"],
+        list(zip(grid["label_bin"], grid["feature_bin"], grid["rows"], strict=True)),
+    )
+    return plots.scatter(
+        list(zip(points["label"], points["features"], marked, strict=True)),
+        cells,
+        "Label evidence against feature evidence",
+        ("label evidence, root scale", "feature evidence, root scale"),
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    """null, or a report that has not been through JSON, has NaN where a number is not known."""
+    return value if value is not None and math.isfinite(value) else None

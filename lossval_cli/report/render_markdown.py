@@ -1,0 +1,125 @@
+"""report.json as report.md: what a reviewer reads in a pull request, in under sixty lines.
+
+A cell of the user's table is text here and nothing else: no markup, no mention, no link comes of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lossval_cli.report.phrases import figures, findings, metric_name, number, percent, suspect_facts, verdict
+from lossval_cli.wording import counted, printable
+
+SUSPECTS, CLASSES, POINTS, SLICES, PAIRS, NOTICES = 10, 6, 4, 3, 3, 3
+"""Lines a section may have: all of them together stay under sixty."""
+
+LONGEST = 60
+"""Characters of a cell; tables of a pull request are narrow."""
+
+LEVELS = {"ok": "✅", "look": "🔎", "bad": "⚠️"}
+
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~$&@^]")
+
+_LINKED = re.compile(r"(?i)(?<=&#64;)|(?<=&#35;)|(?<=www)(?=\.)|(?<=:)(?=//)|(?<=\bgh)(?=-)")
+"""Where GitHub would see a mention, an address or an issue, whatever the characters are written as."""
+
+_JOINER = "&#8288;"
+"""A character without width that no name and no address goes on after."""
+
+
+def render_markdown(report: Mapping[str, Any]) -> str:
+    """GitHub-flavoured Markdown of what `build_report` returned, or of what was read from report.json."""
+    level, text = verdict(report)
+    table = report["data"]["tables"]["train"]["name"]
+    blocks = [
+        [f"## {LEVELS[level]} {escaped(text, 400)}"],
+        [f"Data report of {escaped(table)}, label {escaped(report['data']['roles']['label'])}."],
+        _table(
+            ["", "", ""], [[f.name, f"**{escaped(f.value)}**", escaped(f.note, 160)] for f in figures(report)]
+        ),
+        *_removal(report.get("removal")),
+        *_suspects(report),
+        *_classes(report),
+        *_findings(report),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def escaped(value: object, longest: int = LONGEST) -> str:
+    """A value as inert text on one line: markup becomes what it looks like, mentions and links nothing."""
+    text = printable(str(value))
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return _LINKED.sub(_JOINER, _MARKUP.sub(lambda found: f"&#{ord(found[0])};", text))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _removal(study: Mapping[str, Any] | None) -> list[list[str]]:
+    if study is None:
+        return []
+    head = ["removed", *(percent(fraction) for fraction in study["fractions"])]
+    arms = {"lowest first": "lowest_first", "any rows": "random", "highest first": "highest_first"}
+    rows = [[name, *(number(value) for value in study[arm])] for name, arm in arms.items()]
+    base = (
+        f"{metric_name(study)} on {study['evaluated_on']} rows; {number(study['baseline']['mean'])} with all"
+    )
+    return [["### Removing rows"], [f"{escaped(study['verdict'], 300)} ({base})"], _table(head, rows)]
+
+
+def _suspects(report: Mapping[str, Any]) -> list[list[str]]:
+    rows = report["suspects"][:SUSPECTS]
+    if not rows:
+        return []
+    facts = [suspect_facts(row, report) for row in rows]
+    named = ["ids"] if any(row["ids"] for row in facts) else []
+    keys = ["where", *named, "given", "suggested", "reason"]
+    cells = [[escaped(row[key], 160 if key == "reason" else 30) for key in keys] for row in facts]
+    return [
+        [f"### {_first(len(rows), report['summary']['suspects'])}"],
+        _table(["where", *named, "label", "suggested", "why"], cells),
+    ]
+
+
+def _first(shown: int, every: int) -> str:
+    return counted(every, "suspect") if shown == every else f"First {shown} of {every:,} suspects"
+
+
+def _classes(report: Mapping[str, Any]) -> list[list[str]]:
+    classes = report.get("classes")
+    if not classes or not report["summary"]["suspects"]:
+        return []
+    worst = sorted(classes, key=lambda one: -one["share"])[:CLASSES]
+    rows = [
+        [
+            escaped(one["label"]),
+            f"{one['rows']:,}",
+            f"{one['suspects']:,}",
+            f"{percent(one['share'])} ({percent(one['low'])} to {percent(one['high'])})",
+        ]
+        for one in worst
+    ]
+    return [["### Suspects by label"], _table(["label", "rows", "suspects", "share"], rows)]
+
+
+def _findings(report: Mapping[str, Any]) -> list[list[str]]:
+    """One line each: what was looked for and found."""
+    lines = [escaped(text, 300) for text in findings(report)["look"][:POINTS]]
+    for pair in (report.get("confusion") or {}).get("pairs", [])[:PAIRS]:
+        labels = f"{escaped(pair['given'])} that should perhaps be {escaped(pair['suggested'])}"
+        lines.append(f"{labels}: {counted(pair['rows'], 'row')}")
+    for one in (report.get("slices") or {}).get("found", [])[:SLICES]:
+        where = f"{escaped(one['column'])} {escaped(one['value'])}"
+        if one["alike"]:
+            where += f" (and {len(one['alike'])} more with the same rows)"
+        count = f"{one['suspects']:,} of {counted(one['rows'], 'row')} suspect by {one['kind']}"
+        lines.append(
+            f"{where}: {count}, {percent(one['share'])} against {percent(one['elsewhere'])} elsewhere"
+        )
+    lines += [escaped(notice, 200) for notice in report["notices"][:NOTICES]]
+    return [["### Also"], [f"- {line}" for line in lines]] if lines else []

@@ -1,0 +1,215 @@
+"""Runs as later commands see them: read from a run directory, or just made."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lossval_cli.encoding.inputs import Inputs
+from lossval_cli.encoding.roles import Roles
+from lossval_cli.errors import LossvalError, ReadError
+from lossval_cli.method.importance import FIXED_COLUMNS, KINDS, given_names
+from lossval_cli.outputs.scores_io import as_text
+from lossval_cli.outputs.whole_files import RECORD, is_run_directory
+from lossval_cli.tables.table import Table, read_table
+from lossval_cli.wording import plain, shown
+
+Texts = Sequence[str | None]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRun:
+    """N scored rows, lowest importance first, and what the report says of them all."""
+
+    name: str
+    """Of the training table, without directories."""
+    report: dict[str, Any]
+    row: npt.NDArray[np.int64]
+    """(N,) 0-based data rows."""
+    line: npt.NDArray[np.int64] | None
+    """(N,) 1-based lines of a CSV file."""
+    ids: dict[str, Texts]
+    """Id column -> (N,) cells as text; empty where there are none or they were redacted."""
+    given: Texts
+    """(N,) labels as text."""
+    predicted: Texts
+    importance: npt.NDArray[np.float64]
+    noise_probability: npt.NDArray[np.float64]
+    """(N,) NaN where the method does not judge."""
+    suspect: Texts
+    """(N,) '', label, features or label+features."""
+    path: str | None
+    """Of the training table, from the current directory; None where it is not known."""
+    find_train: Callable[[], Table | None]
+    """Finds the training table itself, None where it is not at hand."""
+
+    @cached_property
+    def train(self) -> Table | None:
+        """The training table, read when it is first asked for."""
+        return self.find_train()
+
+    def suspect_at(self) -> npt.NDArray[np.int64]:
+        """Places of the suspects, worst first."""
+        return np.flatnonzero(np.array([bool(kind) for kind in self.suspect], bool))
+
+    def ids_at(self, place: int) -> dict[str, str | None]:
+        """The ids of one row."""
+        return {name: cells[place] for name, cells in self.ids.items()}
+
+
+def scored_run(report: dict[str, Any], table: pa.Table, inputs: Inputs) -> ScoredRun:
+    """A run that was just made: its report, ranked rows and inputs."""
+    name = inputs.train.table.name
+    path = None if name.startswith("<") else name
+    return _scored(report, table, path=path, find_train=lambda: inputs.train.table)
+
+
+def read_run(path: Path) -> ScoredRun:
+    """A run directory. Raises ReadError, one line, if it is none or a file of it is missing or damaged."""
+    called = plain(str(path))
+    if not path.is_dir():
+        raise ReadError(f"{called}: no such run directory; `lossval score` writes one")
+    if not is_run_directory(path):
+        raise ReadError(f"{called} is not a run directory of lossval: it holds no {RECORD} of ours")
+    record, report = (_read_json(path / name) for name in (RECORD, "report.json"))
+    files = [file for form in ("parquet", "csv", "jsonl") if (file := path / f"scores.{form}").is_file()]
+    if not files:
+        raise ReadError(
+            f"{called} holds no scores.csv, scores.jsonl or scores.parquet; score the table again"
+        )
+    try:
+        train = record["inputs"]["train"]
+        place = None if train["path"] is None else os.path.relpath(path.resolve().parent / train["path"])
+        scores, digest = _read_scores(files[0]), train["sha256"]
+        return _scored(
+            report, scores, path=place or train["name"], find_train=lambda: _find_table(place, digest)
+        )
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ReadError(
+            f"{called} is damaged ({type(error).__name__}: {what}); score the table again"
+        ) from error
+
+
+def shared_keys(*runs: ScoredRun) -> tuple[str, list[list[str]]]:
+    """What tells rows apart in all of `runs`, and for each of them its (N,) keys, all different.
+
+    By ids where all have the same id columns; else by content, all columns but the label, where the tables
+    are at hand; else by the number of the row. Equal rows are numbered in the order of the file.
+    """
+    names = [tuple(sorted(run.ids)) for run in runs]
+    if names[0] and len(set(names)) == 1:
+        return "ids", [_numbered(_joined([run.ids[name] for name in names[0]]), run.row) for run in runs]
+    if all(run.train is not None for run in runs):
+        return "content", [_numbered(_contents(run), run.row) for run in runs]
+    return "row", [[f"row {row}" for row in run.row.tolist()] for run in runs]
+
+
+def _scored(
+    report: dict[str, Any], table: pa.Table, *, path: str | None, find_train: Callable[[], Table | None]
+) -> ScoredRun:
+    said = report["data"]["roles"]
+    row = table["row"].cast(pa.int64()).to_numpy()
+    suspect = _texts(table, "suspect")
+    if len(row) != report["summary"]["rows"] or (np.sort(row) != np.arange(len(row))).any():
+        raise ValueError("the scores are not those of every row")
+    if strange := {kind for kind in suspect if kind} - set(KINDS):
+        raise ValueError(f"no row can be suspect by {shown(strange.pop())}")
+    called = given_names(Roles(said["label"], tuple(said["ids"]), (), (), said["task"], ()))
+    line = table["line"]
+    return ScoredRun(
+        name=report["data"]["tables"]["train"]["name"],
+        report=report,
+        row=row,
+        line=None if line.null_count == len(line) else line.cast(pa.int64()).to_numpy(),
+        ids={name: _texts(table, called[name]) for name in said["ids"] if called[name] in table.column_names},
+        given=_texts(table, called[said["label"]]),
+        predicted=_texts(table, "predicted"),
+        importance=_floats(table, "importance"),
+        noise_probability=_floats(table, "noise_probability"),
+        suspect=suspect,
+        path=path,
+        find_train=find_train,
+    )
+
+
+def _texts(table: pa.Table, column: str) -> Texts:
+    cells: list[str | None] = as_text(table[column].combine_chunks()).to_pylist()
+    return cells
+
+
+def _floats(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
+    values: npt.NDArray[np.float64] = table[column].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ReadError(f"{plain(str(path))} cannot be read; score the table again") from error
+    if not isinstance(content, dict):
+        raise ReadError(f"{plain(str(path))} is not ours; score the table again")
+    return content
+
+
+def _read_scores(path: Path) -> pa.Table:
+    if path.suffix == ".parquet":
+        return pq.read_table(path)
+    if path.suffix == ".jsonl":
+        with path.open(encoding="utf-8") as file:
+            return pa.Table.from_pylist([json.loads(line) for line in file])
+    table = read_table(path)
+    texts = ("suspect", "predicted")
+    own = [name for name in FIXED_COLUMNS if name not in texts]
+    return pa.table(
+        {name: table.typed(name) if name in own else table.as_given(name) for name in table.column_names}
+    )
+
+
+def _find_table(path: str | None, digest: str | None) -> Table | None:
+    """The training table, if it still is where it was and what it was."""
+    if path is None or digest is None or not os.path.exists(path):
+        return None
+    try:
+        table = read_table(path)
+    except LossvalError:
+        return None
+    return table if table.sha256 == digest else None
+
+
+def _joined(columns: Sequence[Texts]) -> list[str]:
+    return [json.dumps(cells) for cells in zip(*columns, strict=True)]
+
+
+def _contents(run: ScoredRun) -> list[str]:
+    """(N,) digests of all cells but the label's."""
+    table, label = run.train, run.report["data"]["roles"]["label"]
+    assert table is not None
+    names = sorted(name for name in table.column_names if name != label)
+    cells = [_texts(table.data, name) for name in names]
+    joined = _joined(cells) if cells else [""] * table.rows
+    digests = [sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32] for text in joined]
+    return [digests[row] for row in run.row.tolist()]
+
+
+def _numbered(keys: list[str], rows: npt.NDArray[np.int64]) -> list[str]:
+    """A key that occurs again gets its number appended, in the order of `rows`."""
+    seen: dict[str, int] = {}
+    result = list(keys)
+    for place in np.argsort(rows, kind="stable").tolist():
+        count = seen[keys[place]] = seen.get(keys[place], 0) + 1
+        if count > 1:
+            result[place] = f"{keys[place]}#{count}"
+    return result

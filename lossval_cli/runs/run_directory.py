@@ -1,0 +1,59 @@
+"""The files of a run directory, from what a run found."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from lossval_cli.outputs.destination import Format
+from lossval_cli.outputs.scores_io import write_scores
+from lossval_cli.outputs.whole_files import RECORD, Writer
+from lossval_cli.report.render_html import render_html
+from lossval_cli.report.render_markdown import render_markdown
+
+
+def run_files(
+    table: pa.Table, report: Mapping[str, Any], record: Mapping[str, Any], form: Format, *, safe_csv: bool
+) -> dict[str, Writer]:
+    """File name -> what writes it. run.json, by which a run directory is recognised, comes last."""
+
+    def scores(file: BinaryIO) -> None:
+        write_scores(table, file, form, safe=safe_csv)
+
+    return {
+        f"scores.{form}": scores,
+        "report.json": _bytes(json_bytes(report)),
+        "report.md": _bytes(render_markdown(report).encode("utf-8", "backslashreplace")),
+        "report.html": _bytes(render_html(report).encode("utf-8", "backslashreplace")),
+        RECORD: _bytes(json_bytes(record)),
+    }
+
+
+def json_bytes(value: Any) -> bytes:
+    """Indented UTF-8 JSON; numbers that JSON cannot hold (NaN, infinity) are null."""
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # What is left of bytes that were no text in a file name becomes an escape, which JSON knows.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _bytes(content: bytes) -> Writer:
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    return write

@@ -1,0 +1,99 @@
+"""run.json: what ran on what, so that a run can be repeated, and recognised as one of ours.
+
+It holds no user names and no absolute paths. Everything but `started` and `timing` follows from the inputs,
+the settings and the installed versions.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lossval_cli._version import __version__
+from lossval_cli.encoding.inputs import Inputs
+from lossval_cli.outputs.whole_files import TOOL
+from lossval_cli.report.build import base_name
+from lossval_cli.settings import Settings
+
+RECORD_VERSION = 1
+"""Raised when a field changes its meaning or goes."""
+
+_LIBRARIES = ("torch", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "geomloss")
+
+
+def build_run_record(
+    inputs: Inputs,
+    settings: Settings,
+    *,
+    device: str,
+    options: Mapping[str, object],
+    directory: Path,
+    started: datetime,
+    timing: Mapping[str, float],
+) -> dict[str, Any]:
+    """The content of run.json.
+
+    options: the command line's, by name.  directory: where the run is written; tables below its parent are
+    recorded with the path from there, so that later commands find them.  started: UTC.
+    """
+    tables = {"train": inputs.train, "val": inputs.val, "test": inputs.test}
+    if inputs.held_out is not None:
+        del tables["val"]
+    roles = inputs.roles
+    return {
+        "tool": TOOL,
+        "schema_version": RECORD_VERSION,
+        "version": __version__,
+        "settings": settings.as_dict(),
+        "seed": settings.seed,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in _LIBRARIES},
+        "options": {name: _without_place(value) for name, value in options.items()},
+        "inputs": {
+            what: {
+                "name": base_name(part.table),
+                "path": _relative(part.table.name, directory),
+                "format": part.table.format,
+                "rows": part.table.rows,
+                "sha256": part.table.sha256,
+            }
+            for what, part in tables.items()
+            if part is not None
+        },
+        "roles": {
+            "label": roles.label,
+            "ids": list(roles.ids),
+            "excluded": list(roles.excluded),
+            "features": list(roles.features),
+            "task": roles.task,
+        },
+        "types": dict(inputs.encoder.types),
+        "started": started.isoformat(timespec="seconds"),
+        "timing": dict(timing),
+    }
+
+
+def _relative(name: str, directory: Path) -> str | None:
+    """The path of a table from the parent of the run directory, None if it does not lie below."""
+    if name.startswith("<"):
+        return None
+    path = os.path.relpath(os.path.abspath(name), os.path.abspath(directory.parent))
+    return None if path == ".." or path.startswith("../") else path
+
+
+def _without_place(value: object) -> object:
+    """Option values as given; of a path that leads elsewhere only the last part."""
+    if isinstance(value, list | tuple):
+        return [_without_place(item) for item in value]
+    if isinstance(value, str) and (os.path.isabs(value) or value.startswith(("~", "../"))):
+        return os.path.basename(value.rstrip("/"))
+    return value

@@ -1,0 +1,155 @@
+"""Parquet bytes, one file or many, to one table, within the limits on decoded size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lossval_cli.errors import ReadError, SchemaError
+from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size, check_columns, too_large
+from lossval_cli.tables.column_types import is_text
+from lossval_cli.tables.sources import Source
+from lossval_cli.wording import counted, doubled_names, listed, plain
+
+MAGIC = b"PAR1"
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def read_parquet(sources: Sequence[Source], name: str) -> pa.Table:
+    """Read Parquet files one below the other; `key=value` directories become text columns.
+
+    Raises ReadError for a damaged file or one past a limit, SchemaError for doubled columns or parts
+    that do not have the same columns.
+    """
+    parts = [_with_partitions(_read_one(source), source) for source in sources]
+    first = parts[0]
+    for part, source in zip(parts, sources, strict=True):
+        different = set(part.column_names) ^ set(first.column_names)
+        if different:
+            raise SchemaError(
+                f"{plain(name)}: {plain(source.relative)} and {plain(sources[0].relative)} differ in "
+                f"{counted(len(different), 'column')}: {listed(sorted(different))}"
+            )
+    try:
+        table = pa.concat_tables(
+            [part.select(first.column_names) for part in parts], promote_options="permissive"
+        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SchemaError(
+            f"{plain(name)}: one column has different types in its files ({_reason(error)})"
+        ) from error
+    if not table.num_columns:
+        raise ReadError(f"{plain(name)} has no columns")
+    if not table.num_rows:
+        raise ReadError(f"{plain(name)} has a header and no rows")
+    return table
+
+
+def check_names(names: Sequence[str], name: str) -> None:
+    """Raise SchemaError when two columns have one name."""
+    doubled = [column for column, times in Counter(names).items() if times > 1]
+    if doubled:
+        raise doubled_names(plain(name), doubled)
+
+
+def _read_one(source: Source) -> pa.Table:
+    name = plain(source.name)
+    if not source.data:
+        raise ReadError(f"{name} is empty")
+    if not (source.data.startswith(MAGIC) and source.data.endswith(MAGIC) and len(source.data) > 8):
+        raise ReadError(f"{name} is not a whole Parquet file; it is damaged or cut short")
+    stored = len(source.data)
+    limit = allowed_size(stored, free=FREE_PARQUET_BYTES)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(source.data))
+        check_columns(name, file.metadata.num_columns)
+        check_names(file.schema_arrow.names, source.name)
+        if _least_size(file) > limit:
+            raise too_large(name, limit, stored)
+        declared = _categories(file.schema_arrow)
+        repeated = _repeating_columns(file, limit)
+        if repeated:
+            file = pq.ParquetFile(pa.BufferReader(source.data), read_dictionary=repeated)
+        table = file.read()
+        table.validate(full=True)  # text that is not UTF-8, indices out of range
+        if _text_size(table) > limit:
+            raise too_large(name, limit, stored)
+        return _with_categories(table, declared)
+    except (pa.ArrowException, OSError, MemoryError, ValueError, UnicodeDecodeError, RecursionError) as error:
+        raise ReadError(f"{name} cannot be read as Parquet: {_reason(error)}") from error
+
+
+def _least_size(file: pq.ParquetFile) -> int:
+    """Bytes the table needs at least: its encoded size, or 8 bytes (text: 4, boolean: 1/8) a value.
+
+    Only row-group figures are used: on damaged files pyarrow's access to column chunks can end the process.
+    """
+    widths = {"BOOLEAN": 1 / 8, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4}
+    leaves = [file.schema.column(place) for place in range(file.metadata.num_columns)]
+    row = sum(widths.get(leaf.physical_type, 8) for leaf in leaves)
+    groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
+    return int(sum(max(group.total_byte_size, group.num_rows * row) for group in groups))
+
+
+def _repeating_columns(file: pq.ParquetFile, limit: int) -> list[str]:
+    """Text columns, if repeats could make them pass the limit; they are read as dictionaries first."""
+    metadata = file.metadata
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    if sum(group.num_rows * group.total_byte_size for group in groups) <= limit:
+        return []
+    return [field.name for field in file.schema_arrow if is_text(field.type)]
+
+
+def _text_size(table: pa.Table) -> int:
+    """Bytes that the text columns read as dictionaries have when written out."""
+    size = 0
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type) and is_text(column.type.value_type):
+            for chunk in column.chunks:
+                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+                size += pc.sum(lengths.cast(pa.int64())).as_py() or 0
+    return size
+
+
+def _with_categories(table: pa.Table, declared: Sequence[str]) -> pa.Table:
+    """Exactly the declared columns as dictionaries, the others written out."""
+    for place, name in enumerate(table.column_names):
+        column = table.column(place)
+        if pa.types.is_dictionary(column.type) and name not in declared:
+            table = table.set_column(place, name, column.cast(column.type.value_type))
+        elif name in declared and not pa.types.is_dictionary(column.type):
+            table = table.set_column(place, name, column.dictionary_encode())
+    return table
+
+
+def _categories(schema: pa.Schema) -> list[str]:
+    """Columns declared as categories: by Arrow's type, or by pandas, which stores some as plain numbers."""
+    pandas = schema.pandas_metadata
+    entries = pandas.get("columns") if isinstance(pandas, dict) else None
+    by_pandas = {
+        entry.get("field_name")
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and entry.get("pandas_type") == "categorical"
+    }
+    return [field.name for field in schema if pa.types.is_dictionary(field.type) or field.name in by_pandas]
+
+
+def _with_partitions(table: pa.Table, source: Source) -> pa.Table:
+    """Add a column for each `key=value` directory on the way to the file."""
+    for part in source.relative.split("/")[:-1]:
+        key, equals, value = part.partition("=")
+        if equals and key and key not in table.column_names:
+            text = None if value == _HIVE_NULL else unquote(value)
+            table = table.append_column(unquote(key), pa.array([text] * table.num_rows, pa.string()))
+    return table
+
+
+def _reason(error: Exception) -> str:
+    """The first line of a library's message, cut to 160 characters."""
+    lines = str(error).splitlines()
+    return lines[0][:160] if lines else type(error).__name__

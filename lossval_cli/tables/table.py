@@ -1,0 +1,175 @@
+"""Any labelled table to one `Table`: CSV as text with its line numbers, Parquet and DataFrames as stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from lossval_cli.errors import CellError, ReadError, SchemaError
+from lossval_cli.limits import check_columns
+from lossval_cli.tables.column_types import (
+    Misfit,
+    TextType,
+    convert_stored,
+    infer_text,
+    is_text,
+    normalised,
+    parse_text,
+    without_nulls,
+)
+from lossval_cli.tables.csv_reading import read_csv
+from lossval_cli.tables.parquet_reading import MAGIC, check_names, read_parquet
+from lossval_cli.tables.sources import decompress, digest, open_sources
+from lossval_cli.wording import counted, plain, shown
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table of N rows as it was read.
+
+    data: CSV has every column as text, null where a cell is empty and not quoted; Parquet and DataFrames
+    keep their types.  name: as the user gave it, `<stdin>` or `<DataFrame>`.  lines: (N,) int64, for CSV the
+    1-based line of the file on which each record starts, else None.  sha256: of the bytes read, None for a
+    DataFrame.  decimal_comma: whether numbers may be written `1,5` (CSV separated by semicolons or tabs).
+    """
+
+    data: pa.Table
+    name: str
+    format: Literal["csv", "parquet", "frame"]
+    lines: np.ndarray | None
+    sha256: str | None
+    decimal_comma: bool = False
+    _text_types: dict[str, TextType] = field(default_factory=dict, repr=False)
+
+    @property
+    def rows(self) -> int:
+        """Number of data rows, N."""
+        return int(self.data.num_rows)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Column names in the order of the file."""
+        return list(self.data.column_names)
+
+    def as_given(self, column: str) -> pa.ChunkedArray:
+        """A column exactly as the file has it, (N,): text for CSV, the stored type otherwise."""
+        return self.data[column]
+
+    def typed(self, column: str) -> pa.ChunkedArray:
+        """A column as int64, float64, bool, timestamp[us], string (or a nested type as stored), (N,).
+
+        Text is typed by its values, whatever the format it came in; missing values are null.
+        """
+        stored = self.data[column]
+        if not is_text(stored.type):
+            return normalised(stored)
+        return parse_text(without_nulls(stored.cast(pa.string())), self.text_type(column))
+
+    def text_type(self, column: str) -> TextType:
+        """What a text column was found to hold, with the order of day and month of its dates."""
+        if column not in self._text_types:
+            text = without_nulls(self.data[column].cast(pa.string()))
+            self._text_types[column] = infer_text(text, comma_allowed=self.decimal_comma)
+        return self._text_types[column]
+
+    def date_form(self, column: str) -> str | None:
+        """How the dates of a text column are written (pass it to `typed_as` of another table), else None."""
+        return self.text_type(column).date_form if is_text(self.data[column].type) else None
+
+    def typed_as(self, column: str, dtype: pa.DataType, *, date_form: str | None = None) -> pa.ChunkedArray:
+        """A column as the type another table's column has, (N,).
+
+        Ask for float64 rather than int64 where `3.5` is as good as `3`. date_form: as the other table's
+        `date_form` gave it; without it the dates are read by themselves. Raises CellError at the first value
+        that cannot be converted.
+        """
+        stored = self.data[column]
+        try:
+            if not is_text(stored.type):
+                return convert_stored(normalised(stored), dtype)
+            text = without_nulls(stored.cast(pa.string()))
+            if pa.types.is_string(dtype):
+                return text
+            own = self.text_type(column)
+            form = date_form or own.date_form
+            return parse_text(text, TextType(dtype, form, own.decimal_comma))
+        except Misfit as misfit:
+            raise CellError(
+                f"{self.place(misfit.row)}, column {plain(column)}: {shown(misfit.value)} is not "
+                f"{_KIND_NAMES.get(str(dtype), str(dtype))}"
+            ) from None
+
+    def place(self, row: int) -> str:
+        """Where a 0-based row is, for messages: `val.csv line 12`, or `val.parquet row 10`."""
+        if self.lines is not None:
+            return f"{plain(self.name)} line {self.lines[row]}"
+        return f"{plain(self.name)} row {row}"
+
+
+_KIND_NAMES = {
+    "int64": "a whole number",
+    "double": "a number",
+    "bool": "true or false",
+    "timestamp[us]": "a date",
+}
+
+
+def read_table(source: str | Path | pd.DataFrame) -> Table:
+    """Read a CSV or Parquet file, directory or glob, `-` for standard input, or a DataFrame.
+
+    What a file is, is told by its first bytes, not its name: Parquet begins with PAR1, gzip, zstd and
+    bzip2 are unpacked, and anything else is CSV. Raises ReadError and SchemaError, one line each.
+    """
+    if isinstance(source, pd.DataFrame):
+        return _from_frame(source)
+    name = str(source)
+    sources = open_sources(name)
+    name = sources[0].name if name == "-" else name
+    sha256 = digest(sources)
+    if len(sources) > 1 or sources[0].data.startswith(MAGIC) or _says_parquet(sources[0].name):
+        data = read_parquet(sources, name)
+        return Table(data, name, "parquet", None, sha256)
+    text = read_csv(decompress(sources[0]), name)
+    return Table(text.data, name, "csv", text.lines, sha256, decimal_comma=text.delimiter in ";\t")
+
+
+def _says_parquet(path: str) -> bool:
+    return Path(path).suffix.lower() in (".parquet", ".pq", ".parq")
+
+
+def _from_frame(frame: pd.DataFrame) -> Table:
+    """A DataFrame without its index; columns of mixed objects become text."""
+    name = "<DataFrame>"
+    labels = [str(label) for label in frame.columns]
+    check_names(labels, name)
+    check_columns(name, len(labels))
+    if not labels:
+        raise ReadError(f"{name} has no columns")
+    if not len(frame):
+        raise ReadError(f"{name} has no rows")
+    columns = {label: _from_series(frame.iloc[:, place], label) for place, label in enumerate(labels)}
+    return Table(pa.table(columns), name, "frame", None, None)
+
+
+def _from_series(series: pd.Series, label: str) -> pa.ChunkedArray:
+    try:
+        return _chunked(pa.array(series, from_pandas=True))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        pass
+    try:
+        return _chunked(
+            pa.array([None if gone else str(cell) for cell, gone in zip(series, series.isna(), strict=True)])
+        )
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise SchemaError(
+            f"<DataFrame> column {plain(label)}: {counted(len(series), 'value')} cannot be read"
+        ) from error
+
+
+def _chunked(values: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
