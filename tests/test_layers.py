@@ -15,7 +15,7 @@ PACKAGE = Path(lossval_cli.__file__).parent
 
 LAYERS = (
     ("errors", "_version", "limits"),
-    ("wording",),
+    ("wording", "score_columns"),
     ("settings", "tables.column_types", "tables.sources", "tables.csv_layout"),
     ("tables.csv_reading", "tables.parquet_reading"),
     ("tables.table",),

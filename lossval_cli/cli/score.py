@@ -201,21 +201,22 @@ def _check_choices(
 
 def _start_training(inputs: Inputs, names: list[str], redact: bool, shown: Progress) -> None:
     """The last moment to refuse: what the scores will hold is known, and nobody has waited yet."""
-    from lossval_cli.method.importance import given_names, score_columns
     from lossval_cli.outputs.scores_io import check_columns
+    from lossval_cli.score_columns import given_names, score_columns
 
-    called = given_names(inputs.roles)
-    hidden = {called[name] for name in inputs.roles.ids} if redact else set()
-    check_columns(names, [name for name in score_columns(inputs.roles) if name not in hidden])
+    label, ids = inputs.roles.label, inputs.roles.ids
+    called = given_names(label, ids)
+    hidden = {called[name] for name in ids} if redact else set()
+    check_columns(names, [name for name in score_columns(label, ids) if name not in hidden])
     shown.notices(inputs.notices)
 
 
 def _redacted(result: Result) -> Result:
-    from lossval_cli.method.importance import given_names
     from lossval_cli.outputs.redaction import redact_report, redact_table
+    from lossval_cli.score_columns import given_names
 
     roles = result.inputs.roles
-    called = given_names(roles)
+    called = given_names(roles.label, roles.ids)
     return replace(
         result,
         table=redact_table(result.table, [called[name] for name in roles.ids]),

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.errors import UsageError
-from lossval_cli.gate.verdicts import KINDS, Facts, Interval, Metric, Verdict
+from lossval_cli.gate.verdicts import Facts, Interval, Metric, Verdict
 from lossval_cli.report.phrases import percent
 from lossval_cli.runs.past_run import ScoredRun, shared_keys
+from lossval_cli.score_columns import KINDS
 from lossval_cli.wording import plain, printable, shown
 
 MOST_ROWS = 5_000

@@ -12,11 +12,10 @@ from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 from lossval_cli.report.phrases import percent
+from lossval_cli.score_columns import KINDS
 from lossval_cli.wording import closest, counted, listed, plain
 
 Outcome = Literal["passed", "warned", "failed", "unknown"]
-
-KINDS = ("label", "features", "label+features")
 
 
 @dataclass(frozen=True)

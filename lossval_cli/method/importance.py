@@ -8,27 +8,9 @@ import pyarrow as pa
 
 from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.encoding.labels import ClassLabels, NumberLabels
-from lossval_cli.encoding.roles import Roles
 from lossval_cli.method.noise import NoiseEstimate
 from lossval_cli.method.valuation import Valuation
-
-FIXED_COLUMNS = (
-    "rank",
-    "row",
-    "line",
-    "importance",
-    "importance_std",
-    "label_evidence",
-    "feature_evidence",
-    "noise_probability",
-    "suspect",
-    "predicted",
-    "predicted_probability",
-)
-"""Columns of every scores table, a contract; id columns and the label stand between `line` and
-`importance`."""
-
-KINDS = ("label", "features", "label+features")
+from lossval_cli.score_columns import KINDS, given_names
 
 
 def suspect_kinds(noise: NoiseEstimate | None, rows: int) -> npt.NDArray[np.object_]:
@@ -39,25 +21,6 @@ def suspect_kinds(noise: NoiseEstimate | None, rows: int) -> npt.NDArray[np.obje
         kinds[noise.feature_suspect] = KINDS[1]
         kinds[noise.label_suspect & noise.feature_suspect] = KINDS[2]
     return kinds
-
-
-def given_names(roles: Roles) -> dict[str, str]:
-    """The user's columns in the scores, ids and then the label -> what they are called there.
-
-    One that has the name of one of ours gets `_given` appended.
-    """
-    names: dict[str, str] = {}
-    for name in (*roles.ids, roles.label):
-        shown = name
-        while shown in FIXED_COLUMNS or shown in names.values():
-            shown += "_given"
-        names[name] = shown
-    return names
-
-
-def score_columns(roles: Roles) -> list[str]:
-    """The columns of the scores, in order."""
-    return [*FIXED_COLUMNS[:3], *given_names(roles).values(), *FIXED_COLUMNS[3:]]
 
 
 def rank_rows(inputs: Inputs, valuation: Valuation) -> pa.Table:
@@ -76,7 +39,7 @@ def rank_rows(inputs: Inputs, valuation: Valuation) -> pa.Table:
         "row": take,
         "line": pa.nulls(table.rows, pa.int64()) if lines is None else pa.array(lines),
     }
-    for name, shown in given_names(inputs.roles).items():
+    for name, shown in given_names(inputs.roles.label, inputs.roles.ids).items():
         columns[shown] = table.as_given(name).take(take)
     numbers = {
         "importance": valuation.importance,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lossval_cli.method.importance import FIXED_COLUMNS
+from lossval_cli.score_columns import FIXED_COLUMNS
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 """Values in messages are quoted; so are names that are not a plain word."""

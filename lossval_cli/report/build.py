@@ -16,7 +16,7 @@ import torch
 
 from lossval_cli.encoding.inputs import Inputs, Part
 from lossval_cli.encoding.labels import ClassLabels
-from lossval_cli.method.importance import KINDS, suspect_kinds
+from lossval_cli.method.importance import suspect_kinds
 from lossval_cli.method.noise import NoiseEstimate
 from lossval_cli.method.removal import RemovalStudy
 from lossval_cli.method.valuation import Valuation
@@ -30,6 +30,7 @@ from lossval_cli.report.findings.slices import find_slices
 from lossval_cli.report.findings.survey import Survey, keys_of, survey
 from lossval_cli.report.findings.verdict import judge
 from lossval_cli.report.findings.wordings import rounded
+from lossval_cli.score_columns import KINDS
 from lossval_cli.settings import Settings
 from lossval_cli.tables.table import Table
 from lossval_cli.wording import plain

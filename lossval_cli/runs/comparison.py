@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from lossval_cli.report.phrases import percent
 from lossval_cli.report.render_markdown import escaped
@@ -179,7 +179,8 @@ def _spearman(old: ScoredRun, new: ScoredRun, pairs: list[tuple[int, int]]) -> f
     if len(pairs) < 2:
         return None
     at = np.array(pairs)
-    ranks = rankdata(old.importance[at[:, 0]]), rankdata(new.importance[at[:, 1]])
+    pairs_of = old.importance[at[:, 0]], new.importance[at[:, 1]]
+    ranks = [pd.Series(values).rank().to_numpy() for values in pairs_of]
     if any(np.ptp(one) == 0 for one in ranks):
         return None
     correlation = float(np.corrcoef(*ranks)[0, 1])

@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lossval_cli.encoding.inputs import Inputs
-from lossval_cli.encoding.roles import Roles
 from lossval_cli.errors import LossvalError, ReadError
-from lossval_cli.method.importance import FIXED_COLUMNS, KINDS, given_names
 from lossval_cli.outputs.scores_io import as_text
 from lossval_cli.outputs.whole_files import RECORD, is_run_directory
+from lossval_cli.score_columns import FIXED_COLUMNS, KINDS, given_names
 from lossval_cli.tables.table import Table, read_table
 from lossval_cli.wording import plain, shown
+
+if TYPE_CHECKING:  # it brings PyTorch along, which reading a run can do without
+    from lossval_cli.encoding.inputs import Inputs
 
 Texts = Sequence[str | None]
 
@@ -126,7 +127,7 @@ def _scored(
         raise ValueError("the scores are not those of every row")
     if strange := {kind for kind in suspect if kind} - set(KINDS):
         raise ValueError(f"no row can be suspect by {shown(strange.pop())}")
-    called = given_names(Roles(said["label"], tuple(said["ids"]), (), (), said["task"], ()))
+    called = given_names(said["label"], said["ids"])
     line = table["line"]
     return ScoredRun(
         name=report["data"]["tables"]["train"]["name"],

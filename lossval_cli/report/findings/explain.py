@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.encoding.labels import ClassLabels
-from lossval_cli.method.importance import given_names
 from lossval_cli.method.valuation import Valuation
 from lossval_cli.report.findings.survey import Survey
 from lossval_cli.report.findings.wordings import Json, cell, cut, number, rounded, share
+from lossval_cli.score_columns import given_names
 from lossval_cli.wording import counted
 
 TOP = 100
@@ -38,7 +38,7 @@ def explain_suspects(
     """
     order = table["row"].to_numpy()
     places = np.flatnonzero(kinds[order] != "")[:TOP]
-    names = given_names(inputs.roles)
+    names = given_names(inputs.roles.label, inputs.roles.ids)
     cells = _Cells(inputs, valuation, seen, order[places])
     result = []
     for place, ranked in zip(places, table.take(pa.array(places)).to_pylist(), strict=True):
@@ -151,7 +151,8 @@ class _Cells:
         return " ".join(parts)
 
     def _label_reason(self, row: int, ranked: dict[str, Any]) -> str:
-        given = str(cell(ranked[given_names(self.inputs.roles)[self.inputs.roles.label]]))
+        label = self.inputs.roles.label
+        given = str(cell(ranked[given_names(label, self.inputs.roles.ids)[label]]))
         predicted = ranked["predicted"]
         chance = self.given_probability(row)
         if chance is None:
