@@ -13,6 +13,7 @@ from conftest import Outcome
 READ = {
     "check": ("check", "train.lossval", "--max-suspects", "50%", "-q"),
     "diff": ("diff", "train.lossval", "train.lossval"),
+    "report": ("report", "train.lossval", "-q"),
 }
 """Command lines that need a run and its table, and no training."""
 

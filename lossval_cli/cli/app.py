@@ -19,6 +19,8 @@ from lossval_cli.cli.diff import EXAMPLES as DIFF_EXAMPLES
 from lossval_cli.cli.diff import diff
 from lossval_cli.cli.presets import EXAMPLES as PRESETS_EXAMPLES
 from lossval_cli.cli.presets import presets
+from lossval_cli.cli.report import EXAMPLES as REPORT_EXAMPLES
+from lossval_cli.cli.report import report
 from lossval_cli.cli.score import EXAMPLES as SCORE_EXAMPLES
 from lossval_cli.cli.score import score
 from lossval_cli.cli.validate import EXAMPLES as VALIDATE_EXAMPLES
@@ -79,6 +81,7 @@ app.command(epilog=SCORE_EXAMPLES)(score)
 app.command(epilog=VALIDATE_EXAMPLES)(validate)
 app.command(epilog=CHECK_EXAMPLES)(check)
 app.command(epilog=DIFF_EXAMPLES)(diff)
+app.command(epilog=REPORT_EXAMPLES)(report)
 app.command(epilog=PRESETS_EXAMPLES)(presets)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 

@@ -79,11 +79,7 @@ def scored_run(report: dict[str, Any], table: pa.Table, inputs: Inputs) -> Score
 def read_run(path: Path) -> ScoredRun:
     """A run directory. Raises ReadError, one line, if it is none or a file of it is missing or damaged."""
     called = plain(str(path))
-    if not path.is_dir():
-        raise ReadError(f"{called}: no such run directory; `lossval score` writes one")
-    if not is_run_directory(path):
-        raise ReadError(f"{called} is not a run directory of lossval: it holds no {RECORD} of ours")
-    record, report = (_read_json(path / name) for name in (RECORD, "report.json"))
+    record, report = (read_part(path, name) for name in (RECORD, "report.json"))
     files = [file for form in ("parquet", "csv", "jsonl") if (file := path / f"scores.{form}").is_file()]
     if not files:
         raise ReadError(
@@ -97,10 +93,30 @@ def read_run(path: Path) -> ScoredRun:
             report, scores, path=place or train["name"], find_train=lambda: _find_table(place, digest)
         )
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ReadError(
-            f"{called} is damaged ({type(error).__name__}: {what}); score the table again"
-        ) from error
+        raise damaged(path, error) from error
+
+
+def read_part(path: Path, name: str) -> dict[str, Any]:
+    """run.json or report.json of a run directory; ReadError, one line, where there is none to read."""
+    called = plain(str(path))
+    if not path.is_dir():
+        raise ReadError(f"{called}: no such run directory; `lossval score` writes one")
+    if not is_run_directory(path):
+        raise ReadError(f"{called} is not a run directory of lossval: it holds no {RECORD} of ours")
+    part = plain(str(path / name))
+    try:
+        content = json.loads((path / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ReadError(f"{part} cannot be read; score the table again") from error
+    if not isinstance(content, dict):
+        raise ReadError(f"{part} is not ours; score the table again")
+    return content
+
+
+def damaged(path: Path, error: Exception) -> ReadError:
+    """The error for a run directory whose files do not hold what they should."""
+    what = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ReadError(f"{plain(str(path))} is damaged ({type(error).__name__}: {what}); score the table again")
 
 
 def shared_keys(*runs: ScoredRun) -> tuple[str, list[list[str]]]:
@@ -153,16 +169,6 @@ def _texts(table: pa.Table, column: str) -> Texts:
 def _floats(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
     values: npt.NDArray[np.float64] = table[column].cast(pa.float64()).to_numpy(zero_copy_only=False)
     return values
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ReadError(f"{plain(str(path))} cannot be read; score the table again") from error
-    if not isinstance(content, dict):
-        raise ReadError(f"{plain(str(path))} is not ours; score the table again")
-    return content
 
 
 def _read_scores(path: Path) -> pa.Table:

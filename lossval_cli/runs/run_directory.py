@@ -24,12 +24,24 @@ def run_files(
     def scores(file: BinaryIO) -> None:
         write_scores(table, file, form, safe=safe_csv)
 
+    pages = render_pages(json_bytes(report))
     return {
         f"scores.{form}": scores,
-        "report.json": _bytes(json_bytes(report)),
-        "report.md": _bytes(render_markdown(report).encode("utf-8", "backslashreplace")),
-        "report.html": _bytes(render_html(report).encode("utf-8", "backslashreplace")),
+        **{name: _bytes(page) for name, page in pages.items()},
         RECORD: _bytes(json_bytes(record)),
+    }
+
+
+def render_pages(told: bytes) -> dict[str, bytes]:
+    """report.json, report.md and report.html from the bytes of the first.
+
+    The pages of a run come from what its report.json says, never from more: they can be made again from it.
+    """
+    report = json.loads(told)
+    return {
+        "report.json": told,
+        "report.md": render_markdown(report).encode("utf-8", "backslashreplace"),
+        "report.html": render_html(report).encode("utf-8", "backslashreplace"),
     }
 
 

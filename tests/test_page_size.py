@@ -1,0 +1,76 @@
+"""A report stays a page that can be mailed, however many rows it is about."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lossval_cli.encoding.inputs import prepare
+from lossval_cli.method.importance import rank_rows
+from lossval_cli.method.noise import NoiseEstimate
+from lossval_cli.method.surprise import Oddness
+from lossval_cli.method.training import Epoch, Fit
+from lossval_cli.method.transport import Potentials
+from lossval_cli.method.valuation import Valuation
+from lossval_cli.report.build import build_report
+from lossval_cli.runs.run_directory import json_bytes, render_pages
+from lossval_cli.settings import Settings
+
+ROWS = 1_000_000
+CLASSES = 20
+LIMIT = 1_500_000
+"""Bytes of report.html."""
+
+
+def big_table(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """A number, a word of many and a label of twenty long names; no two numbers are equal."""
+    towns = np.array([f"town{at:03}{'x' * 40}" for at in range(800)])
+    names = np.array([f"class {at:02} {'y' * 40}" for at in range(CLASSES)])
+    return pd.DataFrame(
+        {
+            "size": rng.permutation(rows) / 7,
+            "town": pd.Categorical.from_codes(rng.integers(0, 800, rows), towns),
+            "label": pd.Categorical.from_codes(rng.integers(0, CLASSES, rows), names),
+        }
+    )
+
+
+def a_valuation(rows: int, rng: np.random.Generator) -> Valuation:
+    """What a training could say: every tenth row is suspect, and every label is doubted somewhere."""
+    label, features = rng.normal(size=rows) * 0.1, rng.normal(size=rows) * 0.1
+    probability = rng.random(rows)
+    predictions = np.zeros((rows, CLASSES), np.float32)
+    predictions[np.arange(rows), rng.integers(0, CLASSES, rows)] = 0.7
+    noise = NoiseEstimate(
+        probability, probability, probability, probability > 0.95, label < -0.16, 0.95, 0.9, 0.1, 0.05, 0.15
+    )
+    terms = rng.normal(size=(rows, 2)).astype(np.float32) + 1
+    oddness = Oddness(features, probability, 0.05, 0.15, terms)
+    potentials = Potentials(torch.zeros(rows), torch.zeros(1), 1.0, 0.01, True)
+    history = tuple(Epoch(at, 300, 1 / (at + 1), 2 / (at + 1)) for at in range(300))
+    spread = np.abs(label)
+    fit = Fit(label, features, spread, predictions, oddness, potentials, history, lambda X: X)
+    return Valuation(np.exp(label + features), spread, label, features, predictions, noise, history, fit)
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, bytes]:
+    rng = np.random.default_rng(0)
+    settings = Settings.resolve(None, None, {})
+    inputs = prepare(big_table(ROWS, rng), big_table(1_000, rng), label="label", settings=settings)
+    valuation = a_valuation(ROWS, rng)
+    table = rank_rows(inputs, valuation)
+    report: dict[str, Any] = build_report(inputs, valuation, None, table, settings, torch.device("cpu"))
+    return render_pages(json_bytes(report))
+
+
+def test_the_page_of_a_million_rows_can_be_mailed(pages: dict[str, bytes]) -> None:
+    assert json.loads(pages["report.json"])["summary"]["rows"] == ROWS
+    assert len(pages["report.html"]) < LIMIT
+    assert len(pages["report.json"]) < LIMIT
+    assert pages["report.md"].count(b"\n") < 60
