@@ -51,7 +51,7 @@ def plain_training(problem: Problem, settings: Settings) -> None:
     generator = torch.Generator().manual_seed(settings.seed)
     X, y = torch.as_tensor(problem.X), torch.as_tensor(problem.y)
     network = Ensemble(
-        settings.members,
+        settings.ensemble_size(len(X))[0],
         X.shape[1],
         problem.classes or 1,
         layers=settings.layers or 3,

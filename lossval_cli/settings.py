@@ -17,6 +17,9 @@ from typing import Any
 
 from lossval_cli.errors import SettingsError, UsageError
 
+SMALL_TABLE = 10_000
+"""Rows up to which a table gets more members than a large one."""
+
 PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
 """Where the presets lie: inside the installed package, or beside it in a checkout."""
 
@@ -146,15 +149,22 @@ class Settings:
         choices=("relu", "tanh", "gelu", "silu"),
         auto=True,
     )
-    members: int = _knob(
-        8, int, "networks trained side by side; their spread is importance_std", low=1, high=256
-    )
-    folds: int = _knob(
-        4,
+    members: int | None = _knob(
+        None,
         int,
-        "each row is judged by the members that did not train on its fold; 1 judges in-sample",
+        "networks trained side by side, their spread is importance_std; auto is 16, above 10,000 rows 8",
+        low=1,
+        high=256,
+        auto=True,
+    )
+    folds: int | None = _knob(
+        None,
+        int,
+        "each row is judged by the members that did not train on its fold; 1 judges in-sample; auto is half "
+        "the members",
         low=1,
         high=64,
+        auto=True,
     )
     blur: float = _knob(
         0.55,
@@ -233,12 +243,20 @@ class Settings:
         problems = []
         if self.objective == "transport" and self.ot_power == 0:
             problems.append("setting ot_power 0 leaves objective transport nothing to minimise: use 1 or 2")
-        if self.method == "lossval" and 1 < self.members < self.folds:
+        if self.method == "lossval" and 1 < (self.members or math.inf) < (self.folds or 1):
             problems.append(
                 f"setting folds ({self.folds}) is more than members ({self.members}): "
                 "some rows would be judged by nobody"
             )
         return problems
+
+    def ensemble_size(self, rows: int) -> tuple[int, int]:
+        """Members and folds for a table of `rows` rows, where they are left to the method.
+
+        Small tables make unsteady networks, of which more are needed, and training them takes no time.
+        """
+        members = self.members or max(16 if rows <= SMALL_TABLE else 8, self.folds or 1)
+        return members, self.folds or min(members, max(2, members // 2))
 
     def as_dict(self) -> dict[str, Any]:
         """Name -> value in the order of this file, None where the method chooses."""

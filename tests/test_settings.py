@@ -100,3 +100,21 @@ def test_whatever_is_given_ends_in_settings_or_in_one_line(overrides: dict[str, 
         value = getattr(found, name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             assert knob.low <= value <= knob.high
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rows", "expected"),
+    [
+        ((), 1_000, (16, 8)),
+        ((), 100_000, (8, 4)),
+        (("members=1",), 1_000, (1, 1)),
+        (("members=2",), 1_000, (2, 2)),
+        (("members=5",), 1_000, (5, 2)),
+        (("folds=20",), 100_000, (20, 20)),
+        (("members=8", "folds=1"), 1_000, (8, 1)),
+    ],
+)
+def test_members_and_folds_left_to_the_method_fit_each_other(
+    overrides: tuple[str, ...], rows: int, expected: tuple[int, int]
+) -> None:
+    assert Settings.resolve(overrides=overrides).ensemble_size(rows) == expected

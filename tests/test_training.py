@@ -129,9 +129,8 @@ def test_transport_is_reported_as_converged() -> None:
 
 
 def test_every_row_is_judged_only_by_members_that_never_train_on_it() -> None:
-    settings = Settings.resolve(overrides={"members": 8, "folds": 4})
     held_out = np.array([1, 5])
-    trains, judges = _fold_masks(40, settings, held_out, torch.Generator().manual_seed(0))
+    trains, judges = _fold_masks(40, 8, 4, held_out, torch.Generator().manual_seed(0))
     assert float((trains * judges).sum()) == 0.0
     assert (judges.sum(0) >= 2).all()
     assert (trains[:, held_out] == 0).all() and (judges[:, held_out] == 1).all()

@@ -1,28 +1,24 @@
 """How odd each row's features are, learned without any label: the price of a row in the transport cost.
 
 An odd row is one that looks like a row somebody tampered with. So training rows are tampered with, in two
-ways (every
-column a little, or one cell a lot; see `densities`), and for each way a density ratio of tampered to
-untouched rows is
-fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A row is summarised by few terms made of
-one-dimensional log density ratios, so that 200 rows suffice:
+ways (every column a little, or one cell a lot; see `densities`), and for each way a density ratio of tampered
+to untouched rows is fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A row is summarised by
+few terms made of one-dimensional log density ratios, so that 200 rows suffice:
 
     columns      Σ_d log q_d(x_d) / p_d(x_d)    p_d: kernel density of column d, q_d: the same after tampering
     directions   the same over principal directions, where tampering breaks correlations
     remotest     max_d −log q_d(x_d), how far the remotest number lies from other values of its column
 
 Columns and directions at a fine and a coarse bandwidth. Rows are summarised by densities of other rows than
-themselves (folds), as their tampered copies are: otherwise a row would look familiar because it was fitted
-on.
+themselves (folds), as their tampered copies are: a row would look familiar just because it was fitted on.
 
-Training rows are a mixture, some are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of
-odd to
-untouched, quadratic in the terms, the odds that x is one of n₁ tampered copies rather than one of n₀ training
-rows are
+Training rows are a mixture, some are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of odd
+to untouched, quadratic in the terms, the odds that x is a tampered copy rather than a training row, of which
+there are as many, are
 
-    (n₁/n₀) · e^L / (1 − π + π e^L)
+    e^L / (1 − π + π e^L)
 
-which is fitted by maximum likelihood in the coefficients and π together (positive-unlabelled logistic
+which is fitted by maximum posterior in the coefficients and π together (positive-unlabelled logistic
 regression; Ward et al., 2009). Then P(odd | x) = π e^L / (1 − π + π e^L).
 """
 
@@ -70,8 +66,14 @@ LEAST_SHARE = 1e-4
 """Share of odd rows below which there might as well be none; above a half nothing tells odd from
 untouched."""
 
+SHARE_PRIOR = 7.0
+"""Exponent of 1 − π, that of the prior of wrong labels in `noise`: most tables hold few odd rows."""
+
 PRICED_SHARE = 0.01
 """Share of odd rows that the price reckons with at least."""
+
+PROFILE_POINTS = 13
+"""Shares, evenly spread in their logit, at which the likelihood is followed."""
 
 INTERVAL_DROP = 1.92
 """Half the 95 % quantile of χ² with one degree of freedom."""
@@ -222,8 +224,8 @@ class _Ratio:
     """The terms it sees."""
     centre: Floats
     spread: Floats
-    intercept: float
     coefficients: Floats
+    """(1 + 2 T,) intercept first."""
     share: float
     interval: tuple[float, float]
 
@@ -233,11 +235,10 @@ class _Ratio:
         own, copies = untouched[:, used], tampered[:, used]
         # Standardised by both together: the unit of a term then does not matter to RIDGE.
         centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
-        draft = cls(used, centre, spread, 0.0, np.zeros(0), 0.0, (0.0, 0.0))
-        intercept, coefficients, share, interval = _fit_mixture(
-            draft._features(untouched), draft._features(tampered), weight
-        )
-        return replace(draft, intercept=intercept, coefficients=coefficients, share=share, interval=interval)
+        draft = cls(used, centre, spread, np.zeros(0), 0.0, (0.0, 0.0))
+        own, copies = draft._features(untouched), draft._features(tampered)
+        beta, share, interval = _fit_mixture(own, copies, weight)
+        return replace(draft, coefficients=beta, share=share, interval=interval)
 
     def probability(self, terms: Floats) -> Floats:
         """(n,) that a row with these terms (n, T) is odd in this way."""
@@ -246,7 +247,7 @@ class _Ratio:
 
     def of(self, terms: Floats) -> Floats:
         """(n,) L for terms (n, T)."""
-        values: Floats = self.intercept + self._features(terms) @ self.coefficients
+        values: Floats = self.coefficients[0] + self._features(terms) @ self.coefficients[1:]
         return values
 
     def _features(self, terms: Floats) -> Floats:
@@ -257,52 +258,71 @@ class _Ratio:
 
 
 def _fit_mixture(
-    own: Floats, tampered: Floats, weight: Floats
-) -> tuple[float, Floats, float, tuple[float, float]]:
-    """Maximum likelihood of the module's odds: intercept, coefficients, π and its 95 % interval.
+    own: Floats, copies: Floats, row_weight: Floats
+) -> tuple[Floats, float, tuple[float, float]]:
+    """The likeliest coefficients (1 + T,), intercept first, of the module's odds, π, and its 95 % interval.
 
-    `weight` (n,) of the n rows of `own` and of their copies, in the same order in `tampered`.
+    `row_weight` (n,) of the n rows of `own` and of their copies, which stand in the same order in `copies`.
     """
-    terms = np.column_stack([np.ones(len(own) + len(tampered)), np.concatenate([own, tampered])])
+    terms = np.column_stack([np.ones(len(own) + len(copies)), np.concatenate([own, copies])])
     is_copy = np.arange(len(terms)) >= len(own)
-    row_weight = np.concatenate([weight, weight])
+    weight = np.concatenate([row_weight, row_weight])
 
     def loss(beta: Floats, logit_share: float) -> tuple[float, Floats]:
-        """Negative log-likelihood and its gradient in (beta, logit π)."""
+        """Negative log-posterior and its gradient in (beta, logit π)."""
         log_ratio = np.clip(terms @ beta, -500, 500)
         odd = log_ratio + log_expit(logit_share)
         mixed = np.logaddexp(log_expit(-logit_share), odd)
         odds = log_ratio - mixed
         odd_share = np.exp(odd - mixed)  # posterior that the row is odd
-        value = -(row_weight * log_expit(np.where(is_copy, odds, -odds))).sum()
-        d_odds = row_weight * (expit(odds) - is_copy)
+        value = -(weight * log_expit(np.where(is_copy, odds, -odds))).sum()
+        d_odds = weight * (expit(odds) - is_copy)
+        value -= SHARE_PRIOR * log_expit(-logit_share)
         penalty = np.append(0.0, RIDGE * beta[1:])
         gradient = terms.T @ (d_odds * (1 - odd_share)) + penalty
-        d_share = -(d_odds * (odd_share - expit(logit_share))).sum()
+        d_share = -(d_odds * (odd_share - expit(logit_share))).sum() + SHARE_PRIOR * expit(logit_share)
         return float(value + 0.5 * penalty @ beta), np.append(gradient, d_share)
 
-    def joint(point: Floats) -> tuple[float, Floats]:
-        return loss(point[:-1], point[-1])
+    def best(start: Floats, low: float, high: float) -> tuple[float, Floats]:
+        """The lowest loss with logit π from `low` to `high`, and the point (beta, logit π) that has it."""
+        bounds = [(None, None)] * (len(start) - 1) + [(low, high)]
+        # A thousandth of a nat of log-likelihood is far below what the interval can tell.
+        found = minimize(
+            lambda point: loss(point[:-1], point[-1]),
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"ftol": 1e-6},
+        )
+        return float(found.fun), found.x
 
-    floor = float(logit(LEAST_SHARE))
-    bounds = [(None, None)] * terms.shape[1] + [(floor, 0.0)]
-    start = np.append(np.zeros(terms.shape[1]), logit(0.05))
-    # A thousandth of a nat of log-likelihood is far below what the interval can tell.
-    best = minimize(joint, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-6})
+    start = np.zeros(terms.shape[1] + 1)
+    # The likelihood has more than one peak: it is followed along π, from many odd rows to none.
+    shares = np.linspace(0.0, logit(LEAST_SHARE), PROFILE_POINTS)
+    losses, points = [], []
+    for place in shares:
+        start[-1] = place
+        value, start = best(start, place, place)
+        losses.append(value)
+        points.append(start.copy())
+    lowest = int(np.argmin(losses))
+    value, point = best(points[lowest], shares[-1], 0.0)
+    at = np.append(shares, point[-1])
+    # Around its peak a log-likelihood is a parabola: its root is straight there.
+    excess = np.sqrt(np.append(losses, value) - min(*losses, value)) - np.sqrt(INTERVAL_DROP)
+    order = np.argsort(at, kind="stable")
+    low, high = _crossings(at[order], excess[order])
+    return point[:-1], float(expit(point[-1])), (float(expit(low)), float(expit(high)))
 
-    top = float(best.x[-1])
-    if top - floor < 1:
-        # No odd rows to speak of. The likelihood is flat below; how far up it stays high is read off
-        # directly.
-        inside, outside = top, 0.0
-        while outside - inside > 0.1:
-            middle = (inside + outside) / 2
-            rise = loss(best.x[:-1], middle)[0] - best.fun
-            inside, outside = (middle, outside) if rise <= INTERVAL_DROP else (inside, middle)
-        low, high = LEAST_SHARE, float(expit(inside))
-    else:
-        steps = 1e-3 * np.eye(len(best.x))
-        hessian = np.array([(joint(best.x + e)[1] - joint(best.x - e)[1]) / 2e-3 for e in steps])
-        deviation = np.sqrt(max(np.linalg.pinv(hessian, hermitian=True)[-1, -1], 0.0))
-        low, high = expit([top - 1.96 * deviation, min(0.0, top + 1.96 * deviation)])
-    return float(best.x[0]), best.x[1:-1], float(expit(top)), (float(low), float(high))
+
+def _crossings(at: Floats, excess: Floats) -> tuple[float, float]:
+    """Where a curve, `excess` at the ascending places `at`, first falls below 0 and last rises above it."""
+    inside = np.flatnonzero(excess <= 0)
+    first, last = inside[0], inside[-1]
+    low, high = at[first], at[last]
+    if first > 0:
+        low = np.interp(0, excess[[first, first - 1]], at[[first, first - 1]])
+    if last < len(at) - 1:
+        high = np.interp(0, excess[[last, last + 1]], at[[last, last + 1]])
+    return float(low), float(high)

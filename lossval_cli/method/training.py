@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lossval_cli.encoding.encoder import Block
@@ -113,11 +114,12 @@ def fit_lossval(
     rng = np.random.default_rng(settings.seed)
     X, X_val = (torch.as_tensor(rows).to(device) for rows in (problem.X, problem.X_val))
     y = torch.as_tensor(problem.y).to(device)
-    N, E = len(X), settings.members
+    N, (E, folds) = len(X), settings.ensemble_size(len(X))
     objective = Objective(settings.objective, settings.ot_power)
 
     # --- price and transport ---
-    oddness = measure(problem.X, problem.blocks, rng)
+    with threadpool_limits(1, user_api="blas"):  # its matrices are small: threads would wait for one another
+        oddness = measure(problem.X, problem.blocks, rng)
     transport = Transport(
         X,
         X_val,
@@ -147,7 +149,7 @@ def fit_lossval(
         weight_decay=settings.weight_decay,
         fused=True,
     )
-    masks = _fold_masks(N, settings, problem.held_out, generator)
+    masks = _fold_masks(N, E, folds, problem.held_out, generator)
     trains, judges = (mask.to(device) for mask in masks)  # (E, N) each
 
     share = judges / judges.sum(0)  # (E, N) what each member's judgement of a row counts for
@@ -251,19 +253,18 @@ def _is_refresh(epoch: int, epochs: int, refreshes: int) -> bool:
 
 
 def _fold_masks(
-    rows: int, settings: Settings, held_out: npt.NDArray[np.int64] | None, generator: torch.Generator
+    rows: int, members: int, folds: int, held_out: npt.NDArray[np.int64] | None, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """(E, N) each: 1 where a member trains on a row, and 1 where it judges the row.
 
     Member e leaves out fold e mod `folds`, so every row is judged by as many members, ±1. Held-out rows
     are trained on by none and judged by all. Without folds members judge the rows they train on.
     """
-    members = settings.members
     trains = torch.ones(members, rows)
     judges = trains.clone()
-    if members > 1 and settings.folds > 1:
-        fold = torch.randperm(rows, generator=generator) % settings.folds  # (N,)
-        trains = (fold != torch.arange(members).unsqueeze(1) % settings.folds).float()
+    if members > 1 and folds > 1:
+        fold = torch.randperm(rows, generator=generator) % folds  # (N,)
+        trains = (fold != torch.arange(members).unsqueeze(1) % folds).float()
         judges = 1 - trains
     if held_out is not None:
         trains[:, held_out], judges[:, held_out] = 0.0, 1.0

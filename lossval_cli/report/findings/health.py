@@ -21,7 +21,7 @@ def check_health(inputs: Inputs, valuation: Valuation, settings: Settings) -> li
     """One record a check: `check`, `level` (ok or look) and `text`."""
     checks = [_loss(valuation), _validation(inputs)]
     if valuation.fit is not None:
-        checks += [_transport(valuation), _spread(settings)]
+        checks += [_transport(valuation), _spread(settings, len(inputs.train.X))]
     checks.append(_ties(valuation))
     return [{"check": name, "level": "ok" if good else "look", "text": text} for name, good, text in checks]
 
@@ -56,8 +56,9 @@ def _transport(valuation: Valuation) -> Check:
     return "transport", False, f"The transport has not converged (marginal error {error}): raise blur."
 
 
-def _spread(settings: Settings) -> Check:
-    judges = settings.members // settings.folds if settings.folds > 1 else settings.members
+def _spread(settings: Settings, rows: int) -> Check:
+    members, folds = settings.ensemble_size(rows)
+    judges = members // folds if folds > 1 else members
     if judges > 1:
         return "members", True, f"Each row was judged by {judges} networks that did not train on it."
     return "members", False, "Each row was judged by one network: importance_std is not known; raise members."
