@@ -24,6 +24,8 @@ from sklearn.datasets import make_friedman1
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import average_precision_score
 
+from lossval_cli.calibration.planting import flipped_labels
+
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 Task = Literal["classification", "regression"]
@@ -140,9 +142,8 @@ def plant(
     label_count = {"label": count, "mixed": count // 2}.get(noise, 0)
     label_rows, feature_rows = rows[:label_count], rows[label_count:]
 
-    distinct, position = np.unique(y, return_inverse=True)
-    shift = rng.integers(1, len(distinct), size=label_count) if label_count else np.zeros(0, np.int64)
-    y[label_rows] = distinct[(position[label_rows] + shift) % len(distinct)]
+    if label_count:
+        y[label_rows] = flipped_labels(y, label_rows, rng)
     X[feature_rows] += rng.standard_normal((len(feature_rows), X.shape[1]))
 
     noisy_label, noisy_feature = np.zeros(len(X), bool), np.zeros(len(X), bool)

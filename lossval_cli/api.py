@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from lossval_cli.calibration.thresholds import read_thresholds
 from lossval_cli.encoding.inputs import Source
 from lossval_cli.errors import UsageError
 from lossval_cli.method.training import Epoch
@@ -21,6 +22,7 @@ def score(
     ids: str | Sequence[str] = (),
     exclude: str | Sequence[str] = (),
     test: Source | None = None,
+    thresholds: str | Path | None = None,
     removal: Literal["full", "quick", "off"] = "full",
     preset: str | None = None,
     config: str | Path | None = None,
@@ -31,7 +33,8 @@ def score(
 
     train, val, test: DataFrames, or paths of CSV or Parquet tables.  label: the column to predict; without
     it, one called label, target, y or class, else the last.  ids: columns carried to the scores and not
-    learned from.  exclude: columns left out.  removal: how thoroughly to study what removing rows does.
+    learned from.  exclude: columns left out.  thresholds: a file of `lossval calibrate` that
+    decides which rows are suspect.  removal: how thoroughly to study what removing rows does.
     preset, config, settings: as `--preset`, `--config` and `--set`, the later wins; `lossval presets` lists
     them.  on_epoch: called after every epoch.
 
@@ -48,6 +51,7 @@ def score(
         ids=[ids] if isinstance(ids, str) else ids,
         exclude=[exclude] if isinstance(exclude, str) else exclude,
         settings=Settings.resolve(preset, config, settings),
+        thresholds=None if thresholds is None else read_thresholds(Path(thresholds)),
         removal=removal,
         on_epoch=on_epoch,
     )

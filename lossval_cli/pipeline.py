@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import torch
 
+from lossval_cli.calibration.thresholds import Thresholds
 from lossval_cli.encoding.inputs import Inputs, Source, prepare
+from lossval_cli.errors import UsageError
 from lossval_cli.method.devices import pick_device
 from lossval_cli.method.importance import rank_rows
+from lossval_cli.method.noise import with_thresholds
 from lossval_cli.method.removal import RemovalStudy, study_removal
 from lossval_cli.method.training import Epoch
 from lossval_cli.method.valuation import Valuation, value_rows
@@ -50,27 +53,38 @@ def run(
     ids: Sequence[str] = (),
     exclude: Sequence[str] = (),
     settings: Settings,
+    thresholds: Thresholds | None = None,
     removal: str = "full",
     on_inputs: Callable[[Inputs], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Result:
-    """Read, train, judge, study removal, report. `removal` is full, quick or off.
+    """Read, train, judge, study removal, report. `removal` is full, quick or off; `thresholds` decide which
+    rows are suspect, without them the method does.
 
     `on_inputs` is shown what was read and decided before training starts (and may refuse it), `on_epoch`
     how training goes, and `on_stage` is told as each of read, train, removal and report begins.
     Raises LossvalError, one line each; writes nothing.
     """
+    if thresholds is not None and settings.method == "paper":
+        raise UsageError(
+            "thresholds: the published algorithm only ranks rows and flags none: use another preset"
+        )
     clock = Clock(on_stage)
     device = pick_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     with clock("read"):
         inputs = prepare(train, val, test, label=label, ids=ids, exclude=exclude, settings=settings)
+    if thresholds is not None:
+        inputs = replace(inputs, notices=inputs.notices + thresholds.notices(inputs, settings))
     if on_inputs is not None:
         on_inputs(inputs)
     with clock("train"):
         valuation = value_rows(inputs, settings, device, on_epoch)
+    if thresholds is not None and valuation.noise is not None:
+        noise = with_thresholds(valuation.noise, thresholds.label, thresholds.features)
+        valuation = replace(valuation, noise=noise)
     study = None
     if removal != "off":
         with clock("removal"):
@@ -78,6 +92,7 @@ def run(
     with clock("report"):
         table = rank_rows(inputs, valuation)
         report = build_report(inputs, valuation, study, table, settings, device)
+    report["thresholds"] = None if thresholds is None else thresholds.to_dict()
     report["timing"] = clock.seconds
     return Result(table, report, inputs, valuation, study, settings)
 

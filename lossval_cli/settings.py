@@ -279,16 +279,16 @@ def preset_path(name: str) -> Path:
     return next(path for folder in PRESET_DIRECTORIES if (path := folder / f"{name}.toml").is_file())
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """A settings file; UsageError if it is not there or not TOML."""
+def read_toml(path: Path, what: str = "settings file") -> dict[str, Any]:
+    """A TOML file, called `what` in messages; UsageError if it is not there or not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"settings file {path}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise UsageError(f"{what} {path}: {(error.strerror or 'cannot be read').lower()}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"settings file {path} is not UTF-8 text (byte {error.start})") from error
+        raise UsageError(f"{what} {path} is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"settings file {path} is not valid TOML: {error}") from error
+        raise UsageError(f"{what} {path} is not valid TOML: {error}") from error
 
 
 def find_project_table(start: Path) -> tuple[Path, dict[str, Any]] | None:

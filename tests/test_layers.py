@@ -15,7 +15,7 @@ PACKAGE = Path(lossval_cli.__file__).parent
 
 LAYERS = (
     ("errors", "_version", "limits"),
-    ("wording", "score_columns"),
+    ("wording", "score_columns", "toml_text"),
     ("settings", "tables.column_types", "tables.sources", "tables.csv_layout"),
     ("tables.csv_reading", "tables.parquet_reading"),
     ("tables.table",),
@@ -45,6 +45,12 @@ LAYERS = (
     ("gate.rules", "runs.past_run"),
     ("gate.facts", "runs.comparison"),
     ("gate.formats",),
+    ("calibration.planting", "calibration.thresholds"),
+    ("calibration.trials",),
+    ("calibration.counts",),
+    ("calibration.choice",),
+    ("calibration.outcome",),
+    ("calibration.render",),
     ("pipeline",),
     ("api",),
     ("cli", "__main__"),

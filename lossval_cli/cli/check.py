@@ -97,6 +97,7 @@ def check(
         options.Removal | None,
         typer.Option(help="Study of removal [default: full if a rule needs it, else off]."),
     ] = None,
+    thresholds: options.ThresholdFile = None,
     max_suspects: Annotated[str | None, _limit("Suspect rows, e.g. 5%, 20 or 5%:3%.")] = None,
     max_label_suspects: Annotated[str | None, _limit("Rows whose label is suspect.")] = None,
     max_feature_suspects: Annotated[str | None, _limit("Rows whose features are suspect.")] = None,
@@ -145,11 +146,8 @@ def check(
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print settings and rules as TOML, and check nothing.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    progress: Annotated[
-        options.ProgressMode,
-        typer.Option(help="On standard error: a bar on a terminal, JSON lines, or nothing."),
-    ] = options.ProgressMode.auto,
+    quiet: options.Quiet = False,
+    progress: options.ProgressOption = options.ProgressMode.auto,
 ) -> None:
     """Fail when data is worse than agreed.
 
@@ -182,6 +180,7 @@ def check(
         return
     outputs = _outputs(output_format or [], output_file or [])
     options.check_one_stdin(table, val, test)
+    suspect_from = options.thresholds_of(thresholds)
     from lossval_cli.gate.facts import GateResult, collect_facts, collect_suspects, find_new_rows, host_path
     from lossval_cli.gate.formats import FORMATS
     from lossval_cli.outputs.whole_files import is_run_directory
@@ -189,9 +188,17 @@ def check(
 
     before = None if plan.baseline is None else read_run(Path(plan.baseline))
     if is_run_directory(Path(table)) or table.rstrip("/").endswith(".lossval"):
-        training = {"val": val, "test": test, "label": label, "id": ids, "exclude": exclude, "task": task}
+        training: dict[str, object] = {
+            "val": val,
+            "test": test,
+            "label": label,
+            "id": ids,
+            "exclude": exclude,
+            "task": task,
+        }
         training |= {"val-fraction": val_fraction, "preset": preset, "set": assignments, "device": device}
-        _refuse_training_options(training | {"metric": metric, "removal": removal})
+        training |= {"metric": metric, "removal": removal, "thresholds": thresholds}
+        _refuse_training_options(training)
         run: ScoredRun = read_run(Path(table))
     else:
         with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
@@ -206,6 +213,7 @@ def check(
                 ids=ids or (),
                 exclude=exclude or (),
                 settings=settings,
+                thresholds=suspect_from,
                 removal=removal.value if removal else "full" if needed else "off",
                 on_inputs=lambda inputs: shown.notices(inputs.notices),
                 on_epoch=shown.epoch,
@@ -214,6 +222,11 @@ def check(
         run = scored_run(result.report, result.table, result.inputs)
 
     notes = ["no rule given, so the defaults are checked"] if plan.by_default else []
+    if used := run.report.get("thresholds"):
+        notes.append(
+            f"suspects by the thresholds of {used['file']}: {used['label']:g} for labels, "
+            f"{used['features']:g} for features"
+        )
     new = None
     if plan.new_rows_only:
         if before is None:

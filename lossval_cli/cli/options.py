@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lossval_cli.errors import UsageError
 from lossval_cli.settings import Settings, find_project_table
+
+if TYPE_CHECKING:
+    from lossval_cli.calibration.thresholds import Thresholds
 
 
 class Format(StrEnum):
@@ -76,6 +79,28 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One setting, over preset and config. Repeatable."),
 ]
+ThresholdFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--thresholds",
+        metavar="FILE",
+        help="Probabilities from which rows are suspect, of `lossval calibrate` [default: highest expected "
+        "F1].",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+ProgressOption = Annotated[
+    ProgressMode,
+    typer.Option("--progress", help="On standard error: a bar on a terminal, JSON lines, or nothing."),
+]
+ShowSettings = Annotated[
+    bool,
+    typer.Option("--show-settings", help="Print the settings as TOML, with where each is from, and stop."),
+]
+Seed = Annotated[str | None, typer.Option(metavar="N", help="Of every random draw [default: 0].")]
+Threads = Annotated[
+    str | None, typer.Option(metavar="N", help="CPU threads; the same number gives the same bits.")
+]
 Device = Annotated[
     str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N [default: auto].")
 ]
@@ -106,6 +131,15 @@ def project_table() -> Mapping[str, object]:
     """`[tool.lossval]` of the nearest pyproject.toml here or above; empty where there is none."""
     found = find_project_table(Path.cwd())
     return {} if found is None else found[1]
+
+
+def thresholds_of(file: Path | None) -> Thresholds | None:
+    """What --thresholds names, None where it is not given. Raises UsageError, one line."""
+    if file is None:
+        return None
+    from lossval_cli.calibration.thresholds import read_thresholds
+
+    return read_thresholds(file)
 
 
 def check_one_stdin(*tables: str | None) -> None:

@@ -20,6 +20,7 @@ Mode = Literal["bar", "json", "off"]
 _STAGES = {
     "read": "reading",
     "train": "training",
+    "trial": "trying",
     "removal": "trying removals",
     "report": "reporting",
     "write": "writing",
@@ -65,7 +66,7 @@ class Progress:
                 say(line)
 
     def stage(self, name: str) -> None:
-        """A new stage begins: read, train, removal, report or write."""
+        """A new stage begins: read, train, trial, removal, report or write."""
         self._event("stage", name=name)
         if self._mode == "bar" and self._bar is None and name != "read":  # notices come before the bar
             self._begin_bar()

@@ -53,10 +53,8 @@ def score(
     config: options.Config = None,
     assignments: options.Assignments = None,
     device: options.Device = None,
-    seed: Annotated[str | None, typer.Option(metavar="N", help="Of every random draw [default: 0].")] = None,
-    threads: Annotated[
-        str | None, typer.Option(metavar="N", help="CPU threads; the same number gives the same bits.")
-    ] = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
     metric: Annotated[
         str | None, typer.Option(metavar="NAME", help="What the removal report measures, e.g. macro_f1.")
     ] = None,
@@ -64,6 +62,7 @@ def score(
         options.Removal | None,
         typer.Option(help="How thoroughly to study what removing rows does [default: full]."),
     ] = None,
+    thresholds: options.ThresholdFile = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -100,11 +99,8 @@ def score(
             help="Leave ids and feature values out of scores and reports; labels, row and line numbers stay.",
         ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    progress: Annotated[
-        options.ProgressMode,
-        typer.Option(help="On standard error: a bar on a terminal, JSON lines, or nothing."),
-    ] = options.ProgressMode.auto,
+    quiet: options.Quiet = False,
+    progress: options.ProgressOption = options.ProgressMode.auto,
 ) -> None:
     """Rank the rows of TRAIN by how much they help, and say which are suspect and why.
 
@@ -125,6 +121,7 @@ def score(
         },
     )
     options.check_one_stdin(train, val, test)
+    limits = options.thresholds_of(thresholds)
     destination = find_destination(output, train, None if form is None else form.value)
     _check_choices(destination, columns=columns, sort=sort, top=top, safe_csv=safe_csv)
     destination.check(force=force)
@@ -142,6 +139,7 @@ def score(
             ids=ids or (),
             exclude=exclude or (),
             settings=settings,
+            thresholds=limits,
             # Only the reports of a run directory say what removal does.
             removal=removal.value if removal else "full" if destination.kind == "directory" else "off",
             on_inputs=lambda inputs: _start_training(inputs, names, redact, shown),
@@ -164,6 +162,7 @@ def score(
                 "config": None if config is None else str(config),
                 "set": assignments,
                 "removal": removal,
+                "thresholds": None if thresholds is None else str(thresholds),
                 "output": output,
                 "format": form,
                 "safe_csv": safe_csv,
@@ -246,6 +245,7 @@ def _write_directory(
         result.settings,
         device=result.report["model"]["device"],
         options={name: value for name, value in given.items() if value},
+        thresholds=result.report["thresholds"],
         directory=destination.path,
         started=started,
         timing=result.report["timing"],

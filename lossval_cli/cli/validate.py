@@ -37,7 +37,7 @@ def validate(
     config: options.Config = None,
     assignments: options.Assignments = None,
     device: options.Device = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Check tables and settings without training.
 

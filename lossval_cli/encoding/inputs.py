@@ -22,7 +22,7 @@ from lossval_cli.settings import Settings
 from lossval_cli.tables.table import Table, read_table
 from lossval_cli.wording import counted
 
-Source: TypeAlias = str | Path | pd.DataFrame
+Source: TypeAlias = str | Path | pd.DataFrame | Table
 Floats = npt.NDArray[np.float32]
 
 FEWEST_ROWS = 10

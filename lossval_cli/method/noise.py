@@ -128,6 +128,16 @@ def estimate_noise(
     )
 
 
+def with_thresholds(noise: NoiseEstimate, label: float, features: float) -> NoiseEstimate:
+    """The same beliefs, with the rows flagged whose probabilities are at or above the thresholds."""
+    return noise._replace(
+        label_suspect=noise.label_probability >= label,
+        feature_suspect=noise.feature_probability >= features,
+        label_threshold=label,
+        feature_threshold=features,
+    )
+
+
 def _judge_classes(predictions: Floats, y: npt.NDArray[np.int64], weight: Floats) -> _Labels:
     """predictions (N, K), y (N,), weight (N,) of each row in the likelihood."""
     K = predictions.shape[1]

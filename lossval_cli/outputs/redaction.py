@@ -49,6 +49,7 @@ _SECTIONS = frozenset(
         "data",
         "settings",
         "notices",
+        "thresholds",
         "timing",
         "classes",
         "confusion",

@@ -34,13 +34,15 @@ def build_run_record(
     *,
     device: str,
     options: Mapping[str, object],
+    thresholds: Mapping[str, object] | None,
     directory: Path,
     started: datetime,
     timing: Mapping[str, float],
 ) -> dict[str, Any]:
     """The content of run.json.
 
-    options: the command line's, by name.  directory: where the run is written; tables below its parent are
+    options: the command line's, by name.  thresholds: those of a file that decided which rows are suspect.
+    directory: where the run is written; tables below its parent are
     recorded with the path from there, so that later commands find them.  started: UTC.
     """
     tables = {"train": inputs.train, "val": inputs.val, "test": inputs.test}
@@ -52,6 +54,7 @@ def build_run_record(
         "schema_version": RECORD_VERSION,
         "version": __version__,
         "settings": settings.as_dict(),
+        "thresholds": None if thresholds is None else dict(thresholds),
         "seed": settings.seed,
         "device": device,
         "threads": torch.get_num_threads(),

@@ -119,12 +119,16 @@ _KIND_NAMES = {
 }
 
 
-def read_table(source: str | Path | pd.DataFrame) -> Table:
+def read_table(source: str | Path | pd.DataFrame | Table) -> Table:
     """Read a CSV or Parquet file, directory or glob, `-` for standard input, or a DataFrame.
+
+    A Table, which has been read, is passed through.
 
     What a file is, is told by its first bytes, not its name: Parquet begins with PAR1, gzip, zstd and
     bzip2 are unpacked, and anything else is CSV. Raises ReadError and SchemaError, one line each.
     """
+    if isinstance(source, Table):
+        return source
     if isinstance(source, pd.DataFrame):
         return _from_frame(source)
     name = str(source)

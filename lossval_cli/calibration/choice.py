@@ -1,0 +1,75 @@
+"""Thresholds from trials: where F1 is highest, or where a wanted precision begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossval_cli.calibration.counts import Bools, Found, count_flags, counted_rows, planted_rows
+from lossval_cli.calibration.trials import Trial
+from lossval_cli.method.noise import Floats, NoiseEstimate
+
+GRID = np.array([*np.arange(1, 100) / 100, 0.995, 0.999])
+"""Thresholds that are tried; few enough that one is not chosen for what a single row does."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold for one kind of suspicion, and what flags by it find."""
+
+    kind: str
+    threshold: float | None
+    """None where no threshold does what is wanted."""
+    found: list[Found]
+    """By rate; empty without a threshold."""
+    best_precision: float
+    """The highest precision at the worst rate that any threshold reaches."""
+
+
+def choose_threshold(trials: Sequence[Trial], judged: Bools, kind: str, precision: float | None) -> Choice:
+    """For `kind` label or features. Every rate counts alike.
+
+    precision None: the threshold with the highest F1, averaged over the rates (the middle one, where several
+    are equal).  Otherwise the lowest threshold at which every rate by itself reaches that precision.
+    """
+    rates = sorted({trial.rate for trial in trials})
+    tables = [_curves([trial for trial in trials if trial.rate == rate], judged, kind) for rate in rates]
+    f1 = np.mean([table[0] for table in tables], axis=0)
+    reached = np.min([table[1] for table in tables], axis=0)
+    if precision is None:
+        good = np.flatnonzero((f1 == f1.max()) & (f1 > 0))
+        at = None if not good.size else int(good[len(good) // 2])
+    else:
+        good = np.flatnonzero(reached >= precision)
+        at = None if not good.size else int(good[0])
+    if at is None:
+        return Choice(kind, None, [], float(reached.max()))
+    threshold = float(GRID[at])
+    found = count_flags(trials, judged, kind, lambda noise: _probability(noise, kind) >= threshold)
+    return Choice(kind, threshold, found, float(reached.max()))
+
+
+def _probability(noise: NoiseEstimate, kind: str) -> Floats:
+    return noise.label_probability if kind == "label" else noise.feature_probability
+
+
+def _curves(trials: Sequence[Trial], judged: Bools, kind: str) -> tuple[Floats, Floats]:
+    """F1 and precision (0 where nothing is found) at every threshold of GRID."""
+    right, wrong = [], []
+    for trial in trials:
+        truth, counted = planted_rows(trial, kind), counted_rows(trial, judged, kind)
+        probability = _probability(trial.noise, kind)
+        right.append(probability[counted & truth])
+        wrong.append(probability[counted & ~truth])
+    hits, false = (_at_least(np.concatenate(values)) for values in (right, wrong))
+    flagged, planted = hits + false, sum(map(len, right))
+    f1 = 2 * hits / np.maximum(flagged + planted, 1)
+    return f1, hits / np.maximum(flagged, 1)
+
+
+def _at_least(values: Floats) -> Floats:
+    """How many of `values` are at or above each threshold of GRID."""
+    counts: Floats = len(values) - np.searchsorted(np.sort(values), GRID, side="left").astype(np.float64)
+    return counts

@@ -1,0 +1,171 @@
+"""What was planted against what was flagged: precision, recall and reliability, with their intervals.
+
+Intervals are Wilson's, 95 %, over the rows of all repeats. They take rows for independent, which rows judged
+by the same networks are not quite, so they are a little too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+from lossval_cli.calibration.trials import Trial
+from lossval_cli.method.noise import NoiseEstimate
+
+Bools = npt.NDArray[np.bool_]
+
+KINDS = ("label", "features", "either")
+
+INTERVAL = 0.95
+
+TENTHS = 10
+"""Bins of the reliability table."""
+
+
+class Share(NamedTuple):
+    """`hits` of `of` rows."""
+
+    hits: int
+    of: int
+
+    @property
+    def value(self) -> float | None:
+        """None of no rows."""
+        return self.hits / self.of if self.of else None
+
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's, None of no rows."""
+        if not self.of:
+            return None
+        found = binomtest(self.hits, self.of).proportion_ci(INTERVAL, method="wilson")
+        return float(found.low), float(found.high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON and TOML."""
+        low, high = self.interval() or (None, None)
+        return {"hits": self.hits, "of": self.of, "value": self.value, "low": low, "high": high}
+
+
+@dataclass(frozen=True)
+class Found:
+    """How flags of one kind did at one planted rate."""
+
+    kind: str
+    rate: float
+    planted: int
+    flagged: int
+    """Rows flagged, of those that are counted."""
+    right: int
+    """Of them, rows in which noise of the kind was planted."""
+    doubtful: int
+    """Flags on rows that are left out since they were suspect before."""
+
+    @property
+    def precision(self) -> Share:
+        """Of the flags, those on planted rows."""
+        return Share(self.right, self.flagged)
+
+    @property
+    def least_precision(self) -> Share:
+        """The same if every flag on a row left out is a false one."""
+        return Share(self.right, self.flagged + self.doubtful)
+
+    @property
+    def recall(self) -> Share:
+        """Of the planted rows, those flagged."""
+        return Share(self.right, self.planted)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall, 0 where nothing was found."""
+        total = self.planted + self.flagged
+        return 2 * self.right / total if total else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON and TOML."""
+        return {
+            "kind": self.kind,
+            "rate": self.rate,
+            "planted": self.planted,
+            "flagged": self.flagged,
+            "right": self.right,
+            "doubtful": self.doubtful,
+            "precision": self.precision.to_dict(),
+            "least_precision": self.least_precision.value,
+            "recall": self.recall.to_dict(),
+            "f1": self.f1,
+        }
+
+
+class Reliability(NamedTuple):
+    """Rows of one tenth of noise_probability, over all trials."""
+
+    low: float
+    high: float
+    stated: float | None  # mean noise_probability of the rows
+    noisy: Share
+
+
+def count_flags(
+    trials: Sequence[Trial], judged: Bools, kind: str, flags: Callable[[NoiseEstimate], Bools]
+) -> list[Found]:
+    """One Found a rate, over its repeats. judged: (N,) rows that count.
+
+    Rows with planted features are left out of what is said of labels: whether the label still fits such
+    features, nobody knows.
+    """
+    found = []
+    for rate in sorted({trial.rate for trial in trials}):
+        planted = flagged = right = doubtful = 0
+        for trial in trials:
+            if trial.rate != rate:
+                continue
+            truth, counted, flag = (
+                planted_rows(trial, kind),
+                counted_rows(trial, judged, kind),
+                flags(trial.noise),
+            )
+            planted += int((truth & counted).sum())
+            flagged += int((flag & counted).sum())
+            right += int((flag & counted & truth).sum())
+            doubtful += int((flag & ~judged).sum())
+        found.append(Found(kind, rate, planted, flagged, right, doubtful))
+    return found
+
+
+def planted_rows(trial: Trial, kind: str) -> Bools:
+    """(N,) rows in which noise of the kind was planted."""
+    return {"label": trial.label, "features": trial.features, "either": trial.label | trial.features}[kind]
+
+
+def counted_rows(trial: Trial, judged: Bools, kind: str) -> Bools:
+    """(N,) rows that say something about flags of the kind."""
+    return judged & ~trial.features if kind == "label" else judged
+
+
+def as_scored(kind: str) -> Callable[[NoiseEstimate], Bools]:
+    """The flags of one kind as `lossval score` sets them."""
+    return {
+        "label": lambda noise: noise.label_suspect,
+        "features": lambda noise: noise.feature_suspect,
+        "either": lambda noise: noise.label_suspect | noise.feature_suspect,
+    }[kind]
+
+
+def measure_reliability(trials: Sequence[Trial], judged: Bools) -> list[Reliability]:
+    """Of the rows given .8 to .9, so many were planted; a line a tenth, all rates and repeats together."""
+    stated = np.concatenate([trial.noise.probability[judged] for trial in trials])
+    planted = np.concatenate([planted_rows(trial, "either")[judged] for trial in trials])
+    tenth = np.minimum((stated * TENTHS).astype(int), TENTHS - 1)
+    table = []
+    for place in range(TENTHS):
+        rows = tenth == place
+        mean = float(stated[rows].mean()) if rows.any() else None
+        share = Share(int(planted[rows].sum()), int(rows.sum()))
+        table.append(Reliability(place / TENTHS, (place + 1) / TENTHS, mean, share))
+    return table

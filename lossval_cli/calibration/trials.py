@@ -1,0 +1,104 @@
+"""Runs on the table as it is, and on copies of it with planted noise.
+
+The user's table may hold real errors. The planted ones are known; of the other rows nothing is, so rows that
+are suspect already in the untouched table are left out: nothing is planted in them and they count neither as
+hits nor as false flags. All other rows are taken to be right, and errors that the first run missed make the
+measured precision too low, never too high; while rows that are merely odd without being wrong are left out
+with the errors, which makes it too high. So beside each precision stands the least it can be, with every flag
+on a row left out counted as a false one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.calibration.planting import plant_noise
+from lossval_cli.encoding.inputs import Inputs, Source, prepare
+from lossval_cli.errors import UsageError
+from lossval_cli.method.devices import pick_device
+from lossval_cli.method.noise import NoiseEstimate
+from lossval_cli.method.training import Epoch
+from lossval_cli.method.valuation import value_rows
+from lossval_cli.settings import Settings
+
+Bools = npt.NDArray[np.bool_]
+OnEpoch = Callable[[Epoch], None]
+
+
+class Trial(NamedTuple):
+    """One run on a table with planted noise; arrays are (N,)."""
+
+    rate: float
+    repeat: int
+    label: Bools  # rows whose label was changed
+    features: Bools  # rows whose features were changed
+    noise: NoiseEstimate
+
+
+@dataclass(frozen=True)
+class Untouched:
+    """What the run on the table as it is found."""
+
+    inputs: Inputs
+    settings: Settings
+    noise: NoiseEstimate
+    seconds: float
+
+    @property
+    def judged(self) -> Bools:
+        """(N,) rows that are not suspect: noise is planted in them alone, and they alone are counted."""
+        return ~(self.noise.label_suspect | self.noise.feature_suspect)
+
+
+def run_untouched(
+    train: Source,
+    val: Source | None,
+    *,
+    label: str | None = None,
+    ids: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    settings: Settings,
+    on_inputs: Callable[[Inputs], None],
+    on_epoch: OnEpoch | None = None,
+) -> Untouched:
+    """Read and score the table as it is. Raises LossvalError, one line; UsageError for a preset that does not
+    judge rows."""
+    if settings.method == "paper":
+        raise UsageError("the published algorithm only ranks rows and flags none: calibrate another preset")
+    inputs = prepare(train, val, label=label, ids=ids, exclude=exclude, settings=settings)
+    on_inputs(inputs)
+    start = time.perf_counter()
+    noise = _noise(inputs, settings, on_epoch)
+    return Untouched(inputs, settings, noise, time.perf_counter() - start)
+
+
+def run_trial(untouched: Untouched, rate: float, repeat: int, on_epoch: OnEpoch | None = None) -> Trial:
+    """Plant noise at `rate` of each kind in the training table and score it as `score` would.
+
+    Roles and task are those of the untouched table. What is planted depends on seed, rate and repeat alone.
+    """
+    inputs = untouched.inputs
+    rng = np.random.default_rng([untouched.settings.seed, round(rate * 1_000_000), repeat])
+    planted = plant_noise(inputs, rate, untouched.judged, rng)
+    settings = replace(untouched.settings, task=inputs.roles.task)
+    noisy = prepare(
+        planted.table,
+        None if inputs.held_out is not None else inputs.val.table,
+        label=inputs.roles.label,
+        ids=inputs.roles.ids,
+        exclude=inputs.roles.excluded,
+        settings=settings,
+    )
+    return Trial(rate, repeat, planted.label, planted.features, _noise(noisy, settings, on_epoch))
+
+
+def _noise(inputs: Inputs, settings: Settings, on_epoch: OnEpoch | None) -> NoiseEstimate:
+    noise = value_rows(inputs, settings, pick_device(settings.device), on_epoch).noise
+    assert noise is not None  # the lossval method judges rows
+    return noise

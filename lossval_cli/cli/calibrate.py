@@ -1,0 +1,194 @@
+"""`lossval calibrate`: how far to believe the flags on this table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from lossval_cli.cli import options
+from lossval_cli.cli.console import show, show_styled
+from lossval_cli.cli.diff import DiffFormat
+from lossval_cli.cli.progress import Progress, choose_mode
+from lossval_cli.errors import UsageError
+from lossval_cli.outputs.whole_files import check_file, write_file
+from lossval_cli.wording import counted, printable
+
+if TYPE_CHECKING:
+    from lossval_cli.calibration.outcome import Calibration
+    from lossval_cli.encoding.inputs import Inputs
+    from lossval_cli.method.training import Epoch
+
+EXAMPLES = """\b
+Examples:
+  lossval calibrate data.csv --val val.csv
+  lossval calibrate data.csv --val val.csv --precision 0.9 -o thresholds.toml
+  lossval score data.csv --val val.csv --thresholds thresholds.toml
+"""
+
+RATES = "0.02,0.05,0.1"
+"""Of each kind: 4 to 20 % of the rows in all, as in the benchmarks' mixed noise. Flags are less precise where
+noise is rare, so rates should be those that are expected."""
+
+MOST_PLANTED = 0.4
+"""Two kinds at this rate leave a fifth of the rows as they are."""
+
+
+def calibrate(
+    train: Annotated[
+        str, typer.Argument(metavar="TRAIN", help="Table to plant noise in; only read.", show_default=False)
+    ],
+    val: options.Val = None,
+    label: options.Label = None,
+    ids: options.Ids = None,
+    exclude: options.Exclude = None,
+    task: options.Task = None,
+    val_fraction: options.ValFraction = None,
+    preset: options.Preset = None,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    rates: Annotated[
+        str, typer.Option(metavar="A,B", help="Shares of rows to plant each kind of noise in.")
+    ] = RATES,
+    repeats: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100, help="Trials at each rate, in other rows.")
+    ] = 3,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="What thresholds have to reach at every rate [default: they maximise F1].",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Threshold file to write, for --thresholds."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file.")] = False,
+    output_format: Annotated[DiffFormat, typer.Option(help="How to tell what was found.")] = DiffFormat.text,
+    quiet: options.Quiet = False,
+    progress: options.ProgressOption = options.ProgressMode.auto,
+) -> None:
+    """Find out how far to believe the flags on a table.
+
+    Plants wrong labels and odd features in copies of TRAIN, scores each, and tells how many of them are
+    flagged, how many flags are right, and what noise_probability is worth. Rows that are suspect before
+    anything is planted may be real errors: they are left out, and the precision that is told besides is the
+    least there can be. TRAIN itself stays as it is.
+    """
+    shortcuts = {
+        "task": task,
+        "val_fraction": val_fraction,
+        "device": device,
+        "seed": seed,
+        "threads": threads,
+    }
+    settings = options.resolve_settings(preset, config, assignments, shortcuts)
+    options.check_one_stdin(train, val)
+    shares = _shares(rates)
+    if precision is not None and not 0 < precision <= 1:
+        raise UsageError(f"--precision must be above 0 and at most 1, not {precision:g}")
+    if output is not None:
+        check_file(output, force=force)
+    with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
+        from lossval_cli.calibration.outcome import conclude
+        from lossval_cli.calibration.trials import run_trial, run_untouched
+
+        trials = len(shares) * repeats
+        shown.stage("read")
+        shown.notices(
+            [
+                f"calibrate: {counted(trials + 1, 'run')}, one on the table as it is and "
+                f"{counted(repeats, 'trial')} at {counted(len(shares), 'rate')} of planted noise"
+            ]
+        )
+
+        def on_inputs(inputs: Inputs) -> None:
+            shown.notices(inputs.notices)
+            shown.stage("train")
+
+        def on_epoch(done: int) -> Callable[[Epoch], None]:
+            """The epochs of all runs as those of one long one."""
+            return lambda one: shown.epoch(
+                one._replace(epoch=done * one.epochs + one.epoch, epochs=(trials + 1) * one.epochs)
+            )
+
+        untouched = run_untouched(
+            train,
+            val,
+            label=label,
+            ids=ids or (),
+            exclude=exclude or (),
+            settings=settings,
+            on_inputs=on_inputs,
+            on_epoch=on_epoch(0),
+        )
+        shown.notices([f"calibrate: about {_duration(untouched.seconds * trials)} to go"])
+        found = []
+        for done, (rate, repeat) in enumerate([(rate, n) for rate in shares for n in range(repeats)], 1):
+            shown.stage("trial")
+            found.append(run_trial(untouched, rate, repeat, on_epoch(done)))
+        outcome = conclude(untouched, found, precision)
+    if not quiet:
+        _tell(outcome, output_format)
+    if output is not None:
+        _write(outcome, output, force=force, tell=not quiet and output_format is DiffFormat.text)
+
+
+def _shares(text: str) -> list[float]:
+    """`0.02,0.05` or `2%,5%` -> shares, ascending. Raises UsageError."""
+    shares = []
+    for part in text.split(","):
+        try:
+            share = float(part.strip().removesuffix("%")) / (100 if part.strip().endswith("%") else 1)
+        except ValueError:
+            share = math.nan
+        if not 0 < share <= MOST_PLANTED:
+            raise UsageError(f"--rates {part.strip()!r} must be a share above 0 and up to {MOST_PLANTED:g}")
+        shares.append(share)
+    if len(set(shares)) < len(shares):
+        raise UsageError(f"--rates {text}: a rate is named more than once")
+    return sorted(shares)
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(seconds, 1):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _tell(outcome: Calibration, form: DiffFormat) -> None:
+    if form is DiffFormat.text:
+        from lossval_cli.calibration.render import calibration_lines
+
+        show_styled(calibration_lines(outcome))
+    elif form is DiffFormat.json:
+        from lossval_cli.gate.formats.inert import inert_json
+
+        show(inert_json(outcome.to_dict()))
+    else:
+        from lossval_cli.calibration.render import calibration_markdown
+
+        show(calibration_markdown(outcome))
+
+
+def _write(outcome: Calibration, path: Path, *, force: bool, tell: bool) -> None:
+    from lossval_cli.calibration.thresholds import threshold_text
+
+    for choice in outcome.choices:
+        if choice.threshold is None:
+            raise UsageError(
+                f"no threshold file: no threshold for {choice.kind} reaches {outcome.goal} at every rate "
+                f"(the best precision is {choice.best_precision:.2f}): lower --precision or change --rates"
+            )
+
+    def write(file: BinaryIO) -> None:
+        file.write(threshold_text(outcome).encode("utf-8", "backslashreplace"))
+
+    write_file(path, write, force=force)
+    if tell:
+        show(f"\nWritten  {printable(str(path))}\n")

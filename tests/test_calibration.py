@@ -1,0 +1,225 @@
+"""Planted noise is where it is said to be, and what is counted and chosen from it is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+import pytest
+
+from lossval_cli.calibration.choice import GRID, choose_threshold
+from lossval_cli.calibration.counts import Share, as_scored, count_flags, measure_reliability
+from lossval_cli.calibration.planting import Planted, flipped_labels, plant_noise
+from lossval_cli.calibration.trials import Trial
+from lossval_cli.encoding.inputs import Inputs, prepare
+from lossval_cli.errors import UsageError
+from lossval_cli.method.noise import NoiseEstimate
+from lossval_cli.settings import Settings
+
+SETTINGS = Settings(members=4, epochs=1)
+
+
+def mixed(rows: int = 120) -> pd.DataFrame:
+    """A column of every kind that people have."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "price": rng.normal(50, 10, rows).round(2),
+            "small": rng.integers(0, 255, rows).astype("uint8"),
+            "colour": rng.choice(["red", "green", "blue"], rows),
+            "since": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 900, rows), "D"),
+            "member": rng.random(rows) < 0.5,
+            "remark": [
+                f"the {rng.choice(['quick', 'lazy', 'old'])} fox number {n} said so" for n in range(rows)
+            ],
+        }
+    )
+    table.loc[::7, "price"] = np.nan
+    table.loc[3::11, "colour"] = None
+    table["label"] = rng.choice(["yes", "no", "perhaps"], rows, p=[0.5, 0.45, 0.05])
+    return table
+
+
+def source(form: str, folder: Path) -> pd.DataFrame | Path:
+    table = mixed()
+    if form == "frame":
+        return table
+    path = folder / f"mixed.{form}"
+    if form == "parquet":
+        table.astype({"colour": "category", "price": "float32"}).to_parquet(path, index=False)
+    elif form == "comma":
+        table.to_csv(path, index=False, sep=";", decimal=",")
+    else:
+        table.to_csv(path, index=False)
+    return path
+
+
+def planted(inputs: Inputs, rate: float = 0.2, seed: int = 0) -> Planted:
+    free = np.arange(len(inputs.train.X)) % 5 > 0
+    return plant_noise(inputs, rate, free, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("label", ["label", "price"])
+@pytest.mark.parametrize("form", ["csv", "comma", "parquet", "frame"])
+def test_planted_rows_and_no_others_are_changed(form: str, label: str, tmp_path: Path) -> None:
+    given = source(form, tmp_path)
+    if label == "price" and form in ("csv", "frame"):  # a target has no missing values
+        frame = mixed().dropna(subset="price")
+        given = frame if form == "frame" else tmp_path / "whole.csv"
+        frame.to_csv(tmp_path / "whole.csv", index=False)
+    elif label == "price":
+        return
+    inputs = prepare(given, None, label=label, settings=SETTINGS)
+    table, found = inputs.train.table, planted(inputs)
+    free = np.arange(table.rows) % 5 > 0
+    count = round(0.2 * free.sum())
+    assert found.label.sum() == count
+    assert 0.9 * count <= found.features.sum() <= count
+    assert not (found.label & found.features).any()
+    assert not ((found.label | found.features) & ~free).any()
+    for name in table.column_names:
+        before, after = table.as_given(name).to_pylist(), found.table.as_given(name).to_pylist()
+        differs = np.array([not (a == b or (a != a and b != b)) for a, b in zip(before, after, strict=True)])
+        if name == label:
+            assert (differs == found.label).all()
+        else:
+            assert not (differs & ~found.features).any(), name
+            assert differs[found.features].mean() > 0.3, name
+        assert found.table.typed(name).type == table.typed(name).type, name
+    prepare(found.table, None, label=label, settings=SETTINGS)
+
+
+@pytest.mark.parametrize("form", ["csv", "comma"])
+def test_planted_numbers_are_written_as_the_column_is(form: str, tmp_path: Path) -> None:
+    """No row may be told by its digits alone."""
+    inputs = prepare(source(form, tmp_path), None, label="label", settings=SETTINGS)
+    found = planted(inputs)
+    price = [cell for cell in found.table.as_given("price").to_pylist() if cell]
+    assert max(len(cell.replace(",", ".").partition(".")[2]) for cell in price) <= 2
+    assert ("," in "".join(price)) == (form == "comma")
+    assert all(cell.lstrip("-").isdigit() for cell in found.table.as_given("small").to_pylist())
+    missing = inputs.train.table.typed("price").is_null()
+    assert found.table.typed("price").is_null() == missing
+
+
+def test_no_class_dies_out(tmp_path: Path) -> None:
+    frame = mixed()
+    frame["label"] = ["rare", "rare"] + ["yes", "no"] * 59
+    inputs = prepare(frame, None, label="label", settings=SETTINGS)
+    for seed in range(20):
+        found = plant_noise(inputs, 0.4, np.ones(120, bool), np.random.default_rng(seed))
+        assert set(pc.unique(found.table.as_given("label")).to_pylist()) == {"rare", "yes", "no"}
+
+
+def test_the_same_draw_plants_the_same() -> None:
+    inputs = prepare(mixed(), None, label="label", settings=SETTINGS)
+    first, again, other = planted(inputs), planted(inputs), planted(inputs, seed=1)
+    assert first.table.data.equals(again.table.data)
+    assert not first.table.data.equals(other.table.data)
+
+
+def test_a_table_too_small_to_plant_in_is_refused() -> None:
+    inputs = prepare(mixed(20), None, label="label", settings=SETTINGS)
+    with pytest.raises(UsageError, match=r"--rates 0\.01 of 16 rows of <DataFrame>"):
+        planted(inputs, 0.01)
+
+
+def test_flipped_labels_are_others_each_alike() -> None:
+    y = np.repeat([1.5, 2.5, 7.0, 9.0], 3_000)
+    rows = np.arange(3_000)
+    new = flipped_labels(y, rows, np.random.default_rng(0))
+    values, counts = np.unique(new, return_counts=True)
+    assert values.tolist() == [2.5, 7.0, 9.0]
+    assert counts.min() > 900
+
+
+def noise(label: np.ndarray, features: np.ndarray, threshold: float = 0.5) -> NoiseEstimate:
+    either = 1 - (1 - label) * (1 - features)
+    flags = label >= threshold, features >= threshold
+    return NoiseEstimate(either, label, features, *flags, threshold, threshold, 0.1, 0.0, 0.2)
+
+
+def trial(seed: int, rate: float, repeat: int = 0, rows: int = 400) -> Trial:
+    """Probabilities that know something."""
+    rng = np.random.default_rng(seed)
+    kind = rng.permutation(
+        np.repeat([1, 2, 0], [int(rate * rows), int(rate * rows), rows - 2 * int(rate * rows)])
+    )
+    label, features = kind == 1, kind == 2
+    probabilities = (
+        np.clip(rng.beta(1, 6, rows) + 0.5 * truth * rng.random(rows), 0, 1) for truth in (label, features)
+    )
+    return Trial(rate, repeat, label, features, noise(*probabilities))
+
+
+def test_counts_by_hand() -> None:
+    label = np.array([0.9, 0.9, 0.1, 0.9, 0.1, 0.9])
+    one = Trial(
+        0.1,
+        0,
+        np.array([True, False, True, False, False, False]),
+        np.array([False, False, False, True, False, False]),
+        noise(label, np.zeros(6)),
+    )
+    judged = np.array([True, True, True, True, True, False])
+    (found,) = count_flags([one], judged, "label", as_scored("label"))
+    # Row 0 is right, row 1 false, row 2 missed; row 3 has odd features, row 5 was suspect before.
+    assert (found.planted, found.flagged, found.right, found.doubtful) == (2, 2, 1, 1)
+    assert found.precision == Share(1, 2)
+    assert found.least_precision == Share(1, 3)
+    assert found.f1 == 0.5
+    (either,) = count_flags([one], judged, "either", as_scored("either"))
+    assert (either.planted, either.flagged, either.right) == (3, 3, 2)
+
+
+def test_wilson_by_hand() -> None:
+    low, high = Share(8, 10).interval() or (0, 0)
+    assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)
+    assert Share(0, 0).interval() is None
+    assert Share(0, 0).value is None
+
+
+def test_reliability_counts_every_judged_row_once() -> None:
+    trials = [trial(0, 0.1), trial(1, 0.2)]
+    judged = np.arange(400) % 3 > 0
+    table = measure_reliability(trials, judged)
+    assert sum(one.noisy.of for one in table) == 2 * judged.sum()
+    assert sum(one.noisy.hits for one in table) == sum(
+        int(((one.label | one.features) & judged).sum()) for one in trials
+    )
+    assert all(one.stated is None or one.low <= one.stated <= one.high for one in table)
+
+
+@pytest.mark.parametrize("kind", ["label", "features"])
+def test_the_threshold_is_the_best_of_all(kind: str) -> None:
+    trials = [
+        trial(seed, rate, repeat) for seed, (rate, repeat) in enumerate([(0.05, 0), (0.05, 1), (0.2, 0)])
+    ]
+    judged = np.arange(400) % 3 > 0
+
+    def by(threshold: float) -> list[tuple[float, float]]:
+        found = count_flags(
+            trials,
+            judged,
+            kind,
+            lambda noise: (
+                (noise.label_probability if kind == "label" else noise.feature_probability) >= threshold
+            ),
+        )
+        return [(one.f1, one.precision.value or 0.0) for one in found]
+
+    tried = {float(threshold): by(threshold) for threshold in GRID}
+    choice = choose_threshold(trials, judged, kind, None)
+    assert choice.threshold is not None
+    best = max(np.mean([f1 for f1, _ in found]) for found in tried.values())
+    assert np.isclose(np.mean([one.f1 for one in choice.found]), best)
+    wanted = choose_threshold(trials, judged, kind, 0.8)
+    good = [threshold for threshold, found in tried.items() if all(reached >= 0.8 for _, reached in found)]
+    assert wanted.threshold == min(good, default=None)
+    assert all((one.precision.value or 0) >= 0.8 for one in wanted.found)
+    blind = choose_threshold(
+        [trial(9, 0.1)._replace(label=np.zeros(400, bool), features=np.zeros(400, bool))], judged, kind, None
+    )
+    assert blind.threshold is None
