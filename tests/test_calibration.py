@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.compute as pc
 import pytest
 
-from lossval_cli.calibration.choice import GRID, choose_threshold
+from lossval_cli.calibration.choice import GRID, NONE, choose_threshold
 from lossval_cli.calibration.counts import Share, as_scored, count_flags, measure_reliability
 from lossval_cli.calibration.planting import Planted, flipped_labels, plant_noise
 from lossval_cli.calibration.trials import Trial
@@ -222,4 +222,4 @@ def test_the_threshold_is_the_best_of_all(kind: str) -> None:
     blind = choose_threshold(
         [trial(9, 0.1)._replace(label=np.zeros(400, bool), features=np.zeros(400, bool))], judged, kind, None
     )
-    assert blind.threshold is None
+    assert blind.threshold == NONE

@@ -15,13 +15,17 @@ GRID = np.array([*np.arange(1, 100) / 100, 0.995, 0.999])
 """Thresholds that are tried; few enough that one is not chosen for what a single row does."""
 
 
+NONE = 1.0
+"""The threshold that flags nothing, but rows that are certain."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A threshold for one kind of suspicion, and what flags by it find."""
 
     kind: str
     threshold: float | None
-    """None where no threshold does what is wanted."""
+    """None where no threshold reaches the wanted precision; NONE where F1 was wanted and nothing is found."""
     found: list[Found]
     """By rate; empty without a threshold."""
     best_precision: float
@@ -40,13 +44,12 @@ def choose_threshold(trials: Sequence[Trial], judged: Bools, kind: str, precisio
     reached = np.min([table[1] for table in tables], axis=0)
     if precision is None:
         good = np.flatnonzero((f1 == f1.max()) & (f1 > 0))
-        at = None if not good.size else int(good[len(good) // 2])
+        threshold = float(GRID[good[len(good) // 2]]) if good.size else NONE
     else:
         good = np.flatnonzero(reached >= precision)
-        at = None if not good.size else int(good[0])
-    if at is None:
-        return Choice(kind, None, [], float(reached.max()))
-    threshold = float(GRID[at])
+        if not good.size:
+            return Choice(kind, None, [], float(reached.max()))
+        threshold = float(GRID[good[0]])
     found = count_flags(trials, judged, kind, lambda noise: _probability(noise, kind) >= threshold)
     return Choice(kind, threshold, found, float(reached.max()))
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from lossval_cli.calibration.choice import NONE
 from lossval_cli.calibration.counts import Found, Reliability, Share
 from lossval_cli.calibration.outcome import Calibration
 from lossval_cli.report.phrases import percent
@@ -88,6 +89,8 @@ def _thresholds(found: Calibration) -> list[str]:
                 f"{choice.kind}: no threshold reaches {found.goal} at every rate; the best precision is "
                 f"{percent(choice.best_precision)}."
             )
+        elif choice.threshold == NONE:
+            told.append(f"{choice.kind}: no threshold finds a planted row, so no row will be suspect by it.")
         else:
             told.append(f"{choice.kind}: suspect from a probability of {choice.threshold:g} on.")
     return [*told, NOTES[2]]
