@@ -9,7 +9,7 @@ from typing import Literal
 from lossval_cli.calibration.thresholds import read_thresholds
 from lossval_cli.encoding.inputs import Source
 from lossval_cli.errors import UsageError
-from lossval_cli.method.training import Epoch
+from lossval_cli.method.state import Epoch
 from lossval_cli.pipeline import Result, run
 from lossval_cli.settings import Settings
 

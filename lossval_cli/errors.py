@@ -9,6 +9,7 @@ LossvalError                     2   anything the user is told in one line
 │   └── CellError                2   one value cannot be used; names line or row, column and value
 ├── TrainingError                2   the method could not go on (diverged, nothing to learn from)
 ├── DeviceError                  2   the device asked for is not there
+├── TeamError                    2   another process of a run on several is gone
 ├── OutputError                  2   the result could not be written
 └── GateFailed                   1   `lossval check` found the data worse than agreed
 
@@ -60,6 +61,10 @@ class TrainingError(LossvalError):
 
 class DeviceError(LossvalError):
     """The device asked for is not there."""
+
+
+class TeamError(LossvalError):
+    """Another process of a run on several has ended or cannot be reached."""
 
 
 class OutputError(LossvalError):

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
+from lossval_cli._version import __version__
 from lossval_cli.calibration.thresholds import Thresholds
 from lossval_cli.encoding.inputs import Inputs, Source, prepare
 from lossval_cli.errors import UsageError
@@ -18,10 +19,16 @@ from lossval_cli.method.devices import pick_device
 from lossval_cli.method.importance import rank_rows
 from lossval_cli.method.noise import with_thresholds
 from lossval_cli.method.removal import RemovalStudy, study_removal
-from lossval_cli.method.training import Epoch
+from lossval_cli.method.state import Epoch
 from lossval_cli.method.valuation import Valuation, value_rows
+from lossval_cli.method.watch import Watch
+from lossval_cli.outputs.checkpoint import CheckpointFile
 from lossval_cli.report.build import build_report
+from lossval_cli.runs.resources import Resources
 from lossval_cli.settings import Settings
+
+CHECKPOINT_VERSION = 1
+"""Raised when a checkpoint holds other things than before."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,11 @@ class Result:
     valuation: Valuation
     removal: RemovalStudy | None
     settings: Settings
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether training came to its last epoch."""
+        return self.valuation.fit is None or not self.valuation.fit.stopped
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -58,18 +70,21 @@ def run(
     on_inputs: Callable[[Inputs], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
+    resources: Resources | None = None,
 ) -> Result:
     """Read, train, judge, study removal, report. `removal` is full, quick or off; `thresholds` decide which
     rows are suspect, without them the method does.
 
     `on_inputs` is shown what was read and decided before training starts (and may refuse it), `on_epoch`
     how training goes, and `on_stage` is told as each of read, train, removal and report begins.
-    Raises LossvalError, one line each; writes nothing.
+    `resources` bound what it takes. Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
     if thresholds is not None and settings.method == "paper":
         raise UsageError(
             "thresholds: the published algorithm only ranks rows and flags none: use another preset"
         )
+    resources = resources or Resources()
+    deadline = time.monotonic() + resources.time_limit
     clock = Clock(on_stage)
     device = pick_device(settings.device)
     if settings.threads:
@@ -80,13 +95,17 @@ def run(
         inputs = replace(inputs, notices=inputs.notices + thresholds.notices(inputs, settings))
     if on_inputs is not None:
         on_inputs(inputs)
+    checkpoint = _checkpoint(inputs, settings, resources)
     with clock("train"):
-        valuation = value_rows(inputs, settings, device, on_epoch)
+        watch = Watch(
+            checkpoint, every=resources.checkpoint_every, resume=resources.resume, deadline=deadline
+        )
+        valuation = value_rows(inputs, settings, device, on_epoch, watch=watch)
     if thresholds is not None and valuation.noise is not None:
         noise = with_thresholds(valuation.noise, thresholds.label, thresholds.features)
         valuation = replace(valuation, noise=noise)
     study = None
-    if removal != "off":
+    if removal != "off" and time.monotonic() < deadline:
         with clock("removal"):
             study = study_removal(inputs, valuation, settings, device, removal)
     with clock("report"):
@@ -95,6 +114,22 @@ def run(
     report["thresholds"] = None if thresholds is None else thresholds.to_dict()
     report["timing"] = clock.seconds
     return Result(table, report, inputs, valuation, study, settings)
+
+
+def _checkpoint(inputs: Inputs, settings: Settings, resources: Resources) -> CheckpointFile | None:
+    """What a checkpoint of this run has to agree with: anything that changes what is found."""
+    if resources.checkpoint is None:
+        return None
+    tables = {"train": inputs.train, "val": inputs.val}
+    roles = inputs.roles
+    harmless = ("device", "threads", "metric")
+    identity = {
+        "versions": {"lossval": __version__, "checkpoint": CHECKPOINT_VERSION},
+        "settings": {name: value for name, value in settings.as_dict().items() if name not in harmless},
+        "tables": {f"the {name} table": part.table.sha256 for name, part in tables.items()},
+        "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
+    }
+    return CheckpointFile(resources.checkpoint, identity)
 
 
 class Clock:

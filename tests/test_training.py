@@ -16,7 +16,9 @@ from sklearn.metrics import roc_auc_score
 from lossval_cli.encoding.encoder import Block
 from lossval_cli.errors import TrainingError
 from lossval_cli.method.losses import find_loss
-from lossval_cli.method.training import Epoch, Fit, Problem, _fold_masks, _normalised, fit_lossval
+from lossval_cli.method.state import Epoch
+from lossval_cli.method.totals import draw_folds, fold_masks
+from lossval_cli.method.training import Fit, Problem, _normalised, fit_lossval
 from lossval_cli.settings import Settings
 
 CPU = torch.device("cpu")
@@ -130,7 +132,8 @@ def test_transport_is_reported_as_converged() -> None:
 
 def test_every_row_is_judged_only_by_members_that_never_train_on_it() -> None:
     held_out = np.array([1, 5])
-    trains, judges = _fold_masks(40, 8, 4, held_out, torch.Generator().manual_seed(0))
+    fold = draw_folds(40, 8, 4, held_out, torch.Generator().manual_seed(0))
+    trains, judges = fold_masks(fold, 8, 4)
     assert float((trains * judges).sum()) == 0.0
     assert (judges.sum(0) >= 2).all()
     assert (trains[:, held_out] == 0).all() and (judges[:, held_out] == 1).all()

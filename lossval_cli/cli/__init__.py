@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = run_command(list(sys.argv[1:] if arguments is None else arguments))
             _flush()
             return code
-    except KeyboardInterrupt:
-        say("interrupted")
+    except KeyboardInterrupt as interrupt:
+        say(str(interrupt) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader has seen enough: `lossval … | head`
         _forget_stdout()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lossval_cli.cli.quantities import read_seconds
 from lossval_cli.errors import UsageError
 from lossval_cli.settings import Settings, find_project_table
 
 if TYPE_CHECKING:
     from lossval_cli.calibration.thresholds import Thresholds
+    from lossval_cli.runs.resources import Resources
 
 
 class Format(StrEnum):
@@ -104,6 +107,45 @@ Threads = Annotated[
 Device = Annotated[
     str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N [default: auto].")
 ]
+CheckpointEvery = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="Save training beside the results so often, e.g. 10m; removed when done."
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on from the checkpoint of the same run, if there is one."),
+]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Stop training in time, with what has been learnt, e.g. 90s or 2h."),
+]
+
+
+def read_resources(
+    time_limit: str | None, checkpoint_every: str | None, resume: bool, results: Path | None
+) -> Resources:
+    """What the options allow; `results`: the file or directory that is written, None: neither.
+
+    Raises UsageError.
+    """
+    from lossval_cli.outputs.checkpoint import checkpoint_path
+    from lossval_cli.runs.resources import Resources
+
+    wanted = resume or checkpoint_every is not None
+    if wanted and results is None:
+        raise UsageError(
+            "--checkpoint-every and --resume need -o DIR or FILE: a checkpoint lies beside the results"
+        )
+    found = Resources(resume=resume)
+    if wanted and results is not None:
+        found = replace(found, checkpoint=checkpoint_path(results))
+    if checkpoint_every is not None:
+        found = replace(found, checkpoint_every=read_seconds("--checkpoint-every", checkpoint_every))
+    if time_limit is not None:
+        found = replace(found, time_limit=read_seconds("--time-limit", time_limit))
+    return found
 
 
 def resolve_settings(

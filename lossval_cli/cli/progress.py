@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lossval_cli.cli.console import is_terminal, say, wants_colour
 
 if TYPE_CHECKING:
-    from lossval_cli.method.training import Epoch
+    from lossval_cli.method.state import Epoch
 
 Mode = Literal["bar", "json", "off"]
 
@@ -43,6 +43,7 @@ class Progress:
         self._mode = mode
         self._quiet = quiet
         self._start = time.monotonic()
+        self._first: tuple[int, float] | None = None
         self._bar: Any = None
         self._task: Any = None
 
@@ -75,8 +76,8 @@ class Progress:
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is over."""
-        if epoch.epoch == 1:
-            self._first = time.monotonic()
+        if self._first is None:
+            self._first = epoch.epoch, time.monotonic()
         if self._bar is not None:
             detail = f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.loss:.4g}"
             if math.isfinite(epoch.transport):
@@ -95,9 +96,10 @@ class Progress:
         )
 
     def _seconds_left(self, epoch: Epoch) -> float:
-        if epoch.epoch == 1:
+        if self._first is None or epoch.epoch == self._first[0]:
             return math.nan
-        a_piece = (time.monotonic() - self._first) / (epoch.epoch - 1)
+        first, then = self._first  # not the first of all in a run that is gone on with
+        a_piece = (time.monotonic() - then) / (epoch.epoch - first)
         return round(a_piece * (epoch.epochs - epoch.epoch), 1)
 
     def _begin_bar(self) -> None:

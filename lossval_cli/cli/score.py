@@ -99,6 +99,9 @@ def score(
             help="Leave ids and feature values out of scores and reports; labels, row and line numbers stay.",
         ),
     ] = False,
+    time_limit: options.TimeLimit = None,
+    checkpoint_every: options.CheckpointEvery = None,
+    resume: options.Resume = False,
     quiet: options.Quiet = False,
     progress: options.ProgressOption = options.ProgressMode.auto,
 ) -> None:
@@ -125,6 +128,9 @@ def score(
     destination = find_destination(output, train, None if form is None else form.value)
     _check_choices(destination, columns=columns, sort=sort, top=top, safe_csv=safe_csv)
     destination.check(force=force)
+    resources = options.read_resources(
+        time_limit, checkpoint_every, resume, None if destination.kind == "stream" else destination.path
+    )
     started = datetime.now(UTC)
     with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
         from lossval_cli.outputs.scores_io import pick, split_names
@@ -145,7 +151,9 @@ def score(
             on_inputs=lambda inputs: _start_training(inputs, names, redact, shown),
             on_epoch=shown.epoch,
             on_stage=shown.stage,
+            resources=resources,
         )
+        shown.notices(result.valuation.notices)
         shown.stage("write")
         files: list[str] = []
         if redact:
@@ -167,12 +175,17 @@ def score(
                 "format": form,
                 "safe_csv": safe_csv,
                 "redact": redact,
+                "time_limit": time_limit,
             }
             files = _write_directory(result, destination, started, given, safe_csv=safe_csv, force=force)
         else:
             order = sort.value if sort else "worst"
             table = pick(result.table, columns=names, sort=order, top=top or 0)
             _write_scores(table, destination, safe_csv=safe_csv, force=force)
+        if resources.checkpoint is not None and result.is_complete:
+            from lossval_cli.outputs.whole_files import remove_file
+
+            remove_file(resources.checkpoint)
     if not quiet and destination.kind != "stream":
         _show_summary(result, destination, files)
 

@@ -67,6 +67,19 @@ class Ensemble:
                 hidden = hidden * mask.div_(keep)
         return torch.baddbmm(self.biases[-1], hidden, self.matrices[-1])
 
+    def parameters(self) -> list[Tensor]:
+        """Everything that is learned."""
+        return [*self.matrices, *self.biases]
+
+    @property
+    def noise(self) -> Tensor:
+        """Where the stream of dropout stands."""
+        return self._noise.get_state()
+
+    @noise.setter
+    def noise(self, state: Tensor) -> None:
+        self._noise.set_state(state)
+
     def repeated(self, copies: int) -> Ensemble:
         """`copies` ensembles like this one, with the same parameters, as one of copies · E members."""
         other = copy(self)

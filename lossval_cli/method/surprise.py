@@ -30,11 +30,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
 from lossval_cli.encoding.encoder import Block
 from lossval_cli.method.densities import LevelDensities, NumberDensities
+from lossval_cli.method.rows import RowSource
+from lossval_cli.method.team import Team
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,6 +82,24 @@ INTERVAL_DROP = 1.92
 """Half the 95 % quantile of χ² with one degree of freedom."""
 
 
+@dataclass(frozen=True)
+class ColumnTerms:
+    """Each column's own log ratio at the fine bandwidth, worked out for the rows that are asked for."""
+
+    _folds: Sequence[_Terms]
+    _fitted: npt.NDArray[np.int64]
+    """Sorted rows that densities were fitted on, and the fold of each."""
+    _fold: npt.NDArray[np.int64]
+
+    def of(self, row: int, x: npt.NDArray[np.float32]) -> Floats:
+        """(blocks,) of training row `row`, whose features are x (D,)."""
+        at = int(np.searchsorted(self._fitted, row))
+        fitted = at < len(self._fitted) and self._fitted[at] == row
+        terms = self._folds[self._fold[at] if fitted else 0]
+        ratios: Floats = terms.of(x[np.newaxis])[1][0].astype(np.float64)
+        return ratios
+
+
 class Oddness(NamedTuple):
     """What is known about the training rows' features before any training."""
 
@@ -86,7 +107,7 @@ class Oddness(NamedTuple):
     probability: Floats  # (N,) that the row is odd in either way
     share_low: float  # 95 % interval of the share of odd rows
     share_high: float
-    column_terms: npt.NDArray[np.float32]  # (N, blocks): each column's own log ratio at the fine bandwidth
+    column_terms: ColumnTerms
 
     @property
     def price(self) -> Floats:
@@ -97,27 +118,36 @@ class Oddness(NamedTuple):
         price: Floats = -np.log1p(-odd)
         return price
 
+    def gathered(self, team: Team, total: int) -> Oddness:
+        """Of all `total` rows on the first process of a team, where each has measured its own."""
+        log_ratio, probability = (
+            team.gather(torch.from_numpy(values), total).numpy()
+            for values in (self.log_ratio, self.probability)
+        )
+        return self._replace(log_ratio=log_ratio, probability=probability)
 
-def measure(X: npt.NDArray[np.float32], blocks: Sequence[Block], rng: np.random.Generator) -> Oddness:
-    """Fit both density ratios on X (N, D) and read them off for every row.
+
+def measure(
+    X: RowSource, blocks: Sequence[Block], rng: np.random.Generator, own: slice | None = None
+) -> Oddness:
+    """Fit both density ratios on X (N, D) and read them off for every row, or for the range `own` of them.
 
     `blocks` says which columns of X belong together. Draws come from `rng`.
     """
+    start, stop = (0, len(X)) if own is None else (own.start, own.stop)
     kept = np.arange(len(X)) if len(X) <= FIT_ROWS else np.sort(rng.choice(len(X), FIT_ROWS, replace=False))
     fold = rng.permutation(len(kept)) % FOLDS
     folds = [_Terms.fit(X[kept[fold != at]], blocks) for at in range(FOLDS)]
-    own: list[Floats] = []
+    untampered: list[Floats] = []
     cells_tampered: list[Floats] = []
     rows_tampered: list[Floats] = []
-    column_terms = np.empty((len(X), len(blocks)), np.float32)
     for at, terms in enumerate(folds):
         rows = kept[fold == at]
-        summary, column_terms[rows] = terms.of(X[rows])
-        own.append(summary)
+        untampered.append(terms.of(X[rows])[0])
         rows_tampered.append(terms.of(terms.tamper_rows(X[rows], rng))[0])
         if len(terms.numbers):
             cells_tampered.append(terms.of(terms.tamper_cells(X[rows], rng))[0])
-    untouched, alike = np.concatenate(own), np.ones(len(kept))
+    untouched, alike = np.concatenate(untampered), np.ones(len(kept))
     whole = _Ratio.fit(untouched, np.concatenate(rows_tampered), SUMS, alike)
     ratios = [whole]
     if cells_tampered:
@@ -126,16 +156,17 @@ def measure(X: npt.NDArray[np.float32], blocks: Sequence[Block], rng: np.random.
         weight = 1 - whole.probability(untouched)
         ratios.append(_Ratio.fit(untouched, np.concatenate(cells_tampered), REMOTEST, weight))
 
-    log_ratio, log_clean = np.empty(len(X)), np.empty(len(X))
+    log_ratio, log_clean = np.empty(stop - start), np.empty(stop - start)
     for at in range(FOLDS):
         rows = kept[fold == at]
-        log_ratio[rows], log_clean[rows] = _combine(ratios, own[at])
-    others = np.setdiff1d(np.arange(len(X)), kept, assume_unique=True)
+        here = (rows >= start) & (rows < stop)
+        rows = rows[here] - start
+        log_ratio[rows], log_clean[rows] = _combine(ratios, untampered[at][here])
+    others = np.delete(np.arange(start, stop), kept[(kept >= start) & (kept < stop)] - start)
     for rows in np.array_split(others, max(1, len(others) // BLOCK_ROWS)):
-        summary, column_terms[rows] = folds[0].of(X[rows])
-        log_ratio[rows], log_clean[rows] = _combine(ratios, summary)
+        log_ratio[rows - start], log_clean[rows - start] = _combine(ratios, folds[0].of(X[rows])[0])
     low, high = (1 - np.prod([1 - ratio.interval[end] for ratio in ratios]) for end in (0, 1))
-    return Oddness(log_ratio, -np.expm1(log_clean), float(low), float(high), column_terms)
+    return Oddness(log_ratio, -np.expm1(log_clean), float(low), float(high), ColumnTerms(folds, kept, fold))
 
 
 def _combine(ratios: Sequence[_Ratio], terms: Floats) -> tuple[Floats, Floats]:

@@ -9,6 +9,9 @@
         log-weights:  log w_n −= η ( ℓ_n / L + p f_n / OT ), the two parts kept apart       (objective)
     after each epoch: mean-1 normalisation of w; the potentials brought up to date now and then
 
+Rows may lie on the device, in a file or with several processes (rows, team); sums go over all of them. After
+any step training can be saved and go on from there to the same bits, or stop early (watch, state).
+
 A step is multiplicative in w (mirror descent with the entropy as its mirror), so weights stay positive and
 a row's log-weight is the sum of two running totals: what its label did and what its features did.
 """
@@ -16,9 +19,9 @@ a row's log-weight is the sum of two running totals: what its label did and what
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +35,13 @@ from lossval_cli.errors import TrainingError
 from lossval_cli.method.losses import Loss
 from lossval_cli.method.network import Ensemble
 from lossval_cli.method.objective import Objective
+from lossval_cli.method.rows import Chunk, Rows, RowSource, chunk_count
+from lossval_cli.method.state import Epoch, State
 from lossval_cli.method.surprise import Oddness, measure
+from lossval_cli.method.team import ALONE, Team
+from lossval_cli.method.totals import Totals, draw_folds
 from lossval_cli.method.transport import Potentials, Transport, median_cost
+from lossval_cli.method.watch import INTERRUPT, SAVE, STOP, Interrupted, Watch
 from lossval_cli.settings import Settings
 
 WARM_UP = 0.1
@@ -57,14 +65,17 @@ TOLERANCE = 0.01
 
 MOST_SWEEPS = 100
 
-LARGEST_RELATIVE_LOSS = 20.0
-"""No single visit counts for more than this many average losses: one row must not use up all range of w."""
+LAST_PASS = 0.5
+"""What predicting every row once takes, as a share of an epoch, with a margin."""
+
+PREDICTED_AT_ONCE = 1 << 13
+"""Rows predicted at once in the last pass of a run that is cut short."""
 
 
 class Problem(NamedTuple):
     """What is learned from. `y` holds class indices when `classes` is given, else what the loss wants."""
 
-    X: npt.NDArray[np.float32]  # (N, D)
+    X: RowSource  # (N, D)
     y: npt.NDArray[np.generic]  # (N,)
     X_val: npt.NDArray[np.float32]  # (J, D)
     blocks: tuple[Block, ...]
@@ -72,18 +83,9 @@ class Problem(NamedTuple):
     held_out: npt.NDArray[np.int64] | None = None  # (J,) rows of X that X_val is; no member trains on them
 
 
-class Epoch(NamedTuple):
-    """Where training stood after an epoch."""
-
-    epoch: int  # 1-based
-    epochs: int
-    loss: float  # weighted mean of the rows' losses
-    transport: float  # OT_w, in units of the median cost
-
-
 @dataclass(frozen=True)
 class Fit:
-    """What training found out about each row."""
+    """What training found out about each row: of all on the first process, on another of its own."""
 
     label_evidence: npt.NDArray[np.float64]
     feature_evidence: npt.NDArray[np.float64]
@@ -95,6 +97,8 @@ class Fit:
     oddness: Oddness
     potentials: Potentials
     history: tuple[Epoch, ...]
+    stopped: bool
+    """Whether time was up before the last epoch."""
     predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]
     """Mean prediction of all members for other rows: (n, D) -> (n, K) or (n,)."""
 
@@ -105,131 +109,248 @@ def fit_lossval(
     settings: Settings,
     device: torch.device,
     on_epoch: Callable[[Epoch], None] | None = None,
+    *,
+    watch: Watch | None = None,
+    team: Team = ALONE,
 ) -> Fit:
     """Train networks and weights on `problem`. Every draw follows from `settings.seed`.
 
-    Raises TrainingError when the loss is no longer finite.
+    `watch` may end training early; `team`: the processes that share the rows, each called with the same
+    arguments. Raises TrainingError when the loss is no longer finite, and Interrupted when `watch` is.
     """
-    generator = torch.Generator().manual_seed(settings.seed)
-    rng = np.random.default_rng(settings.seed)
-    X, X_val = (torch.as_tensor(rows).to(device) for rows in (problem.X, problem.X_val))
-    y = torch.as_tensor(problem.y).to(device)
-    N, (E, folds) = len(X), settings.ensemble_size(len(X))
-    objective = Objective(settings.objective, settings.ot_power)
+    with watch or Watch() as watching:
+        run = _Run(problem, loss, settings, device, watching, team)
+        stopped = False
+        while run.state.epoch < settings.epochs and not stopped:
+            stopped = run.epoch()
+            if on_epoch is not None:
+                on_epoch(run.state.history[-1])
+        return run.result(stopped)
 
-    # --- price and transport ---
-    with threadpool_limits(1, user_api="blas"):  # its matrices are small: threads would wait for one another
-        oddness = measure(problem.X, problem.blocks, rng)
-    transport = Transport(
-        X,
-        X_val,
-        epsilon=(1 - FIXED_COST) * settings.blur**2,
-        scale=median_cost(X, X_val, generator) / (1 - FIXED_COST),
-        price=torch.as_tensor(FIXED_COST + oddness.price, dtype=X.dtype, device=device),
-        own=_own_rows(N, problem.held_out, device),
-    )
-    weights = torch.ones(N, device=device)  # (N,) mean 1
-    potentials = transport.solve(weights / N, tolerance=TOLERANCE, most=MOST_SWEEPS, generator=generator)
 
-    # --- networks ---
-    network = Ensemble(
-        E,
-        X.shape[1],
-        problem.classes or 1,
-        layers=settings.layers or 3,
-        hidden=settings.hidden or 100,
-        activation=settings.activation or "silu",
-        dropout=settings.dropout,
-        generator=generator,
-        device=device,
-    )
-    optimizer = torch.optim.AdamW(
-        [*network.matrices, *network.biases],
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-    masks = _fold_masks(N, E, folds, problem.held_out, generator)
-    trains, judges = (mask.to(device) for mask in masks)  # (E, N) each
+class _Run:
+    """The algorithm box above, on one process's rows (n of N)."""
 
-    share = judges / judges.sum(0)  # (E, N) what each member's judgement of a row counts for
+    def __init__(
+        self,
+        problem: Problem,
+        loss: Loss,
+        settings: Settings,
+        device: torch.device,
+        watch: Watch,
+        team: Team,
+    ) -> None:
+        generator = torch.Generator().manual_seed(settings.seed)
+        self.loss, self.settings, self.device, self.watch, self.team = loss, settings, device, watch, team
+        self.classes = problem.classes
+        self.objective = Objective(settings.objective, settings.ot_power)
+        self.rows = rows = Rows(problem.X, device, team)
+        self.y = torch.as_tensor(problem.y[rows.own]).to(device)  # (n,)
+        N, outputs, held_out = rows.total, problem.classes or 1, problem.held_out
+        saved = watch.load()
 
-    # --- totals ---
-    label = torch.zeros(N, device=device)
-    feature = torch.zeros(N, device=device)
-    by_member = torch.zeros(E, N, device=device)
-    remembered = torch.zeros(N, problem.classes or 1, device=device)
+        # --- price and transport ---
+        rng = np.random.default_rng(settings.seed)
+        with threadpool_limits(1, user_api="blas"):  # its matrices are small: threads would wait for others
+            self.oddness = measure(problem.X, problem.blocks, rng, rows.own)
+        X_val = torch.as_tensor(problem.X_val).to(device)
+        self.transport = Transport(
+            rows,
+            X_val,
+            epsilon=(1 - FIXED_COST) * settings.blur**2,
+            scale=median_cost(rows, X_val, generator) / (1 - FIXED_COST),
+            price=torch.as_tensor(FIXED_COST + self.oddness.price, dtype=X_val.dtype, device=device),
+            own=_own_rows(rows, held_out),
+        )
+        weights = torch.ones(len(rows), device=device)  # (n,) mean 1 over all N
+        sweeps = MOST_SWEEPS if saved is None else 1
+        potentials = self.transport.solve(weights / N, tolerance=TOLERANCE, most=sweeps, generator=generator)
 
-    batches = math.ceil(N / min(N, settings.batch_size or batch_size_for(N)))
-    steps, step = settings.epochs * batches, 0
-    remember_from = math.floor(settings.epochs * (1 - REMEMBERED))
-    refreshes = REFRESHES if transport.is_cached else 1
-    history = []
-    for epoch in range(settings.epochs):
-        order = torch.randperm(N, generator=generator).to(device)
-        # Shuffled once, so that a batch is a slice.
-        X_epoch, y_epoch, share_epoch = X[order], y[order], share[:, order]
-        own_epoch = (trains * weights if objective.uses_loss else trains)[:, order]
-        own_epoch = own_epoch * (batches / own_epoch.sum(1, keepdim=True))  # sums to about 1 over a batch
-        losses_epoch = torch.empty(E, N, device=device)
-        for start, stop in pairwise([*(at * N // batches for at in range(batches)), N]):
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * learning_rate_factor(step, steps)
-            step += 1
-            output = network(X_epoch[start:stop], training=True)  # (E, B, K)
-            if problem.classes is None:
-                output = output.squeeze(-1)
-            losses = loss.per_row(output, y_epoch[start:stop])  # (E, B)
+        # --- networks ---
+        members, folds = settings.ensemble_size(N)
+        self.network = Ensemble(
+            members,
+            rows.width,
+            outputs,
+            layers=settings.layers or 3,
+            hidden=settings.hidden or 100,
+            activation=settings.activation or "silu",
+            dropout=settings.dropout,
+            generator=generator,
+            device=device,
+        )
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        fold = draw_folds(N, members, folds, held_out, generator)[rows.own].to(device)
+        totals = Totals(fold, members, folds, outputs, by_all=held_out is not None)
+        self.state = State(
+            self.network, self.optimizer, generator, totals, self.transport, potentials, weights
+        )
+        if saved is not None:
+            self.state.restore(saved)
+
+        batches = math.ceil(N / min(N, settings.batch_size or batch_size_for(N)))
+        self.batches = max(batches, chunk_count(N))
+        self.remember_from = math.floor(settings.epochs * (1 - REMEMBERED))
+        self.refreshes = REFRESHES if self.transport.is_cached else 1
+        self._started, self._first_step = time.monotonic(), self.state.step
+
+    def epoch(self) -> bool:
+        """One epoch, or what is left of it; whether time was up before its end."""
+        state = self.state
+        if state.began is None:
+            state.began = state.generator.get_state()
+        else:
+            state.generator.set_state(state.began)
+        stopped = False
+        for chunk in self.rows.chunks(self.batches, state.generator, skip=state.chunk):
+            stopped = self._chunk(chunk)
+            if stopped:
+                self._last_pass()
+                break
+            state.chunk, state.batch = state.chunk + 1, 0
+        self._end_epoch(last=stopped)
+        return stopped
+
+    def _chunk(self, chunk: Chunk) -> bool:
+        """AdamW steps on the batches of a chunk of n rows; whether time was up before its end."""
+        state, totals = self.state, self.state.totals
+        batches = len(chunk.bounds) - 1
+        y = self.y[chunk.rows]
+        own, share = totals.masks(chunk.rows)  # (E, n) each
+        if self.objective.uses_loss:
+            own = own * state.weights[chunk.rows]
+        own = own * (batches / self.team.sum(own.sum(1, keepdim=True)))  # sums to about 1 over a batch
+        losses = torch.empty_like(own)
+        kept = chunk.bounds[state.batch]
+
+        def keep(stop: int) -> None:
+            nonlocal kept
+            totals.keep(chunk.rows[kept:stop], losses[:, kept:stop] * share[:, kept:stop])
+            kept = stop
+
+        while state.batch < batches:
+            start, stop = chunk.bounds[state.batch : state.batch + 2]
+            output = self._output(chunk.X[start:stop], training=True)
+            losses_here = self.loss.per_row(output, y[start:stop])  # (E, B)
             # The sum over members gives each the gradient of its own weighted mean loss.
-            value = (losses * own_epoch[:, start:stop]).sum()
-            optimizer.zero_grad()
-            torch.autograd.backward(value)
-            optimizer.step()
-            losses_epoch[:, start:stop] = losses.detach()
-            if epoch >= remember_from:
-                answer = loss.respond(output.detach())
-                answer = answer if problem.classes is not None else answer.unsqueeze(-1)
-                remembered[order[start:stop]] += (answer * share_epoch[:, start:stop, None]).sum(0)
+            votes = self._step((losses_here * own[:, start:stop]).sum())
+            losses[:, start:stop] = losses_here.detach()
+            if state.epoch >= self.remember_from:
+                self._remember(chunk.rows[start:stop], output.detach(), share[:, start:stop])
+            state.batch += 1
+            if not any(votes):
+                continue
+            if votes[SAVE] or votes[INTERRUPT]:
+                keep(stop)
+                self.watch.save(lambda: state.tensors(self.team), writes=self.team.leads)
+            if votes[INTERRUPT]:
+                raise Interrupted(
+                    f"interrupted in epoch {state.epoch + 1} of {self.settings.epochs} and saved; "
+                    "the same command with --resume goes on from there"
+                )
+            if votes[STOP]:
+                return True
+        keep(chunk.bounds[-1])
+        return False
 
-        # --- log-weights ---
-        judged = torch.empty_like(losses_epoch)
-        judged[:, order] = losses_epoch * share_epoch
-        heldout = judged.sum(0)  # (N,) ℓ_n
-        mean_loss = weights @ heldout / N  # L
-        cost = torch.tensor(potentials.cost, device=device)  # OT
-        for_label, for_feature = objective.factors(mean_loss, cost)
-        eta = settings.weight_learning_rate
-        label -= eta * (for_label * heldout).clamp(max=LARGEST_RELATIVE_LOSS)
-        by_member -= eta * (for_label * judged / share.clamp(min=1e-12)).clamp(max=LARGEST_RELATIVE_LOSS)
-        feature -= eta * for_feature * potentials.f
-        weights = torch.softmax(label + feature, 0) * N
-        if objective.uses_transport and _is_refresh(epoch, settings.epochs, refreshes):
-            potentials = transport.refresh(weights / N, tolerance=TOLERANCE, generator=generator)
-        history.append(Epoch(epoch + 1, settings.epochs, float(mean_loss), potentials.cost))
-        if not math.isfinite(history[-1].loss):
-            raise TrainingError(
-                f"training diverged in epoch {epoch + 1}: the loss is not finite; "
-                f"lower learning_rate (now {settings.learning_rate:g})"
+    def _step(self, value: Tensor) -> list[float]:
+        """One step down `value`; what the processes want next."""
+        for group in self.optimizer.param_groups:
+            steps = self.settings.epochs * self.batches
+            group["lr"] = self.settings.learning_rate * learning_rate_factor(self.state.step, steps)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(value)
+        self.state.step += 1
+        seconds = (time.monotonic() - self._started) / (self.state.step - self._first_step)
+        votes = self.watch.votes(LAST_PASS * seconds * self.batches)
+        votes = self.team.sum_gradients(self.network.parameters(), votes)
+        self.optimizer.step()
+        return votes
+
+    def _end_epoch(self, *, last: bool) -> None:
+        """Log-weights and potentials from what the epoch found; `last`: whatever the settings say."""
+        state, totals, N = self.state, self.state.totals, self.rows.total
+        if last:
+            state.passes = 1
+        elif state.epoch >= self.remember_from:
+            state.passes += 1
+        heldout = totals.heldout()  # (n,) ℓ_n
+        mean_loss = self.team.sum(state.weights @ heldout) / N  # L
+        cost = torch.tensor(state.potentials.cost, device=self.device)  # OT
+        for_label, for_feature = self.objective.factors(mean_loss, cost)
+        totals.add(for_label, for_feature, state.potentials.f, self.settings.weight_learning_rate)
+        state.weights = _mean_one(totals.label + totals.feature, N, self.team)
+        due = last or _is_refresh(state.epoch, self.settings.epochs, self.refreshes)
+        if self.objective.uses_transport and due:
+            state.potentials = self.transport.refresh(
+                state.weights / N, tolerance=TOLERANCE, generator=state.generator
             )
-        if on_epoch is not None:
-            on_epoch(history[-1])
+        found = Epoch(state.epoch + 1, self.settings.epochs, float(mean_loss), state.potentials.cost)
+        if not math.isfinite(found.loss):
+            raise TrainingError(
+                f"training diverged in epoch {found.epoch}: the loss is not finite; "
+                f"lower learning_rate (now {self.settings.learning_rate:g})"
+            )
+        state.history.append(found)
+        state.epoch, state.chunk, state.batch, state.began = found.epoch, 0, 0, None
 
-    def predict(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        answer = loss.respond(network.predict(torch.as_tensor(rows).to(device))).mean(0)
-        return _to_numpy(answer if problem.classes is not None else answer.squeeze(-1))
+    def _last_pass(self) -> None:
+        """Every row as the networks now judge it, in place of an epoch that is cut short."""
+        totals = self.state.totals
+        totals.remembered.zero_()
+        for start in range(0, len(self.rows), PREDICTED_AT_ONCE):
+            part = slice(start, min(start + PREDICTED_AT_ONCE, len(self.rows)))
+            places = torch.arange(part.start, part.stop, device=self.device)
+            with torch.no_grad():
+                output = self._output(self.rows[part])
+                _, share = totals.masks(places)
+                totals.keep(places, self.loss.per_row(output, self.y[part]) * share)
+                self._remember(places, output, share)
 
-    predictions = _to_numpy(remembered / (settings.epochs - remember_from))
-    label_evidence, feature_evidence = _normalised(_to_numpy(label), _to_numpy(feature))
-    return Fit(
-        label_evidence,
-        feature_evidence,
-        _spread(by_member, judges),
-        predictions if problem.classes is not None else predictions[:, 0],
-        oddness,
-        potentials,
-        tuple(history),
-        predict,
-    )
+    def _output(self, X: Tensor, *, training: bool = False) -> Tensor:
+        """(B, D) -> what the loss takes, (E, B, K) or (E, B)."""
+        output = self.network(X, training=training)
+        return output if self.classes is not None else output.squeeze(-1)
+
+    def _remember(self, rows: Tensor, output: Tensor, share: Tensor) -> None:
+        answer = self.loss.respond(output)
+        answer = answer if self.classes is not None else answer.unsqueeze(-1)
+        self.state.totals.remembered[rows] += (answer * share[:, :, None]).sum(0)
+
+    def result(self, stopped: bool) -> Fit:
+        """What is known at the end, collected by the first process."""
+        state, totals, N = self.state, self.state.totals, self.rows.total
+        label, feature, spread, predictions = (
+            _to_numpy(self.team.gather(values, N))
+            for values in (
+                totals.label,
+                totals.feature,
+                totals.spread(),
+                totals.remembered / max(1, state.passes),
+            )
+        )
+        label_evidence, feature_evidence = _normalised(label, feature)
+        return Fit(
+            label_evidence,
+            feature_evidence,
+            spread,
+            predictions if self.classes is not None else predictions[:, 0],
+            self.oddness.gathered(self.team, N),
+            state.potentials,
+            tuple(state.history),
+            stopped,
+            self.predict,
+        )
+
+    def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Mean prediction of all members."""
+        answer = self.loss.respond(self.network.predict(torch.as_tensor(X).to(self.device))).mean(0)
+        return _to_numpy(answer if self.classes is not None else answer.squeeze(-1))
 
 
 def batch_size_for(rows: int) -> int:
@@ -252,32 +373,21 @@ def _is_refresh(epoch: int, epochs: int, refreshes: int) -> bool:
     return (epochs - 1 - epoch) % every == 0
 
 
-def _fold_masks(
-    rows: int, members: int, folds: int, held_out: npt.NDArray[np.int64] | None, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """(E, N) each: 1 where a member trains on a row, and 1 where it judges the row.
-
-    Member e leaves out fold e mod `folds`, so every row is judged by as many members, ±1. Held-out rows
-    are trained on by none and judged by all. Without folds members judge the rows they train on.
-    """
-    trains = torch.ones(members, rows)
-    judges = trains.clone()
-    if members > 1 and folds > 1:
-        fold = torch.randperm(rows, generator=generator) % folds  # (N,)
-        trains = (fold != torch.arange(members).unsqueeze(1) % folds).float()
-        judges = 1 - trains
-    if held_out is not None:
-        trains[:, held_out], judges[:, held_out] = 0.0, 1.0
-    return trains, judges
-
-
-def _own_rows(rows: int, held_out: npt.NDArray[np.int64] | None, device: torch.device) -> Tensor | None:
-    """(N,) the validation row that each training row is, −1 where none."""
+def _own_rows(rows: Rows, held_out: npt.NDArray[np.int64] | None) -> Tensor | None:
+    """(n,) the validation row that each training row is, −1 where none."""
     if held_out is None:
         return None
-    own = torch.full((rows,), -1, dtype=torch.int64)
+    own = torch.full((rows.total,), -1, dtype=torch.int64)
     own[torch.as_tensor(held_out)] = torch.arange(len(held_out))
-    return own.to(device)
+    return own[rows.own].to(rows.device)
+
+
+def _mean_one(log_weights: Tensor, total: int, team: Team) -> Tensor:
+    """(n,) weights of mean 1 over the `total` rows of all processes."""
+    if team.is_alone:
+        return torch.softmax(log_weights, 0) * total
+    weights = (log_weights - team.largest(log_weights.max())).exp_()
+    return weights * (total / team.sum(weights.sum()))
 
 
 def _normalised(
@@ -293,14 +403,6 @@ def _normalised(
 def _log_mean_exp(values: npt.NDArray[np.float64]) -> float:
     top = float(values.max())
     return top + math.log(float(np.exp(values - top).mean()))
-
-
-def _spread(by_member: Tensor, judges: Tensor) -> npt.NDArray[np.float64]:
-    """(N,) standard deviation of the judging members' totals; NaN where one member judged."""
-    count = judges.sum(0)
-    mean = (by_member * judges).sum(0) / count
-    squares = ((by_member - mean).square() * judges).sum(0)
-    return _to_numpy((squares / (count - 1)).sqrt())
 
 
 def _to_numpy(values: Tensor) -> npt.NDArray[np.float64]:

@@ -23,6 +23,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lossval_cli.method.rows import Rows, draw_rows
+
 CACHE_ENTRIES = 32_000_000
 """Cost entries kept in memory (128 MB in float32); beyond, they are computed again in every sweep."""
 
@@ -43,7 +45,7 @@ MEDIAN_ROWS = 1_000
 class Potentials(NamedTuple):
     """A solution and its health."""
 
-    f: Tensor  # (N,) potential of each training row, price included
+    f: Tensor  # (N,) potential of each training row, price included; a process of several: of its own
     g: Tensor  # (J,) potential of each validation row, mean 0
     cost: float  # OT_w = Σ a_n f_n
     marginal_error: float  # Σ_j |Σ_n plan_nj − b_j| before the last update, from 0 to 2
@@ -56,12 +58,11 @@ def half_squared_distances(X: Tensor, X_val: Tensor) -> Tensor:
     return torch.addmm(squares, X, X_val.T, alpha=-2).clamp_(min=0).div_(2)
 
 
-def median_cost(X: Tensor, X_val: Tensor, generator: torch.Generator) -> float:
+def median_cost(X: Rows | Tensor, X_val: Tensor, generator: torch.Generator) -> float:
     """Median of ‖x − x'‖²/2 over up to MEDIAN_ROWS rows of each; 1 where every row is the same."""
     parts = []
-    for rows in (X, X_val):
-        chosen = torch.randperm(len(rows), generator=generator)[:MEDIAN_ROWS]
-        parts.append(rows[chosen.to(rows.device)])
+    for rows in (_rows(X), _rows(X_val)):
+        parts.append(rows.sample(draw_rows(rows.total, MEDIAN_ROWS, generator)))
     median = float(half_squared_distances(*parts).median())
     return median if median > 0 else 1.0
 
@@ -71,7 +72,7 @@ class Transport:
 
     def __init__(
         self,
-        X: Tensor,
+        X: Rows | Tensor,
         X_val: Tensor,
         *,
         epsilon: float,
@@ -82,16 +83,21 @@ class Transport:
         """X (N, D), X_val (J, D), price (N,) or none; ε in units of the scaled cost.
 
         own (N,): the validation row that a training row itself is, −1 where none. A row is never
-        transported to itself, or held-out rows would be free.
+        transported to itself, or held-out rows would be free. Where several processes share the rows,
+        price, own and masses are those of the process's own rows.
         """
-        self.X, self.X_val = X / math.sqrt(scale), X_val / math.sqrt(scale)
-        self.price = X.new_zeros(len(X)) if price is None else price.to(X)
+        self.rows = _rows(X)
+        self.team = self.rows.team
+        self._length = math.sqrt(scale)
+        self.X_val = X_val / self._length
+        n, J = len(self.rows), len(X_val)
+        self.price = X_val.new_zeros(n) if price is None else price.to(X_val)
         self.epsilon = epsilon
         self.own = own
-        self.g = X.new_zeros(len(X_val))
-        self._block = max(1, BLOCK_ENTRIES // len(X_val))
-        fits = len(X) * len(X_val) <= CACHE_ENTRIES
-        self._cached = [self._distances(rows) for rows in self._slices(len(X))] if fits else None
+        self.g = X_val.new_zeros(J)
+        self._block = max(1, BLOCK_ENTRIES // J)
+        fits = self.rows.total * J <= CACHE_ENTRIES
+        self._cached = [self._distances(rows) for rows in self._slices(n)] if fits else None
 
     @property
     def is_cached(self) -> bool:
@@ -104,10 +110,14 @@ class Transport:
         `masses` (N,) sum to 1 and may hold zeros. Where there are many rows the sweeps run on a random part
         of them and only the last ones on all.
         """
-        if len(self.X) > SOLVE_ROWS:
-            rows = torch.randperm(len(self.X), generator=generator)[:SOLVE_ROWS].to(self.X.device)
-            part = Transport(self.X[rows], self.X_val, epsilon=self.epsilon, price=self.price[rows])
-            part.solve(masses[rows] / masses[rows].sum(), tolerance=tolerance, most=most, generator=generator)
+        total = self.rows.total
+        if total > SOLVE_ROWS:
+            # Every process solves the same part, and comes to the same g.
+            rows = draw_rows(total, SOLVE_ROWS, generator).to(self.g.device)
+            price, mass = (self.team.at(values, rows, total) for values in (self.price, masses))
+            X = self.rows.sample(rows) / self._length
+            part = Transport(X, self.X_val, epsilon=self.epsilon, price=price)
+            part.solve(mass / mass.sum(), tolerance=tolerance, most=most, generator=generator)
             self.g, most = part.g, 2
         for _ in range(most):
             solution = self.sweep(masses, tolerance=tolerance)
@@ -132,7 +142,7 @@ class Transport:
         """f for the present g, then one Sinkhorn update of g. O(N·J·D) time, O(block·J) memory."""
         f = torch.empty_like(masses)
         columns = torch.zeros_like(self.g)
-        for at, rows in enumerate(self._slices(len(self.X))):
+        for at, rows in enumerate(self._slices(len(self.rows))):
             distances = self._distances(rows) if self._cached is None else self._cached[at]
             # log b_j is the constant −log J: left out of the softmax, put back into f.
             exponents = (self.g - distances).div_(self.epsilon)
@@ -141,11 +151,12 @@ class Transport:
             total = weights.sum(dim=1)
             f[rows] = -self.epsilon * (top.squeeze(1) + total.log() - math.log(len(self.g)))
             columns += (masses[rows] / total) @ weights
+        self.team.sum(columns)
         b = 1 / len(self.g)
         error = float((columns - b).abs().sum())
         solution_g = self.g
         f += self.price
-        cost = float(masses @ f)
+        cost = float(self.team.sum(masses @ f))
         # A validation row that no mass reaches in float32 would ask for an infinite potential.
         updated = self.g - self.epsilon * (columns.clamp(min=1e-30) / b).log()
         self.g = updated - updated.mean()
@@ -155,9 +166,13 @@ class Transport:
         return [slice(start, start + self._block) for start in range(0, rows, self._block)]
 
     def _distances(self, rows: slice) -> Tensor:
-        distances = half_squared_distances(self.X[rows], self.X_val)
+        distances = half_squared_distances(self.rows[rows] / self._length, self.X_val)
         if self.own is not None:
             own = self.own[rows]
             itself = (own >= 0).nonzero().squeeze(1)
             distances[itself, own[itself]] = torch.inf
         return distances
+
+
+def _rows(X: Rows | Tensor) -> Rows:
+    return X if isinstance(X, Rows) else Rows(X, X.device)

@@ -11,10 +11,12 @@ import numpy.typing as npt
 import torch
 
 from lossval_cli.encoding.inputs import Inputs
-from lossval_cli.errors import TrainingError
+from lossval_cli.errors import TrainingError, UsageError
 from lossval_cli.method.noise import NoiseEstimate, estimate_noise
 from lossval_cli.method.paper import PaperEpoch, fit_paper
-from lossval_cli.method.training import Epoch, Fit, Problem, fit_lossval
+from lossval_cli.method.state import Epoch
+from lossval_cli.method.training import Fit, Problem, fit_lossval
+from lossval_cli.method.watch import Watch
 from lossval_cli.settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +37,8 @@ class Valuation:
     history: tuple[Epoch, ...]
     fit: Fit | None
     """What the lossval method knows besides; None for the published algorithm."""
+    notices: tuple[str, ...] = ()
+    """What came of training that a reader has to know."""
 
 
 def value_rows(
@@ -42,20 +46,32 @@ def value_rows(
     settings: Settings,
     device: torch.device,
     on_epoch: Callable[[Epoch], None] | None = None,
+    *,
+    watch: Watch | None = None,
 ) -> Valuation:
-    """Train and judge every training row. Raises TrainingError when training diverges."""
-    run = _value_published if settings.method == "paper" else _value_lossval
-    valuation = run(inputs, settings, device, on_epoch)
+    """Train and judge every training row. Raises TrainingError when training diverges and UsageError where
+    the published algorithm is to be saved or cut short (`watch`), which it knows nothing of."""
+    if settings.method == "paper":
+        if watch is not None and watch.is_needed:
+            raise UsageError(
+                "method paper can be neither saved nor cut short: leave out --checkpoint-every, --resume "
+                "and --time-limit"
+            )
+        valuation = _value_published(inputs, settings, device, on_epoch)
+    else:
+        valuation = _value_lossval(inputs, settings, device, on_epoch, watch)
     if not np.isfinite(valuation.importance).all():
         raise TrainingError("some importances are not finite: lower learning_rate or weight_learning_rate")
     return valuation
 
 
-def _value_lossval(inputs: Inputs, settings: Settings, device: torch.device, on_epoch: Any) -> Valuation:
+def _value_lossval(
+    inputs: Inputs, settings: Settings, device: torch.device, on_epoch: Any, watch: Watch | None
+) -> Valuation:
     y = inputs.train.y
     assert y is not None  # the training table has a label: prepare() sees to it
     problem = Problem(inputs.train.X, y, inputs.val.X, inputs.encoder.blocks, inputs.classes, inputs.held_out)
-    fit = fit_lossval(problem, inputs.loss, settings, device, on_epoch)
+    fit = fit_lossval(problem, inputs.loss, settings, device, on_epoch, watch=watch)
     importance = np.exp(fit.label_evidence + fit.feature_evidence)
     return Valuation(
         importance,
@@ -66,6 +82,16 @@ def _value_lossval(inputs: Inputs, settings: Settings, device: torch.device, on_
         estimate_noise(fit.predictions, y, inputs.classes, fit.oddness),
         fit.history,
         fit,
+        _notices(fit, settings),
+    )
+
+
+def _notices(fit: Fit, settings: Settings) -> tuple[str, ...]:
+    if not fit.stopped:
+        return ()
+    return (
+        f"time was up in epoch {len(fit.history)} of {settings.epochs}: scores are of what had been learnt "
+        "by then, and less settled than those of a whole run",
     )
 
 

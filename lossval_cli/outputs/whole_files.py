@@ -102,15 +102,32 @@ def write_directory(path: Path, files: Mapping[str, Writer], *, force: bool) -> 
             _sync(path.parent)
 
 
-def write_file(path: Path, write: Writer, *, force: bool) -> None:
-    """Write one file at `path`. Raises OutputError; then, and after any other exception, `path` is as it
-    was."""
-    with _reporting(path), _Private(path) as private:
-        _write(private.path / path.name, write)
+def write_file(path: Path, write: Writer, *, force: bool, private: bool = False) -> None:
+    """Write one file at `path`, for this user alone where it is `private`. Raises OutputError; then, and
+    after any other exception, `path` is as it was."""
+    with _reporting(path), _Private(path) as beside:
+        _write(beside.path / path.name, write, 0o600 if private else 0o666)
         check_file(path, force=force)
         with _uninterrupted():
-            os.replace(private.path / path.name, path)
+            os.replace(beside.path / path.name, path)
             _sync(path.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file of ours, if it is there, and what killed runs have left of it."""
+    with _reporting(path):
+        _clear_leftovers(path)
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_directory(target: Path) -> Iterator[Path]:
+    """A directory beside `target` that only this user can read, while the `with` lasts. Raises
+    OutputError."""
+    with contextlib.ExitStack() as stack:
+        with _reporting(target):
+            private = stack.enter_context(_Private(target))
+        yield private.path
 
 
 def _check_parent(path: Path) -> None:
@@ -219,13 +236,13 @@ def _exchange(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
-def _write(path: Path, write: Writer) -> None:
+def _write(path: Path, write: Writer, mode: int = 0o666) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
-        os.fchmod(file.fileno(), 0o666 & ~_umask())
+        os.fchmod(file.fileno(), mode & ~_umask())
 
 
 def _umask() -> int:

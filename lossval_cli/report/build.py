@@ -72,7 +72,7 @@ def build_report(
         "data": _data(inputs),
         "settings": settings.as_dict(),
         "timing": {},
-        "notices": _notices(inputs),
+        "notices": [*valuation.notices, *_notices(inputs)],
         "classes": None if noise is None else noise_by_label(seen.label),
         "confusion": _confusion(inputs, valuation),
         "slices": _slices(noise, seen, len(kinds)),
@@ -129,7 +129,8 @@ def _summary(valuation: Valuation, kinds: npt.NDArray[np.object_]) -> dict[str, 
     share = None
     if noise is not None:
         share = {"value": noise.share, "low": noise.share_low, "high": noise.share_high}
-    return {
+    stopped = valuation.fit is not None and valuation.fit.stopped
+    return ({"stopped_in_epoch": len(valuation.history)} if stopped else {}) | {
         "rows": len(kinds),
         "suspects": suspects,
         "suspect_share": suspects / len(kinds),

@@ -101,7 +101,10 @@ def _suspects(numbers: Mapping[str, Any]) -> list[Text]:
     share = numbers["estimated_noise_share"]
     if share is None:
         return [_headed("Suspects", "not judged: the published algorithm has importances only")]
-    lines = [_headed("Suspects", f"{numbers['suspects']:,} ({_percent(numbers['suspect_share'])})")]
+    lines = []
+    if "stopped_in_epoch" in numbers:
+        lines.append(_headed("Cut short", f"time was up in epoch {numbers['stopped_in_epoch']}"))
+    lines.append(_headed("Suspects", f"{numbers['suspects']:,} ({_percent(numbers['suspect_share'])})"))
     width = len(f"{max(numbers['by_kind'].values()):,}")
     for kind, count in numbers["by_kind"].items():
         if count:

@@ -121,7 +121,7 @@ class _Cells:
     def odd(self, row: int) -> list[dict[str, Any]]:
         """The columns that make a row odd, the oddest first, each with what is usual there."""
         assert self.valuation.fit is not None
-        terms = self.valuation.fit.oddness.column_terms[row].astype(np.float64)
+        terms = self.valuation.fit.oddness.column_terms.of(row, self.inputs.train.X[[row]][0])
         columns = [block.column for block in self.inputs.encoder.blocks]
         # Far out, where no row is, a density ratio levels off: there the distance is what counts.
         oddity = np.maximum(terms, [self._beyond(column, row) for column in columns])

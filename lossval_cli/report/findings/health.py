@@ -33,6 +33,8 @@ def _loss(valuation: Valuation) -> Check:
     losses = [epoch.loss for epoch in valuation.history]
     first, last = losses[0], losses[-1]
     text = f"The loss went from {number(first)} to {number(last)} in {counted(len(losses), 'epoch')}."
+    if valuation.fit is not None and valuation.fit.stopped:
+        return "training", False, f"{text} Time was up before the last epoch: ranks are not settled."
     if len(losses) == 1 or last < first:
         return "training", True, text
     return "training", False, f"{text} It did not fall: lower learning_rate, or train longer."

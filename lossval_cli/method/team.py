@@ -1,0 +1,154 @@
+"""The processes that share one run: started by `torchrun`, each with its own range of the training rows.
+
+Everything a process cannot know from its own rows goes through here: gradients and the transport's column
+sums are added up, weights are normalised over all rows, and what is known of each row is collected by the
+first process, which alone writes. A process by itself is a team of one, for which all of it is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from lossval_cli.errors import TeamError
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for another one before it calls it lost: others may be reading a large table."""
+
+SENT_ROWS = 1 << 20
+"""Rows that travel to the first process at once."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """Process `rank` of `size`."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is no other process."""
+        return self.size == 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that collects, reports and writes."""
+        return self.rank == 0
+
+    def own(self, rows: int, rank: int | None = None) -> slice:
+        """The rows of `rows` that are this process's (or another's): ranges as even as can be, in order."""
+        rank = self.rank if rank is None else rank
+        return slice(rank * rows // self.size, (rank + 1) * rows // self.size)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """`values`, the same shape on every process, added up in place."""
+        return self._reduced(values, "sum")
+
+    def largest(self, values: Tensor) -> Tensor:
+        """The largest of each entry, in place."""
+        return self._reduced(values, "max")
+
+    def sum_gradients(self, parameters: Sequence[Tensor], votes: list[float]) -> list[float]:
+        """Add up the gradients of `parameters` in place, all in one message; `votes` ride along and come
+        back as their sums."""
+        if self.is_alone:
+            return votes
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        message = torch.cat([gradient.flatten() for gradient in gradients] + [gradients[0].new_tensor(votes)])
+        self.sum(message)
+        sizes = [gradient.numel() for gradient in gradients] + [len(votes)]
+        *parts, summed = torch.split(message, sizes)
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+        return [float(vote) for vote in summed]
+
+    def at(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
+        """Entries at global `rows` (k,) of a vector of `total`, of which `own` is this process's range."""
+        if self.is_alone:
+            return own[rows]
+        mine = self.own(total)
+        here = (rows >= mine.start) & (rows < mine.stop)
+        found = own.new_zeros(len(rows))
+        found[here] = own[rows[here] - mine.start]
+        return self.sum(found)
+
+    def gather(self, own: Tensor, total: int) -> Tensor:
+        """(total, …) from each process's (n, …), on the first process; the others keep what they have.
+
+        Rows travel in blocks, one process after the other, so that nobody holds more than the result.
+        """
+        if self.is_alone:
+            return own
+        with _partners():
+            if not self.leads:
+                for block in torch.split(own.contiguous(), SENT_ROWS):
+                    dist.send(block, 0)
+                return own
+            whole = own.new_empty(total, *own.shape[1:])
+            whole[: len(own)] = own
+            for rank in range(1, self.size):
+                theirs = self.own(total, rank)
+                for block in torch.split(whole[theirs], SENT_ROWS):
+                    dist.recv(block, rank)
+            return whole
+
+    def wait(self) -> None:
+        """Until every process has come here."""
+        if not self.is_alone:
+            with _partners():
+                dist.barrier()
+
+    def _reduced(self, values: Tensor, how: str) -> Tensor:
+        if not self.is_alone:
+            with _partners():
+                dist.all_reduce(values, dist.ReduceOp.SUM if how == "sum" else dist.ReduceOp.MAX)
+        return values
+
+
+ALONE = Team()
+
+
+def is_started_by_torchrun() -> bool:
+    """Whether this process is one of several that `torchrun` has started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[Team]:
+    """The team that `torchrun` has started, while the `with` lasts; a team of one without it.
+
+    Raises TeamError when the others cannot be reached.
+    """
+    if not is_started_by_torchrun():
+        yield ALONE
+        return
+    on_gpus = torch.cuda.is_available()
+    if on_gpus:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    with _partners():
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=PATIENCE)
+    try:
+        yield Team(dist.get_rank(), dist.get_world_size())
+    finally:
+        with contextlib.suppress(RuntimeError):
+            dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _partners() -> Iterator[None]:
+    """What torch.distributed raises when another process is gone, in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise TeamError(
+            "another process of this run has ended or cannot be reached; nothing was written "
+            "(with --checkpoint-every, the same command with --resume goes on from the last checkpoint)"
+        ) from error

@@ -1,0 +1,21 @@
+"""What a run may use and where it keeps what it needs: nothing here changes what is found, time aside."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Of one run."""
+
+    time_limit: float = math.inf
+    """Seconds after which training stops with what has been learnt."""
+    checkpoint: Path | None = None
+    """File of the checkpoint; None: none is written."""
+    checkpoint_every: float = 600.0
+    """Seconds between two."""
+    resume: bool = False
+    """Whether to go on from the checkpoint, if there is one."""

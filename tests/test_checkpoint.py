@@ -1,0 +1,178 @@
+"""Training that is saved, ended and gone on with, to the very same scores."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Outcome, frame
+from test_training import CPU, make_problem
+from torch import Tensor
+
+import lossval_cli
+from lossval_cli.method.losses import find_loss
+from lossval_cli.method.training import Fit, fit_lossval
+from lossval_cli.method.watch import Interrupted, Watch
+from lossval_cli.settings import Settings
+
+COMMAND = [sys.executable, "-m", "lossval_cli", "score", "train.csv", "--val", "val.csv", "--removal", "off"]
+TRAINING = ["--set", "epochs=40", "--set", "batch_size=32", "--checkpoint-every", "0.1s"]
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
+    "OMP_NUM_THREADS": "1",
+}
+LEFT = Path(".train.lossval.checkpoint")
+
+
+class Shelf:
+    """Keeps what is saved, and interrupts after so many times."""
+
+    def __init__(self, watch_after: int | None = None) -> None:
+        self.saved: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None = None
+        self.times, self.after = 0, watch_after
+        self.watch = Watch(self, every=0.0, resume=True)
+
+    def load(self) -> Any:
+        return self.saved
+
+    def save(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+        self.saved = (
+            {name: tensor.clone() for name, tensor in tensors.items()},
+            json.loads(json.dumps(progress)),
+        )
+        self.times += 1
+        if self.times == self.after:
+            self.watch._interrupted = True
+
+
+def fitted(watch: Watch | None = None, **overrides: object) -> Fit:
+    settings = Settings.resolve(
+        overrides={"epochs": 6, "members": 4, "folds": 4, "dropout": 0.1, **overrides}
+    )
+    return fit_lossval(
+        make_problem(120)[0], find_loss("cross_entropy", "classification"), settings, CPU, watch=watch
+    )
+
+
+@pytest.mark.parametrize("after", [1, 4, 7, 22])
+def test_going_on_from_any_step_gives_the_same_bits(after: int) -> None:
+    """In the first step, in the middle of an epoch, at the end of one, among the remembered epochs."""
+    shelf = Shelf(after)
+    with pytest.raises(Interrupted, match=r"^interrupted in epoch \d of 6 and saved; the same command with"):
+        fitted(shelf.watch)
+    whole, resumed = fitted(), fitted(Watch(shelf, resume=True))
+    for name in ("label_evidence", "feature_evidence", "spread", "predictions"):
+        assert getattr(whole, name).tobytes() == getattr(resumed, name).tobytes(), name
+    assert whole.history == resumed.history
+    assert whole.potentials.marginal_error == resumed.potentials.marginal_error
+
+
+def test_a_passed_deadline_still_judges_every_row() -> None:
+    cut = fitted(Watch(deadline=time.monotonic()))
+    assert cut.stopped and len(cut.history) == 1
+    assert torch.tensor(cut.predictions).sum(1).allclose(torch.ones(120, dtype=torch.float64), atol=1e-5)
+    assert cut.label_evidence.std() > 0 and cut.feature_evidence.std() > 0
+
+
+def start(*arguments: str) -> Any:
+    return subprocess.Popen(
+        [*COMMAND, *TRAINING, *arguments], env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+
+
+def until_saved() -> None:
+    for _ in range(1_000):
+        if LEFT.exists():
+            return
+        time.sleep(0.02)
+
+
+def test_killed_again_and_again_it_ends_with_the_same_scores(
+    tables: Path, cli: Callable[..., Outcome]
+) -> None:
+    """SIGKILL twice after the first checkpoint, then the rest. Twenty times: benchmarks/resume.py."""
+    frame(400).to_csv("train.csv", index=False)
+    before = sorted(os.listdir())
+    command = [*COMMAND[3:], *TRAINING]
+    assert cli(*command, "-o", "whole").code == 0
+    for wait in (0.0, 0.2):
+        with start("--resume") as running:
+            until_saved()
+            time.sleep(wait)
+            running.kill()
+    assert LEFT.exists() and LEFT.stat().st_mode & 0o077 == 0
+    assert cli(*command, "--resume").code == 0
+    assert Path("train.lossval/scores.csv").read_bytes() == Path("whole/scores.csv").read_bytes()
+    assert sorted(os.listdir()) == sorted([*before, "train.lossval", "whole"])  # one that is done leaves none
+
+
+def test_ctrl_c_saves_for_the_same_run_alone(tables: Path, cli: Callable[..., Outcome]) -> None:
+    """It says how to go on; other settings, another table and a damaged file are refused in one line each."""
+    frame(400).to_csv("train.csv", index=False)
+    with start("--set", "epochs=100000", "--checkpoint-every", "1h", "--progress", "json") as running:
+        for line in running.stderr:
+            if json.loads(line)["event"] == "epoch":
+                break
+        running.send_signal(signal.SIGINT)
+        last = running.stderr.read().decode().splitlines()[-1]
+    assert running.returncode == 130
+    assert last.startswith("interrupted in epoch ") and last.endswith("--resume goes on from there")
+    assert LEFT.exists() and not Path("train.lossval").exists()
+
+    resume = (*COMMAND[3:], "--resume", "--set", "batch_size=32")
+    other = cli(*resume, "--set", "epochs=2", "--seed", "3")
+    assert other.code == 2
+    assert other.err.splitlines()[-1].startswith(
+        "error: .train.lossval.checkpoint is the checkpoint of another run (different: epochs, seed)"
+    )
+    frame(50, seed=5).to_csv("train.csv", index=False)
+    other = cli(*resume, "--set", "epochs=100000")
+    assert "(different: the train table)" in other.err
+    LEFT.write_bytes(b"not a checkpoint")
+    other = cli(*resume)
+    assert other.code == 2 and "cannot be read as a checkpoint" in other.err
+    assert not Path("train.lossval").exists()
+
+
+def test_resume_without_a_checkpoint_begins(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
+    done = cli("score", "train.csv", *quick, "--resume")
+    assert done.code == 0 and Path("train.lossval/run.json").exists()
+
+
+@pytest.mark.parametrize("option", [("--resume",), ("--checkpoint-every", "5m")])
+def test_no_checkpoint_beside_a_stream(cli: Callable[..., Outcome], option: tuple[str, ...]) -> None:
+    refused = cli("score", "train.csv", "-o", "-", *option)
+    assert refused.code == 2 and "need -o DIR or FILE" in refused.err
+
+
+def test_the_published_algorithm_is_not_cut_short(cli: Callable[..., Outcome]) -> None:
+    refused = cli("score", "train.csv", "--preset", "paper", "--time-limit", "1h")
+    assert refused.code == 2 and "method paper can be neither saved nor cut short" in refused.err
+
+
+def test_time_limit_is_said_everywhere(cli: Callable[..., Outcome]) -> None:
+    """Exit 0 with scores of every row, and no reader of any of the outputs can miss that it was cut short."""
+    done = cli("score", "train.csv", "--val", "val.csv", "--set", "epochs=100000", "--time-limit", "0.7s")
+    assert done.code == 0
+    report = json.loads(Path("train.lossval/report.json").read_text())
+    epoch = report["summary"]["stopped_in_epoch"]
+    assert f"time was up in epoch {epoch} of 100000: " in report["notices"][0]
+    assert report["notices"][0] in done.err and f"Cut short         time was up in epoch {epoch}" in done.out
+    assert any(check["level"] == "look" and "Time was up" in check["text"] for check in report["health"])
+    assert Path("train.lossval/scores.csv").read_text().count("\n") == 61
+    assert f"time was up in epoch {epoch}" in Path("train.lossval/report.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["", "0s", "ten", "5 parsecs", "-3s", "nan"])
+def test_a_duration_that_is_none_is_refused(cli: Callable[..., Outcome], text: str) -> None:
+    refused = cli("score", "train.csv", "--time-limit", text)
+    assert refused.code == 2 and "give a duration such as 90s, 10m or 1.5h" in refused.err
