@@ -25,10 +25,8 @@ def write_table(path: Path, rows: int, seed: int) -> None:
     """Five numbers and a class."""
     problem = make_problem(rows, 5, 10, seed)
     lines = ["a,b,c,d,e,label"]
-    lines += [
-        ",".join(f"{x:.4f}" for x in row) + f",{label}"
-        for row, label in zip(problem.X, problem.y, strict=True)
-    ]
+    for row, label in zip(problem.X, problem.y, strict=True):
+        lines.append(",".join(f"{x:.4f}" for x in row) + f",{label}")
     path.write_text("\n".join(lines) + "\n")
 
 
