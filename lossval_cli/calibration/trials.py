@@ -23,7 +23,7 @@ from lossval_cli.encoding.inputs import Inputs, Source, prepare
 from lossval_cli.errors import UsageError
 from lossval_cli.method.devices import pick_device
 from lossval_cli.method.noise import NoiseEstimate
-from lossval_cli.method.training import Epoch
+from lossval_cli.method.state import Epoch
 from lossval_cli.method.valuation import value_rows
 from lossval_cli.settings import Settings
 

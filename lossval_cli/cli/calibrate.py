@@ -20,7 +20,7 @@ from lossval_cli.wording import counted, printable
 if TYPE_CHECKING:
     from lossval_cli.calibration.outcome import Calibration
     from lossval_cli.encoding.inputs import Inputs
-    from lossval_cli.method.training import Epoch
+    from lossval_cli.method.state import Epoch
 
 EXAMPLES = """\b
 Examples:
