@@ -1,25 +1,20 @@
-"""Which rows are noisy, how sure that is, and how many there are: probabilities from the two kinds of
-evidence.
+"""Which rows are noisy, how sure that is, and how many there are: probabilities from both kinds of evidence.
 
-Labels. A row's label y is judged by what members that did not train on the row predict. A wrong label is
-one of the other labels of the column, each alike, so that with π the share of wrong labels
+Labels. A row's label y is judged by what members that did not train on the row predict. A wrong label is one
+of the other labels of the column, each alike, so that with π the share of wrong labels
 
     p(y | x) = (1 − π) c(y | x) + π / (K − 1) · (1 − c(y | x))         K classes
-    p(y | x) = (1 − π) t_ν((y − μ(x)) / s(x)) / s(x) + π m(y)           numbers; m: density of the distinct
-    labels
+    p(y | x) = (1 − π) t_ν((y − μ(x)) / s(x)) / s(x) + π m(y)           numbers; m: density of distinct labels
 
-where c is the prediction sharpened, c ∝ p̂^τ (training on noisy labels flattens predictions), and s(x) is
-τ times
-the typical residual of rows with similar predictions. π, τ (and ν) are not known, so they are not chosen:
-all values on
-a grid are averaged, weighted by prior and likelihood. The probability that a label is wrong and the
-interval of π come from the same average.
+where c is the prediction sharpened, c ∝ p̂^τ (training on noisy labels flattens predictions), and s(x) is τ
+times the typical residual of rows with similar predictions. π, τ (and ν) are not known, so they are not
+chosen: all values on a grid are averaged, weighted by prior and likelihood. The probability that a label is
+wrong and the interval of π come from the same average.
 
 Features. The probability that a row is odd comes from `surprise`.
 
 Suspects. Each kind by itself: the rows above the threshold that maximises the expected F1 (Lipton et al.,
-2014), among
-the thresholds at which the flagged rows are expected to be noisy more often than not. Nothing is tuned.
+2014), among the thresholds at which flagged rows are expected to be noisy more often than not.
 """
 
 from __future__ import annotations
@@ -47,8 +42,7 @@ SHARE_PRIOR = (1.0, 8.0)
 SHARPENING = np.exp(np.linspace(-0.4, 1.5, 16))
 """τ for classes."""
 SHARPENING_DEVIATION = 0.2
-"""Of log τ, around what a share π of wrong labels does to the log-odds of a prediction that would be 95 %
-sure."""
+"""Of log τ, around what a share π of wrong labels does to the log-odds of a 95 % sure prediction."""
 
 SCALING = np.exp(np.linspace(-0.7, 0.3, 16))
 """τ for numbers: factor on the local scale, which is a median over clean and noisy rows."""
@@ -56,16 +50,14 @@ SCALING_DEVIATION = 0.1
 """Of log τ, around what a share π of far residuals does to a median."""
 
 UNPREDICTABLE = np.array([0.0, 0.05, 0.15, 0.3])
-"""Share of rows whose label follows the column's base rate whatever the features say. A rare class is no
-noise."""
+"""Share of rows whose label follows the base rate whatever the features say. A rare class is no noise."""
 UNPREDICTABLE_MEAN = 0.03
 
 TAILS = np.array([3.0, 5.0, 10.0, 30.0])
 """ν of the residuals' t distribution, alike in advance."""
 
 TRUSTED_ROWS = 2_000
-"""The likelihood counts as if there were no more rows than this: beyond, the model's form is what is
-uncertain."""
+"""The likelihood counts as if there were no more rows: beyond, the model's form is what is uncertain."""
 
 FEW_LABELS = 50
 """Numeric labels with no more distinct values than this are treated as the ordered classes they are."""
@@ -101,11 +93,9 @@ class _Labels(NamedTuple):
 def estimate_noise(
     predictions: Floats, y: npt.NDArray[np.generic], classes: int | None, oddness: Oddness
 ) -> NoiseEstimate:
-    """Turn held-out predictions, (N, K) probabilities or (N,), and oddness into what is believed of each
-    row."""
+    """Held-out predictions, (N, K) probabilities or (N,), and oddness -> what is believed of each row."""
     features = oddness.probability
-    # Rows with odd features are predicted badly whatever their label: they say little about the share of
-    # wrong ones.
+    # Rows with odd features are predicted badly whatever their label: they say little of the wrong ones.
     weight = (1 - features) * min(1.0, TRUSTED_ROWS / len(y))
     if classes is None:
         labels = _judge_numbers(predictions, y.astype(np.float64), weight)
@@ -144,9 +134,8 @@ def _judge_classes(predictions: Floats, y: npt.NDArray[np.int64], weight: Floats
     base_rate = np.bincount(y, minlength=K)[y] / len(y)
     logits = np.log(np.clip(predictions, 1e-9, 1.0))
     sure = 0.95
-    expected = np.log(
-        logit(sure) / logit((1 - SHARES) * sure + SHARES * (1 - sure))
-    )  # of log τ, for each share
+    # Of log τ, for each share.
+    expected = np.log(logit(sure) / logit((1 - SHARES) * sure + SHARES * (1 - sure)))
     clean, noisy, prior = [], [], []
     for sharpening in SHARPENING:
         sharpened = sharpening * logits
@@ -191,8 +180,10 @@ def _judge_numbers(predictions: Floats, y: Floats, weight: Floats) -> _Labels:
 
 
 def _average(clean: list[Floats], noisy: list[Floats], prior: list[Floats], weight: Floats) -> _Labels:
-    """Average over shares and over the shapes that `clean` and `noisy`, each (N,), were made with; `prior`
-    (shares,) is the log density of each shape."""
+    """Average over shares and over the shapes that `clean` and `noisy`, each (N,), were made with.
+
+    `prior`, (shares,) each, is the log density of each shape.
+    """
     share_prior = beta.logpdf(SHARES, *SHARE_PRIOR)
     log_weights = np.empty((len(clean), len(SHARES)))
     for at, (c, q) in enumerate(zip(clean, noisy, strict=True)):
@@ -234,9 +225,8 @@ def _local_scale(predictions: Floats, residuals: Floats) -> Floats:
     sizes = pd.Series(np.abs(residuals[order]))
     medians = sizes.rolling(window, center=True, min_periods=min(10, len(order))).median().bfill().ffill()
     scale = np.empty(len(order))
-    scale[order] = (
-        medians.to_numpy() / 0.6745
-    )  # of a normal variable's absolute value, the median is 0.6745 σ
+    # The median of a normal variable's absolute value is 0.6745 σ.
+    scale[order] = medians.to_numpy() / 0.6745
     floor = 1e-3 * max(float(np.std(residuals)), 1e-12)
     return np.maximum(scale, floor)
 
