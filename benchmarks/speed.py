@@ -54,10 +54,7 @@ def plain_training(problem: Problem, settings: Settings) -> None:
         settings.ensemble_size(len(X))[0],
         X.shape[1],
         problem.classes or 1,
-        layers=settings.layers or 3,
-        hidden=settings.hidden or 100,
-        activation=settings.activation or "silu",
-        dropout=settings.dropout,
+        settings,
         generator=generator,
         device=CPU,
     )

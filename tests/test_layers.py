@@ -38,6 +38,7 @@ LAYERS = (
     ("encoding.inputs",),
     ("method.valuation",),
     ("method.importance",),
+    ("method.removal_plan", "method.advice"),
     ("method.removal",),
     ("report.findings",),
     ("report.build",),

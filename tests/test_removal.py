@@ -15,7 +15,8 @@ from lossval_cli.encoding.inputs import Inputs, prepare
 from lossval_cli.errors import SettingsError
 from lossval_cli.method import removal
 from lossval_cli.method.metrics import METRICS, find_metric
-from lossval_cli.method.removal import FRACTIONS, RemovalStudy, _choose, _plan, study_removal
+from lossval_cli.method.removal import RemovalStudy, study_removal
+from lossval_cli.method.removal_plan import FRACTIONS, make_plan
 from lossval_cli.method.valuation import Valuation, value_rows
 from lossval_cli.settings import Settings
 
@@ -136,25 +137,11 @@ def test_random_removal_is_drawn_again_for_every_seed() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
     inputs = prepare(table(100, 0.0, 0), table(40, 0.0, 1), settings=settings)
     order, nobody = np.arange(100), np.zeros(100, bool)
-    plan = _plan(inputs, order, order, nobody, "quick", np.random.default_rng(0))
+    plan = make_plan(inputs, order, order, nobody, "quick", np.random.default_rng(0))
     half = plan.keeps[:, plan.places["random", 0.3]]
     assert half.sum(axis=1).tolist() == [70, 70] and (half[0] != half[1]).any()
     same = plan.keeps[:, plan.places["lowest_first", 0.3]]
     assert (same[0] == same[1]).all() and not same[0, :30].any() and same[0, 30:].all()
-
-
-def test_of_what_helps_the_smallest_removal_near_the_best_is_advised() -> None:
-    """A sure but small gain, then two large ones that are less sure and hardly differ, then a loss."""
-    rng = np.random.default_rng(0)
-    before = rng.uniform(0.4, 0.6, (4, 1, 500))
-    small = before - 0.01 + rng.normal(0, 0.002, before.shape)
-    large = before - 0.1 + rng.normal(0, 0.1, before.shape)
-    scores = np.concatenate([before, small, large, large - 0.0001, before + 0.1], axis=1)
-    places = {("lowest_first", share): place for place, share in enumerate((0.01, 0.1, 0.2, 0.3), start=1)}
-    better = np.repeat([[0.8], [0.81], [0.85], [0.86], [0.7]], 4, axis=1)
-    assert _choose(places, scores, better, METRICS["accuracy"]) == ("lowest_first", 0.1)
-    unmoved = np.full((5, 4), 0.8)  # nothing that the metric shows
-    assert _choose(places, scores, unmoved, METRICS["accuracy"]) is None
 
 
 def test_many_evaluation_rows_are_drawn_from_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lossval_cli.settings import Settings
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "tanh": torch.tanh,
@@ -22,8 +24,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class Ensemble:
     """E multilayer perceptrons of the same sizes and different draws.
 
-    layers: linear maps from D inputs to `outputs`, `hidden` units between them. Members share the rows of
-    a batch but no parameter: (B, D) -> (E, B, outputs).
+    settings.layers: linear maps from D inputs to `outputs`, settings.hidden units between them. Members share
+    the rows of a batch but no parameter: (B, D) -> (E, B, outputs).
     """
 
     def __init__(
@@ -31,16 +33,16 @@ class Ensemble:
         members: int,
         inputs: int,
         outputs: int,
+        settings: Settings,
         *,
-        layers: int,
-        hidden: int,
-        activation: str,
-        dropout: float,
         generator: torch.Generator,
         device: torch.device,
     ) -> None:
+        """Three layers of 100 and SiLU where the settings leave that to the method."""
+        layers, hidden = settings.layers or 3, settings.hidden or 100
+        activation = settings.activation or "silu"
         self.activation = ACTIVATIONS[activation]
-        self.dropout = dropout
+        self.dropout = settings.dropout
         # Dropout is drawn on the device itself; its stream starts from the run's generator.
         self._noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
         sizes = [inputs, *[hidden] * (layers - 1), outputs]

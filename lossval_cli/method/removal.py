@@ -4,14 +4,7 @@ For every seed one network per set of dropped rows is trained, all side by side 
 with the same initial parameters and the same batches, so that two of them differ in the dropped rows alone
 and their difference has little noise in it. Which rows `random` drops is drawn again for every seed.
 
-A removal is recommended when it can be shown to help. What helps is decided on a score that every
-evaluation row has and no single row dominates (Brier score for classes, absolute error for numbers),
-because a metric such as accuracy on 100 rows moves in steps larger than most gains. Paired differences to
-dropping nothing are resampled over evaluation rows and seeds; with several removals tried, the limit is
-that of the largest of their standardised errors (max-t), so that trying more does not make a false
-recommendation likelier. Of those above it, the smallest within one standard error of the best is advised
-(Breiman et al., 1984). The surest one would often leave most of the gain behind; the largest may take a rare
-kind of row away altogether, which few evaluation rows would notice.
+Whether one is recommended is decided in `advice`.
 """
 
 from __future__ import annotations
@@ -27,20 +20,17 @@ import numpy.typing as npt
 import torch
 
 from lossval_cli.encoding.inputs import Inputs
-from lossval_cli.encoding.labels import ClassLabels, NumberLabels
+from lossval_cli.encoding.labels import NumberLabels
+from lossval_cli.method.advice import Answers, choose, put_in_words
 from lossval_cli.method.metrics import Metric, find_metric
 from lossval_cli.method.network import Ensemble
+from lossval_cli.method.removal_plan import Mask, Plan, make_plan
 from lossval_cli.method.training import batch_size_for, learning_rate_factor
 from lossval_cli.method.valuation import Valuation
 from lossval_cli.settings import Settings
-from lossval_cli.wording import shown
+from lossval_cli.wording import counted
 
 Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-
-FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
-QUICK_FRACTIONS = (0.05, 0.1, 0.2, 0.3)
-SEEDS = {"full": 4, "quick": 2}
 
 RECOMMENDABLE = 0.3
 """Nobody is advised to drop more than this share of a table."""
@@ -52,10 +42,6 @@ ROW_VISITS = 30_000
 """Rows times epochs of one retraining, about; no fewer than FEWEST_EPOCHS all the same."""
 FEWEST_EPOCHS = 10
 
-FEWEST_KEPT = 10
-"""A removal that leaves fewer rows, or none of a class that had so many, is not run. A smaller class may go:
-it is often a mistyped label."""
-
 FEWEST_JUDGES = 30
 """Different evaluation rows below which nothing is advised: a few rows always seem to agree."""
 
@@ -64,9 +50,6 @@ FEWEST_DRAWN = 1_000
 JUDGED_PROBABILITIES = 200_000
 """Evaluation rows drawn from larger tables: so many, fewer where each holds many classes. What is resampled
 is held in memory, and a gain too small for 10,000 rows to show is too small to act on."""
-
-RESAMPLES = 1_000
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -177,7 +160,7 @@ def study_removal(
     if noise is not None:
         suspect = (noise.label_suspect | noise.feature_suspect)[pool]
     order = np.argsort(valuation.importance[pool], kind="stable")
-    plan = _plan(inputs, pool, order, suspect, mode, rng)
+    plan = make_plan(inputs, pool, order, suspect, mode, rng)
     affordable = max(FEWEST_EPOCHS, ROW_VISITS // len(pool))
     epochs = min(settings.epochs if mode == "full" else FEWEST_EPOCHS, affordable)
     if epochs < settings.epochs:
@@ -199,62 +182,6 @@ class _Judges(NamedTuple):
     y: npt.NDArray[Any]  # (n,)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Sets of rows to keep: the first keeps all; then one per (arm, fraction) that can be run."""
-
-    fractions: tuple[float, ...]
-    keeps: npt.NDArray[np.bool_]  # (seeds, sets, N); seeds differ in `random` only
-    places: dict[tuple[str, float], int]  # (arm, fraction) -> set
-    failed: tuple[str, ...]
-
-
-def _plan(
-    inputs: Inputs,
-    pool: npt.NDArray[np.int64],
-    order: npt.NDArray[np.int64],
-    suspect: Mask,
-    mode: str,
-    rng: np.random.Generator,
-) -> _Plan:
-    """`order` (N,): places in `pool` (N,) from the least important row to the most."""
-    fractions = FRACTIONS if mode == "full" else QUICK_FRACTIONS
-    seeds, rows = SEEDS[mode], len(order)
-    keeps, places, failed = [np.ones((seeds, rows), np.bool_)], {}, []
-
-    def add(arm: str, fraction: float, dropped: npt.NDArray[np.int64]) -> None:
-        keep = np.ones((seeds, rows), np.bool_)
-        np.put_along_axis(keep, np.broadcast_to(dropped, (seeds, dropped.shape[-1])), False, axis=1)
-        reason = _too_little(inputs, pool, keep)
-        if reason is not None:
-            failed.append(f"{arm} {fraction:.0%}: not run, {reason}")
-            return
-        places[arm, fraction] = len(keeps)
-        keeps.append(keep)
-
-    shuffled = np.array([rng.permutation(rows) for _ in range(seeds)])
-    for arm, ranked in (("lowest_first", order), ("highest_first", order[::-1]), ("random", shuffled)):
-        for fraction in fractions:
-            add(arm, fraction, ranked[..., : round(fraction * rows)])
-    if suspect.any():
-        add("suspects", float(suspect.mean()), np.flatnonzero(suspect))
-    return _Plan(fractions, np.stack(keeps, axis=1), places, tuple(failed))
-
-
-def _too_little(inputs: Inputs, pool: npt.NDArray[np.int64], keep: Mask) -> str | None:
-    """Why the rows kept, (seeds, N), are not enough to train on; None where they are."""
-    fewest = int(keep.sum(axis=1).min())
-    if fewest < FEWEST_KEPT:
-        return f"it would leave {fewest} rows"
-    if isinstance(inputs.labels, ClassLabels) and inputs.train.y is not None:
-        y, names = inputs.train.y[pool].astype(np.int64), inputs.labels.names
-        left = np.min([np.bincount(y[kept], minlength=len(names)) for kept in keep], axis=0)
-        gone = np.flatnonzero((left == 0) & (np.bincount(y, minlength=len(names)) >= FEWEST_KEPT))
-        if gone.size:
-            return f"it would leave no row labelled {shown(names[gone[0]])}"
-    return None
-
-
 def _retrain(
     inputs: Inputs,
     pool: npt.NDArray[np.int64],
@@ -274,10 +201,7 @@ def _retrain(
         1,
         X.shape[1],
         classes or 1,
-        layers=settings.layers or 3,
-        hidden=settings.hidden or 100,
-        activation=settings.activation or "silu",
-        dropout=settings.dropout,
+        settings,
         generator=generator,
         device=device,
     ).repeated(len(keeps))
@@ -309,7 +233,7 @@ def _retrain(
 
 
 def _judge(
-    plan: _Plan,
+    plan: Plan,
     predictions: Floats,
     inputs: Inputs,
     judges: _Judges,
@@ -362,12 +286,14 @@ def _judge(
         if key[0] in ("lowest_first", "suspects") and key[1] <= RECOMMENDABLE and finite[place]
     }
     judged = bool(finite[0]) and len(np.unique(judges.X, axis=0)) >= FEWEST_JUDGES
-    chosen = _choose(candidates, scores, values, metric) if judged else None
+    choice = choose(candidates, scores, Answers(answers, target, metric)) if judged else None
     recommended, fraction, gain = "nothing", 0.0, None
-    if chosen is not None:
-        recommended = "suspects" if chosen[0] == "suspects" else "lowest"
-        fraction = chosen[1]
-        gain = _gain(candidates[chosen], answers, target, metric)
+    if choice is not None and choice.is_shown:
+        (arm, fraction), gain = choice
+        recommended = "suspects" if arm == "suspects" else "lowest"
+    verdict = "Removal could not be studied: retraining diverged with nothing removed."
+    if finite[0]:
+        verdict = put_in_words(choice, metric, counted(len(y), f"{judges.on} row"))
     return RemovalStudy(
         metric,
         judges.on,
@@ -378,7 +304,7 @@ def _judge(
         recommended,
         fraction,
         gain,
-        _verdict(recommended, fraction, gain, metric, judges.on, bool(finite[0])),
+        verdict,
         tuple(failed),
         "; ".join(notices) or None,
         epochs,
@@ -394,77 +320,6 @@ def _row_scores(predictions: Floats, y: npt.NDArray[Any], classes: int | None) -
     truth = np.eye(classes)[y.astype(np.int64)]
     squares: Floats = ((predictions - truth) ** 2).sum(axis=-1)
     return squares
-
-
-def _choose(
-    candidates: dict[tuple[str, float], int], scores: Floats, values: Floats, metric: Metric
-) -> tuple[str, float] | None:
-    """The smallest removal, within one standard error of the best, of those shown to help.
-
-    Shown to help: the max-t lower limit of its gain is above 0, and the metric is better too.
-    """
-    if not candidates:
-        return None
-    places = list(candidates.values())
-    gains = scores[:, [0], :] - scores[:, places, :]  # (seeds, candidates, n)
-    per_row, per_seed = gains.mean(axis=0), gains.mean(axis=2)  # (candidates, n), (seeds, candidates)
-    mean = per_row.mean(axis=1)
-    rng = np.random.default_rng(0)
-    n, seeds = per_row.shape[1], len(per_seed)
-    # Rows and seeds are two sources of error; a resample of each is added.
-    counts = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
-    drawn = rng.integers(0, seeds, (RESAMPLES, seeds))
-    errors = counts @ per_row.T - mean + per_seed[drawn].mean(axis=1) - mean  # (RESAMPLES, candidates)
-    deviation = errors.std(axis=0) + 1e-12
-    limit = np.quantile((errors / deviation).max(axis=1), CONFIDENCE)
-    change = metric.sign * (values[places].mean(axis=1) - values[0].mean())
-    helps = (mean - limit * deviation > 0) & (change > 0)
-    if not helps.any():
-        return None
-    best = int(np.where(helps, mean, -np.inf).argmax())
-    near = helps & (mean >= mean[best] - deviation[best])
-    return min((key for key, close in zip(candidates, near, strict=True) if close), key=lambda key: key[1])
-
-
-def _gain(
-    place: int, answers: Floats, target: npt.NDArray[Any], metric: Metric
-) -> tuple[float, float, float]:
-    """Change of the metric, positive is better, with a 95 % interval over evaluation rows and seeds."""
-    rng = np.random.default_rng(0)
-    n, seeds = len(target), len(answers)
-
-    def difference(seed: int, rows: npt.NDArray[np.int64]) -> float:
-        after, before = (metric.compute(answers[seed, at][rows], target[rows]) for at in (place, 0))
-        return metric.sign * (after - before)
-
-    everything = np.arange(n)
-    value = float(np.mean([difference(seed, everything) for seed in range(seeds)]))
-    resampled = [difference(int(rng.integers(seeds)), rng.integers(0, n, n)) for _ in range(RESAMPLES // 5)]
-    low, high = np.nanquantile(resampled, [0.025, 0.975])
-    return value, min(value, float(low)), max(value, float(high))
-
-
-def _verdict(
-    recommended: str,
-    fraction: float,
-    gain: tuple[float, float, float] | None,
-    metric: Metric,
-    on: str,
-    trained: bool,
-) -> str:
-    if not trained:
-        return "Removal could not be studied: retraining diverged with nothing removed."
-    if gain is None:
-        return f"Removing rows cannot be shown to help ({on} table): keep them, and correct labels instead."
-    what = "the suspects" if recommended == "suspects" else f"the lowest {fraction:.0%}"
-    name = metric.name.replace("_", " ")
-    # To correct is better than to remove, which only shows that those labels do harm.
-    change, *ends = (metric.sign * end for end in gain)
-    low, high = sorted(ends)
-    return (
-        f"Removing {what} helps: predictions for the {on} table get better; {name} changes by {change:+.3g} "
-        f"(likely {low:+.3g} to {high:+.3g})."
-    )
 
 
 def _number(value: float) -> float | None:

@@ -172,10 +172,7 @@ class _Run:
             members,
             rows.width,
             outputs,
-            layers=settings.layers or 3,
-            hidden=settings.hidden or 100,
-            activation=settings.activation or "silu",
-            dropout=settings.dropout,
+            settings,
             generator=generator,
             device=device,
         )
