@@ -14,6 +14,7 @@ READ = {
     "check": ("check", "train.lossval", "--max-suspects", "50%", "-q"),
     "diff": ("diff", "train.lossval", "train.lossval"),
     "report": ("report", "train.lossval", "-q"),
+    "clean": ("clean", "train.lossval", "-o", "c.csv", "--drop", "lowest:5%", "--relabel", "-q"),
 }
 """Command lines that need a run and its table, and no training."""
 

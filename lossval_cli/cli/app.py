@@ -14,6 +14,8 @@ from lossval_cli.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
 from lossval_cli.cli.calibrate import calibrate
 from lossval_cli.cli.check import EXAMPLES as CHECK_EXAMPLES
 from lossval_cli.cli.check import check
+from lossval_cli.cli.clean import EXAMPLES as CLEAN_EXAMPLES
+from lossval_cli.cli.clean import clean
 from lossval_cli.cli.console import show
 from lossval_cli.cli.demo import EXAMPLES as DEMO_EXAMPLES
 from lossval_cli.cli.demo import demo
@@ -84,6 +86,7 @@ app.command(epilog=VALIDATE_EXAMPLES)(validate)
 app.command(epilog=CHECK_EXAMPLES)(check)
 app.command(epilog=DIFF_EXAMPLES)(diff)
 app.command(epilog=REPORT_EXAMPLES)(report)
+app.command(epilog=CLEAN_EXAMPLES)(clean)
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=PRESETS_EXAMPLES)(presets)
 app.command(epilog=DEMO_EXAMPLES)(demo)

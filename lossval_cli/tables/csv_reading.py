@@ -44,14 +44,33 @@ class CsvText:
     delimiter: str
 
 
+@dataclass(frozen=True)
+class CsvRecords:
+    """Where the records of a CSV file begin. bom: the byte-order mark, or nothing; data: all bytes after it;
+    names: of every column of the file."""
+
+    bom: bytes
+    data: bytes
+    delimiter: str
+    layout: Layout
+    names: list[str]
+
+
 def read_csv(data: bytes, name: str) -> CsvText:
     """Read decompressed CSV bytes. `name` is for messages.
 
     Raises ReadError (empty, not text, not UTF-8, ragged, no rows, past a limit) and SchemaError
     (two columns of one name).
     """
+    records = find_records(data, name)
+    return CsvText(read_texts(records, name), records.layout.lines[1:], records.delimiter)
+
+
+def find_records(data: bytes, name: str) -> CsvRecords:
+    """Split decompressed CSV bytes into a header and records; errors are those of `read_csv`."""
     name = plain(name)
-    data = data.removeprefix(codecs.BOM_UTF8)
+    bom = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
+    data = data.removeprefix(bom)
     _check_text(data, name)
     delimiter = sniff_delimiter(data)
     layout = find_layout(data, delimiter)
@@ -61,8 +80,13 @@ def read_csv(data: bytes, name: str) -> CsvText:
     names = _read_header(data, layout, delimiter, name)
     if layout.starts.size == 1:
         raise ReadError(f"{name} has a header and no rows")
-    table = _parse(data, layout, delimiter, names, name)
-    return CsvText(_without_empty_unnamed(table), layout.lines[1:], delimiter)
+    return CsvRecords(bom, data, delimiter, layout, names)
+
+
+def read_texts(records: CsvRecords, name: str) -> pa.Table:
+    """Every cell of the records as text, (N,) a column, null where it is empty and not quoted."""
+    table = _parse(records.data, records.layout, records.delimiter, records.names, plain(name))
+    return _without_empty_unnamed(table)
 
 
 def sniff_delimiter(data: bytes) -> str:

@@ -1,0 +1,213 @@
+"""`lossval clean`: the table of a run without its bad rows, with better labels, with weights."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from lossval_cli.cli.console import is_terminal, results, say
+from lossval_cli.errors import OutputError, UsageError
+from lossval_cli.wording import counted, listed, plain, shown
+
+if TYPE_CHECKING:
+    from lossval_cli.outputs.whole_files import Writer
+    from lossval_cli.runs.cleaning import Cleaning
+
+EXAMPLES = """\b
+Examples:
+  lossval clean data.lossval -o cleaned.csv --drop suspects
+  lossval clean data.lossval -o cleaned.csv --drop features --relabel
+  lossval clean data.lossval -o cleaned.csv --drop lowest:5% --removed bad.csv
+  lossval clean data.lossval -o weighted.parquet --add-weights weight
+"""
+
+PARQUET_ENDINGS = (".parquet", ".parq", ".pq")
+PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+"""Ending of a CSV file -> how it is packed."""
+OTHER_ENDINGS = (".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".html", ".htm", ".md", ".zip")
+
+
+def clean(
+    run_directory: Annotated[
+        Path,
+        typer.Argument(metavar="RUN_DIR", help="Run directory of `lossval score`.", show_default=False),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|-",
+            help="Cleaned table, in the format of the scored one (.csv, .csv.gz, … or .parquet), or - for "
+            "standard output.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The table that was scored [default: where it was then]."),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT", help="Rows to leave out: suspects, label, features, lowest:5%. Repeatable."
+        ),
+    ] = None,
+    relabel: Annotated[
+        bool,
+        typer.Option(
+            "--relabel",
+            help="Give rows that are suspect by their label alone the label the model predicts.",
+        ),
+    ] = False,
+    min_probability: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Least noise probability of a row to relabel [default: 80%]."),
+    ] = None,
+    add_weights: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Add the importances as a last column, with a mean of one."),
+    ] = None,
+    removed: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where the rows go that are left out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Write the table of a run without bad rows, with better labels, or with weights.
+
+    What is kept is kept as it is: columns, types and order, in CSV every byte. The table must be the one that
+    was scored. With --drop and --relabel, a row that gets a new label is not left out for its old one.
+    """
+    if not (drop or relabel or add_weights is not None):
+        raise UsageError(
+            "nothing to do: --drop suspects, label, features or lowest:5%, --relabel, --add-weights COLUMN"
+        )
+    if min_probability is not None and not relabel:
+        raise UsageError("--min-probability goes with --relabel")
+    if removed is not None and not drop:
+        raise UsageError("--removed goes with --drop: nothing is left out without it")
+    from lossval_cli.runs.cleaning import plan_cleaning, read_drop
+    from lossval_cli.runs.original import find_original, open_original
+    from lossval_cli.runs.past_run import read_run
+    from lossval_cli.runs.relabelling import LabelColumn
+    from lossval_cli.tables.editing import Added
+
+    drops = [read_drop(text) for text in drop or ()]
+    least = 0.8 if min_probability is None else _share(min_probability)
+    targets = [output] if removed is None else [output, removed]
+    path = find_original(run_directory, data)
+    _check_places(targets, path, run_directory, force=force)
+    run = read_run(run_directory)
+    table = open_original(path, run, run_directory)
+    for target in targets:
+        _check_ending(target, table.form, path)
+    label = None
+    if relabel:
+        roles = run.report["data"]["roles"]
+        label = LabelColumn(roles["label"], roles["task"], table.column(roles["label"]), table.decimal_comma)
+    if add_weights is not None:
+        _check_column(add_weights, table.names)
+    cleaning = plan_cleaning(run, drops, label=label, min_probability=least, weigh=add_weights is not None)
+    added = None if cleaning.weights is None else Added(add_weights or "", cleaning.weights)
+
+    def write_removed(file: BinaryIO) -> None:
+        table.write(file, ~cleaning.keep)
+
+    def write_cleaned(file: BinaryIO) -> None:
+        table.write(file, cleaning.keep, cells=cleaning.cells, added=added)
+
+    if removed is not None:
+        _write(removed, write_removed, force=force)
+    _write(output, write_cleaned, force=force)
+    if not quiet:
+        _tell(targets, cleaning, add_weights)
+
+
+def _share(text: str) -> float:
+    """`0.9` or `90%` -> 0.9."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"--min-probability {shown(text)}: give a share such as 0.9 or 90%")
+    return share
+
+
+def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) -> None:
+    """Raise UsageError or OutputError for a file that must not or cannot be written."""
+    from lossval_cli.outputs.whole_files import OWN_FILES, check_file
+
+    if len({os.path.abspath(target) for target in targets}) < len(targets):
+        raise UsageError("-o and --removed name the same place: give each its own")
+    for target in targets:
+        if target == "-":
+            continue
+        if not target or "\0" in target:
+            raise UsageError(f"{target!r} is not a file name")
+        if os.path.exists(target) and os.path.exists(path) and os.path.samefile(target, path):
+            raise OutputError(f"{plain(target)} is the table that was scored; name another file")
+        place = Path(target)
+        if place.name in OWN_FILES and place.resolve().parent == run.resolve():
+            raise OutputError(f"{plain(target)} belongs to the run; name another file")
+        check_file(place, force=force)
+
+
+def _check_ending(target: str, form: str, path: str) -> None:
+    """Raise UsageError for a name that promises another format than the table has."""
+    if target == "-":
+        if form == "parquet" and is_terminal(sys.stdout):
+            raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
+        return
+    is_parquet = target.lower().endswith(PARQUET_ENDINGS)
+    if (form == "parquet") != is_parquet or target.lower().endswith(OTHER_ENDINGS):
+        form_name, example = ("Parquet", ".parquet") if form == "parquet" else ("CSV", ".csv or .csv.gz")
+        raise UsageError(f"{plain(target)}: {plain(path)} is {form_name} and stays so: name a {example} file")
+
+
+def _check_column(name: str, present: Sequence[str]) -> None:
+    if name != name.strip() or not name or not name.isprintable():
+        raise UsageError(f"--add-weights {shown(name)} is not a column name")
+    if name in present:
+        raise UsageError(f"--add-weights {plain(name)}: the table has a column of that name; choose another")
+
+
+def _write(target: str, write: Writer, *, force: bool) -> None:
+    """`write` to a file, packed as its name says, or to standard output."""
+    from lossval_cli.outputs.whole_files import write_file
+
+    if target == "-":
+        with results() as stream:
+            write(stream)
+        return
+    packing = next((PACKINGS[end] for end in PACKINGS if target.lower().endswith(end)), None)
+
+    def pack(file: BinaryIO) -> None:
+        import pyarrow as pa
+
+        own = os.fdopen(os.dup(file.fileno()), "wb")  # the stream closes the file that it writes to
+        with own, pa.CompressedOutputStream(pa.PythonFile(own), packing) as packed:
+            write(packed)
+
+    write_file(Path(target), write if packing is None else pack, force=force)
+
+
+def _tell(targets: Sequence[str], cleaning: Cleaning, weights: str | None) -> None:
+    rows, kept = len(cleaning.keep), int(cleaning.keep.sum())
+    done = [f"{kept:,} of {counted(rows, 'row')} kept"]
+    if kept < rows:
+        done.append(f"{rows - kept:,} {'in ' + plain(targets[1]) if targets[1:] else 'left out'}")
+    if cleaning.cells is not None:
+        done.append(f"{len(cleaning.cells.rows):,} relabelled")
+    if weights is not None:
+        done.append(f"weights in column {plain(weights)}")
+    name = "standard output" if targets[0] == "-" else plain(targets[0])
+    say(f"{name}: {', '.join(done)}")
+    if cleaning.emptied:
+        say(f"no row is left with the label {listed(map(shown, cleaning.emptied))}")
