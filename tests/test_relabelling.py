@@ -96,6 +96,11 @@ def test_numbers_with_a_decimal_comma() -> None:
     assert suggested(stored, "regression", {0: "2.718", 4: "9"}, comma=True) == {0: "2,72"}
 
 
+def test_numbers_with_a_currency_and_groups() -> None:
+    given = pa.array(["$1,234.50", "$7.25", "$0.10", "$3.00", "$2,000.00"])
+    assert suggested(given, "regression", {1: "1500.249"}) == {1: "$1500.25"}
+
+
 def test_a_prediction_that_is_not_known_changes_nothing() -> None:
     assert suggested(pa.array([1.5, 2.0, 3.0, 4.0]), "regression", {0: None, 1: "nan", 2: "3.04"}) == {}
 

@@ -129,6 +129,16 @@ def _zstd(text: bytes) -> bytes:
         ("2020/1/31\n2020/02/01", ["2020-01-31 00:00", "2020-02-01 00:00"]),
         ("31/02/2020\n01/02/2020", ["31/02/2020", "01/02/2020"]),
         ("2020-01-31T10:00:00.123456789\n", ["2020-01-31 10:00", None]),
+        ("31/1/20\n01/02/69 9:05", ["2020-01-31 00:00", "1969-02-01 09:05"]),
+        ("1/31/20\n2/1/21", ["2020-01-31 00:00", "2021-02-01 00:00"]),
+        ('"1,234.50"\n"-12"\n"1,234,567"', [1234.5, -12.0, 1234567.0]),
+        ("$1200\n$ -3.50\n-$.5\nNA", [1200.0, -3.5, -0.5, None]),
+        ("45%\n 7.5 %\n100%", [45.0, 7.5, 100.0]),
+        ("45%\n0.45", ["45%", "0.45"]),
+        ("$1\n€1", ["$1", "€1"]),
+        ("1'234.5\n12", [1234.5, 12.0]),
+        ('"1,23,4"\n"1"', ["1,23,4", "1"]),
+        ("555 123 456\n555 123 457", ["555 123 456", "555 123 457"]),
     ],
 )
 def test_text_is_typed_by_all_its_values(cells: str, values: list[object]) -> None:
@@ -141,10 +151,42 @@ def test_text_is_typed_by_all_its_values(cells: str, values: list[object]) -> No
     assert [type(value) for value in found] == [type(value) for value in values]
 
 
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        ("1,5\n2", [1.5, 2.0]),
+        ("1.234,5\n1.234.567", [1234.5, 1234567.0]),
+        ("1\u00a0234,5 €\n7 €", [1234.5, 7.0]),
+        ("1,234.50\n7", [1234.5, 7.0]),
+        ("12,5%\n3%", [12.5, 3.0]),
+    ],
+)
+def test_a_comma_is_a_decimal_one_between_semicolons_unless_the_column_says_otherwise(
+    cells: str, values: list[float]
+) -> None:
+    text = "a;b\n" + "".join(f"{cell};x\n" for cell in cells.split("\n"))
+    assert read(text, "t.csv").typed("a").to_pylist() == values
+
+
+def test_the_way_train_writes_numbers_is_expected_of_other_tables() -> None:
+    train, val = read("p,q\n$1.50,1\n$2,2\n", "train.csv"), read("p,q\n$3,1\nmuch,2\n", "val.csv")
+    with pytest.raises(CellError, match=r"val\.csv line 3, column p: 'much' is not a number"):
+        val.typed_as("p", pa.float64(), form=train.form("p"))
+
+
+@pytest.mark.parametrize("told", ["sep=;\n", "sep=;\r\n"])
+def test_the_first_line_of_excel_tells_the_delimiter_and_is_no_row(told: str) -> None:
+    table = read(f"\ufeff{told}a;b,c\n1;2,5\n", "t.csv")
+    assert table.data.to_pydict() == {"a": ["1"], "b,c": ["2,5"]}
+    assert table.lines is not None and table.lines.tolist() == [3]
+    with pytest.raises(ReadError, match="has a sep= line and nothing below it"):
+        read(told, "t.csv")
+
+
 def test_types_of_train_are_applied_to_another_table() -> None:
     train = read("d,n\n31/01/2020,1\n", "train.csv")
     val = read("d,n\n02/01/2020,2.5\n,x\n", "val.csv")
-    days = val.typed_as("d", train.typed("d").type, date_form=train.date_form("d"))
+    days = val.typed_as("d", train.typed("d").type, form=train.form("d"))
     assert days.to_pylist() == [datetime.datetime(2020, 1, 2), None]
     assert val.typed_as("n", pa.string()).to_pylist() == ["2.5", "x"]
     with pytest.raises(CellError) as caught:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.errors import UsageError
-from lossval_cli.tables.column_types import is_text
+from lossval_cli.tables.column_types import NumberForm, is_text
 from lossval_cli.tables.table import Table
 from lossval_cli.wording import counted, plain
 
@@ -141,9 +141,12 @@ def _written(numbers: Floats, table: Table, name: str) -> pa.Array:
     stored = table.data[name].type
     if is_text(stored):
         kind = table.text_type(name)
+        if isinstance(kind.form, NumberForm):
+            return pa.array(
+                [kind.form.write(np.format_float_positional(number, trim="-")) for number in numbers], stored
+            )
         whole = pa.types.is_integer(kind.dtype)
-        texts = [f"{number:.0f}" if whole else repr(number) for number in numbers.tolist()]
-        return pa.array([text.replace(".", ",") if kind.decimal_comma else text for text in texts], stored)
+        return pa.array([f"{number:.0f}" if whole else repr(number) for number in numbers.tolist()], stored)
     dtype = np.dtype(stored.to_pandas_dtype())
     limits = np.iinfo(dtype) if pa.types.is_integer(stored) else np.finfo(dtype)
     largest = float(limits.max)

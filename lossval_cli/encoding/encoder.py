@@ -26,6 +26,7 @@ from lossval_cli.encoding.encoders.date import DateEncoder, as_seconds
 from lossval_cli.encoding.encoders.number import NumberEncoder, as_floats
 from lossval_cli.encoding.encoders.text import TextEncoder, mean_words
 from lossval_cli.errors import CellError, SchemaError
+from lossval_cli.tables.column_types import NumberForm
 from lossval_cli.tables.table import Table
 from lossval_cli.wording import counted, plain, shown
 
@@ -81,7 +82,7 @@ class Encoder:
             if reason := _useless(values):
                 dropped[column] = reason
                 continue
-            source = Source(column, _read_as(values.type), train.date_form(column))
+            source = Source(column, _read_as(values.type), train.form(column))
             kind, encoder = _fit_column(source.prepared(train, values), source.dtype)
             blocks.append(Block(column, kind, start, start + encoder.width))
             sources.append(source)
@@ -157,7 +158,7 @@ class Source:
 
     column: str
     dtype: pa.DataType
-    date_form: str | None
+    form: str | NumberForm | None
 
     def read(self, table: Table) -> Any:
         """The column as its encoder takes it: float64 (n,) with NaN for missing, or large_string (n,)."""
@@ -165,7 +166,7 @@ class Source:
             typed = table.typed(self.column)
             if pa.types.is_integer(typed.type) or pa.types.is_floating(typed.type):
                 return self.prepared(table, typed)
-        return self.prepared(table, table.typed_as(self.column, self.dtype, date_form=self.date_form))
+        return self.prepared(table, table.typed_as(self.column, self.dtype, form=self.form))
 
     def prepared(self, table: Table, values: pa.ChunkedArray) -> Any:
         """The typed column of `table` as its encoder takes it; raises CellError for an infinite number."""

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.encoding.roles import Roles
 from lossval_cli.errors import CellError, SchemaError
+from lossval_cli.tables.column_types import NumberForm
 from lossval_cli.tables.table import Table
 from lossval_cli.wording import counted, plain, shown
 
@@ -38,7 +39,7 @@ class ClassLabels:
     _keys: pa.Array
     """What labels are compared with (K,): float64 for numbers, text otherwise."""
     _dtype: pa.DataType
-    _date_form: str | None
+    _form: str | NumberForm | None
 
     @classmethod
     def fit(cls, train: Table, roles: Roles) -> ClassLabels:
@@ -74,7 +75,7 @@ class ClassLabels:
         single = [name for name, count in zip(names, counts, strict=True) if count == 1]
         notices = (f"label {_listed(single)}: one training row only",) if single else ()
         keys = encoded.dictionary.take(pa.array(order))
-        return cls(column, names, counts, notices, keys, typed.type, train.date_form(column))
+        return cls(column, names, counts, notices, keys, typed.type, train.form(column))
 
     def encode(self, table: Table, what: str = "training") -> npt.NDArray[np.int64]:
         """Labels of `table` -> class indices (N,).
@@ -86,7 +87,7 @@ class ClassLabels:
         if not (_is_number(self._dtype) and _is_number(typed.type)):
             _refuse_missing(table, self.column, typed)
             wanted = pa.float64() if _is_number(self._dtype) else self._dtype
-            typed = table.typed_as(self.column, wanted, date_form=self._date_form)
+            typed = table.typed_as(self.column, wanted, form=self._form)
         values = _comparable(table, self.column, typed)
         found = pc.index_in(values, value_set=self._keys)
         unseen = np.flatnonzero(found.is_null().to_numpy())

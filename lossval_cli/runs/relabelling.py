@@ -15,7 +15,7 @@ from lossval_cli.encoding.labels import ClassLabels
 from lossval_cli.encoding.roles import Roles, Task
 from lossval_cli.errors import UsageError
 from lossval_cli.outputs.scores_io import as_text
-from lossval_cli.tables.column_types import is_text
+from lossval_cli.tables.column_types import NumberForm, is_text
 from lossval_cli.tables.editing import Cells
 from lossval_cli.tables.table import Table
 
@@ -77,13 +77,13 @@ def _numbers(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) ->
     exact = [
         f"{value:.{places}f}" if places is not None else repr(value) for value in known[changed].tolist()
     ]
-    return Cells(label.name, rows[changed], _stored(exact, kind, comma=_has_comma(label)))
+    return Cells(label.name, rows[changed], _stored(exact, kind, _form(label)))
 
 
-def _stored(texts: Sequence[str], kind: pa.DataType, *, comma: bool) -> pa.Array:
+def _stored(texts: Sequence[str], kind: pa.DataType, form: NumberForm | None) -> pa.Array:
     """Numbers as an array of the type of the label column."""
     if is_text(kind):
-        return pa.array([text.replace(".", ",") if comma else text for text in texts], kind)
+        return pa.array([text if form is None else form.write(text) for text in texts], kind)
     if pa.types.is_decimal(kind):
         return pa.array([decimal.Decimal(text) for text in texts], kind)
     if pa.types.is_integer(kind):
@@ -103,13 +103,15 @@ def _decimal_places(label: LabelColumn) -> int | None:
     texts = label.stored.cast(pa.string()) if is_text(kind) else as_text(label.stored.combine_chunks())
     if pc.any(pc.match_substring(texts, "e", ignore_case=True)).as_py():
         return None
-    point = "," if _has_comma(label) else "."
-    digits = pc.utf8_length(pc.replace_substring_regex(texts, rf"^[^{point}]*[{point}]?|\s+$", ""))
+    form = _form(label)
+    plain = pc.utf8_trim_whitespace(texts) if form is None else form.plain(texts)
+    digits = pc.utf8_length(pc.replace_substring_regex(plain, r"^[^.]*[.]?", ""))
     return int(pc.max(digits).as_py())
 
 
-def _has_comma(label: LabelColumn) -> bool:
-    return is_text(label.stored.type) and _alone(label).text_type(label.name).decimal_comma
+def _form(label: LabelColumn) -> NumberForm | None:
+    form = _alone(label).form(label.name)
+    return form if isinstance(form, NumberForm) else None
 
 
 def _alone(label: LabelColumn) -> Table:

@@ -1,15 +1,17 @@
 """From text to numbers, dates, booleans or words, one column at a time.
 
 What a column of text is, is decided on all its values at once: whole numbers if every value that is not
-missing is one, else numbers, else true/false, else dates, else text. Values stored with a type (Parquet,
+missing is one, else numbers, else true/false, else dates, else numbers as people write them (`1,234.50`,
+`$12`, `45 %`), else text. Values stored with a type (Parquet,
 DataFrame) are brought to the same few types, so that one table gives the same columns from any format.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,19 +29,64 @@ _DATE_FORMS: Final = {
     "month_first": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{4}}{_CLOCK}$", r"\3-0\1-0\2\4"),
     "day_first": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{4}}{_CLOCK}$", r"\3-0\2-0\1\4"),
     "year_first": (rf"^\d{{4}}[/.]\d{{1,2}}[/.]\d{{1,2}}{_CLOCK}$", r"\1-0\2-0\3\4"),
+    "month_first_short": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{2}}{_CLOCK}$", r"\3-0\1-0\2\4"),
+    "day_first_short": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{2}}{_CLOCK}$", r"\3-0\2-0\1\4"),
 }
+
+
+_MARKS: Final = "$€£¥%"
+_GROUPS: Final = "'\u00a0\u202f"
+"""Stand between groups of digits in some countries; a plain space stands between numbers too."""
+_GAP: Final = "[ \u00a0\u202f]?"
+
+
+class NumberForm(NamedTuple):
+    """How all numbers of a column are written, where not as `-1234.5`."""
+
+    decimal: str = "."
+    group: str = ""
+    """Characters that may stand between groups of three digits."""
+    mark: str = ""
+    """Currency or per cent sign that every number has, before or after it."""
+
+    @property
+    def pattern(self) -> str:
+        """What every value matches."""
+        digits = rf"(?:\d+|\d{{1,3}}(?:[{self.group}]\d{{3}})+)" if self.group else r"\d+"
+        number = rf"(?:{digits}(?:[{self.decimal}]\d+)?|[{self.decimal}]\d+)"
+        if self.mark:
+            mark = re.escape(self.mark)
+            return rf"^[+-]?(?:{mark}{_GAP}[+-]?{number}|{number}{_GAP}{mark})$"
+        return rf"^[+-]?{number}(?:[eE][+-]?\d+)?$"
+
+    def plain(self, text: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The same numbers as `-1234.5`."""
+        text = pc.replace_substring_regex(text, rf"[ {_GROUPS}{self.group}{self.mark}]", "")
+        return pc.replace_substring(text, self.decimal, ".")
+
+    def write(self, number: str) -> str:
+        """`-1234.5` as this form has it, without groups."""
+        text = number.replace(".", self.decimal)
+        return text + self.mark if self.mark == "%" else self.mark + text
+
+
+def _number_forms(value: str, comma_allowed: bool) -> list[NumberForm]:
+    """The forms to try for a column with this value among its first. A comma may be a decimal one only where
+    `comma_allowed`, and is one there unless the column says otherwise."""
+    mark = next((sign for sign in _MARKS if sign in value), "")
+    forms = [NumberForm(",", "", mark), NumberForm(",", "." + _GROUPS, mark)] if comma_allowed else []
+    return [*forms, NumberForm(".", "", mark), NumberForm(".", "," + _GROUPS, mark)]
 
 
 @dataclass(frozen=True)
 class TextType:
     """What a column of text holds: int64, float64, bool, timestamp[us] or string, and how it is written.
 
-    date_form: a key of the known date forms, for timestamps.  decimal_comma: numbers such as `1,5`.
+    form: a key of the known date forms, for timestamps; for numbers None is `-1234.5`.
     """
 
     dtype: pa.DataType
-    date_form: str | None = None
-    decimal_comma: bool = False
+    form: str | NumberForm | None = None
 
 
 class Misfit(Exception):
@@ -67,9 +114,10 @@ def infer_text(text: pa.ChunkedArray, *, comma_allowed: bool = False) -> TextTyp
         return TextType(pa.string())
     sample = text.drop_null().slice(0, _SAMPLE)
     candidates = [TextType(pa.int64()), TextType(pa.float64())]
-    candidates += [TextType(pa.float64(), decimal_comma=True)] if comma_allowed else []
+    candidates += [TextType(pa.float64(), NumberForm(","))] if comma_allowed else []
     candidates += [TextType(pa.bool_())]
-    candidates += [TextType(TIME, date_form=form) for form in _DATE_FORMS]
+    candidates += [TextType(TIME, form) for form in _DATE_FORMS]
+    candidates += [TextType(pa.float64(), form) for form in _number_forms(sample[0].as_py(), comma_allowed)]
     for candidate in candidates:
         if _fits(sample, candidate) and _fits(text, candidate):
             return candidate
@@ -171,10 +219,10 @@ def _convert(text: pa.ChunkedArray, kind: TextType) -> pa.ChunkedArray:
         _refuse(pc.is_in(lowered, value_set=pa.array(["true", "false", None])))
         return pc.equal(lowered, "true")
     if pa.types.is_timestamp(kind.dtype):
-        return _convert_dates(text, kind.date_form or "iso")
-    if kind.decimal_comma:
-        _refuse(pc.fill_null(pc.match_substring_regex(text, r"^[+-]?\d*(,\d+)?([eE][+-]?\d+)?$"), True))
-        text = pc.replace_substring(text, ",", ".")
+        return _convert_dates(text, kind.form if isinstance(kind.form, str) else "iso")
+    if isinstance(kind.form, NumberForm):
+        _refuse(pc.fill_null(pc.match_substring_regex(text, kind.form.pattern), True))
+        text = kind.form.plain(text)
     text = pc.replace_substring_regex(text, r"^\+([\d.])", r"\1")
     numbers = text.cast(kind.dtype)
     if pa.types.is_integer(kind.dtype):
@@ -190,6 +238,8 @@ def _convert_dates(text: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
         parts = r"^(\d+)[/.-](\d+)[/.-](\d+)(.*)$"
         text = pc.replace_substring_regex(text, parts, rewrite)
         text = pc.replace_substring_regex(text, r"-0(\d\d)", r"-\1")
+        text = pc.replace_substring_regex(text, r"^([0-5]\d|6[0-8])-", r"20\1-")  # POSIX: 69 is 1969
+        text = pc.replace_substring_regex(text, r"^(\d\d)-", r"19\1-")
     text = pc.replace_substring_regex(text, r"([ T])(\d):", r"\10\2:")
     text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
     if form == "iso_zone":

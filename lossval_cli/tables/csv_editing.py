@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lossval_cli.errors import SchemaError
-from lossval_cli.tables.column_types import infer_text, without_nulls
+from lossval_cli.tables.column_types import NumberForm, infer_text, without_nulls
 from lossval_cli.tables.csv_layout import inside_quotes, positions
 from lossval_cli.tables.csv_reading import CsvRecords, find_records, read_texts
 from lossval_cli.tables.editing import Added, Cells, Mask
@@ -110,7 +110,8 @@ class CsvOriginal:
     def _commas(self) -> bool:
         """Whether the first rows hold a column of numbers such as `1,5`."""
         return self.decimal_comma and any(
-            infer_text(without_nulls(column), comma_allowed=True).decimal_comma
+            isinstance(form := infer_text(without_nulls(column), comma_allowed=True).form, NumberForm)
+            and form.decimal == ","
             for column in self._texts.slice(0, _LOOKED_AT).columns
         )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,8 @@ from lossval_cli.wording import counted, doubled_names, plain
 
 _DELIMITERS = (",", ";", "\t", "|", " ")
 _DELIMITER_NAMES = {"\t": "tabs", " ": "spaces", ",": "commas", ";": "semicolons", "|": "bars"}
+_TOLD_DELIMITER = re.compile(rb"(?:sep|SEP)=([,;\t| ])\r?\n")
+"""The first line that Excel writes and reads."""
 _SNIFFED_BYTES = 1 << 18
 _SNIFFED_RECORDS = 200
 _BLOCK_BYTES = 4 << 20
@@ -72,8 +75,13 @@ def find_records(data: bytes, name: str) -> CsvRecords:
     bom = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
     data = data.removeprefix(bom)
     _check_text(data, name)
-    delimiter = sniff_delimiter(data)
+    told = _TOLD_DELIMITER.match(data)
+    delimiter = told[1].decode() if told else sniff_delimiter(data)
     layout = find_layout(data, delimiter)
+    if told:
+        layout = replace(layout, starts=layout.starts[1:], lines=layout.lines[1:])
+        if not layout.starts.size:
+            raise ReadError(f"{name} has a sep= line and nothing below it")
     if layout.open_line is not None:
         raise ReadError(f"{name} line {layout.open_line}: a quoted field opens here and is never closed")
     _check_lengths(layout, len(data), name)

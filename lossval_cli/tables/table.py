@@ -14,6 +14,7 @@ from lossval_cli.errors import CellError, ReadError, SchemaError
 from lossval_cli.limits import check_columns
 from lossval_cli.tables.column_types import (
     Misfit,
+    NumberForm,
     TextType,
     convert_stored,
     infer_text,
@@ -77,16 +78,18 @@ class Table:
             self._text_types[column] = infer_text(text, comma_allowed=self.decimal_comma)
         return self._text_types[column]
 
-    def date_form(self, column: str) -> str | None:
-        """How the dates of a text column are written (pass it to `typed_as` of another table), else None."""
-        return self.text_type(column).date_form if is_text(self.data[column].type) else None
+    def form(self, column: str) -> str | NumberForm | None:
+        """How a text column is written (pass it to `typed_as` of another table), None for any other."""
+        return self.text_type(column).form if is_text(self.data[column].type) else None
 
-    def typed_as(self, column: str, dtype: pa.DataType, *, date_form: str | None = None) -> pa.ChunkedArray:
+    def typed_as(
+        self, column: str, dtype: pa.DataType, *, form: str | NumberForm | None = None
+    ) -> pa.ChunkedArray:
         """A column as the type another table's column has, (N,).
 
-        Ask for float64 rather than int64 where `3.5` is as good as `3`. date_form: as the other table's
-        `date_form` gave it; without it the dates are read by themselves. Raises CellError at the first value
-        that cannot be converted.
+        Ask for float64 rather than int64 where `3.5` is as good as `3`. form: as the other table's
+        `form` gave it; without it dates and numbers are read by themselves. Raises CellError at the first
+        value that cannot be converted.
         """
         stored = self.data[column]
         try:
@@ -96,8 +99,7 @@ class Table:
             if pa.types.is_string(dtype):
                 return text
             own = self.text_type(column)
-            form = date_form or own.date_form
-            return parse_text(text, TextType(dtype, form, own.decimal_comma))
+            return parse_text(text, TextType(dtype, form or own.form))
         except Misfit as misfit:
             raise CellError(
                 f"{self.place(misfit.row)}, column {plain(column)}: {shown(misfit.value)} is not "
