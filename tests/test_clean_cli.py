@@ -209,6 +209,24 @@ def test_a_redacted_run_cleans_as_well(cli: Cli, score: Score) -> None:
     assert set(lines("c.csv")) < set(lines("train.csv"))
 
 
+def test_names_and_labels_that_were_made_safe_are_found(cli: Cli, score: Score) -> None:
+    table = frame().rename(columns={"label": "=label", "customer": "@customer"})
+    table["=label"] = "=" + table["=label"]
+    table.to_csv("train.csv", index=False)
+    run = score("train.csv", "--label", "=label", "--id", "@customer", "--safe-csv", "--removal", "off")
+    path = run / "scores.csv"
+    scores = pd.read_csv(path)
+    assert {"'=label", "'@customer"} < set(scores)
+    scores["suspect"], scores["noise_probability"] = np.where(scores["row"] == 4, "label", None), 0.9
+    scores.loc[scores["row"] == 4, "predicted"] = "'=no" if table["=label"][4] == "=yes" else "'=yes"
+    scores.to_csv(path, index=False)
+    outcome = cli("clean", str(run), "-o", "c.csv", "--relabel")
+    assert outcome.err == "c.csv: 60 of 60 rows kept, 1 relabelled\n"
+    found = pd.read_csv("c.csv")
+    assert np.flatnonzero(found["=label"] != table["=label"]).tolist() == [4]
+    assert set(found["=label"]) == {"=yes", "=no"}
+
+
 def test_a_class_of_which_nothing_is_left_is_told(cli: Cli, score: Score) -> None:
     judged(score())
     path = RUN / "scores.csv"

@@ -224,7 +224,8 @@ def test_parquet_cells_are_replaced_and_weights_added(column: str, values: list[
     assert found[column].to_pylist() == [value for row, value in enumerate(wanted) if row != 5]
     assert found["weight"].to_pylist() == weights[keep].tolist()
     assert found.schema.remove(len(table.schema)).equals(original.table.schema, check_metadata=True)
-    assert found.drop_columns([column, "weight"]).equals(table.drop_columns([column]).filter(pa.array(keep)))
+    others = table.drop_columns([column]).filter(pa.array(keep))
+    assert found.drop_columns([column, "weight"]).to_pydict() == others.to_pydict()
 
 
 def test_pandas_reads_the_rows_that_are_left() -> None:

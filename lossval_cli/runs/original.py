@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def find_original(run: Path, data: str | None) -> str:
     if path is None:
         where = "standard input" if name.startswith("<") else f"{plain(name)} in another directory"
         raise ReadError(f"{plain(str(run))} was made on {where}: say where the table is with --data FILE")
-    if os.path.isdir(path) or (train.get("format") == "parquet" and "*" in path and not os.path.exists(path)):
+    if os.path.isdir(path) or (glob.has_magic(path) and not os.path.lexists(path)):
         raise ReadError(
             f"{plain(path)} stands for several files, and one is written: score their rows as one file"
         )

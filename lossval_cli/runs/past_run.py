@@ -143,7 +143,11 @@ def _scored(
         raise ValueError("the scores are not those of every row")
     if strange := {kind for kind in suspect if kind} - set(KINDS):
         raise ValueError(f"no row can be suspect by {shown(strange.pop())}")
-    called = given_names(said["label"], said["ids"])
+    called = {
+        # A name that `--safe-csv` took for a formula has an apostrophe in front.
+        name: f"'{shown}" if f"'{shown}" in table.column_names and shown not in table.column_names else shown
+        for name, shown in given_names(said["label"], said["ids"]).items()
+    }
     line = table["line"]
     return ScoredRun(
         name=report["data"]["tables"]["train"]["name"],
