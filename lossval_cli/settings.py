@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lossval_cli.errors import SettingsError, UsageError
 
@@ -26,6 +26,10 @@ PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.p
 
 CHECK_TABLE = "check"
 """Table of a settings file that `lossval check` reads."""
+
+
+Origin = Literal["built in", "preset", "file", "given"]
+"""Where a setting is from: nowhere else, the preset, a settings file, or an option."""
 
 
 @dataclass(frozen=True)
@@ -213,15 +217,10 @@ class Settings:
         Raises UsageError for a preset or file that is not there and SettingsError with every problem found.
         """
         problems: list[str] = []
-        given = dict(overrides) if isinstance(overrides, Mapping) else _split(overrides, problems)
-        from_file = read_toml(Path(config)) if isinstance(config, str | Path) else dict(config or {})
-        if isinstance(from_file.get(CHECK_TABLE), Mapping):
-            del from_file[CHECK_TABLE]
-        name = str(given.get("preset") or preset or from_file.get("preset") or "default")
-        values = read_toml(preset_path(name)) | from_file | given | {"preset": name}
+        layers = _layers(preset, config, overrides, problems)
         knobs = cls.knobs()
         read: dict[str, Any] = {}
-        for key, value in values.items():
+        for key, value in {key: value for layer in layers.values() for key, value in layer.items()}.items():
             if key not in knobs:
                 near = difflib.get_close_matches(key, knobs, 1)
                 hint = f"did you mean {near[0]}?" if near else f"settings are {', '.join(knobs)}"
@@ -238,6 +237,19 @@ class Settings:
         if problems:
             raise SettingsError(problems)
         return settings
+
+    @classmethod
+    def origins(
+        cls,
+        preset: str | None = None,
+        config: str | Path | Mapping[str, object] | None = None,
+        overrides: Mapping[str, object] | Sequence[str] = (),
+    ) -> dict[str, Origin]:
+        """Where `resolve` finds each setting, by name."""
+        found: dict[str, Origin] = dict.fromkeys(cls.knobs(), "built in")
+        for origin, layer in _layers(preset, config, overrides, []).items():
+            found |= dict.fromkeys(layer, origin)
+        return found
 
     def _contradictions(self) -> list[str]:
         problems = []
@@ -261,6 +273,30 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """Name -> value in the order of this file, None where the method chooses."""
         return dataclasses.asdict(self)
+
+
+def _layers(
+    preset: str | None,
+    config: str | Path | Mapping[str, object] | None,
+    overrides: Mapping[str, object] | Sequence[str],
+    problems: list[str],
+) -> dict[Origin, dict[str, object]]:
+    """Settings as they are given, a later layer over an earlier one; what is wrong with `overrides` is added
+    to `problems`."""
+    given = dict(overrides) if isinstance(overrides, Mapping) else _split(overrides, problems)
+    from_file = read_toml(Path(config)) if isinstance(config, str | Path) else dict(config or {})
+    if isinstance(from_file.get(CHECK_TABLE), Mapping):
+        del from_file[CHECK_TABLE]
+    name = str(given.get("preset") or preset or from_file.get("preset") or "default")
+    named = {"preset": name}
+    layers: dict[Origin, dict[str, object]] = {
+        "preset": read_toml(preset_path(name)) | named,
+        "file": from_file,
+        "given": given,
+    }
+    if preset or given.get("preset"):
+        layers["given"] |= named
+    return layers
 
 
 def preset_names() -> list[str]:

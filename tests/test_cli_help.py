@@ -86,16 +86,34 @@ def test_as_a_module() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"lossval {__version__}\n", "")
 
 
-def test_shells_get_completions() -> None:
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("line", "word", "offered"), [("lossval sc", 1, "score"), ("lossval score x --safe", 3, "--safe-csv")]
+)
+def test_shells_get_completions(shell: str, line: str, word: int, offered: str) -> None:
+    """In the words that the scripts of --install-completion ask with."""
     environment = os.environ | {
-        "_LOSSVAL_COMPLETE": "complete_bash",
-        "COMP_WORDS": "lossval sc",
-        "COMP_CWORD": "1",
+        "_LOSSVAL_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(word),
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
     done = subprocess.run(
         [sys.executable, "-m", "lossval_cli"], capture_output=True, text=True, check=False, env=environment
     )
-    assert done.stdout.split() == ["score"]
+    assert re.findall(r"(?<![\w-])(?:--)?[a-z][\w-]*", done.stdout.replace("_arguments", ""))[0] == offered
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_is_for_lossval(shell: str) -> None:
+    environment = os.environ | {"_LOSSVAL_COMPLETE": f"source_{shell}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "lossval_cli"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"_LOSSVAL_COMPLETE=complete_{shell}" in done.stdout
+    assert "lossval" in done.stdout.replace("_LOSSVAL", "")
 
 
 def test_an_unexpected_failure_is_one_line(

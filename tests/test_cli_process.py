@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -51,6 +52,24 @@ def test_a_closed_pipe_ends_quietly(output: str | None) -> None:
     assert running.returncode == 0
     assert all(re.match("label|id|task|validation: ", line) for line in notices)
     assert os.path.isdir("train.lossval") == (output is None)
+
+
+def test_a_pipeline_of_the_shell() -> None:
+    """In through a pipe, out through a pipe, and everything that may be asked of what comes out."""
+    lossval = shlex.join(COMMAND)
+    asked = f"{shlex.join(QUICK)} -o - --columns row,rank,label --sort best --top 5 --progress json"
+    line = f"cat train.csv | {lossval} score - --val val.csv {asked} 2> events | head -n 3"
+    done = subprocess.run(["bash", "-c", line], env=ENVIRONMENT, capture_output=True, check=True)
+    lines = done.stdout.decode().splitlines()
+    assert lines[0] == "row,rank,label"
+    assert [row.split(",")[1] for row in lines[1:]] == ["3000", "2999"]
+    events = [json.loads(line) for line in Path("events").read_text().splitlines()]
+    assert [event["name"] for event in events if event["event"] == "stage"][-1] == "write"
+    assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2]
+    line = f"{lossval} score train.csv --val val.csv {asked} --format jsonl --sort original -q | tail -n 1"
+    done = subprocess.run(["bash", "-c", line], env=ENVIRONMENT, capture_output=True, check=True)
+    assert json.loads(done.stdout)["row"] == 4
+    assert done.stderr == b""
 
 
 def test_a_closed_standard_error_stops_nothing() -> None:

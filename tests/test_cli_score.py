@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
 import math
 import os
+import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,6 +180,35 @@ def test_columns_sort_and_top(cli: Cli, quick: Quick) -> None:
     assert list(best["rank"]) == [60, 59, 58]
 
 
+def test_show_settings_prints_what_would_be_used_and_trains_nothing(cli: Cli, tables: Path) -> None:
+    (tables / "pyproject.toml").write_text("[tool.lossval]\nmembers = 6\nepochs = 9\n")
+    before = sorted(os.listdir())
+    asked = ("score", "train.csv", "--show-settings", "--preset", "fast", "--seed", "3", "--set", "epochs=4")
+    outcome = cli(*asked)
+    assert (outcome.code, outcome.err) == (0, "")
+    for line in (
+        'preset = "fast" +# --preset',
+        "epochs = 4 +# --set",
+        r"members = 6 +# pyproject.toml \[tool.lossval\]",
+        "folds = 4 +# preset fast",
+        "seed = 3 +# --seed",
+        "blur = 0.55 +# default",
+    ):
+        assert re.search(f"^{line}$", outcome.out, re.MULTILINE), line
+    assert sorted(os.listdir()) == before
+    (tables / "again.toml").write_text(outcome.out)
+    again = cli("score", "train.csv", "--show-settings", "--config", "again.toml")
+    assert tomllib.loads(again.out) == tomllib.loads(outcome.out)
+    assert set(re.findall("# (.*)", again.out)) == {"again.toml"}
+    deeper = tables / "deeper"
+    deeper.mkdir()
+    os.chdir(deeper)
+    assert "# ../pyproject.toml [tool.lossval]" in cli("score", "train.csv", "--show-settings").out
+    (tables / "pyproject.toml").write_text("[tool.lossval]\nepoch = 9\n")
+    outcome = cli("score", "train.csv", "--show-settings")
+    assert (outcome.code, outcome.err) == (2, "error: setting 'epoch' is unknown: did you mean epochs?\n")
+
+
 def test_quiet_says_nothing(cli: Cli, quick: Quick) -> None:
     assert cli("score", "train.csv", *quick, "--quiet") == Outcome(0, b"", "")
     assert os.path.isdir("train.lossval")
@@ -317,6 +349,22 @@ def test_safe_csv(cli: Cli, quick: Quick) -> None:
     refused = cli("score", "train.parquet", *quick, "--safe-csv")
     assert refused.code == 2
     assert "add --format csv" in refused.err
+
+
+def test_cells_come_back_exactly_from_a_stream(cli: Cli, quick: Quick) -> None:
+    table = frame()
+    cells = ["=1+1", "+1", "-1", "@a", "007", " x ", 'say "a, b"', "two\nlines", "é\u202e", "NA", "1e5", "'"]
+    table["customer"] = [cells[row] if row < len(cells) else f"c{row}" for row in range(60)]
+    table.to_csv("train.csv", index=False)
+    asked = ("score", "train.csv", "--id", "customer", *quick, "-q", "-o", "-", "--sort", "original")
+    read = csv.DictReader(io.StringIO(cli(*asked).out, newline=""))
+    assert [row["customer"] for row in read][: len(cells)] == cells
+    objects = [json.loads(line) for line in cli(*asked, "--format", "jsonl").out.splitlines()]
+    assert [row["customer"] for row in objects][: len(cells)] == cells
+    safe = csv.DictReader(io.StringIO(cli(*asked, "--safe-csv").out, newline=""))
+    told = [row["customer"] for row in safe][: len(cells)]
+    assert told == ["'=1+1", "+1", "-1", "'@a", *cells[4:]]
+    assert cli(*asked, "--sort", "worst", "--top", "4").out == cli(*asked[:-2], "--top", "4").out
 
 
 def test_a_hostile_table_reaches_the_terminal_as_plain_text(cli: Cli, quick: Quick) -> None:

@@ -25,6 +25,20 @@ def test_later_wins_preset_then_file_then_assignment(tmp_path: Path) -> None:
     assert (found.preset, found.folds, found.epochs, found.members, found.hidden) == ("fast", 4, 7, 5, None)
 
 
+def test_each_setting_says_where_it_is_from() -> None:
+    found = Settings.origins("fast", {"epochs": 7, "hidden": 9, "check": {}}, ["hidden=8"])
+    assert (found["preset"], found["members"], found["epochs"], found["hidden"], found["blur"]) == (
+        "given",
+        "preset",
+        "file",
+        "given",
+        "built in",
+    )
+    assert Settings.origins(config={"preset": "fast"})["preset"] == "file"
+    assert Settings.origins()["preset"] == "preset"
+    assert set(found) == set(Settings.knobs())
+
+
 def test_python_and_command_line_read_alike() -> None:
     values = {"epochs": 3, "learning_rate": 0.5, "ot_absolute": True, "layers": None, "loss": "focal(1)"}
     written = ["epochs=3", "learning_rate=0.5", "ot_absolute=true", "layers=auto", "loss=focal(1)"]

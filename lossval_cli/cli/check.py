@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,8 @@ from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import GateFailed, OutputError, SettingsError, UsageError
 from lossval_cli.gate.rules import DEFAULTS, merged, read_check_table, rules_of
 from lossval_cli.gate.verdicts import NEED_REMOVAL, Rule, evaluate, passed
-from lossval_cli.settings import CHECK_TABLE, Settings, read_toml
+from lossval_cli.settings import CHECK_TABLE, read_toml
+from lossval_cli.toml_text import toml_lines
 from lossval_cli.wording import counted, listed
 
 if TYPE_CHECKING:
@@ -143,9 +143,7 @@ def check(
         list[str] | None,
         typer.Option(metavar="FILE", help="Where each --output-format goes, - for standard output."),
     ] = None,
-    show_settings: Annotated[
-        bool, typer.Option("--show-settings", help="Print settings and rules as TOML, and check nothing.")
-    ] = False,
+    show_settings: options.ShowSettings = False,
     quiet: options.Quiet = False,
     progress: options.ProgressOption = options.ProgressMode.auto,
 ) -> None:
@@ -176,7 +174,7 @@ def check(
     }
     settings = options.resolve_settings(preset, config, assignments, shortcuts)
     if show_settings:
-        show(_as_toml(settings, plan))
+        show(options.settings_toml(settings, preset, config, assignments, shortcuts) + _check_table(plan))
         return
     outputs = _outputs(output_format or [], output_file or [])
     options.check_one_stdin(table, val, test)
@@ -326,29 +324,17 @@ def _refuse_training_options(given: Mapping[str, object]) -> None:
         raise UsageError(f"a run directory is only read, not trained on: leave out {', '.join(named)}")
 
 
-def _as_toml(settings: Settings, plan: Plan) -> str:
-    lines = [f"{name} = {_toml_value(value)}" for name, value in settings.as_dict().items()]
-    lines += ["", f"[{CHECK_TABLE}]"]
-    if plan.baseline is not None:
-        lines.append(f"baseline = {_toml_value(plan.baseline)}")
-    lines += [
-        f"{name} = {_toml_value(value)}"
-        for name, value in (("new_rows_only", plan.new_rows_only), ("strict", plan.strict))
-    ]
+def _check_table(plan: Plan) -> str:
+    """Rules and switches as the `[check]` table of a settings file."""
+    switches: dict[str, object] = {} if plan.baseline is None else {"baseline": plan.baseline}
+    switches |= {"new_rows_only": plan.new_rows_only, "strict": plan.strict}
+    plain = {rule.kind: rule.notation for rule in plan.rules if rule.key is None}
+    lines = ["", f"[{CHECK_TABLE}]", *toml_lines(switches | plain)]
     keyed = [rule for rule in plan.rules if rule.key is not None]
-    lines += [f"{rule.kind} = {_toml_value(rule.notation)}" for rule in plan.rules if rule.key is None]
     for kind in dict.fromkeys(rule.kind for rule in keyed):
         lines += ["", f"[{CHECK_TABLE}.{kind}]"]
-        lines += [
-            f"{_toml_value(rule.key)} = {_toml_value(rule.notation)}" for rule in keyed if rule.kind == kind
-        ]
+        lines += toml_lines({str(rule.key): rule.notation for rule in keyed if rule.kind == kind})
     return "\n".join(lines) + "\n"
-
-
-def _toml_value(value: object) -> str:
-    """Text, numbers and booleans in TOML and JSON alike, but for U+007F."""
-    text = json.dumps("auto" if value is None else value, ensure_ascii=False)
-    return text.replace("\x7f", "\\u007f")
 
 
 def _write(text: str, file: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -13,6 +14,8 @@ import typer
 from lossval_cli.cli.quantities import read_seconds
 from lossval_cli.errors import UsageError
 from lossval_cli.settings import Settings, find_project_table
+from lossval_cli.toml_text import toml_lines
+from lossval_cli.wording import printable
 
 if TYPE_CHECKING:
     from lossval_cli.calibration.thresholds import Thresholds
@@ -159,14 +162,48 @@ def resolve_settings(
 
     Raises UsageError, every problem in one line.
     """
+    return Settings.resolve(preset, config or project_table(), _pairs(assignments, shortcuts))
+
+
+def settings_toml(
+    settings: Settings,
+    preset: str | None,
+    config: Path | None,
+    assignments: list[str] | None,
+    shortcuts: Mapping[str, str | None],
+) -> str:
+    """Resolved settings as a file for --config, each with where it is from; arguments as `resolve_settings`
+    has them."""
+    origins = Settings.origins(preset, config or project_table(), _pairs(assignments, shortcuts))
+    values, options = settings.as_dict(), {**shortcuts, "preset": preset}
+    lines = []
+    for line, name in zip(toml_lines(values), values, strict=True):
+        where = {
+            "built in": "default",
+            "preset": f"preset {settings.preset}",
+            "file": printable(_settings_file(config)),
+            "given": "--set" if options.get(name) is None else f"--{name.replace('_', '-')}",
+        }
+        lines.append(f"{line:32} # {where[origins[name]]}")
+    return "\n".join(lines) + "\n"
+
+
+def _settings_file(config: Path | None) -> str:
+    if config is not None:
+        return str(config)
+    found = find_project_table(Path.cwd())
+    return "" if found is None else f"{os.path.relpath(found[0])} [tool.lossval]"
+
+
+def _pairs(assignments: list[str] | None, shortcuts: Mapping[str, str | None]) -> list[str]:
+    """`key=value` of --set and of options that stand for a setting; UsageError where both are given."""
     given = {name: value for name, value in shortcuts.items() if value is not None}
     for pair in assignments or ():
         name = pair.partition("=")[0].strip().replace("-", "_")
         if name in given:
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{name} is given both with {option} and with --set: leave one out")
-    pairs = [*(assignments or ()), *(f"{name}={value}" for name, value in given.items())]
-    return Settings.resolve(preset, config or project_table(), pairs)
+    return [*(assignments or ()), *(f"{name}={value}" for name, value in given.items())]
 
 
 def project_table() -> Mapping[str, object]:

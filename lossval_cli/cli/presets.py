@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lossval_cli.cli.console import show
+from lossval_cli.toml_text import toml_value
 
 EXAMPLES = """\b
 Examples:
@@ -46,7 +47,7 @@ def presets(
             continue
         value = settings[key]
         lines += ["", f"# {knob.why}", f"# {knob.range()}"]
-        lines.append(f'# {key} = "auto"' if value is None else f"{key} = {_toml(value)}")
+        lines.append(f'# {key} = "auto"' if value is None else f"{key} = {toml_value(value)}")
     show("\n".join(lines) + "\n")
 
 
@@ -54,9 +55,3 @@ def _purpose(text: str) -> str:
     """The first sentence of the comment that a preset opens with, after the command that runs it."""
     comment = [line.lstrip("# ").strip() for line in text.splitlines() if line.startswith("#")]
     return " ".join(comment[1:]).strip().split(". ")[0].rstrip(".")
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else repr(value)

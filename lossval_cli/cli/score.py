@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from lossval_cli.cli import options
-from lossval_cli.cli.console import is_terminal, results
+from lossval_cli.cli.console import is_terminal, results, show
 from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import UsageError
 from lossval_cli.outputs.destination import Destination, find_destination
@@ -102,6 +102,7 @@ def score(
     time_limit: options.TimeLimit = None,
     checkpoint_every: options.CheckpointEvery = None,
     resume: options.Resume = False,
+    show_settings: options.ShowSettings = False,
     quiet: options.Quiet = False,
     progress: options.ProgressOption = options.ProgressMode.auto,
 ) -> None:
@@ -110,19 +111,18 @@ def score(
     Writes a run directory with the scores and a report, and prints a summary. Training learns from TRAIN
     alone; what helps is judged by VAL.
     """
-    settings = options.resolve_settings(
-        preset,
-        config,
-        assignments,
-        {
-            "task": task,
-            "val_fraction": val_fraction,
-            "device": device,
-            "seed": seed,
-            "threads": threads,
-            "metric": metric,
-        },
-    )
+    shortcuts = {
+        "task": task,
+        "val_fraction": val_fraction,
+        "device": device,
+        "seed": seed,
+        "threads": threads,
+        "metric": metric,
+    }
+    settings = options.resolve_settings(preset, config, assignments, shortcuts)
+    if show_settings:
+        show(options.settings_toml(settings, preset, config, assignments, shortcuts))
+        return
     options.check_one_stdin(train, val, test)
     limits = options.thresholds_of(thresholds)
     destination = find_destination(output, train, None if form is None else form.value)

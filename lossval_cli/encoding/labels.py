@@ -143,9 +143,10 @@ class NumberLabels:
         if not (np.isfinite(centre) and np.isfinite(scale) and scale >= np.finfo(np.float64).tiny):
             raise SchemaError(f"{where} has a standard deviation beyond floating point; use another unit")
         farthest = float(np.max(np.abs(shifted - shifted.mean()))) / deviation
+        advice = "its logarithm" if values.min() > 0 else "something that grows more slowly"
         notices = (
             f"label {plain(column)} has heavy tails (a row lies {farthest:.0f} standard deviations from the "
-            "mean): consider --set loss=huber, or its logarithm",
+            f"mean): consider predicting {advice} instead",
         )
         return cls(column, centre, scale, notices if farthest > HEAVY_TAIL else ())
 
