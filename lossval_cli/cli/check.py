@@ -18,6 +18,7 @@ from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import GateFailed, OutputError, SettingsError, UsageError
 from lossval_cli.gate.rules import DEFAULTS, merged, read_check_table, rules_of
 from lossval_cli.gate.verdicts import NEED_REMOVAL, Rule, evaluate, passed
+from lossval_cli.outputs.whole_files import check_file, is_run_directory, write_file
 from lossval_cli.settings import CHECK_TABLE, read_toml
 from lossval_cli.toml_text import toml_lines
 from lossval_cli.wording import counted, listed
@@ -181,7 +182,6 @@ def check(
     suspect_from = options.thresholds_of(thresholds)
     from lossval_cli.gate.facts import GateResult, collect_facts, collect_suspects, find_new_rows, host_path
     from lossval_cli.gate.formats import FORMATS
-    from lossval_cli.outputs.whole_files import is_run_directory
     from lossval_cli.runs.past_run import read_run, scored_run
 
     before = None if plan.baseline is None else read_run(Path(plan.baseline))
@@ -199,6 +199,7 @@ def check(
         _refuse_training_options(training)
         run: ScoredRun = read_run(Path(table))
     else:
+        _refuse_hopeless(plan, held_back=bool(val or test), removal=removal)
         with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
             from lossval_cli.pipeline import run as score
 
@@ -227,8 +228,7 @@ def check(
         )
     new = None
     if plan.new_rows_only:
-        if before is None:
-            raise UsageError("--new-rows-only needs --baseline RUN_DIR")
+        assert before is not None  # _plan() sees to it
         new = find_new_rows(run, before)
         notes.append(
             f"{int(new.sum()):,} of {counted(len(new), 'row')} are new; suspects and noise are theirs"
@@ -285,11 +285,14 @@ def _plan(
         raise SettingsError(problems)
     rules = merged(from_file, own)
     by_default = not rules
+    before = baseline or switches.get("baseline")
+    if before is None and (new_rows_only or switches.get("new_rows_only", False)):
+        raise UsageError("--new-rows-only needs --baseline RUN_DIR")
     if by_default:
         rules, _ = rules_of(DEFAULTS, option=False)
     return Plan(
         rules=rules,
-        baseline=baseline or switches.get("baseline"),
+        baseline=before,
         new_rows_only=new_rows_only or switches.get("new_rows_only", False),
         strict=strict or switches.get("strict", False),
         by_default=by_default,
@@ -313,9 +316,31 @@ def _outputs(forms: Sequence[OutputFormat], files: Sequence[str]) -> list[tuple[
             f"{len(forms)} --output-format and {len(files)} --output-file: give each format its file, "
             "- for standard output"
         )
+    for file in files:
+        if file != "-":
+            check_file(Path(file), force=True)  # better refused now than after training
     if len(set(files)) < len(files):
         raise UsageError(f"--output-file {listed(files)}: two formats cannot go to one file")
     return [(form.value, file) for form, file in zip(forms, files, strict=True)]
+
+
+def _refuse_hopeless(plan: Plan, *, held_back: bool, removal: options.Removal | None) -> None:
+    """Raise UsageError for rules that training could not make evaluable: better now than after it."""
+    kinds = {rule.kind for rule in plan.rules}
+    metrics = {str(rule.key) for rule in plan.rules if rule.kind in ("min_metric", "max_metric")}
+    problems = []
+    if len(metrics) > 1:
+        problems.append(
+            f"a run measures one metric, not {listed(sorted(metrics))}: check one of them at a time"
+        )
+    if removal is options.Removal.off and kinds & NEED_REMOVAL:
+        problems.append(f"{listed(sorted(kinds & NEED_REMOVAL))}: leave out --removal off")
+    if "max_suspect_increase" in kinds and plan.baseline is None:
+        problems.append("max_suspect_increase: there is nothing to compare with: give --baseline RUN_DIR")
+    if "max_leakage" in kinds and not held_back:
+        problems.append("max_leakage: validation was drawn from the training table: give --val")
+    if problems:
+        raise UsageError("the gate could not be evaluated: " + "; ".join(problems))
 
 
 def _refuse_training_options(given: Mapping[str, object]) -> None:
@@ -341,7 +366,6 @@ def _write(text: str, file: str) -> None:
     if file == "-":
         _show_text(text)
         return
-    from lossval_cli.outputs.whole_files import write_file
 
     def write(sink: BinaryIO) -> None:
         sink.write(text.encode("utf-8", "backslashreplace"))

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+_COMMAND, _TEXT = "##[", "## ["
+"""What GitHub's runner takes for a command wherever in a line it stands, and what a cell of it becomes."""
+
+
 def say(line: str) -> None:
     """One line on standard error. That nobody listens there is no reason to stop."""
+    line = printable(line).replace(_COMMAND, _TEXT)
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(printable(line) + "\n")  # Python spells out there what the terminal cannot show
+        sys.stderr.write(line + "\n")  # Python spells out there what the terminal cannot show
         sys.stderr.flush()
 
 
@@ -32,7 +37,7 @@ def show_styled(lines: Sequence[Text]) -> None:
     console = Console(file=text, force_terminal=True, color_system=colours, highlight=False)
     for line in lines:
         console.print(line, soft_wrap=True)
-    show(text.getvalue())
+    show(text.getvalue().replace(_COMMAND, _TEXT))
 
 
 def show(text: str) -> None:

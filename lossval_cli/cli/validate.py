@@ -72,6 +72,8 @@ def validate(
 def _description(inputs: Inputs) -> list[str]:
     from rich.cells import cell_len, set_cell_size
 
+    from lossval_cli.gate.formats.inert import inert
+
     roles, table = inputs.roles, inputs.train.table
     classes = "" if inputs.classes is None else f" into {inputs.classes} classes"
     lines = [
@@ -91,7 +93,9 @@ def _description(inputs: Inputs) -> list[str]:
             taken = str(column["type"] if dims else column["reason"])
             taken += f", {dims} numbers" if dims > 1 else ""
             role = role if dims else "dropped"
-        shown = printable(name)
+        shown = inert(name)
+        if shown.lstrip().startswith("::"):  # would be a workflow command in the log of a CI run
+            shown = f"'{shown}'"
         shown = shown if cell_len(shown) <= 26 else set_cell_size(shown, 25) + "…"
         lines.append(f"{set_cell_size(shown, 26)}  {role:8}  {printable(taken)}".rstrip())
     if inputs.notices:

@@ -191,9 +191,19 @@ def _metric(report: dict[str, Any]) -> tuple[Metric | None, str]:
             mean=_get(study, "baseline", "mean"),
             greater_is_better=study["greater_is_better"],
             gain=shown_gain,
+            failed=_failure(study),
         ),
         "",
     )
+
+
+def _failure(study: dict[str, Any]) -> str:
+    """Why removal says nothing: with no curve, or nothing to compare it with, no gain is not none shown."""
+    curve = study.get("lowest_first")
+    if _get(study, "baseline", "mean") is not None and curve and any(mean is not None for mean in curve):
+        return ""
+    failed = study.get("failed")
+    return str(failed[0]) if failed else "the report holds no curve"
 
 
 def _leakage(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]:

@@ -35,6 +35,8 @@ class Metric:
     mean: float | None
     greater_is_better: bool
     gain: Interval | None
+    failed: str = ""
+    """Why nothing is known of any gain, empty where it is known."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,8 @@ def _metric(least: bool) -> Callable[[Facts, str], Measured]:
 def _removal_gain(facts: Facts, _: str) -> Measured:
     metric: Metric = _known(facts, "metric")
     gain = metric.gain
+    if gain is None and metric.failed:
+        raise Unknown(f"removal could not be studied: {metric.failed}")
     if gain is None:
         return Measured(0.0, None, f"no gain of {metric.name} by removal shown")
     # An error has no natural scale, so of it a share is relative to what it is with all rows.
