@@ -109,9 +109,20 @@ def parsed(content: bytes, delimiter: str) -> list[list[str]]:
         (b'a,b\n5" pipe,x\n6" pipe,y\n', b'a,b,w\n5" pipe,x,0.5\n6" pipe,z,1.5\n'),
         (b"a,b,\n1,x,\n2,y,\n", b"a,b,,w\n1,x,,0.5\n2,z,,1.5\n"),
         (b"\n\na\tb\r1\tx\r2\t\r", b"\n\na\tb\tw\r1\tx\t0.5\r2\tz\t1.5\r"),
+        (b"sep=|\r\na|b\r\n1|x\r\n2|y\r\n", b"sep=|\r\na|b|w\r\n1|x|0.5\r\n2|z|1.5\r\n"),
         ("a,b\n漢,x\né,y\n".encode(), "a,b,w\n漢,x,0.5\né,z,1.5\n".encode()),
     ],
-    ids=["no last break", "CRLF", "quoted, ;", "break in a cell", "stray quote", "empty end", "CR", "UTF-8"],
+    ids=[
+        "no last break",
+        "CRLF",
+        "quoted, ;",
+        "break in a cell",
+        "stray quote",
+        "empty end",
+        "CR",
+        "Excel's sep=",
+        "UTF-8",
+    ],
 )
 def test_the_way_a_file_is_written_is_kept(content: bytes, expected: bytes) -> None:
     cells = Cells("b", np.array([1]), pa.array(["z"]))
