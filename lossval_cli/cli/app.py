@@ -10,6 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from lossval_cli._version import __version__
+from lossval_cli.cli.acquire import EXAMPLES as ACQUIRE_EXAMPLES
+from lossval_cli.cli.acquire import acquire
 from lossval_cli.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
 from lossval_cli.cli.calibrate import calibrate
 from lossval_cli.cli.check import EXAMPLES as CHECK_EXAMPLES
@@ -87,6 +89,7 @@ app.command(epilog=CHECK_EXAMPLES)(check)
 app.command(epilog=DIFF_EXAMPLES)(diff)
 app.command(epilog=REPORT_EXAMPLES)(report)
 app.command(epilog=CLEAN_EXAMPLES)(clean)
+app.command(epilog=ACQUIRE_EXAMPLES)(acquire)
 app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=PRESETS_EXAMPLES)(presets)
 app.command(epilog=DEMO_EXAMPLES)(demo)

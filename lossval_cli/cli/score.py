@@ -6,19 +6,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lossval_cli.cli import options
-from lossval_cli.cli.console import is_terminal, results, show
+from lossval_cli.cli.console import is_terminal, show
 from lossval_cli.cli.progress import Progress, choose_mode
+from lossval_cli.cli.writing import write_rows
 from lossval_cli.errors import UsageError
 from lossval_cli.outputs.destination import Destination, find_destination
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lossval_cli.encoding.inputs import Inputs
     from lossval_cli.pipeline import Result
 
@@ -181,7 +180,7 @@ def score(
         else:
             order = sort.value if sort else "worst"
             table = pick(result.table, columns=names, sort=order, top=top or 0)
-            _write_scores(table, destination, safe_csv=safe_csv, force=force)
+            write_rows(table, destination, safe_csv=safe_csv, force=force)
         if resources.checkpoint is not None and result.is_complete:
             from lossval_cli.outputs.whole_files import remove_file
 
@@ -266,22 +265,6 @@ def _write_directory(
     files = run_files(result.table, result.report, record, form, safe_csv=safe_csv)
     write_directory(destination.path, files, force=force)
     return list(files)
-
-
-def _write_scores(table: pa.Table, destination: Destination, *, safe_csv: bool, force: bool) -> None:
-    from lossval_cli.outputs.scores_io import write_scores
-    from lossval_cli.outputs.whole_files import write_file
-
-    form = destination.format_for("csv")
-    if destination.kind == "stream":
-        with results() as stream:
-            write_scores(table, stream, form, safe=safe_csv)
-        return
-
-    def write(file: BinaryIO) -> None:
-        write_scores(table, file, form, safe=safe_csv, packed=destination.packed)
-
-    write_file(destination.path, write, force=force)
 
 
 def _show_summary(result: Result, destination: Destination, files: Sequence[str]) -> None:

@@ -46,6 +46,8 @@ class ScoredRun:
     """(N,) labels as text."""
     predicted: Texts
     importance: npt.NDArray[np.float64]
+    feature_evidence: npt.NDArray[np.float64]
+    """(N,) NaN where the method does not part importance."""
     noise_probability: npt.NDArray[np.float64]
     """(N,) NaN where the method does not judge."""
     suspect: Texts
@@ -158,6 +160,7 @@ def _scored(
         given=_texts(table, called[said["label"]]),
         predicted=_texts(table, "predicted"),
         importance=_floats(table, "importance"),
+        feature_evidence=_floats(table, "feature_evidence"),
         noise_probability=_floats(table, "noise_probability"),
         suspect=suspect,
         path=path,

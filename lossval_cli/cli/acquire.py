@@ -1,0 +1,86 @@
+"""`lossval acquire`: which unlabelled rows to have labelled next."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lossval_cli.cli import options
+from lossval_cli.cli.console import is_terminal, say
+from lossval_cli.cli.writing import write_rows
+from lossval_cli.errors import UsageError
+from lossval_cli.wording import plain
+
+EXAMPLES = """\b
+Examples:
+  lossval acquire unlabelled.csv --run data.lossval -n 100 -o next.csv
+  cat unlabelled.csv | lossval acquire - --run data.lossval | head
+"""
+
+
+def acquire(
+    pool: Annotated[
+        str,
+        typer.Argument(
+            metavar="POOL",
+            help="Table of unlabelled rows with the feature columns of the training table, or - for standard "
+            "input.",
+            show_default=False,
+        ),
+    ],
+    run: Annotated[
+        Path, typer.Option(metavar="RUN_DIR", help="Run directory of `lossval score`.", show_default=False)
+    ],
+    number: Annotated[
+        int, typer.Option("-n", "--number", metavar="N", min=1, help="How many rows to name.")
+    ] = 100,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The table that was scored [default: where it was then]."),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|-",
+            help="A .csv, .csv.gz, .jsonl or .parquet file, or - for standard output.",
+        ),
+    ] = "-",
+    form: Annotated[
+        options.Format | None, typer.Option("--format", help="Of the rows [default: by the name, else csv].")
+    ] = None,
+    safe_csv: Annotated[
+        bool, typer.Option("--safe-csv", help="Put ' before text cells that a spreadsheet would evaluate.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Rank the rows of POOL by how much labelling them would help.
+
+    Predicts from features how important such rows are, by a run on labelled rows, and names rows that are
+    important and unlike one another. A label column is not read. Says on standard error
+    how well the prediction does on held-out rows.
+    """
+    from lossval_cli.outputs.destination import find_destination
+
+    options.check_one_stdin(pool, data)
+    destination = find_destination(output, pool, None if form is None else form.value)
+    if destination.kind == "directory":
+        raise UsageError(f"-o {plain(output)}: rows are written to a .csv, .csv.gz, .jsonl or .parquet file")
+    chosen = destination.format_for("csv")
+    if safe_csv and chosen != "csv":
+        raise UsageError(f"--safe-csv is about CSV, and the rows are written as {chosen}")
+    if destination.kind == "stream" and chosen == "parquet" and is_terminal(sys.stdout):
+        raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
+    destination.check(force=force)
+    from lossval_cli.runs.candidates import rank_candidates
+
+    ranking = rank_candidates(run, pool, data, number)
+    if not quiet:
+        for line in (*ranking.notices, ranking.quality):
+            say(line)
+    write_rows(ranking.table, destination, safe_csv=safe_csv, force=force)
