@@ -2,8 +2,8 @@
 
 500 training rows (15 % wrong labels), 200 trusted ones, and a pool of 2,000: 150 pool rows are labelled, as
 the run says or at random (mean of five draws). Gradient boosting and a forest trained with them are compared
-on up to 2,000 rows that are like the trusted ones. `same`: all rows are drawn alike. `shift`: trusted rows lie
-in one half of a direction of the features; nine training rows in ten and two pool rows in three do not.
+on up to 2,000 rows that are like the trusted ones. `same`: all rows are drawn alike. `shift`: trusted rows
+lie in one half of a direction of the features; nine training rows in ten and two pool rows in three do not.
 """
 
 from __future__ import annotations
