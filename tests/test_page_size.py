@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from lossval_cli.encoding.inputs import prepare
+from lossval_cli.encoding.inputs import Inputs, prepare
 from lossval_cli.method.importance import rank_rows
 from lossval_cli.method.noise import NoiseEstimate
-from lossval_cli.method.surprise import Oddness
+from lossval_cli.method.surprise import measure
 from lossval_cli.method.training import Epoch, Fit
 from lossval_cli.method.transport import Potentials
 from lossval_cli.method.valuation import Valuation
@@ -40,8 +40,9 @@ def big_table(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def a_valuation(rows: int, rng: np.random.Generator) -> Valuation:
+def a_valuation(inputs: Inputs, rng: np.random.Generator) -> Valuation:
     """What a training could say: every tenth row is suspect, and every label is doubted somewhere."""
+    rows = len(inputs.train.X)
     label, features = rng.normal(size=rows) * 0.1, rng.normal(size=rows) * 0.1
     probability = rng.random(rows)
     predictions = np.zeros((rows, CLASSES), np.float32)
@@ -49,12 +50,23 @@ def a_valuation(rows: int, rng: np.random.Generator) -> Valuation:
     noise = NoiseEstimate(
         probability, probability, probability, probability > 0.95, label < -0.16, 0.95, 0.9, 0.1, 0.05, 0.15
     )
-    terms = rng.normal(size=(rows, 2)).astype(np.float32) + 1
-    oddness = Oddness(features, probability, 0.05, 0.15, terms)
+    # Which columns are odd is read off densities that a few rows tell.
+    measured = measure(inputs.train.X[:500], inputs.encoder.blocks, rng)
+    oddness = measured._replace(log_ratio=features, probability=probability)
     potentials = Potentials(torch.zeros(rows), torch.zeros(1), 1.0, 0.01, True)
     history = tuple(Epoch(at, 300, 1 / (at + 1), 2 / (at + 1)) for at in range(300))
     spread = np.abs(label)
-    fit = Fit(label, features, spread, predictions, oddness, potentials, history, lambda X: X)
+    fit = Fit(
+        label_evidence=label,
+        feature_evidence=features,
+        spread=spread,
+        predictions=predictions,
+        oddness=oddness,
+        potentials=potentials,
+        history=history,
+        stopped=False,
+        predict=lambda X: X,
+    )
     return Valuation(np.exp(label + features), spread, label, features, predictions, noise, history, fit)
 
 
@@ -63,7 +75,7 @@ def pages() -> dict[str, bytes]:
     rng = np.random.default_rng(0)
     settings = Settings.resolve(None, None, {})
     inputs = prepare(big_table(ROWS, rng), big_table(1_000, rng), label="label", settings=settings)
-    valuation = a_valuation(ROWS, rng)
+    valuation = a_valuation(inputs, rng)
     table = rank_rows(inputs, valuation)
     report: dict[str, Any] = build_report(inputs, valuation, None, table, settings, torch.device("cpu"))
     return render_pages(json_bytes(report))
