@@ -11,7 +11,6 @@ import typer
 
 from lossval_cli.cli import options
 from lossval_cli.cli.console import show, show_styled
-from lossval_cli.cli.diff import DiffFormat
 from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import UsageError
 from lossval_cli.outputs.whole_files import check_file, write_file
@@ -70,8 +69,10 @@ def calibrate(
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Threshold file to write, for --thresholds."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file.")] = False,
-    output_format: Annotated[DiffFormat, typer.Option(help="How to tell what was found.")] = DiffFormat.text,
+    force: options.Force = False,
+    output_format: Annotated[
+        options.TextFormat, typer.Option(help="How to tell what was found.")
+    ] = options.TextFormat.text,
     quiet: options.Quiet = False,
     progress: options.ProgressOption = options.ProgressMode.auto,
 ) -> None:
@@ -138,7 +139,7 @@ def calibrate(
     if not quiet:
         _tell(outcome, output_format)
     if output is not None:
-        _write(outcome, output, force=force, tell=not quiet and output_format is DiffFormat.text)
+        _write(outcome, output, force=force, tell=not quiet and output_format is options.TextFormat.text)
 
 
 def _shares(text: str) -> list[float]:
@@ -161,12 +162,12 @@ def _duration(seconds: float) -> str:
     return f"{max(seconds, 1):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _tell(outcome: Calibration, form: DiffFormat) -> None:
-    if form is DiffFormat.text:
+def _tell(outcome: Calibration, form: options.TextFormat) -> None:
+    if form is options.TextFormat.text:
         from lossval_cli.calibration.render import calibration_lines
 
         show_styled(calibration_lines(outcome))
-    elif form is DiffFormat.json:
+    elif form is options.TextFormat.json:
         from lossval_cli.gate.formats.inert import inert_json
 
         show(inert_json(outcome.to_dict()))

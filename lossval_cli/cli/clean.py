@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from lossval_cli.cli import options
 from lossval_cli.cli.console import is_terminal, results, say
 from lossval_cli.errors import OutputError, UsageError
 from lossval_cli.wording import counted, listed, plain, shown
@@ -33,10 +34,7 @@ OTHER_ENDINGS = (".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".html", ".htm",
 
 
 def clean(
-    run_directory: Annotated[
-        Path,
-        typer.Argument(metavar="RUN_DIR", help="Run directory of `lossval score`.", show_default=False),
-    ],
+    run_directory: options.RunDirectory,
     output: Annotated[
         str,
         typer.Option(
@@ -76,8 +74,8 @@ def clean(
     removed: Annotated[
         str | None, typer.Option(metavar="FILE", help="Where the rows go that are left out.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over files.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the table of a run without bad rows, with better labels, or with weights.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lossval_cli.cli import options
 from lossval_cli.cli.console import show
 
 EXAMPLES = """\b
@@ -17,18 +17,12 @@ Examples:
 """
 
 
-class DiffFormat(StrEnum):
-    """How the comparison is told."""
-
-    text = "text"
-    json = "json"
-    markdown = "markdown"
-
-
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="Earlier run directory.", show_default=False)],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Later run directory.", show_default=False)],
-    output_format: Annotated[DiffFormat, typer.Option(help="How to tell what changed.")] = DiffFormat.text,
+    output_format: Annotated[
+        options.TextFormat, typer.Option(help="How to tell what changed.")
+    ] = options.TextFormat.text,
 ) -> None:
     """Compare two run directories: rows that came, went or became suspect.
 
@@ -40,9 +34,9 @@ def diff(
     from lossval_cli.runs.past_run import read_run
 
     comparison = compare(read_run(old), read_run(new))
-    if output_format is DiffFormat.json:
+    if output_format is options.TextFormat.json:
         show(inert_json(comparison.to_dict()))
-    elif output_format is DiffFormat.markdown:
+    elif output_format is options.TextFormat.markdown:
         show(comparison_markdown(comparison))
     else:
         show("\n".join(inert(line) for line in comparison_lines(comparison)) + "\n")

@@ -54,6 +54,17 @@ class ProgressMode(StrEnum):
     off = "off"
 
 
+class TextFormat(StrEnum):
+    """How what was found is told."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+
+
+RunDirectory = Annotated[
+    Path, typer.Argument(metavar="RUN_DIR", help="Run directory of `lossval score`.", show_default=False)
+]
 Val = Annotated[
     str | None, typer.Option(metavar="VAL", help="Table to do well on; its labels are never learned from.")
 ]
@@ -94,6 +105,7 @@ ThresholdFile = Annotated[
         "F1].",
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Write over files that are there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 ProgressOption = Annotated[
     ProgressMode,

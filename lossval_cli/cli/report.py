@@ -8,6 +8,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from lossval_cli.cli import options
 from lossval_cli.cli.console import results, say
 from lossval_cli.errors import UsageError
 from lossval_cli.wording import listed, plain
@@ -38,9 +39,7 @@ _ENDINGS = {
 
 
 def report(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN_DIR", help="Run directory of `lossval score`.", show_default=False)
-    ],
+    run: options.RunDirectory,
     output: Annotated[
         str | None,
         typer.Option(
@@ -54,8 +53,8 @@ def report(
         ReportFormat | None,
         typer.Option("--format", help="Of FILE [default: by its name] or of - [default: md]."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the report of a run again, without training.
 
