@@ -68,8 +68,8 @@ def _left_out(found: Calibration) -> str:
     share = percent(found.left_out / found.rows)
     return (
         f"{counted(found.left_out, 'row')} ({share}) suspect before anything was planted: they may be real "
-        "errors, so nothing is planted in them and they are left out. Each trial plants each rate twice, "
-        "wrong labels in some rows and odd features in others."
+        "errors, so nothing is planted in them and they are left out. Each trial plants wrong labels in this "
+        "share of the others and odd features in as many more."
     )
 
 
