@@ -8,12 +8,16 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pandas as pd
 import pytest
 from conftest import Outcome, frame
 
+import lossval_cli.report
 from lossval_cli.api import score
 from lossval_cli.errors import UsageError
+
+SCHEMA = Path(lossval_cli.report.__file__).parent / "schemas" / "report.schema.json"
 
 Cli = Callable[..., Outcome]
 
@@ -104,6 +108,7 @@ def test_score_and_check_flag_by_the_file(cli: Cli, calibrated: Outcome) -> None
     )
     assert report["thresholds"]["label"] == 0.2
     assert report["thresholds"] == record["thresholds"]
+    jsonschema.validate(report, json.loads(SCHEMA.read_text(encoding="utf-8")))
     for row in report["suspects"]:
         assert ("label" in row["suspect"]) == (row["label_probability"] >= 0.2)
         assert ("features" in row["suspect"]) == (row["feature_probability"] >= 0.2)
