@@ -28,6 +28,7 @@ import torch
 from lossval_cli.encoding.encoder import Block
 from lossval_cli.method.losses import find_loss
 from lossval_cli.method.network import Ensemble
+from lossval_cli.method.optimizer import AdamW
 from lossval_cli.method.paper import fit_paper
 from lossval_cli.method.training import Problem, batch_size_for, fit_lossval, learning_rate_factor
 from lossval_cli.settings import Settings
@@ -58,22 +59,18 @@ def plain_training(problem: Problem, settings: Settings) -> None:
         generator=generator,
         device=CPU,
     )
-    optimizer = torch.optim.AdamW(
-        [*network.matrices, *network.biases], lr=settings.learning_rate, weight_decay=0.01, fused=True
-    )
+    optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
     loss = find_loss("cross_entropy", "classification")
     batches = math.ceil(len(X) / (settings.batch_size or batch_size_for(len(X))))
     step = 0
     for _ in range(settings.epochs):
         total = torch.zeros(())
         for rows in torch.randperm(len(X), generator=generator).chunk(batches):
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * learning_rate_factor(step, settings.epochs * batches)
+            factor = learning_rate_factor(step, settings.epochs * batches)
             step += 1
             value = loss.per_row(network(X[rows], training=True), y[rows]).mean()
-            optimizer.zero_grad()
             value.backward()
-            optimizer.step()
+            optimizer.step(settings.learning_rate * factor)
             total += value.detach()
         float(total)
 

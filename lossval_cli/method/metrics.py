@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+import pandas as pd
 
 from lossval_cli.errors import SettingsError
 
@@ -64,7 +64,7 @@ def auroc(probabilities: Floats, y: Labels) -> float:
         present = present[1:]  # both classes tell the same
     areas = []
     for k in present:
-        ranks, inside = rankdata(probabilities[:, k]), y == k
+        ranks, inside = pd.Series(probabilities[:, k]).rank().to_numpy(), y == k
         n, m = inside.sum(), (~inside).sum()
         areas.append((ranks[inside].sum() - n * (n + 1) / 2) / (n * m))
     return float(np.mean(areas))

@@ -24,8 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import gammaln, logit, logsumexp
-from scipy.stats import beta, norm
+from scipy.special import betaln, gammaln, logit, logsumexp, ndtri, xlog1py, xlogy
 
 from lossval_cli.method.surprise import Oddness
 
@@ -145,7 +144,7 @@ def _judge_classes(predictions: Floats, y: npt.NDArray[np.int64], weight: Floats
             clean.append(own)
             noisy.append((1 - own) / (K - 1))
             prior.append(
-                norm.logpdf(np.log(sharpening), expected, SHARPENING_DEVIATION)
+                _log_normal(np.log(sharpening), expected, SHARPENING_DEVIATION)
                 - unpredictable / UNPREDICTABLE_MEAN
             )
     return _average(clean, noisy, prior, weight)
@@ -158,12 +157,12 @@ def _judge_numbers(predictions: Floats, y: Floats, weight: Floats) -> _Labels:
     distinct, index, counts = np.unique(y, return_inverse=True, return_counts=True)
     base_rate = counts[index] / len(y)
     # With a share π far off, the median of all is the 0.5 / (1 − π) quantile of the clean.
-    expected = np.log(norm.ppf(0.75) / norm.ppf(0.5 + 0.25 / (1 - np.minimum(SHARES, 0.45))))
+    expected = np.log(ndtri(0.75) / ndtri(0.5 + 0.25 / (1 - np.minimum(SHARES, 0.45))))
     clean, noisy, prior = [], [], []
     for factor in SCALING:
         width = factor * scale
         for tails in TAILS:
-            shape_prior = norm.logpdf(np.log(factor), expected, SCALING_DEVIATION)
+            shape_prior = _log_normal(np.log(factor), expected, SCALING_DEVIATION)
             if len(distinct) > FEW_LABELS:
                 clean.append(np.exp(_log_t(residuals / width, tails)) / width)
                 noisy.append(_density(distinct, y))
@@ -184,7 +183,8 @@ def _average(clean: list[Floats], noisy: list[Floats], prior: list[Floats], weig
 
     `prior`, (shares,) each, is the log density of each shape.
     """
-    share_prior = beta.logpdf(SHARES, *SHARE_PRIOR)
+    a, b = SHARE_PRIOR
+    share_prior = xlogy(a - 1, SHARES) + xlog1py(b - 1, -SHARES) - betaln(a, b)
     log_weights = np.empty((len(clean), len(SHARES)))
     for at, (c, q) in enumerate(zip(clean, noisy, strict=True)):
         mixed = np.outer(1 - SHARES, c) + np.outer(SHARES, q)
@@ -229,6 +229,11 @@ def _local_scale(predictions: Floats, residuals: Floats) -> Floats:
     scale[order] = medians.to_numpy() / 0.6745
     floor = 1e-3 * max(float(np.std(residuals)), 1e-12)
     return np.maximum(scale, floor)
+
+
+def _log_normal(x: float, mean: Floats, deviation: float) -> Floats:
+    result: Floats = -0.5 * ((x - mean) / deviation) ** 2 - np.log(deviation * np.sqrt(2 * np.pi))
+    return result
 
 
 def _log_t(z: Floats, tails: float) -> Floats:

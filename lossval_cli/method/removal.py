@@ -24,6 +24,7 @@ from lossval_cli.encoding.labels import NumberLabels
 from lossval_cli.method.advice import Answers, choose, put_in_words
 from lossval_cli.method.metrics import Metric, find_metric
 from lossval_cli.method.network import Ensemble
+from lossval_cli.method.optimizer import AdamW
 from lossval_cli.method.removal_plan import Mask, Plan, make_plan
 from lossval_cli.method.training import batch_size_for, learning_rate_factor
 from lossval_cli.method.valuation import Valuation
@@ -206,26 +207,19 @@ def _retrain(
         device=device,
     ).repeated(len(keeps))
     weight = torch.as_tensor(keeps, dtype=X.dtype).to(device)
-    optimizer = torch.optim.AdamW(
-        [*network.matrices, *network.biases],
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
     batches = math.ceil(len(X) / min(len(X), settings.batch_size or batch_size_for(len(X))))
     weight = weight * (batches / weight.sum(1, keepdim=True))  # sums to about 1 over a batch
     step = 0
     for _ in range(epochs):
         for rows in torch.randperm(len(X), generator=generator).to(device).chunk(batches):
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * learning_rate_factor(step, epochs * batches)
+            factor = learning_rate_factor(step, epochs * batches)
             step += 1
             output = network(X[rows], training=True)
             losses = loss.per_row(output if classes else output.squeeze(-1), y[rows])
             value = (losses * weight[:, rows]).sum()
-            optimizer.zero_grad()
             torch.autograd.backward(value)
-            optimizer.step()
+            optimizer.step(settings.learning_rate * factor)
     answer = network.predict(torch.as_tensor(X_eval).to(device))
     answer = loss.respond(answer if classes else answer.squeeze(-1))
     result: Floats = answer.cpu().numpy().astype(np.float64)

@@ -6,14 +6,14 @@ another number of processes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lossval_cli.method.network import Ensemble
+from lossval_cli.method.optimizer import AdamW
 from lossval_cli.method.team import Team
 from lossval_cli.method.totals import Totals
 from lossval_cli.method.transport import Potentials, Transport
@@ -34,7 +34,7 @@ class State:
     """Of one process. Rows are its own."""
 
     network: Ensemble
-    optimizer: torch.optim.Optimizer
+    optimizer: AdamW
     generator: torch.Generator
     totals: Totals
     transport: Transport
@@ -54,8 +54,7 @@ class State:
         network = dict(zip(_names(self.network), self.network.parameters(), strict=True))
         by_row = self.totals.tensors() | {"weights": self.weights, "f": self.potentials.f}
         tensors = {f"network.{name}": tensor.detach() for name, tensor in network.items()}
-        for at, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{at}.{name}": value for name, value in values.items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
         for name, tensor in by_row.items():
             tensors[f"rows.{name}"] = _gathered(tensor, name, total, team)
         tensors |= {"g": self.potentials.g, "next_g": self.transport.g, "noise": self.network.noise}
@@ -81,7 +80,7 @@ class State:
             for name, tensor in self.totals.tensors().items():
                 tensor.copy_(_part(tensors[f"rows.{name}"], own, name))
             self.weights.copy_(tensors["rows.weights"][own])
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": _optimizer_state(tensors)})
+        self.optimizer.restore({name: tensors[f"optimizer.{name}"] for name in self.optimizer.tensors()})
         self.potentials = Potentials(
             tensors["rows.f"][own].to(device),
             tensors["g"].to(device),
@@ -112,12 +111,3 @@ def _gathered(tensor: Tensor, name: str, total: int, team: Team) -> Tensor:
 
 def _part(tensor: Tensor, own: slice, name: str) -> Tensor:
     return tensor[:, own] if name in _MANY_SLOTS else tensor[own]
-
-
-def _optimizer_state(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Any]]:
-    state: dict[int, dict[str, Any]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, at, what = name.split(".")
-            state.setdefault(int(at), {})[what] = tensor
-    return state

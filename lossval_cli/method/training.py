@@ -35,6 +35,7 @@ from lossval_cli.errors import TrainingError
 from lossval_cli.method.losses import Loss
 from lossval_cli.method.network import Ensemble
 from lossval_cli.method.objective import Objective
+from lossval_cli.method.optimizer import AdamW
 from lossval_cli.method.rows import Chunk, Rows, RowSource, chunk_count
 from lossval_cli.method.state import Epoch, State
 from lossval_cli.method.surprise import Oddness, measure
@@ -176,12 +177,7 @@ class _Run:
             generator=generator,
             device=device,
         )
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self.optimizer = AdamW(self.network.parameters(), weight_decay=settings.weight_decay)
         fold = draw_folds(N, members, folds, held_out, generator)[rows.own].to(device)
         totals = Totals(fold, members, folds, outputs, by_all=held_out is not None)
         self.state = State(
@@ -257,16 +253,13 @@ class _Run:
 
     def _step(self, value: Tensor) -> list[float]:
         """One step down `value`; what the processes want next."""
-        for group in self.optimizer.param_groups:
-            steps = self.settings.epochs * self.batches
-            group["lr"] = self.settings.learning_rate * learning_rate_factor(self.state.step, steps)
-        self.optimizer.zero_grad()
+        factor = learning_rate_factor(self.state.step, self.settings.epochs * self.batches)
         torch.autograd.backward(value)
         self.state.step += 1
         seconds = (time.monotonic() - self._started) / (self.state.step - self._first_step)
         votes = self.watch.votes(LAST_PASS * seconds * self.batches)
         votes = self.team.sum_gradients(self.network.parameters(), votes)
-        self.optimizer.step()
+        self.optimizer.step(self.settings.learning_rate * factor)
         return votes
 
     def _end_epoch(self, *, last: bool) -> None:

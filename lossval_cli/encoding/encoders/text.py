@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import HashingVectorizer
 
 from lossval_cli.encoding.encoders.scaling import Floats, unit_block
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import HashingVectorizer
 
 TEXT_WIDTH = 16
 """Most numbers a text becomes."""
@@ -47,6 +49,10 @@ class TextEncoder:
     @classmethod
     def fit(cls, values: pa.ChunkedArray, levels: list[str], random_state: int) -> TextEncoder:
         """Fit on text `values` (N,); `levels` are its different texts, sorted, so row order is no matter."""
+        # Loaded for tables that hold text only: it takes as long as the encoding of a small table.
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import HashingVectorizer
+
         long = mean_words(levels[:: max(1, len(levels) // 1000)]) >= LONG_TEXT_WORDS
         vectorizer = HashingVectorizer(
             analyzer="word" if long else "char_wb",
@@ -57,9 +63,8 @@ class TextEncoder:
         )
         sample = vectorizer.transform(levels[:: -(-len(levels) // FIT_TEXTS)])
         width = min(TEXT_WIDTH, min(sample.shape) - 1)
-        with np.errstate(
-            divide="ignore", invalid="ignore"
-        ):  # texts of punctuation only have no n-grams at all
+        # Texts of punctuation only have no n-grams at all.
+        with np.errstate(divide="ignore", invalid="ignore"):
             svd = TruncatedSVD(width, random_state=random_state).fit(sample)
         missing = values.null_count / len(values)
         directions = np.ascontiguousarray(svd.components_.T)

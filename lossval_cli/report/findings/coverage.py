@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from lossval_cli.report.findings.wordings import rounded, wilson
 from lossval_cli.tables.table import Table
@@ -54,7 +54,7 @@ def measure_coverage(X: Rows, X_val: Rows, val: Table, seed: int) -> dict[str, A
         "low": low,
         "high": high,
         "expected_share": UNUSUAL,
-        "suspicious": bool(binom.sf(count - 1, len(queries), 2 * UNUSUAL) < SURPRISE),
+        "suspicious": bool(bdtrc(count - 1, len(queries), 2 * UNUSUAL) < SURPRISE),
         "examples": [
             {"row": int(row), "line": None if val.lines is None else int(val.lines[row])} for row in farthest
         ],

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from lossval_cli.report.findings.tally import Keys, with_label
 from lossval_cli.report.findings.wordings import cell
@@ -72,7 +72,7 @@ def find_leakage(
     unique, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     in_other = int(np.isin(other_keys, unique).sum())
     twins = float((counts[inverse] > 1).mean())
-    surprise = float(binom.sf(in_other - 1, len(other_keys), max(twins, 1 / len(keys))))
+    surprise = float(bdtrc(in_other - 1, len(other_keys), max(twins, 1 / len(keys))))
     listed = shared[:LEAKS_LISTED]
     return {
         "rows": len(shared),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from lossval_cli.report.findings.tally import Tally
 from lossval_cli.report.findings.wordings import cut, rounded, wilson
@@ -43,7 +43,7 @@ def find_slices(tallies: Sequence[Tally], rows: int, totals: Sequence[int]) -> d
     n = np.array([tally.rows[at] for tally, at, *_ in looks])
     hits = np.array([look[3] for look in looks])
     base = np.array([totals[look[2]] for look in looks]) / rows
-    p = holm(binom.sf(hits - 1, n, base))
+    p = holm(bdtrc(hits - 1, n, base))
     lift = hits / n / base
     low, high = wilson(hits, n)
     wanted = np.flatnonzero((p <= SIGNIFICANCE) & (lift >= LEAST_LIFT))
