@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 from typing import Annotated, Any
 
@@ -95,9 +96,14 @@ app.command(epilog=PRESETS_EXAMPLES)(presets)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 
 
+@functools.cache
+def _command() -> Any:
+    return typer.main.get_command(app)
+
+
 def run_command(arguments: list[str]) -> int:
     """Run one command line and return its exit code; errors, usage errors among them, are raised."""
-    command = typer.main.get_command(app)
+    command = _command()
     if "_LOSSVAL_COMPLETE" in os.environ:  # a shell asks for completions
         command.main(arguments, prog_name="lossval")
     try:

@@ -1,0 +1,131 @@
+"""One generated case: run the command in this process and judge what it did."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lossval_cli.cli import main
+
+LONGEST = 30
+"""Seconds after which a case counts as a hang; the slowest of a hundred thousand takes about one."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Arguments, the files they meet, and standard input."""
+
+    arguments: tuple[str, ...]
+    files: dict[str, bytes] = field(default_factory=dict)
+    stdin: bytes = b""
+
+    def __repr__(self) -> str:
+        changed = {name: content for name, content in self.files.items() if len(content) < 2_000}
+        return f"Case({self.arguments!r}, {changed!r})"[:4_000]
+
+
+class Broken(AssertionError):
+    """The command did what it never may."""
+
+
+class _Stream(io.TextIOWrapper):
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True)
+
+    def text(self) -> str:
+        return self.buffer.getvalue().decode("utf-8", "replace")  # type: ignore[attr-defined]
+
+
+def run_case(case: Case, place: Path) -> int:
+    """The exit code of a case run in the directory `place`, which is emptied first.
+
+    Raises Broken for a traceback, an internal error, a hang, an exit code that is not 0, 1 or 2, an error
+    of no or several lines, and for files that are changed or left behind.
+    """
+    _fill(place, case.files)
+    before = _contents(place)
+    out, err = _Stream(), _Stream()
+    with _streams(out, err, case.stdin), _time_limit():
+        code = main(list(case.arguments))
+    told = err.text().splitlines()
+    if code not in (0, 1, 2):
+        raise Broken(f"exit code {code}")
+    if any("internal error" in line or "Traceback" in line for line in told):
+        raise Broken(next(line for line in told if "internal error" in line or "Traceback" in line))
+    errors = [line for line in told if line.startswith("error: ")]
+    if (code != 0) != bool(errors) or (len(errors) > 1 and case.arguments[:1] != ("validate",)):
+        raise Broken(f"exit code {code} with {len(errors)} errors: {errors[:2]}")
+    after = _contents(place)
+    if left := [name for name in after if "lossval-tmp" in name or "lossval-old" in name]:
+        raise Broken(f"left behind: {left}")
+    if code == 2 and after != before and "--output-file" not in case.arguments:
+        raise Broken(f"an error, and yet files differ: {sorted(set(after) ^ set(before))}")
+    return code
+
+
+def _fill(place: Path, files: dict[str, bytes]) -> None:
+    for entry in place.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    for name, content in files.items():
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _contents(place: Path) -> dict[str, int]:
+    """Every file below `place` with a hash of what it holds."""
+    return {
+        str(path.relative_to(place)): hash(path.read_bytes()) if path.is_file() else 0
+        for path in place.rglob("*")
+    }
+
+
+@contextlib.contextmanager
+def _streams(out: io.TextIOWrapper, err: io.TextIOWrapper, stdin: bytes) -> Iterator[None]:
+    before = sys.stdin
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            yield
+    finally:
+        sys.stdin = before
+
+
+@contextlib.contextmanager
+def _time_limit() -> Iterator[None]:
+    """Past the limit `main` raises what nothing in it catches."""
+
+    def late(number: int, frame: object) -> None:
+        raise Hang(f"still running after {LONGEST} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(LONGEST)
+    try:
+        yield
+    except Hang as error:
+        raise Broken(str(error)) from error
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Hang(BaseException):
+    """Not an Exception, so that the command cannot take it for an error of its own."""
+
+
+@contextlib.contextmanager
+def inside(place: Path) -> Iterator[None]:
+    """Make `place` the current directory for the `with`."""
+    with contextlib.chdir(place):
+        os.environ.setdefault("COLUMNS", "80")
+        yield
