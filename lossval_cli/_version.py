@@ -1,3 +1,9 @@
-"""The version, on its own so that the build reads it without importing anything."""
+"""The version, and those of the files a run directory is read back from."""
 
 __version__ = "0.1.0"
+
+RECORD_VERSION = 1
+"""`schema_version` of run.json; raised when a field changes its meaning or goes."""
+
+REPORT_VERSION = 1
+"""`schema_version` of report.json, likewise."""

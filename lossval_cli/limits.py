@@ -12,8 +12,8 @@ from lossval_cli.errors import ReadError
 MAX_COLUMNS: Final = 20_000  # a one-hot of a table this wide is past what the method can use
 MAX_RECORD_BYTES: Final = 16 << 20  # one record of a CSV file; longer is nearly always a lost quote
 MAX_BYTES: Final = 8 << 30  # text, or Parquet once decoded: the whole table has to fit in memory
-FREE_EXPANSION_BYTES: Final = 64 << 20  # below this no compression ratio is suspicious
-FREE_PARQUET_BYTES: Final = 512 << 20  # Parquet honestly stores constant columns in next to nothing
+FREE_EXPANSION_BYTES: Final = 16 << 20  # below this no compression ratio is suspicious
+FREE_PARQUET_BYTES: Final = 64 << 20  # Parquet honestly stores constant columns in next to nothing
 MAX_EXPANSION: Final = 200  # decoded bytes per stored byte above the free amount; text reaches 5 to 20
 
 

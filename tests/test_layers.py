@@ -54,7 +54,7 @@ LAYERS = (
     ("report.display", "report.phrases", "report.plots"),
     ("report.render_html", "report.render_markdown"),
     ("outputs",),
-    ("runs.run_record", "runs.run_directory", "runs.resources"),
+    ("runs.run_record", "runs.shape", "runs.run_directory", "runs.resources"),
     ("gate.verdicts",),
     ("gate.rules", "runs.past_run"),
     ("gate.facts", "runs.comparison", "runs.original", "runs.relabelling"),

@@ -224,8 +224,8 @@ ARROW_COLUMNS = {
     "duration": (pa.array([1500, None], pa.duration("ms")), pa.float64(), [1.5, None]),
     "time": (pa.array([3600, None], pa.time32("s")), pa.float64(), [3600.0, None]),
     "nothing": (pa.nulls(2), pa.null(), [None, None]),
-    "list": (pa.array([[1], None]), pa.list_(pa.int64()), [[1], None]),
-    "struct": (pa.array([{"a": 1}, None]), pa.struct([("a", pa.int64())]), [{"a": 1}, None]),
+    "list": (pa.array([[1], None]), pa.list_(pa.int64()), [None, None]),  # there, but not decoded
+    "struct": (pa.array([{"a": 1}, None]), pa.struct([("a", pa.int64())]), [None, None]),
     "binary": (pa.array([b"\xff", None]), pa.binary(), [b"\xff", None]),
 }
 
@@ -396,15 +396,15 @@ BAD_FILES: dict[str, tuple[bytes, type[DataError], str]] = {
         "t.csv line 3: the record is 16,777,219 bytes long; at most 16,777,216 are read",
     ),
     "zstd bomb": (
-        _zstd(b"1\n" * (33 << 20)),
+        _zstd(b"1\n" * (9 << 20)),
         ReadError,
-        "t.csv would grow from %d bytes to more than 67,108,864 when decompressed and is refused; "
+        "t.csv would grow from %d bytes to more than 16,777,216 when decompressed and is refused; "
         "if you trust it, store it as plain CSV",
     ),
     "row bomb": (
-        _parquet(a=np.zeros(68_000_000, np.int64)),
+        _parquet(a=np.zeros(9_000_000, np.int64)),
         ReadError,
-        "t.csv would grow from %d bytes to more than 536,870,912 when decompressed and is refused; "
+        "t.csv would grow from %d bytes to more than 67,108,864 when decompressed and is refused; "
         "if you trust it, store it as plain CSV",
     ),
     "dictionary bomb": (
@@ -414,7 +414,7 @@ BAD_FILES: dict[str, tuple[bytes, type[DataError], str]] = {
             )
         ),
         ReadError,
-        "t.csv would grow from %d bytes to more than 536,870,912 when decompressed and is refused; "
+        "t.csv would grow from %d bytes to more than 67,108,864 when decompressed and is refused; "
         "if you trust it, store it as plain CSV",
     ),
 }
@@ -494,7 +494,7 @@ def test_deeply_nested_parquet_is_read_or_refused_in_one_line() -> None:
     for _ in range(80):
         value = [value]
     try:
-        assert read(_parquet(a=[value]), "t.parquet").typed("a").to_pylist() == [value]
+        assert read(_parquet(a=[value]), "t.parquet").typed("a").to_pylist() == [None]
     except ReadError as error:
         assert "\n" not in str(error)
 

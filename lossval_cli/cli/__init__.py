@@ -17,6 +17,7 @@ from typing import Any
 from lossval_cli.cli.app import CLICK_ERRORS, run_command
 from lossval_cli.cli.console import say
 from lossval_cli.errors import LossvalError, OutputError
+from lossval_cli.wording import plain
 
 __all__ = ["main"]
 
@@ -55,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except MemoryError:
         say("error: out of memory: use a smaller table, fewer members or a smaller batch_size")
+        return 2
+    except OSError as error:  # a name too long, links in a circle: nothing of ours
+        where = f"{plain(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
+        say(f"error: {where}{(error.strerror or str(error)).lower()}")
         return 2
     except Exception as error:  # noqa: BLE001  # the promise is one line whatever happens
         if debug:

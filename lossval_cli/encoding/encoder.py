@@ -197,10 +197,10 @@ _ENCODINGS: dict[type, str] = {
 
 def _useless(values: pa.ChunkedArray) -> str:
     """Why a typed training column cannot tell rows apart, or '' if it can."""
+    if not (_is_feature(values.type) or pa.types.is_null(values.type)):
+        return "its cells are lists, records or bytes, not single values"
     if values.null_count == len(values):
         return "every cell is missing"
-    if not _is_feature(values.type):
-        return "its cells are lists, records or bytes, not single values"
     if values.null_count == 0 and pc.all(pc.equal(values, values[0])).as_py():
         return f"every row has the same value, {shown(values[0].as_py())}"
     return ""

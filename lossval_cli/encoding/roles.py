@@ -53,6 +53,9 @@ def decide_roles(
     ):
         _check_known(train, option, names)
     _check_apart(label, ids, exclude)
+    for name in ids:
+        if pa.types.is_nested(train.data.schema.field(name).type):
+            raise SchemaError(f"--id {plain(name)}: its cells are lists or records, which name no row")
     if label is None:
         label, notice = _choose_label(train, (*ids, *exclude))
         notices.append(notice)
@@ -145,9 +148,9 @@ def _choose_label(train: Table, taken: Sequence[str]) -> tuple[str, str]:
 
 def _check_label(train: Table, label: str) -> None:
     values = train.typed(label)
-    if values.null_count == train.rows:
-        raise SchemaError(f"{plain(train.name)}: label column {plain(label)} is empty in every row")
     kind = values.type
+    if values.null_count == train.rows and not pa.types.is_nested(kind):
+        raise SchemaError(f"{plain(train.name)}: label column {plain(label)} is empty in every row")
     if pa.types.is_timestamp(kind):
         raise SchemaError(
             f"{plain(train.name)}: label column {plain(label)} holds dates; "

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from lossval_cli._version import REPORT_VERSION
 from lossval_cli.encoding.inputs import Inputs, Part
 from lossval_cli.encoding.labels import ClassLabels
 from lossval_cli.method.importance import suspect_kinds
@@ -34,9 +35,6 @@ from lossval_cli.score_columns import KINDS
 from lossval_cli.settings import Settings
 from lossval_cli.tables.table import Table
 from lossval_cli.wording import plain
-
-SCHEMA_VERSION = 1
-"""Raised when a field changes its meaning or goes; new fields alone do not raise it."""
 
 MOST_COLUMNS = 200
 """Columns that `data` describes; a wide table would drown the rest."""
@@ -63,7 +61,7 @@ def build_report(
     study = None if removal is None else removal.to_dict()
     recommended = study["recommended_fraction"] if study and study["recommended"] == "lowest" else 0.0
     report: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": REPORT_VERSION,
         "verdict": None,
         "summary": _summary(valuation, kinds),
         "removal": study,

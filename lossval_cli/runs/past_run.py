@@ -16,9 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lossval_cli._version import RECORD_VERSION, REPORT_VERSION, __version__
 from lossval_cli.errors import LossvalError, ReadError
 from lossval_cli.outputs.scores_io import as_text
 from lossval_cli.outputs.whole_files import RECORD, is_run_directory
+from lossval_cli.runs.shape import check_shape
 from lossval_cli.score_columns import FIXED_COLUMNS, KINDS, given_names
 from lossval_cli.tables.table import Table, read_table
 from lossval_cli.wording import plain, shown
@@ -27,6 +29,9 @@ if TYPE_CHECKING:  # it brings PyTorch along, which reading a run can do without
     from lossval_cli.encoding.inputs import Inputs
 
 Texts = Sequence[str | None]
+
+VERSIONS = {RECORD: RECORD_VERSION, "report.json": REPORT_VERSION}
+"""Newest version of each file that is understood; older ones are too, as long as there has been one only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +93,7 @@ def read_run(path: Path) -> ScoredRun:
             f"{called} holds no scores.csv, scores.jsonl or scores.parquet; score the table again"
         )
     try:
+        check_shape(report)
         train = record["inputs"]["train"]
         place = None if train["path"] is None else os.path.relpath(path.resolve().parent / train["path"])
         scores, digest = _read_scores(files[0]), train["sha256"]
@@ -112,7 +118,19 @@ def read_part(path: Path, name: str) -> dict[str, Any]:
         raise ReadError(f"{part} cannot be read; score the table again") from error
     if not isinstance(content, dict):
         raise ReadError(f"{part} is not ours; score the table again")
+    _check_version(part, content.get("schema_version"), VERSIONS[name])
     return content
+
+
+def _check_version(part: str, found: object, newest: int) -> None:
+    """Refuse what a later version has written: a field may mean something else there."""
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        raise ReadError(f"{part} does not say which version of the format it has; score the table again")
+    if found > newest:
+        raise ReadError(
+            f"{part} has version {found} of its format, and lossval {__version__} reads up to {newest}: "
+            "update lossval, or score the table again"
+        )
 
 
 def damaged(path: Path, error: Exception) -> ReadError:

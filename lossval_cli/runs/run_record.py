@@ -16,14 +16,11 @@ from typing import Any
 
 import torch
 
-from lossval_cli._version import __version__
+from lossval_cli._version import RECORD_VERSION, __version__
 from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.outputs.whole_files import TOOL
 from lossval_cli.report.build import base_name
 from lossval_cli.settings import Settings
-
-RECORD_VERSION = 1
-"""Raised when a field changes its meaning or goes."""
 
 _LIBRARIES = ("torch", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "geomloss")
 

@@ -17,6 +17,9 @@ from lossval_cli.tables.sources import Source
 from lossval_cli.wording import counted, doubled_names, listed, plain
 
 MAGIC = b"PAR1"
+BLOCK_ROWS = 1 << 15
+"""Rows decoded at once."""
+
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -63,57 +66,77 @@ def _read_one(source: Source) -> pa.Table:
         raise ReadError(f"{name} is empty")
     if not (source.data.startswith(MAGIC) and source.data.endswith(MAGIC) and len(source.data) > 8):
         raise ReadError(f"{name} is not a whole Parquet file; it is damaged or cut short")
-    stored = len(source.data)
-    limit = allowed_size(stored, free=FREE_PARQUET_BYTES)
     try:
-        file = pq.ParquetFile(pa.BufferReader(source.data))
-        check_columns(name, file.metadata.num_columns)
-        check_names(file.schema_arrow.names, source.name)
-        if _least_size(file) > limit:
-            raise too_large(name, limit, stored)
-        declared = _categories(file.schema_arrow)
-        repeated = _repeating_columns(file, limit)
-        if repeated:
-            file = pq.ParquetFile(pa.BufferReader(source.data), read_dictionary=repeated)
-        table = file.read()
-        table.validate(full=True)  # text that is not UTF-8, indices out of range
-        if _text_size(table) > limit:
-            raise too_large(name, limit, stored)
-        return _with_categories(table, declared)
+        return _decoded(source.data, name)
     except (pa.ArrowException, OSError, MemoryError, ValueError, UnicodeDecodeError, RecursionError) as error:
         raise ReadError(f"{name} cannot be read as Parquet: {_reason(error)}") from error
 
 
+def _decoded(data: bytes, name: str) -> pa.Table:
+    """The table in `data`; its lists and records are not read, since no column of ours is made of them.
+
+    What a file says of its own size may be a lie, and a value that repeats takes next to nothing in it. So
+    it is read a block of rows at a time, text as dictionaries, and the sizes are added up on the way.
+    """
+    limit = allowed_size(len(data), free=FREE_PARQUET_BYTES)
+    file = pq.ParquetFile(pa.BufferReader(data))
+    check_columns(name, file.metadata.num_columns)
+    schema = file.schema_arrow
+    check_names(schema.names, name)
+    if _least_size(file) > limit:
+        raise too_large(name, limit, len(data))
+    declared = _categories(schema)
+    flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
+    repeating = [field.name for field in schema if _is_bytes(field.type)]
+    file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=repeating)
+    batches, size, rows = [], 0, 0
+    for batch in file.iter_batches(BLOCK_ROWS, columns=flat):
+        batch.validate(full=True)  # text that is not UTF-8, indices out of range
+        rows += batch.num_rows
+        size += sum(_decoded_size(column) for column in batch.columns)
+        if size > limit or rows > file.metadata.num_rows:
+            raise too_large(name, limit, len(data))
+        batches.append(batch)
+    read = [field for field in file.schema_arrow if field.name in set(flat)]
+    table = pa.Table.from_batches(batches, batches[0].schema if batches else pa.schema(read))
+    return _with_categories(_with_nested(table, schema, file.metadata.num_rows), declared)
+
+
 def _least_size(file: pq.ParquetFile) -> int:
-    """Bytes the table needs at least: its encoded size, or 8 bytes (text: 4, boolean: 1/8) a value.
+    """Bytes the table says it needs, a number being 8 bytes wherever it goes later.
 
     Only row-group figures are used: on damaged files pyarrow's access to column chunks can end the process.
     """
-    widths = {"BOOLEAN": 1 / 8, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4}
     leaves = [file.schema.column(place) for place in range(file.metadata.num_columns)]
-    row = sum(widths.get(leaf.physical_type, 8) for leaf in leaves)
+    row = sum(max(leaf.length, 8) for leaf in leaves)
     groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
     return int(sum(max(group.total_byte_size, group.num_rows * row) for group in groups))
 
 
-def _repeating_columns(file: pq.ParquetFile, limit: int) -> list[str]:
-    """Text columns, if repeats could make them pass the limit; they are read as dictionaries first."""
-    metadata = file.metadata
-    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
-    if sum(group.num_rows * group.total_byte_size for group in groups) <= limit:
-        return []
-    return [field.name for field in file.schema_arrow if is_text(field.type)]
+def _decoded_size(column: pa.Array) -> int:
+    """Bytes of a column of a block; of a dictionary of text or bytes those it has when written out."""
+    kind = column.type
+    if not pa.types.is_dictionary(kind):
+        return max(int(column.nbytes), 8 * len(column))
+    if not _is_bytes(kind.value_type):
+        return 8 * len(column)
+    lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+    return 8 * len(column) + int(pc.sum(lengths.cast(pa.int64())).as_py() or 0)
 
 
-def _text_size(table: pa.Table) -> int:
-    """Bytes that the text columns read as dictionaries have when written out."""
-    size = 0
-    for column in table.columns:
-        if pa.types.is_dictionary(column.type) and is_text(column.type.value_type):
-            for chunk in column.chunks:
-                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
-                size += pc.sum(lengths.cast(pa.int64())).as_py() or 0
-    return size
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _with_nested(table: pa.Table, schema: pa.Schema, rows: int) -> pa.Table:
+    """The columns in the order of the file, those of lists and records empty."""
+    if table.num_columns == len(schema):
+        return table
+    columns = [
+        table[field.name] if field.name in table.column_names else pa.nulls(rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, names=schema.names)
 
 
 def _with_categories(table: pa.Table, declared: Sequence[str]) -> pa.Table:

@@ -1,1 +1,1 @@
-"""Generated input for the command line: tables, settings and options that nobody would write, or somebody will."""
+"""Generated input for the command line: tables, settings, options and run directories, good and damaged."""

@@ -22,14 +22,29 @@ UNBOUNDED = ("epochs", "members", "hidden", "layers", "threads", "folds")
 """Settings that are allowed to take hours or gigabytes."""
 
 SCALARS = st.one_of(
-    st.sampled_from(["auto", "0", "1", "-1", "0.5", "1e400", "nan", "inf", "true", "", "cross_entropy", "huber"]),
+    st.sampled_from(
+        ["auto", "0", "1", "-1", "0.5", "1e400", "nan", "inf", "true", "", "cross_entropy", "huber"]
+    ),
     st.sampled_from(HOSTILE),
     st.text(max_size=6),
 )
 
-LIMITS = st.sampled_from(["5%", "0", "20", ":3%", "5%:3%", "3%:5%", "101%", "-1", "1e99", "x", "", ":", "1/0", "yes=3%"])
+LIMITS = st.sampled_from(
+    ["5%", "0", "20", ":3%", "5%:3%", "3%:5%", "101%", "-1", "1e99", "x", "", ":", "1/0", "yes=3%"]
+)
 
-FILES = ("train.csv", "val.csv", "t.parquet", "base.lossval", "other.lossval", "s.toml", "missing.csv", "-", ".", "")
+FILES = (
+    "train.csv",
+    "val.csv",
+    "t.parquet",
+    "base.lossval",
+    "other.lossval",
+    "s.toml",
+    "missing.csv",
+    "-",
+    ".",
+    "",
+)
 
 COMMANDS: dict[str, Any] = {
     name: command
@@ -41,7 +56,7 @@ COMMANDS: dict[str, Any] = {
 def small(value: str) -> bool:
     """Whether a value is not a number that an unbounded setting would take at its word."""
     try:
-        return not 8 < float(value)
+        return not float(value) > 8
     except ValueError:
         return True
 
@@ -67,12 +82,16 @@ TOML_VALUES: st.SearchStrategy[Any] = st.recursive(
 def toml_files(draw: st.DrawFn) -> bytes:
     """A settings file: known and unknown keys, values of every type, a [check] table, damage."""
     lines = []
-    keys = st.sampled_from([*(key for key in Settings.knobs() if key not in (*UNBOUNDED, "preset")), "epoch", "check"])
+    keys = st.sampled_from(
+        [*(key for key in Settings.knobs() if key not in (*UNBOUNDED, "preset")), "epoch", "check"]
+    )
     for key in draw(st.lists(keys, max_size=4, unique=draw(st.integers(0, 9)) > 0)):
         lines.append(f"{key} = {_toml(draw(TOML_VALUES))}")
     if draw(st.booleans()):
         lines.append("[check]")
-        for key in draw(st.lists(st.sampled_from([*KINDS_OF_RULE, "baseline", "strict", "max_suspect"]), max_size=3)):
+        for key in draw(
+            st.lists(st.sampled_from([*KINDS_OF_RULE, "baseline", "strict", "max_suspect"]), max_size=3)
+        ):
             lines.append(f"{key} = {_toml(draw(TOML_VALUES | LIMITS))}")
     return damaged(draw, "\n".join(lines).encode("utf-8", "surrogatepass"))
 
@@ -109,7 +128,9 @@ def option_lines(draw: st.DrawFn) -> list[str]:
     if settable:
         line += [part for key, value in SHORT.items() for part in ("--set", f"{key}={value}")]
     if draw(st.integers(0, 9)) == 0:
-        line.insert(draw(st.integers(0, len(line))), draw(st.sampled_from([*HOSTILE, "--", "--help", "--nope", "-o"])))
+        line.insert(
+            draw(st.integers(0, len(line))), draw(st.sampled_from([*HOSTILE, "--", "--help", "--nope", "-o"]))
+        )
     return [part.replace("\0", "") for part in line]
 
 
@@ -132,8 +153,12 @@ def _values(name: str) -> st.SearchStrategy[str]:
     if name in ("val", "test", "config", "baseline", "table", "old", "new"):
         return st.sampled_from(FILES)
     if "output" in name:
-        return st.sampled_from(["-", "out", "out.csv", "out.parquet", "out.jsonl.gz", "no/out", "..", "", "a\nb", "x" * 300])
-    columns = st.sampled_from(["label", "size", "customer", "age", "lable", "rank", "row,rank", *HOSTILE[:20]])
+        return st.sampled_from(
+            ["-", "out", "out.csv", "out.parquet", "out.jsonl.gz", "no/out", "..", "", "a\nb", "x" * 300]
+        )
+    columns = st.sampled_from(
+        ["label", "size", "customer", "age", "lable", "rank", "row,rank", *HOSTILE[:20]]
+    )
     return columns | SCALARS
 
 
@@ -169,6 +194,12 @@ def _change(draw: st.DrawFn, content: Any) -> None:
             del content[key]
         else:
             content[key] = draw(
-                st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | SCALARS | st.just([]) | st.just({})
+                st.none()
+                | st.booleans()
+                | st.integers()
+                | st.floats(allow_nan=False)
+                | SCALARS
+                | st.just([])
+                | st.just({})
             )
         return

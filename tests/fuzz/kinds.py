@@ -21,7 +21,9 @@ def base_files(place: Path) -> dict[str, bytes]:
     with inside(place):
         for name, rows in (("train.csv", 24), ("val.csv", 12)):
             rng = np.random.default_rng(rows)
-            table = pd.DataFrame({"customer": [f"k{row}" for row in range(rows)], "size": rng.normal(size=rows)})
+            table = pd.DataFrame(
+                {"customer": [f"k{row}" for row in range(rows)], "size": rng.normal(size=rows)}
+            )
             table["age"] = rng.integers(18, 80, rows)
             table["label"] = np.where(table["size"] > 0, "yes", "no")
             table.to_csv(name, index=False)
@@ -43,14 +45,28 @@ KINDS = ("csv", "parquet", "toml", "options", "runs")
 def _table_command(draw: st.DrawFn, name: str, others: list[str]) -> tuple[str, ...]:
     """Mostly validate; else scores to standard output or into a run directory."""
     val = ("--val", draw(st.sampled_from(others))) if draw(st.integers(0, 2)) == 0 else ()
-    task = ("--task", draw(st.sampled_from(["classification", "regression"]))) if draw(st.integers(0, 3)) == 0 else ()
+    task = (
+        ("--task", draw(st.sampled_from(["classification", "regression"])))
+        if draw(st.integers(0, 3)) == 0
+        else ()
+    )
     way = draw(st.integers(0, 19))
     if way > 2:
         return ("validate", name, *val, *task)
     if way > 0:
         form = draw(st.sampled_from(["csv", "jsonl", "parquet"]))
         return ("score", name, *val, *task, "-o", "-", "--format", form, *FAST)
-    return ("score", name, *val, *task, "-o", "out", "--removal", draw(st.sampled_from(["off", "quick"])), *FAST)
+    return (
+        "score",
+        name,
+        *val,
+        *task,
+        "-o",
+        "out",
+        "--removal",
+        draw(st.sampled_from(["off", "quick"])),
+        *FAST,
+    )
 
 
 @st.composite
@@ -68,7 +84,10 @@ def _parquet(draw: st.DrawFn, base: dict[str, bytes]) -> Case:
     files = {"t.parquet": draw(parquet_tables()), "val.csv": base["val.csv"]}
     name = "t.parquet"
     if draw(st.integers(0, 9)) == 0:
-        files = {"d/a=1/x.parquet": files["t.parquet"], "d/a=%32/y.parquet": draw(parquet_tables(damage=False))}
+        files = {
+            "d/a=1/x.parquet": files["t.parquet"],
+            "d/a=%32/y.parquet": draw(parquet_tables(damage=False)),
+        }
         name = "d"
     return Case(draw(_table_command(name, [name, "val.csv"])), files)
 
@@ -80,10 +99,14 @@ def _toml(draw: st.DrawFn, base: dict[str, bytes]) -> Case:
     if way == 0:
         return Case(("score", "train.csv", "--config", "s.toml", "-o", "-", *FAST), files)
     if way == 1:
-        files["pyproject.toml"] = b"[tool.lossval]\n" + files["s.toml"].replace(b"[check]", b"[tool.lossval.check]")
+        files["pyproject.toml"] = b"[tool.lossval]\n" + files["s.toml"].replace(
+            b"[check]", b"[tool.lossval.check]"
+        )
         return Case(("check", "base.lossval"), files)
     if way < 5:
-        return Case(("check", "base.lossval", "--config", "s.toml", *(("--show-settings",) * (way == 4))), files)
+        return Case(
+            ("check", "base.lossval", "--config", "s.toml", *(("--show-settings",) * (way == 4))), files
+        )
     return Case(("validate", "train.csv", "--config", "s.toml"), files)
 
 
@@ -101,11 +124,21 @@ def _runs(draw: st.DrawFn, base: dict[str, bytes]) -> Case:
     files = base | {name.replace("base", "other"): content for name, content in changed.items()}
     lines = [
         ("check", "other.lossval"),
-        ("check", "base.lossval", "--baseline", "other.lossval", "--new-rows-only", "--max-suspect-increase", "1%"),
+        (
+            "check",
+            "base.lossval",
+            "--baseline",
+            "other.lossval",
+            "--new-rows-only",
+            "--max-suspect-increase",
+            "1%",
+        ),
         ("check", "other.lossval", "--max-class-suspects", "yes=5%", "--output-format", "sarif"),
         ("diff", "base.lossval", "other.lossval"),
         ("diff", "other.lossval", "base.lossval"),
     ]
     if "clean" in COMMANDS:
         lines.append(("clean", "other.lossval", "-o", "cleaned.csv"))
+    if "report" in COMMANDS:
+        lines.append(("report", "other.lossval", "-o", draw(st.sampled_from(["-", "r.html", "r.json"]))))
     return Case(draw(st.sampled_from(lines)), files)

@@ -19,7 +19,20 @@ HOSTILE = (
     *("2024-13-40", "0000-00-00", "9999-12-31T23:59:59.9999999", "2024-02-30", "01/02/2024", "31.12.1999"),
     *("2024-01-01T00:00:00+99:99", "1677-09-21", "24:00", "TRUE", "false", "yes", "=cmd()", "@SUM(A1)"),
     *("<script>alert(1)</script>", "]]>", "::error::x", "##[error]", "%0A::set-output", "{{7*7}}", "{0}"),
-    *("\x1b]0;x\x07", "\u202e", "\u0301", "\ufeff", "é", "漢字", "😀", "a" * 300, "it's", "a, b", "\\n", "`x`"),
+    *(
+        "\x1b]0;x\x07",
+        "\u202e",
+        "\u0301",
+        "\ufeff",
+        "é",
+        "漢字",
+        "😀",
+        "a" * 300,
+        "it's",
+        "a, b",
+        "\\n",
+        "`x`",
+    ),
     *('"', '""', 'a"b', "'", "\n", "\r", "a\nb", ";", "\t", "|", "null", "None", "NaN", "../../etc/passwd"),
 )
 """Cells and names that a reader, a parser or a report may trip over."""
@@ -94,7 +107,9 @@ def damaged(draw: st.DrawFn, data: bytes, most: int = 3) -> bytes:
         elif way == 2:
             changed[at:at] = changed[at : at + draw(st.integers(1, 40))]
         elif way == 3:
-            changed[at:at] = draw(st.sampled_from([b'"', b"\0", b"\n", b",", b"\xff\xfe", b"\xef\xbb\xbf", b"\r"]))
+            changed[at:at] = draw(
+                st.sampled_from([b'"', b"\0", b"\n", b",", b"\xff\xfe", b"\xef\xbb\xbf", b"\r"])
+            )
         elif way == 4:
             del changed[at:]
         elif changed:
@@ -119,8 +134,13 @@ def _repeated(values: list[Any], rows: int) -> list[Any]:
 
 
 TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
-    **{f"int{bits}": (getattr(pa, f"int{bits}")(), st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)) for bits in (8, 16, 32, 64)},
-    **{f"uint{bits}": (getattr(pa, f"uint{bits}")(), st.integers(0, 2**bits - 1)) for bits in (8, 16, 32, 64)},
+    **{
+        f"int{bits}": (getattr(pa, f"int{bits}")(), st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
+        for bits in (8, 16, 32, 64)
+    },
+    **{
+        f"uint{bits}": (getattr(pa, f"uint{bits}")(), st.integers(0, 2**bits - 1)) for bits in (8, 16, 32, 64)
+    },
     "float32": (pa.float32(), st.floats(width=32)),
     "float64": (pa.float64(), st.floats()),
     "bool": (pa.bool_(), st.booleans()),
@@ -139,8 +159,14 @@ TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
     "duration": (pa.duration("us"), st.timedeltas(timedelta(days=-9), timedelta(days=9))),
     "null": (pa.null(), st.none()),
     "list": (pa.list_(pa.int32()), st.lists(st.integers(0, 9), max_size=3)),
-    "struct": (pa.struct({"a": pa.string(), "b": pa.float64()}), st.fixed_dictionaries({"a": st.text(max_size=3), "b": st.floats()})),
-    "map": (pa.map_(pa.string(), pa.int8()), st.dictionaries(st.text(max_size=2), st.integers(0, 9), max_size=2)),
+    "struct": (
+        pa.struct({"a": pa.string(), "b": pa.float64()}),
+        st.fixed_dictionaries({"a": st.text(max_size=3), "b": st.floats()}),
+    ),
+    "map": (
+        pa.map_(pa.string(), pa.int8()),
+        st.dictionaries(st.text(max_size=2), st.integers(0, 9), max_size=2),
+    ),
     "class": (pa.string(), st.sampled_from(["yes", "no"])),
     "category": (pa.dictionary(pa.int8(), pa.string()), st.sampled_from(["u", "v", "w"])),
     "numbers": (pa.dictionary(pa.int16(), pa.int64()), st.integers(0, 5)),
@@ -155,7 +181,10 @@ def parquet_tables(draw: st.DrawFn, *, damage: bool = True) -> bytes:
     rows = draw(st.sampled_from([0, 1, 10, 12, 16, 20, 24, 30]))
     names = [f"c{at}" for at in range(width)]
     if draw(st.integers(0, 3)):
-        names, kinds = [*names, "label"], [*kinds, draw(st.sampled_from(["class", "int8", "float64", "category"]))]
+        names, kinds = (
+            [*names, "label"],
+            [*kinds, draw(st.sampled_from(["class", "int8", "float64", "category"]))],
+        )
     else:
         names = draw(st.lists(NAMES, min_size=width, max_size=width))
     columns = []

@@ -1,0 +1,102 @@
+"""A small hostile file takes little memory: refused by limits that the message announces."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import lossval_cli
+
+MOST_MIB = 1_000
+"""Peak memory of the process that meets all files; imports alone take about 400."""
+
+
+def _zstd(text: bytes) -> bytes:
+    return pa.Codec("zstd", compression_level=12).compress(text, asbytes=True)
+
+
+def _repeated(value: object, kind: pa.DataType, rows: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([value], kind))
+
+
+def _parquet(rows: int, **columns: object) -> bytes:
+    sink = io.BytesIO()
+    table = pa.table({**columns, "label": pa.array(np.arange(rows) % 2, pa.int8())})
+    pq.write_table(table, sink, compression="zstd", store_schema=False)
+    return sink.getvalue()
+
+
+def _nested(depth: int) -> bytes:
+    kind = pa.int32()
+    for _ in range(depth):
+        kind = pa.list_(kind)
+    return _parquet(20, a=pa.nulls(20, kind))
+
+
+BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "rows.csv.gz": (
+        lambda: gzip.compress(b"a,label\n" + b"1,x\n2,y\n" * (4 << 20), 9),
+        "would grow from",
+    ),
+    "rows.csv.bz2": (lambda: bz2.compress(b"a,label\n" + b"1,x\n2,y\n" * (3 << 20)), "more than 16,777,216"),
+    "rows.csv.zst": (lambda: _zstd(b"a,label\n" + b"1,x\n2,y\n" * (16 << 20)), "more than 16,777,216"),
+    "blank.csv.zst": (lambda: _zstd(b"a,label\n" + b"\n" * (15 << 20) + b"1,x\n" * 9), "are needed"),
+    "names.csv.zst": (lambda: _zstd(b"a" + b",b" * (7 << 20) + b"\n1\n"), "columns; at most 20,000 are read"),
+    "wide.csv.zst": (
+        lambda: _zstd(b",".join(b"%d" % at for at in range(10**6)) + b"\n1\n"),
+        "1,000,000 columns",
+    ),
+    "cell.csv": (lambda: b'a,label\n"' + b"x" * (17 << 20) + b'",1\n', "at most 16,777,216 are read"),
+    "text.parquet": (
+        lambda: _parquet(10**6, a=_repeated("x" * 10**6, pa.string(), 10**6)),
+        "more than 67,108,864",
+    ),
+    "bytes.parquet": (
+        lambda: _parquet(10**6, a=_repeated(b"x" * 10**6, pa.binary(), 10**6)),
+        "more than 67,108,864",
+    ),
+    "fixed.parquet": (
+        lambda: _parquet(2_000, a=pa.array([b"x" * 50_000] * 2_000, pa.binary(50_000))),
+        "more than 67,108,864",
+    ),
+    "rows.parquet": (lambda: _parquet(9_000_000), "more than 67,108,864"),
+    "list.parquet": (
+        lambda: _parquet(
+            20, a=pa.array([[0] * 200_000] * 20, pa.list_(pa.int8())), b=pa.array(np.zeros(20, np.int8))
+        ),
+        "lists, records or bytes",
+    ),
+    "deep.parquet": (lambda: _nested(90), "too deeply nested"),
+    "deeper.parquet": (lambda: _nested(1_500), "too deeply nested"),
+}
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="peak memory is counted in kilobytes on Linux"
+)
+def test_bombs_are_refused_and_memory_stays_bounded(tmp_path: Path) -> None:
+    for name, (make, _) in BOMBS.items():
+        Path(tmp_path, name).write_bytes(make())
+    root = str(Path(lossval_cli.__file__).parents[1])
+    command = [sys.executable, "-m", "lossval_cli", "validate", *BOMBS]
+    environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as running:
+        told = running.stderr.read().decode().splitlines()
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+    assert running.returncode == 2
+    for (name, (_, message)), line in zip(BOMBS.items(), told, strict=True):
+        assert line.startswith(f"error: {name}"), line
+        assert message in line
+    assert usage.ru_maxrss >> 10 < MOST_MIB
