@@ -19,6 +19,7 @@ Suspects. Each kind by itself: the rows above the threshold that maximises the e
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +65,12 @@ FEW_LABELS = 50
 SCALE_WINDOW = 0.15
 """Share of rows, next to each other in prediction, that a local residual scale is taken over."""
 
+LIKELIHOOD_ROWS = 1 << 17
+"""Rows in the likelihood, of larger tables every so many-th."""
+
+BLOCK_ROWS = 1 << 16
+"""Rows that are averaged over at once: memory does not grow with the grid times the table."""
+
 INTERVAL = 0.9
 """Nominal content of the intervals of shares."""
 
@@ -81,6 +88,9 @@ class NoiseEstimate(NamedTuple):
     share: float  # expected share of noisy rows, with its interval
     share_low: float
     share_high: float
+
+
+Shapes = Callable[[slice], Iterator[tuple[Floats, Floats]]]
 
 
 class _Labels(NamedTuple):
@@ -130,24 +140,29 @@ def with_thresholds(noise: NoiseEstimate, label: float, features: float) -> Nois
 def _judge_classes(predictions: Floats, y: npt.NDArray[np.int64], weight: Floats) -> _Labels:
     """predictions (N, K), y (N,), weight (N,) of each row in the likelihood."""
     K = predictions.shape[1]
-    base_rate = np.bincount(y, minlength=K)[y] / len(y)
-    logits = np.log(np.clip(predictions, 1e-9, 1.0))
+    rates = np.bincount(y, minlength=K) / len(y)
     sure = 0.95
     # Of log τ, for each share.
     expected = np.log(logit(sure) / logit((1 - SHARES) * sure + SHARES * (1 - sure)))
-    clean, noisy, prior = [], [], []
-    for sharpening in SHARPENING:
-        sharpened = sharpening * logits
-        predicted = np.exp(sharpened[np.arange(len(y)), y] - logsumexp(sharpened, axis=1))
-        for unpredictable in UNPREDICTABLE:
-            own = (1 - unpredictable) * predicted + unpredictable * base_rate
-            clean.append(own)
-            noisy.append((1 - own) / (K - 1))
-            prior.append(
-                _log_normal(np.log(sharpening), expected, SHARPENING_DEVIATION)
-                - unpredictable / UNPREDICTABLE_MEAN
-            )
-    return _average(clean, noisy, prior, weight)
+    prior = [
+        _log_normal(np.log(sharpening), expected, SHARPENING_DEVIATION) - unpredictable / UNPREDICTABLE_MEAN
+        for sharpening in SHARPENING
+        for unpredictable in UNPREDICTABLE
+    ]
+
+    def shapes(rows: slice) -> Iterator[tuple[Floats, Floats]]:
+        own_class = y[rows]
+        base_rate = rates[own_class]
+        logits = np.log(np.clip(predictions[rows], 1e-9, 1.0))
+        for sharpening in SHARPENING:
+            sharpened = sharpening * logits
+            own_logit = sharpened[np.arange(len(own_class)), own_class]
+            predicted = np.exp(own_logit - logsumexp(sharpened, axis=1))
+            for unpredictable in UNPREDICTABLE:
+                own = (1 - unpredictable) * predicted + unpredictable * base_rate
+                yield own, (1 - own) / (K - 1)
+
+    return _average(shapes, prior, weight)
 
 
 def _judge_numbers(predictions: Floats, y: Floats, weight: Floats) -> _Labels:
@@ -155,49 +170,64 @@ def _judge_numbers(predictions: Floats, y: Floats, weight: Floats) -> _Labels:
     residuals = y - predictions
     scale = _local_scale(predictions, residuals)
     distinct, index, counts = np.unique(y, return_inverse=True, return_counts=True)
-    base_rate = counts[index] / len(y)
+    few = len(distinct) <= FEW_LABELS
+    by_base_rate, by_density = (counts[index] / len(y), None) if few else (None, _density(distinct, y))
     # With a share π far off, the median of all is the 0.5 / (1 − π) quantile of the clean.
     expected = np.log(ndtri(0.75) / ndtri(0.5 + 0.25 / (1 - np.minimum(SHARES, 0.45))))
-    clean, noisy, prior = [], [], []
-    for factor in SCALING:
-        width = factor * scale
-        for tails in TAILS:
-            shape_prior = _log_normal(np.log(factor), expected, SCALING_DEVIATION)
-            if len(distinct) > FEW_LABELS:
-                clean.append(np.exp(_log_t(residuals / width, tails)) / width)
-                noisy.append(_density(distinct, y))
-                prior.append(shape_prior)
-                continue
-            by_label = _log_t((distinct - predictions[:, None]) / width[:, None], tails)
-            predicted = np.exp(_log_t(residuals / width, tails) - logsumexp(by_label, axis=1))
-            for unpredictable in UNPREDICTABLE:
-                own = (1 - unpredictable) * predicted + unpredictable * base_rate
-                clean.append(own)
-                noisy.append((1 - own) / max(1, len(distinct) - 1))
-                prior.append(shape_prior - unpredictable / UNPREDICTABLE_MEAN)
-    return _average(clean, noisy, prior, weight)
+    prior = [
+        _log_normal(np.log(factor), expected, SCALING_DEVIATION) - unpredictable / UNPREDICTABLE_MEAN
+        for factor in SCALING
+        for _ in TAILS
+        for unpredictable in (UNPREDICTABLE if few else [0.0])
+    ]
+
+    def shapes(rows: slice) -> Iterator[tuple[Floats, Floats]]:
+        for factor in SCALING:
+            width = factor * scale[rows]
+            z = residuals[rows] / width
+            for tails in TAILS:
+                if by_density is not None:
+                    yield np.exp(_log_t(z, tails)) / width, by_density[rows]
+                    continue
+                assert by_base_rate is not None
+                by_label = _log_t((distinct - predictions[rows, None]) / width[:, None], tails)
+                predicted = np.exp(_log_t(z, tails) - logsumexp(by_label, axis=1))
+                for unpredictable in UNPREDICTABLE:
+                    own = (1 - unpredictable) * predicted + unpredictable * by_base_rate[rows]
+                    yield own, (1 - own) / max(1, len(distinct) - 1)
+
+    return _average(shapes, prior, weight)
 
 
-def _average(clean: list[Floats], noisy: list[Floats], prior: list[Floats], weight: Floats) -> _Labels:
-    """Average over shares and over the shapes that `clean` and `noisy`, each (N,), were made with.
+def _average(shapes: Shapes, prior: list[Floats], weight: Floats) -> _Labels:
+    """Average over shares and shapes; `prior` (shares,) is the log density of each shape.
 
-    `prior`, (shares,) each, is the log density of each shape.
+    `shapes` gives, for some rows, how likely each shape makes their label if it is right, and if it is
+    wrong. Rows are gone through in blocks, twice; of many rows every so many-th is in the likelihood.
     """
+    rows = len(weight)
+    step = -(-rows // LIKELIHOOD_ROWS)
+    log_weights = np.zeros((len(prior), len(SHARES)))
+    for start in range(0, rows, BLOCK_ROWS * step):
+        part = slice(start, min(start + BLOCK_ROWS * step, rows), step)
+        for at, (c, q) in enumerate(shapes(part)):
+            mixed = np.outer(1 - SHARES, c) + np.outer(SHARES, q)
+            log_weights[at] += np.log(np.maximum(mixed, 1e-300)) @ (step * weight[part])
+    log_weights += np.array(prior)
     a, b = SHARE_PRIOR
-    share_prior = xlogy(a - 1, SHARES) + xlog1py(b - 1, -SHARES) - betaln(a, b)
-    log_weights = np.empty((len(clean), len(SHARES)))
-    for at, (c, q) in enumerate(zip(clean, noisy, strict=True)):
-        mixed = np.outer(1 - SHARES, c) + np.outer(SHARES, q)
-        log_weights[at] = np.log(np.maximum(mixed, 1e-300)) @ weight + prior[at] + share_prior
+    log_weights += xlogy(a - 1, SHARES) + xlog1py(b - 1, -SHARES) - betaln(a, b)
     weights = np.exp(log_weights - log_weights.max())
     # The grid is not even: a node stands for the stretch up to its neighbours.
     weights *= np.gradient(SHARES)
     weights /= weights.sum()
-    probability = np.zeros(len(weight))
-    for at, share in zip(*np.nonzero(weights > 1e-4), strict=True):
-        c, q, pi = clean[at], noisy[at], SHARES[share]
-        wrong = pi * q
-        probability += weights[at, share] * wrong / np.maximum(wrong + (1 - pi) * c, 1e-300)
+    probability = np.zeros(rows)
+    for start in range(0, rows, BLOCK_ROWS):
+        part = slice(start, min(start + BLOCK_ROWS, rows))
+        for at, (c, q) in enumerate(shapes(part)):
+            for share in np.flatnonzero(weights[at] > 1e-4):
+                pi = SHARES[share]
+                wrong = pi * q
+                probability[part] += weights[at, share] * wrong / np.maximum(wrong + (1 - pi) * c, 1e-300)
     cumulative = weights.sum(axis=0).cumsum()
     tail = (1 - INTERVAL) / 2
     low, high = np.interp([tail, 1 - tail], cumulative, SHARES)
