@@ -58,7 +58,7 @@ def main() -> None:
             moment = draw.uniform(0.3, 1.0) * whole
             time.sleep(moment)
             running.kill()
-            died = running.wait() != 0
+            died = running.wait() != 0 and not results.exists()
             had = left.exists()
             if died:
                 assert start(folder, *saving, "--resume").wait() == 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -14,8 +16,10 @@ import torch
 from lossval_cli._version import __version__
 from lossval_cli.calibration.thresholds import Thresholds
 from lossval_cli.encoding.inputs import Inputs, Source, prepare
+from lossval_cli.encoding.room import Room
 from lossval_cli.errors import UsageError
 from lossval_cli.method.devices import pick_device
+from lossval_cli.method.foresight import LARGE, Foresight, foresee
 from lossval_cli.method.importance import rank_rows
 from lossval_cli.method.noise import with_thresholds
 from lossval_cli.method.removal import RemovalStudy, study_removal
@@ -23,6 +27,7 @@ from lossval_cli.method.state import Epoch
 from lossval_cli.method.valuation import Valuation, value_rows
 from lossval_cli.method.watch import Watch
 from lossval_cli.outputs.checkpoint import CheckpointFile
+from lossval_cli.outputs.whole_files import scratch_directory
 from lossval_cli.report.build import build_report
 from lossval_cli.runs.resources import Resources
 from lossval_cli.settings import Settings
@@ -70,13 +75,15 @@ def run(
     on_inputs: Callable[[Inputs], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
+    on_estimate: Callable[[Foresight], None] | None = None,
     resources: Resources | None = None,
 ) -> Result:
     """Read, train, judge, study removal, report. `removal` is full, quick or off; `thresholds` decide which
     rows are suspect, without them the method does.
 
-    `on_inputs` is shown what was read and decided before training starts (and may refuse it), `on_epoch`
-    how training goes, and `on_stage` is told as each of read, train, removal and report begins.
+    `on_inputs` is shown what was read and decided before training starts (and may refuse it), `on_estimate`
+    what a large table will take, `on_epoch` how training goes, and `on_stage` is told as each of read,
+    train, removal and report begins.
     `resources` bound what it takes. Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
     if thresholds is not None and settings.method == "paper":
@@ -89,37 +96,48 @@ def run(
     device = pick_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    with clock("read"):
-        inputs = prepare(train, val, test, label=label, ids=ids, exclude=exclude, settings=settings)
-    if thresholds is not None:
-        inputs = replace(inputs, notices=inputs.notices + thresholds.notices(inputs, settings))
-    if on_inputs is not None:
-        on_inputs(inputs)
-    checkpoint = _checkpoint(inputs, settings, resources)
-    with clock("train"):
-        watch = Watch(
-            checkpoint, every=resources.checkpoint_every, resume=resources.resume, deadline=deadline
-        )
-        valuation = value_rows(inputs, settings, device, on_epoch, watch=watch)
-    if thresholds is not None and valuation.noise is not None:
-        noise = with_thresholds(valuation.noise, thresholds.label, thresholds.features)
-        valuation = replace(valuation, noise=noise)
-    study = None
-    if removal != "off" and time.monotonic() < deadline:
-        with clock("removal"):
-            study = study_removal(inputs, valuation, settings, device, removal)
-    with clock("report"):
-        table = rank_rows(inputs, valuation)
-        report = build_report(inputs, valuation, study, table, settings, device)
+    with ExitStack() as scratch:
+        with clock("read"):
+            room = _room(resources, settings, scratch)
+            inputs = prepare(
+                train, val, test, label=label, ids=ids, exclude=exclude, settings=settings, room=room
+            )
+        if thresholds is not None:
+            inputs = replace(inputs, notices=inputs.notices + thresholds.notices(inputs, settings))
+        if on_inputs is not None:
+            on_inputs(inputs)
+        if on_estimate is not None and inputs.train.table.rows >= LARGE:
+            on_estimate(foresee(inputs, settings, device))
+        watch = _watch(inputs, settings, resources, deadline)
+        with clock("train"):
+            valuation = value_rows(inputs, settings, device, on_epoch, watch=watch)
+        if thresholds is not None and valuation.noise is not None:
+            noise = with_thresholds(valuation.noise, thresholds.label, thresholds.features)
+            valuation = replace(valuation, noise=noise)
+        study = None
+        if removal != "off" and time.monotonic() < deadline:
+            with clock("removal"):
+                study = study_removal(inputs, valuation, settings, device, removal)
+        with clock("report"):
+            table = rank_rows(inputs, valuation)
+            report = build_report(inputs, valuation, study, table, settings, device)
     report["thresholds"] = None if thresholds is None else thresholds.to_dict()
     report["timing"] = clock.seconds
     return Result(table, report, inputs, valuation, study, settings)
 
 
-def _checkpoint(inputs: Inputs, settings: Settings, resources: Resources) -> CheckpointFile | None:
-    """What a checkpoint of this run has to agree with: anything that changes what is found."""
+def _room(resources: Resources, settings: Settings, scratch: ExitStack) -> Room:
+    """Encoded rows go to a directory that lasts as long as `scratch`, made when it is needed."""
+    beside = resources.scratch
+    if beside is None or settings.method == "paper":  # which knows arrays only
+        return Room(resources.memory)
+    return Room(resources.memory, cache(lambda: scratch.enter_context(scratch_directory(beside))))
+
+
+def _watch(inputs: Inputs, settings: Settings, resources: Resources, deadline: float) -> Watch:
+    """A checkpoint has to agree with the run in anything that changes what is found."""
     if resources.checkpoint is None:
-        return None
+        return Watch(deadline=deadline)
     tables = {"train": inputs.train, "val": inputs.val}
     roles = inputs.roles
     harmless = ("device", "threads", "metric")
@@ -128,8 +146,10 @@ def _checkpoint(inputs: Inputs, settings: Settings, resources: Resources) -> Che
         "settings": {name: value for name, value in settings.as_dict().items() if name not in harmless},
         "tables": {f"the {name} table": part.table.sha256 for name, part in tables.items()},
         "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
+        "order": {"the rows of a chunk": inputs.room.chunk_rows},
     }
-    return CheckpointFile(resources.checkpoint, identity)
+    checkpoint = CheckpointFile(resources.checkpoint, identity)
+    return Watch(checkpoint, every=resources.checkpoint_every, resume=resources.resume, deadline=deadline)
 
 
 class Clock:

@@ -178,6 +178,12 @@ class Settings:
         low=1e-3,
         high=100,
     )
+    storage: str = _knob(
+        "float32",
+        str,
+        "how encoded rows are kept in a file when the table does not fit into memory",
+        choices=("float32", "float16"),
+    )
     metric: str | None = _knob(
         None,
         str,

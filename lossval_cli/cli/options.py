@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossval_cli.cli.quantities import read_seconds
+from lossval_cli.cli.quantities import read_bytes, read_seconds
 from lossval_cli.errors import UsageError
 from lossval_cli.settings import Settings, find_project_table
 from lossval_cli.toml_text import toml_lines
@@ -136,10 +137,20 @@ TimeLimit = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Stop training in time, with what has been learnt, e.g. 90s or 2h."),
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="Memory to stay below, e.g. 2GB; Parquet and Arrow files are then read in parts."
+    ),
+]
 
 
 def read_resources(
-    time_limit: str | None, checkpoint_every: str | None, resume: bool, results: Path | None
+    time_limit: str | None,
+    max_memory: str | None,
+    checkpoint_every: str | None,
+    resume: bool,
+    results: Path | None,
 ) -> Resources:
     """What the options allow; `results`: the file or directory that is written, None: neither.
 
@@ -153,14 +164,22 @@ def read_resources(
         raise UsageError(
             "--checkpoint-every and --resume need -o DIR or FILE: a checkpoint lies beside the results"
         )
-    found = Resources(resume=resume)
+    found = Resources(resume=resume, scratch=_scratch(results))
     if wanted and results is not None:
         found = replace(found, checkpoint=checkpoint_path(results))
     if checkpoint_every is not None:
         found = replace(found, checkpoint_every=read_seconds("--checkpoint-every", checkpoint_every))
+    if max_memory is not None:
+        found = replace(found, memory=read_bytes("--max-memory", max_memory))
     if time_limit is not None:
         found = replace(found, time_limit=read_seconds("--time-limit", time_limit))
     return found
+
+
+def _scratch(results: Path | None) -> Path:
+    """Beside the results, where there is a disk for them. (Named so that it is never taken for results.)"""
+    place = Path(tempfile.gettempdir()) / "lossval" if results is None else results
+    return place.with_name(f"encoded.{place.name}")
 
 
 def resolve_settings(

@@ -99,6 +99,7 @@ def score(
         ),
     ] = False,
     time_limit: options.TimeLimit = None,
+    max_memory: options.MaxMemory = None,
     checkpoint_every: options.CheckpointEvery = None,
     resume: options.Resume = False,
     show_settings: options.ShowSettings = False,
@@ -127,9 +128,8 @@ def score(
     destination = find_destination(output, train, None if form is None else form.value)
     _check_choices(destination, columns=columns, sort=sort, top=top, safe_csv=safe_csv)
     destination.check(force=force)
-    resources = options.read_resources(
-        time_limit, checkpoint_every, resume, None if destination.kind == "stream" else destination.path
-    )
+    results = None if destination.kind == "stream" else destination.path
+    resources = options.read_resources(time_limit, max_memory, checkpoint_every, resume, results)
     started = datetime.now(UTC)
     with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
         from lossval_cli.outputs.scores_io import pick, split_names
@@ -150,6 +150,7 @@ def score(
             on_inputs=lambda inputs: _start_training(inputs, names, redact, shown),
             on_epoch=shown.epoch,
             on_stage=shown.stage,
+            on_estimate=lambda estimate: shown.notices([estimate.text()]),
             resources=resources,
         )
         shown.notices(result.valuation.notices)

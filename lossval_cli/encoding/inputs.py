@@ -12,18 +12,22 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute as pc
 
+from lossval_cli.encoding.encoded_file import EncodedFile, encode_to_file
 from lossval_cli.encoding.encoder import Encoder
+from lossval_cli.encoding.footprint import Size, amount
 from lossval_cli.encoding.labels import ClassLabels, NumberLabels
 from lossval_cli.encoding.roles import Roles, check_agreement, decide_roles
+from lossval_cli.encoding.room import Room, fitting_rows
 from lossval_cli.errors import DataError
 from lossval_cli.method.losses import Loss, check_loss, check_targets, find_loss
 from lossval_cli.method.metrics import find_metric
+from lossval_cli.method.rows import RowSource
 from lossval_cli.settings import Settings
+from lossval_cli.tables.stored import StoredColumns
 from lossval_cli.tables.table import Table, read_table
-from lossval_cli.wording import counted
+from lossval_cli.wording import counted, plain
 
 Source: TypeAlias = str | Path | pd.DataFrame | Table
-Floats = npt.NDArray[np.float32]
 
 FEWEST_ROWS = 10
 """Training rows below which nothing can be said of any of them."""
@@ -37,7 +41,8 @@ class Part:
     """A table as arrays: X (n, D), y (n,); y is None where the table has no label."""
 
     table: Table
-    X: Floats
+    X: RowSource
+    """An array, or rows that are read from a file when asked for."""
     y: npt.NDArray[np.generic] | None
 
 
@@ -55,6 +60,8 @@ class Inputs:
     labels: ClassLabels | NumberLabels
     loss: Loss
     notices: tuple[str, ...]
+    room: Room
+    """What the run was given, and with `chunk_rows` what it makes of it."""
 
     @property
     def classes(self) -> int | None:
@@ -71,16 +78,22 @@ def prepare(
     ids: Sequence[str] = (),
     exclude: Sequence[str] = (),
     settings: Settings,
+    room: Room | None = None,
 ) -> Inputs:
-    """Read, check and encode. Raises DataError and UsageError, one line each; nothing is written."""
-    table = read_table(train)
+    """Read, check and encode; a table that does not fit into `room` is encoded into a file there.
+
+    Raises DataError and UsageError, one line each.
+    """
+    room = room or Room()
+    table = room.table(train)
     if table.rows < FEWEST_ROWS:
         raise DataError(
             f"{table.name} has {counted(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed"
         )
-    roles = decide_roles(table, label=label, ids=ids, exclude=exclude, task=settings.task)
+    seen, partly = fitting_rows(table)
+    roles = decide_roles(seen, label=label, ids=ids, exclude=exclude, task=settings.task)
     find_metric(settings.metric, roles.task)  # better refused now than after training
-    notices = list(roles.notices)
+    notices = [*roles.notices, *partly]
     others: list[Table | None] = []
     for source, needs_label in ((val, False), (test, True)):
         other = None if source is None else read_table(source)
@@ -88,13 +101,26 @@ def prepare(
             notices += check_agreement(table, roles, other, needs_label=needs_label)
         others.append(other)
     labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(table, roles)
-    encoder = Encoder.fit(table, roles.features)
+    encoder = Encoder.fit(seen, roles.features)
     notices += [*labels.notices, *encoder.notices]
     loss = find_loss(settings.loss or DEFAULT_LOSS[roles.task], roles.task)
     check_loss(loss, len(labels.names) if isinstance(labels, ClassLabels) else None)
 
-    encoded = _Encoding(roles, encoder, labels, loss)
+    size = Size(
+        table.rows,
+        encoder.width,
+        len(labels.names) if isinstance(labels, ClassLabels) else 1,
+        round(settings.val_fraction * table.rows) if others[0] is None else others[0].rows,
+        *_ensemble(settings, table.rows, held_out=others[0] is None),
+    )
+    room = room.fitted(table, size)
+    encoded = _Encoding(roles, encoder, labels, loss, room, settings.storage)
     own = encoded.part(table, "training")
+    if isinstance(own.X, EncodedFile):
+        notices.append(
+            f"{plain(table.name)} stays in its file; its encoded rows take {amount(own.X.nbytes)} in "
+            f"{plain(str(own.X.path.parent))} while the run lasts"
+        )
     if others[0] is None:
         assert own.y is not None
         held_out = _hold_out(own.y, roles.task == "classification", settings)
@@ -108,7 +134,13 @@ def prepare(
         notices += encoder.differences(others[0])
         parts = [encoded.part(others[0], "validation")]
     test_part = None if others[1] is None else encoded.part(others[1], "test")
-    return Inputs(own, parts[0], test_part, held_out, roles, encoder, labels, loss, tuple(notices))
+    return Inputs(own, parts[0], test_part, held_out, roles, encoder, labels, loss, tuple(notices), room)
+
+
+def _ensemble(settings: Settings, rows: int, *, held_out: bool) -> tuple[int, int]:
+    """Members, and how many of them judge a row."""
+    members, folds = settings.ensemble_size(rows)
+    return members, members if held_out or folds == 1 else -(-members // folds)
 
 
 @dataclass(frozen=True)
@@ -117,6 +149,8 @@ class _Encoding:
     encoder: Encoder
     labels: ClassLabels | NumberLabels
     loss: Loss
+    room: Room
+    storage: str
 
     def part(self, table: Table, what: str) -> Part:
         if self.roles.label not in table.column_names:
@@ -125,7 +159,14 @@ class _Encoding:
         if isinstance(self.labels, NumberLabels) and self.loss.target == "raw":
             y = pc.cast(table.typed(self.roles.label), "float64", safe=False).to_numpy().astype(np.float32)
             check_targets(self.loss, y, table=table.name, column=self.roles.label, lines=table.lines)
-        return Part(table, self.encoder.transform(table), y)
+        return Part(table, self._features(table), y)
+
+    def _features(self, table: Table) -> RowSource:
+        if not isinstance(table.data, StoredColumns):
+            return self.encoder.transform(table)
+        own = self.room.team.own(table.rows)
+        path = self.room.file(f"encoded-{self.room.team.rank}")
+        return encode_to_file(table, self.encoder, path, self.storage, own)
 
 
 def _hold_out(y: npt.NDArray[np.generic], stratify: bool, settings: Settings) -> npt.NDArray[np.int64]:

@@ -141,7 +141,7 @@ def study_removal(
     if part.y is None:
         return None
     rng = np.random.default_rng([settings.seed, len(valuation.importance)])
-    judges = _Judges("test" if inputs.test is not None else "validation", part.X, part.y)
+    judges = _Judges("test" if inputs.test is not None else "validation", part.X[:], part.y)
     pool = np.arange(len(valuation.importance))
     if inputs.held_out is not None and inputs.test is None:
         pool = np.setdiff1d(pool, inputs.held_out)  # what is evaluated on is not trained on

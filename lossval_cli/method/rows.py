@@ -52,8 +52,15 @@ class Chunk(NamedTuple):
 class Rows:
     """One process's part of the training rows, as tensors on its device."""
 
-    def __init__(self, X: RowSource | Tensor, device: torch.device, team: Team = ALONE) -> None:
+    def __init__(
+        self,
+        X: RowSource | Tensor,
+        device: torch.device,
+        team: Team = ALONE,
+        chunk_rows: int = CHUNK_ROWS,
+    ) -> None:
         """X (N, D): all rows. An array goes to the device at once, another source stays where it is."""
+        self.chunk_rows = chunk_rows
         self.total = len(X)
         self.width = int(X.shape[1])
         self.team = team
@@ -91,8 +98,8 @@ class Rows:
 
         Where rows are read, the next chunk is read while this one is worked on.
         """
-        plans = enumerate(visiting_order(self.total, generator))
-        count = chunk_count(self.total)
+        count = chunk_count(self.total, self.chunk_rows)
+        plans = enumerate(visiting_order(self.total, count, generator))
         wanted = (
             (order, _share(batches, count, at + 1) - _share(batches, count, at))
             for at, order in plans
@@ -130,14 +137,13 @@ class Rows:
         return loaded
 
 
-def chunk_count(rows: int) -> int:
+def chunk_count(rows: int, chunk_rows: int) -> int:
     """Chunks of an epoch."""
-    return max(1, -(-rows // CHUNK_ROWS))
+    return max(1, -(-rows // chunk_rows))
 
 
-def visiting_order(rows: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Every row once, (n,) row numbers a chunk, shuffled."""
-    count = chunk_count(rows)
+def visiting_order(rows: int, count: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Every row once, in `count` chunks: (n,) row numbers each, shuffled."""
     if count == 1:
         yield torch.randperm(rows, generator=generator)
         return

@@ -58,7 +58,7 @@ number's."""
 FIT_ROWS = 8_192
 """Rows the densities and coefficients are fitted on; a handful of numbers needs no more."""
 
-BLOCK_ROWS = 65_536
+BLOCK_ROWS = 16_384
 """Rows read off at once, so that the float64 terms of a large table never stand in memory together."""
 
 RIDGE = 1.0

@@ -36,7 +36,7 @@ from lossval_cli.method.losses import Loss
 from lossval_cli.method.network import Ensemble
 from lossval_cli.method.objective import Objective
 from lossval_cli.method.optimizer import AdamW
-from lossval_cli.method.rows import Chunk, Rows, RowSource, chunk_count
+from lossval_cli.method.rows import CHUNK_ROWS, Chunk, Rows, RowSource, chunk_count
 from lossval_cli.method.state import Epoch, State
 from lossval_cli.method.surprise import Oddness, measure
 from lossval_cli.method.team import ALONE, Team
@@ -82,6 +82,7 @@ class Problem(NamedTuple):
     blocks: tuple[Block, ...]
     classes: int | None
     held_out: npt.NDArray[np.int64] | None = None  # (J,) rows of X that X_val is; no member trains on them
+    chunk_rows: int = CHUNK_ROWS  # shuffled together
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class _Run:
         self.loss, self.settings, self.device, self.watch, self.team = loss, settings, device, watch, team
         self.classes = problem.classes
         self.objective = Objective(settings.objective, settings.ot_power)
-        self.rows = rows = Rows(problem.X, device, team)
+        self.rows = rows = Rows(problem.X, device, team, problem.chunk_rows)
         self.y = torch.as_tensor(problem.y[rows.own]).to(device)  # (n,)
         N, outputs, held_out = rows.total, problem.classes or 1, problem.held_out
         saved = watch.load()
@@ -187,7 +188,7 @@ class _Run:
             self.state.restore(saved)
 
         batches = math.ceil(N / min(N, settings.batch_size or batch_size_for(N)))
-        self.batches = max(batches, chunk_count(N))
+        self.batches = max(batches, chunk_count(N, problem.chunk_rows))
         self.remember_from = math.floor(settings.epochs * (1 - REMEMBERED))
         self.refreshes = REFRESHES if self.transport.is_cached else 1
         self._started, self._first_step = time.monotonic(), self.state.step
@@ -334,13 +335,20 @@ class _Run:
             state.potentials,
             tuple(state.history),
             stopped,
-            self.predict,
+            _predictor(self.network, self.loss, self.classes, self.device),
         )
 
-    def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Mean prediction of all members."""
-        answer = self.loss.respond(self.network.predict(torch.as_tensor(X).to(self.device))).mean(0)
-        return _to_numpy(answer if self.classes is not None else answer.squeeze(-1))
+
+def _predictor(
+    network: Ensemble, loss: Loss, classes: int | None, device: torch.device
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]:
+    """Holds on to the networks alone: rows and totals are let go of."""
+
+    def predict(X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        answer = loss.respond(network.predict(torch.as_tensor(X).to(device))).mean(0)
+        return _to_numpy(answer if classes is not None else answer.squeeze(-1))
+
+    return predict
 
 
 def batch_size_for(rows: int) -> int:

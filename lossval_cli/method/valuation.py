@@ -70,8 +70,16 @@ def _value_lossval(
 ) -> Valuation:
     y = inputs.train.y
     assert y is not None  # the training table has a label: prepare() sees to it
-    problem = Problem(inputs.train.X, y, inputs.val.X, inputs.encoder.blocks, inputs.classes, inputs.held_out)
-    fit = fit_lossval(problem, inputs.loss, settings, device, on_epoch, watch=watch)
+    problem = Problem(
+        inputs.train.X,
+        y,
+        inputs.val.X[:],
+        inputs.encoder.blocks,
+        inputs.classes,
+        inputs.held_out,
+        inputs.room.chunk_rows,
+    )
+    fit = fit_lossval(problem, inputs.loss, settings, device, on_epoch, watch=watch, team=inputs.room.team)
     importance = np.exp(fit.label_evidence + fit.feature_evidence)
     return Valuation(
         importance,
@@ -104,9 +112,9 @@ def _value_published(inputs: Inputs, settings: Settings, device: torch.device, o
             on_epoch(_as_epoch(epoch, settings.epochs))
 
     fit = fit_paper(
-        inputs.train.X,
+        inputs.train.X[:],
         y,
-        inputs.val.X,
+        inputs.val.X[:],
         classes=inputs.classes,
         generator=torch.Generator().manual_seed(settings.seed),
         epochs=settings.epochs,

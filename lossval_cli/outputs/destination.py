@@ -27,7 +27,19 @@ SCORE_FILES: dict[str, tuple[Format, bool]] = {
 _OTHER_FILES = (".tsv", ".txt", ".json", ".ndjson", ".xls", ".xlsx", ".html", ".htm", ".md", ".gz", ".zip")
 """Endings that nobody gives to a directory on purpose."""
 
-_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".parq", ".pq", ".gz", ".zst", ".bz2")
+_TABLE_SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".parquet",
+    ".parq",
+    ".pq",
+    ".arrow",
+    ".feather",
+    ".gz",
+    ".zst",
+    ".bz2",
+)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _coverage(inputs: Inputs, settings: Settings) -> dict[str, Any] | None:
     """None where validation was drawn from the training table, and lies where that lies."""
     if inputs.held_out is not None:
         return None
-    return measure_coverage(inputs.train.X, inputs.val.X, inputs.val.table, settings.seed)
+    return measure_coverage(inputs.train.X, inputs.val.X[:], inputs.val.table, settings.seed)
 
 
 def _summary(valuation: Valuation, kinds: npt.NDArray[np.object_]) -> dict[str, Any]:

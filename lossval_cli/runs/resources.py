@@ -17,5 +17,10 @@ class Resources:
     """File of the checkpoint; None: none is written."""
     checkpoint_every: float = 600.0
     """Seconds between two."""
+    memory: int | None = None
+    """Bytes that a process may take; None: what is free."""
+    scratch: Path | None = None
+    """Beside what a directory for encoded rows may be made while the run lasts; None: tables are read
+    whole."""
     resume: bool = False
     """Whether to go on from the checkpoint, if there is one."""

@@ -16,7 +16,7 @@ from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.sources import Source
 from lossval_cli.wording import counted, doubled_names, listed, plain
 
-MAGIC = b"PAR1"
+MAGIC, ARROW_MAGIC = b"PAR1", b"ARROW1"
 BLOCK_ROWS = 1 << 15
 """Rows decoded at once."""
 
@@ -24,7 +24,7 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def read_parquet(sources: Sequence[Source], name: str) -> pa.Table:
-    """Read Parquet files one below the other; `key=value` directories become text columns.
+    """Read Parquet (or Arrow) files one below the other; `key=value` directories become text columns.
 
     Raises ReadError for a damaged file or one past a limit, SchemaError for doubled columns or parts
     that do not have the same columns.
@@ -64,6 +64,8 @@ def _read_one(source: Source) -> pa.Table:
     name = plain(source.name)
     if not source.data:
         raise ReadError(f"{name} is empty")
+    if source.data.startswith(ARROW_MAGIC):
+        return _read_arrow(source)
     if not (source.data.startswith(MAGIC) and source.data.endswith(MAGIC) and len(source.data) > 8):
         raise ReadError(f"{name} is not a whole Parquet file; it is damaged or cut short")
     try:
@@ -100,6 +102,27 @@ def _decoded(data: bytes, name: str) -> pa.Table:
     read = [field for field in file.schema_arrow if field.name in set(flat)]
     table = pa.Table.from_batches(batches, batches[0].schema if batches else pa.schema(read))
     return _with_categories(_with_nested(table, schema, file.metadata.num_rows), declared)
+
+
+def _read_arrow(source: Source) -> pa.Table:
+    """An Arrow IPC file (Feather 2), whose buffers may be compressed."""
+    name, stored = plain(source.name), len(source.data)
+    limit = allowed_size(stored, free=FREE_PARQUET_BYTES)
+    try:
+        file = pa.ipc.open_file(pa.BufferReader(source.data))
+        check_columns(name, len(file.schema.names))
+        check_names(file.schema.names, source.name)
+        batches, size = [], 0
+        for at in range(file.num_record_batches):
+            batches.append(file.get_batch(at))
+            size += batches[-1].nbytes
+            if size > limit:
+                raise too_large(name, limit, stored)
+        table = pa.Table.from_batches(batches, file.schema)
+        table.validate(full=True)
+        return table
+    except (pa.ArrowException, OSError, MemoryError, ValueError) as error:
+        raise ReadError(f"{name} cannot be read as an Arrow file: {_reason(error)}") from error
 
 
 def _least_size(file: pq.ParquetFile) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 
@@ -19,6 +19,7 @@ from lossval_cli.limits import MAX_BYTES, allowed_size, too_large
 from lossval_cli.wording import closest, plain
 
 _BLOCK = 1 << 20
+_TABLES = (".parquet", ".pq", ".parq", ".arrow", ".feather")
 _COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
 
 
@@ -38,34 +39,50 @@ def open_sources(name: str) -> list[Source]:
     """
     if name == "-":
         return [Source("<stdin>", "", _read_all(sys.stdin.buffer, "<stdin>"))]
+    return [Source(file.path, file.relative, read_file(file.path)) for file in list_files(name)]
+
+
+class Listed(NamedTuple):
+    """A file to read, and its path below the directory or glob that was named."""
+
+    path: str
+    relative: str
+
+
+def list_files(name: str) -> list[Listed]:
+    """The files that `name` stands for: itself, those of a directory, or of a glob; read or not.
+
+    Raises ReadError when there is none.
+    """
     if "\0" in name or not name:
         raise ReadError(f"{name!r} is not a file name")
     if os.path.isdir(name):
-        return _open_directory(name)
+        return _list_directory(name)
     if not os.path.lexists(name) and glob.has_magic(name):
         found = sorted(path for path in glob.glob(name, recursive=True) if os.path.isfile(path))
         if not found:
             raise ReadError(f"no file matches {plain(name)}")
         base = os.path.dirname(name[: min(name.find(mark) for mark in "*?[" if mark in name)])
-        return [Source(path, os.path.relpath(path, base or "."), read_file(path)) for path in found]
-    return [Source(name, os.path.basename(name), read_file(name))]
+        return [Listed(path, os.path.relpath(path, base or ".")) for path in found]
+    return [Listed(name, os.path.basename(name))]
 
 
-def _open_directory(name: str) -> list[Source]:
-    """The Parquet files below a directory, sorted; names that begin with `_` or `.` are not data."""
+def _list_directory(name: str) -> list[Listed]:
+    """The Parquet and Arrow files below a directory, sorted; names that begin with `_` or `.` are not
+    data."""
     root = Path(name)
     found = []
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
         if any(part.startswith(("_", ".")) for part in relative.parts) or not path.is_file():
             continue
-        if path.suffix.lower() in (".parquet", ".pq", ".parq"):
-            found.append((str(path), relative.as_posix()))
+        if path.suffix.lower() in _TABLES:
+            found.append(Listed(str(path), relative.as_posix()))
     if not found:
         raise ReadError(
             f"{plain(name)} is a directory without Parquet files; name a file, or a glob of Parquet files"
         )
-    return [Source(path, relative, read_file(path)) for path, relative in found]
+    return found
 
 
 def read_file(path: str) -> bytes:
@@ -133,4 +150,20 @@ def digest(sources: Sequence[Source]) -> str:
     for source in sources:
         total.update(f"{source.relative}\0{len(source.data)}\0".encode())
         total.update(source.data)
+    return total.hexdigest()
+
+
+def digest_files(files: Sequence[Listed]) -> str:
+    """What `digest` gives for the same files, read in blocks. Raises ReadError."""
+    total, single = hashlib.sha256(), len(files) == 1
+    for file in files:
+        try:
+            with open(file.path, "rb") as stream:
+                if not single:
+                    total.update(f"{file.relative}\0{os.fstat(stream.fileno()).st_size}\0".encode())
+                while block := stream.read(16 * _BLOCK):
+                    total.update(block)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ReadError(f"{plain(file.path)} cannot be read: {reason}") from error
     return total.hexdigest()

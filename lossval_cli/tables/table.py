@@ -24,8 +24,9 @@ from lossval_cli.tables.column_types import (
     without_nulls,
 )
 from lossval_cli.tables.csv_reading import read_csv
-from lossval_cli.tables.parquet_reading import MAGIC, check_names, read_parquet
-from lossval_cli.tables.sources import decompress, digest, open_sources
+from lossval_cli.tables.parquet_reading import ARROW_MAGIC, MAGIC, check_names, read_parquet
+from lossval_cli.tables.sources import decompress, digest, digest_files, list_files, open_sources
+from lossval_cli.tables.stored import StoredColumns, can_stay
 from lossval_cli.wording import counted, plain, shown
 
 
@@ -34,17 +35,20 @@ class Table:
     """A table of N rows as it was read.
 
     data: CSV has every column as text, null where a cell is empty and not quoted; Parquet and DataFrames
-    keep their types.  name: as the user gave it, `<stdin>` or `<DataFrame>`.  lines: (N,) int64, for CSV the
-    1-based line of the file on which each record starts, else None.  sha256: of the bytes read, None for a
-    DataFrame.  decimal_comma: whether numbers may be written `1,5` (CSV separated by semicolons or tabs).
+    keep their types, and may be left in their files (`stored_table`).  name: as the user gave it, `<stdin>`
+    or `<DataFrame>`.  lines: (N,) int64, for CSV the 1-based line of the file on which each record starts,
+    else None.  sha256: of the bytes read, None for a DataFrame.  decimal_comma: whether numbers may be
+    written `1,5` (CSV separated by semicolons or tabs).  first: the row that row 0 is, where this is a block
+    of a longer table.
     """
 
-    data: pa.Table
+    data: pa.Table | StoredColumns
     name: str
     format: Literal["csv", "parquet", "frame"]
     lines: np.ndarray | None
     sha256: str | None
     decimal_comma: bool = False
+    first: int = 0
     _text_types: dict[str, TextType] = field(default_factory=dict, repr=False)
 
     @property
@@ -110,7 +114,7 @@ class Table:
         """Where a 0-based row is, for messages: `val.csv line 12`, or `val.parquet row 10`."""
         if self.lines is not None:
             return f"{plain(self.name)} line {self.lines[row]}"
-        return f"{plain(self.name)} row {row}"
+        return f"{plain(self.name)} row {self.first + row}"
 
 
 _KIND_NAMES = {
@@ -137,11 +141,26 @@ def read_table(source: str | Path | pd.DataFrame | Table) -> Table:
     sources = open_sources(name)
     name = sources[0].name if name == "-" else name
     sha256 = digest(sources)
-    if len(sources) > 1 or sources[0].data.startswith(MAGIC) or _says_parquet(sources[0].name):
+    if len(sources) > 1 or sources[0].data.startswith((MAGIC, ARROW_MAGIC)) or _says_parquet(sources[0].name):
         data = read_parquet(sources, name)
         return Table(data, name, "parquet", None, sha256)
     text = read_csv(decompress(sources[0]), name)
     return Table(text.data, name, "csv", text.lines, sha256, decimal_comma=text.delimiter in ";\t")
+
+
+def stored_table(source: object) -> Table | None:
+    """A table of Parquet or Arrow files that is left where it is, its columns read when asked for; None for
+    any other source. Raises ReadError and SchemaError."""
+    if not isinstance(source, str | Path) or str(source) == "-":
+        return None
+    name = str(source)
+    files = list_files(name)
+    if not can_stay(files):
+        return None
+    data = StoredColumns(files, name)
+    if not data.num_rows:
+        raise ReadError(f"{name} has a header and no rows")
+    return Table(data, name, "parquet", None, digest_files(files))
 
 
 def _says_parquet(path: str) -> bool:

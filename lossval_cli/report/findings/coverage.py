@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
+from lossval_cli.method.rows import RowSource
 from lossval_cli.report.findings.wordings import rounded, wilson
 from lossval_cli.tables.table import Table
 
@@ -32,7 +33,7 @@ SURPRISE = 1e-3
 Rows = npt.NDArray[np.float32]
 
 
-def measure_coverage(X: Rows, X_val: Rows, val: Table, seed: int) -> dict[str, Any] | None:
+def measure_coverage(X: RowSource, X_val: Rows, val: Table, seed: int) -> dict[str, Any] | None:
     """X (N, D), X_val (J, D). None where there are too few training rows for a rare distance to mean any."""
     if len(X) < 2 / UNUSUAL:
         return None

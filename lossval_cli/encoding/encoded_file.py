@@ -1,0 +1,113 @@
+"""Encoded rows in a file: written once, block by block, and mapped into memory a few rows at a time.
+
+Each read maps the stretch it needs, copies it and lets go of it, so that what is in memory is what was asked
+for and never the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.encoding.encoder import Encoder
+from lossval_cli.errors import OutputError
+from lossval_cli.tables.stored import StoredColumns
+from lossval_cli.tables.table import Table
+
+Floats = npt.NDArray[np.float32]
+
+NEAR_ROWS = 64
+"""Rows that lie no further apart are read in one go."""
+
+
+class Elsewhere(NamedTuple):
+    """How rows that another process encodes are read here: from the table itself."""
+
+    table: Table
+    encoder: Encoder
+
+
+class EncodedFile:
+    """X (N, D), as float32 whatever it is stored as. Rows `own` are in the file, others are encoded anew."""
+
+    def __init__(
+        self, path: Path, shape: tuple[int, int], dtype: str, own: slice, elsewhere: Elsewhere
+    ) -> None:
+        self.path = path
+        self.shape = shape
+        self.own = own
+        self._dtype = np.dtype(dtype)
+        self._elsewhere = elsewhere
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file."""
+        return int(self.own.stop - self.own.start) * self.shape[1] * self._dtype.itemsize
+
+    def __getitem__(self, rows: Any) -> Floats:
+        """Rows by slice, or by numbers (k,) in any order, as a new array (k, D)."""
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step == 1 and self.own.start <= start <= stop <= self.own.stop:
+                return self._mapped(start, stop)
+            rows = np.arange(start, stop, step)
+        places = np.asarray(rows, np.int64)
+        out = np.empty((len(places), self.shape[1]), np.float32)
+        order = np.argsort(places, kind="stable")
+        inside = slice(*np.searchsorted(places[order], [self.own.start, self.own.stop]))
+        for run in _runs(places[order[inside]]):
+            wanted = order[inside][run]
+            first, last = int(places[wanted[0]]), int(places[wanted[-1]])
+            out[wanted] = self._mapped(first, last + 1)[places[wanted] - first]
+        others = np.concatenate([order[: inside.start], order[inside.stop :]])
+        if len(others):
+            table, encoder = self._elsewhere
+            out[others] = encoder.transform(block_table(table, table.data.take(places[others]), 0))
+        return out
+
+    def _mapped(self, start: int, stop: int) -> Floats:
+        if start == stop:
+            return np.empty((0, self.shape[1]), np.float32)
+        offset = (start - self.own.start) * self.shape[1] * self._dtype.itemsize
+        stretch = np.memmap(self.path, self._dtype, "r", offset, (stop - start, self.shape[1]))
+        return np.array(stretch, np.float32)
+
+
+def encode_to_file(table: Table, encoder: Encoder, path: Path, dtype: str, own: slice) -> EncodedFile:
+    """Encode the rows `own` of a stored table into a new file at `path`.
+
+    Raises CellError for a cell that its column has no place for, and OutputError where the disk is full.
+    """
+    assert isinstance(table.data, StoredColumns)
+    try:
+        with path.open("xb") as file:
+            for first, block in table.data.blocks(own):
+                X = encoder.transform(block_table(table, block, first))
+                file.write(np.ascontiguousarray(X, dtype).data)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"encoded rows cannot be kept in {path.parent}: {reason}") from error
+    return EncodedFile(path, (table.rows, encoder.width), dtype, own, Elsewhere(table, encoder))
+
+
+def block_table(table: Table, block: Any, first: int) -> Table:
+    """Some rows of `table`, by its name; row 0 is row `first` of it."""
+    return Table(block, table.name, table.format, None, None, table.decimal_comma, first)
+
+
+def _runs(places: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Stretches of sorted `places` without a large gap."""
+    if not len(places):
+        return
+    breaks = np.flatnonzero(np.diff(places) > NEAR_ROWS) + 1
+    edges = [0, *breaks.tolist(), len(places)]
+    for start, stop in pairwise(edges):
+        yield slice(start, stop)

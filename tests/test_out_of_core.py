@@ -1,0 +1,205 @@
+"""Tables that stay in their files: the same scores as from memory, within the memory that is given."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import Outcome, frame
+
+import lossval_cli
+from lossval_cli.encoding import room as rooms
+from lossval_cli.encoding.encoded_file import EncodedFile
+from lossval_cli.encoding.footprint import Size, amount, largest_chunk
+from lossval_cli.encoding.inputs import prepare
+from lossval_cli.encoding.room import Room
+from lossval_cli.method import rows as order
+from lossval_cli.pipeline import run
+from lossval_cli.runs.resources import Resources
+from lossval_cli.settings import Settings
+from lossval_cli.tables.table import read_table, stored_table
+
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
+    "OMP_NUM_THREADS": "1",
+}
+
+SETTINGS = Settings.resolve("fast", overrides={"epochs": 2, "members": 4, "folds": 4})
+
+
+def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
+    """A column of each kind, with missing cells, an id and two classes."""
+    rng = np.random.default_rng(seed)
+    table = frame(rows, seed)
+    table["city"] = rng.choice(["Ulm", "Bonn", "Köln", None], rows)
+    table["when"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 500, rows), "D")
+    table["note"] = [f"{word} no {at}" for at, word in enumerate(rng.choice(["red", "green", "blue"], rows))]
+    table.loc[5, "size"] = np.nan
+    return table
+
+
+@pytest.fixture
+def everything_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every table that can stay in its file does, however small."""
+    monkeypatch.setattr(rooms, "FEWEST_BYTES", 0)
+    monkeypatch.setattr(rooms, "spare_memory", lambda: 10**12)
+    monkeypatch.setattr(Size, "resident", lambda *_: 10**13)
+
+
+def write(table: pd.DataFrame, path: str, group: int = 100) -> None:
+    if path.endswith(".arrow"):
+        whole = pa.Table.from_pandas(table, preserve_index=False)
+        with pa.ipc.new_file(path, whole.schema) as file:
+            file.write_table(whole, max_chunksize=group)
+    else:
+        table.to_parquet(path, index=False, row_group_size=group)
+
+
+@pytest.mark.parametrize("path", ["big.parquet", "big.arrow"])
+@pytest.mark.parametrize("val", ["val.csv", None])
+def test_scores_and_report_are_those_of_a_table_in_memory(
+    tables: Path, everything_stays: None, path: str, val: str | None
+) -> None:
+    """Bit for bit: encodings, order of visits and sums are the same wherever rows are."""
+    write(mixed(450), path)
+    mixed(60, 1).to_csv("val.csv", index=False)
+    kept = run(path, val, settings=SETTINGS, removal="quick")
+    read = run(path, val, settings=SETTINGS, removal="quick", resources=Resources(scratch=Path("encoded.x")))
+    assert isinstance(read.inputs.train.X, EncodedFile) and isinstance(kept.inputs.train.X, np.ndarray)
+    assert read.table.equals(kept.table)
+    for key in set(kept.report) - {"timing", "notices"}:
+        assert read.report[key] == kept.report[key], key
+    assert any("encoded rows take" in notice for notice in read.inputs.notices)
+    assert not list(Path().glob(".encoded*"))
+
+
+def test_an_encoded_file_reads_like_an_array(tables: Path, everything_stays: None) -> None:
+    write(mixed(450), "big.parquet", group=70)
+    (tables / "scratch").mkdir()
+    whole = prepare("big.parquet", None, settings=SETTINGS).train.X
+    parted = prepare(
+        "big.parquet", None, settings=SETTINGS, room=Room(scratch=lambda: tables / "scratch")
+    ).train.X
+    assert parted.shape == whole.shape and len(parted) == 450
+    rng = np.random.default_rng(0)
+    for rows in (
+        slice(None),
+        slice(7, 300),
+        slice(3, 3),
+        rng.permutation(450),
+        rng.integers(0, 450, 50),
+        [4],
+    ):
+        np.testing.assert_array_equal(parted[rows], whole[rows])
+
+
+def test_rows_of_a_stored_table_in_any_order(tables: Path) -> None:
+    mixed(450).to_parquet("big.parquet", row_group_size=64)
+    os.mkdir("parts")
+    for at in range(3):
+        mixed(50 + at, at).to_parquet(f"parts/{at}.parquet", index=False)
+    rng = np.random.default_rng(0)
+    for name in ("big.parquet", "parts"):
+        stored, read = stored_table(name), read_table(name)
+        assert stored is not None and stored.sha256 == read.sha256 and stored.rows == read.rows
+        rows = rng.integers(0, read.rows, 80)
+        wanted = read.data.take(pa.array(rows)).select(stored.column_names)
+        assert stored.data.take(rows).to_pylist() == wanted.to_pylist()
+        for column in read.column_names:
+            assert stored.typed(column).to_pylist() == read.typed(column).to_pylist()
+
+
+@pytest.mark.parametrize(("rows", "count"), [(1, 1), (100, 1), (50_000, 7), (9_999, 3)])
+def test_an_epoch_visits_every_row_once(rows: int, count: int) -> None:
+    import torch
+
+    chunks = list(order.visiting_order(rows, count, torch.Generator().manual_seed(0)))
+    assert len(chunks) == count
+    assert torch.cat(chunks).sort().values.tolist() == list(range(rows))
+    pages = [len(set((chunk // order.PAGE_ROWS).tolist())) for chunk in chunks]
+    assert sum(pages) == -(-rows // order.PAGE_ROWS)  # no page is read twice
+
+
+def test_the_largest_chunk_that_fits() -> None:
+    size = Size(rows=10**7, width=20, outputs=2, val_rows=1_000, members=8, judges=2)
+    chunks = [largest_chunk(size, memory) for memory in (10**9, 6 * 10**9, 10**12)]
+    assert chunks[0] is None and chunks[2] == 1 << 20
+    assert amount(1.25e9) == "1.2 GB" and amount(3e6) == "3.0 MB"
+
+
+def test_memory_that_cannot_be_kept_is_refused(cli: Callable[..., Outcome]) -> None:
+    """One line with what is needed and what to do, before anything is trained or written."""
+    for table, advice in (
+        ("train.csv", "store the table as Parquet"),
+        ("train.parquet", "60 rows need about"),
+    ):
+        refused = cli("score", table, "--max-memory", "100MB")
+        assert refused.code == 2 and advice in refused.err
+        assert refused.err.splitlines()[-1].startswith("error: --max-memory 100 MB ")
+    assert not Path("train.lossval").exists()
+    refused = cli("score", "train.csv", "--max-memory", "plenty")
+    assert "give a size such as 2GB or 500MB" in refused.err
+
+
+def test_float16_storage_hardly_moves_a_rank(tables: Path, everything_stays: None) -> None:
+    from scipy.stats import spearmanr
+
+    write(mixed(450), "big.parquet")
+    scores = [
+        run(
+            "big.parquet",
+            settings=Settings.resolve("fast", overrides={"storage": storage}),
+            removal="off",
+            resources=Resources(scratch=Path("encoded.x")),
+        ).table.sort_by("row")["importance"]
+        for storage in ("float32", "float16")
+    ]
+    assert spearmanr(*scores).statistic > 0.995
+
+
+MEASURE = """
+import sys
+from lossval_cli.cli import main
+code = main(sys.argv[1:])
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(code, int(peak.split()[1]) * 1024)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no /proc")
+def test_peak_memory_is_kept(tables: Path) -> None:
+    """120,000 rows, for which less is given than they need in memory. 2 million: benchmarks/scale.py."""
+    rng = np.random.default_rng(0)
+    with pq.ParquetWriter("big.parquet", (block := blocks(rng)).schema) as writer:
+        for _ in range(4):
+            writer.write_table(block)
+            block = blocks(rng)
+    blocks(rng).slice(0, 500).to_pandas().to_parquet("val.parquet", index=False)
+    limit = 790 * 10**6
+    options = ["--set", "epochs=1", "--set", "members=2", "--set", "hidden=16", "--removal", "off"]
+    files = ["big.parquet", "--val", "val.parquet", "-o", "out.csv", "--max-memory", "790MB"]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, "score", *files, *options],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    code, peak = map(int, done.stdout.split()[-2:])
+    assert code == 0, done.stderr
+    assert "stays in its file" in done.stderr and "estimate: 120,000 rows" in done.stderr
+    assert peak <= limit, f"{peak / 1e6:.0f} MB"
+
+
+def blocks(rng: np.random.Generator) -> pa.Table:
+    """30,000 rows of 20 columns."""
+    X = rng.standard_normal((30_000, 20))
+    columns = {f"x{at:02}": X[:, at] for at in range(20)}
+    return pa.table(columns | {"label": np.where(X[:, 0] + X[:, 1] > 0, "yes", "no")})
