@@ -22,7 +22,7 @@ from lossval_cli.encoding.footprint import (
     largest_chunk,
     spare_memory,
 )
-from lossval_cli.errors import UsageError
+from lossval_cli.errors import ReadError, UsageError
 from lossval_cli.method.rows import PAGE_ROWS
 from lossval_cli.method.team import ALONE, Team
 from lossval_cli.tables.stored import StoredColumns
@@ -54,7 +54,7 @@ class Room:
 
     def table(self, source: Any) -> Table:
         """Read a table, or leave it where it is if it would not fit. Raises ReadError, SchemaError."""
-        stored = stored_table(source) if self.scratch is not None else None
+        stored = self._stored(source) if self.scratch is not None else None
         if stored is None:
             self._refuse_file(source)
             return read_table(source)
@@ -66,6 +66,16 @@ class Room:
             return read_table(source)
         _return_freed_memory()
         return stored
+
+    def _stored(self, source: Any) -> Table | None:
+        """Of the whole table only how large it is once read is looked at; not even that of a small file."""
+        is_file = isinstance(source, str | Path) and Path(source).is_file()
+        if self.memory is None and is_file and Path(source).stat().st_size < FEWEST_BYTES // 16:
+            return None
+        try:
+            return stored_table(source)
+        except ReadError:  # reading it says what is the matter
+            return None
 
     def fitted(self, table: Table, size: Size) -> Room:
         """With the chunk and the peak of a run of this size; UsageError where the memory asked for is not

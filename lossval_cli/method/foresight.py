@@ -16,7 +16,7 @@ from lossval_cli.method.training import batch_size_for
 from lossval_cli.settings import Settings
 from lossval_cli.wording import counted
 
-LARGE = 200_000
+LARGE = 100_000
 """Rows from which on people want to know."""
 
 TIMED_STEPS = 5
@@ -48,10 +48,7 @@ def foresee(inputs: Inputs, settings: Settings, device: torch.device) -> Foresig
         members,
         inputs.encoder.width,
         inputs.classes or 1,
-        layers=settings.layers or 3,
-        hidden=settings.hidden or 100,
-        activation=settings.activation or "silu",
-        dropout=settings.dropout,
+        settings,
         generator=torch.Generator().manual_seed(0),
         device=device,
     )
