@@ -24,7 +24,8 @@ from lossval_cli.method.importance import rank_rows
 from lossval_cli.method.noise import with_thresholds
 from lossval_cli.method.removal import RemovalStudy, study_removal
 from lossval_cli.method.state import Epoch
-from lossval_cli.method.valuation import Valuation, value_rows
+from lossval_cli.method.team import ALONE, Team
+from lossval_cli.method.valuation import Valuation, fit_rows, value_rows
 from lossval_cli.method.watch import Watch
 from lossval_cli.outputs.checkpoint import CheckpointFile
 from lossval_cli.outputs.whole_files import scratch_directory
@@ -77,6 +78,7 @@ def run(
     on_stage: Callable[[str], None] | None = None,
     on_estimate: Callable[[Foresight], None] | None = None,
     resources: Resources | None = None,
+    team: Team = ALONE,
 ) -> Result:
     """Read, train, judge, study removal, report. `removal` is full, quick or off; `thresholds` decide which
     rows are suspect, without them the method does.
@@ -84,7 +86,8 @@ def run(
     `on_inputs` is shown what was read and decided before training starts (and may refuse it), `on_estimate`
     what a large table will take, `on_epoch` how training goes, and `on_stage` is told as each of read,
     train, removal and report begins.
-    `resources` bound what it takes. Raises LossvalError, one line each; writes nothing but a checkpoint.
+    `resources` bound what it takes; `team`: of which this is the first process, all others `assist`.
+    Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
     if thresholds is not None and settings.method == "paper":
         raise UsageError(
@@ -97,15 +100,15 @@ def run(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     with ExitStack() as scratch:
-        with clock("read"):
-            room = _room(resources, settings, scratch)
+        with clock("read"), team.together():
+            room = _room(resources, settings, scratch, team)
             inputs = prepare(
                 train, val, test, label=label, ids=ids, exclude=exclude, settings=settings, room=room
             )
-        if thresholds is not None:
-            inputs = replace(inputs, notices=inputs.notices + thresholds.notices(inputs, settings))
-        if on_inputs is not None:
-            on_inputs(inputs)
+            if thresholds is not None:
+                inputs = replace(inputs, notices=inputs.notices + thresholds.notices(inputs, settings))
+            if on_inputs is not None:
+                on_inputs(inputs)
         if on_estimate is not None and inputs.train.table.rows >= LARGE:
             on_estimate(foresee(inputs, settings, device))
         watch = _watch(inputs, settings, resources, deadline)
@@ -126,12 +129,36 @@ def run(
     return Result(table, report, inputs, valuation, study, settings)
 
 
-def _room(resources: Resources, settings: Settings, scratch: ExitStack) -> Room:
+def assist(
+    train: Source,
+    val: Source | None,
+    *,
+    label: str | None = None,
+    ids: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    settings: Settings,
+    resources: Resources,
+    team: Team,
+) -> None:
+    """What every other process of a team does while the first one does `run`: train on its own rows."""
+    deadline = time.monotonic() + resources.time_limit
+    device = pick_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    with ExitStack() as scratch:
+        with team.together():
+            room = _room(resources, settings, scratch, team)
+            inputs = prepare(train, val, label=label, ids=ids, exclude=exclude, settings=settings, room=room)
+        fit_rows(inputs, settings, device, watch=_watch(inputs, settings, resources, deadline))
+
+
+def _room(resources: Resources, settings: Settings, scratch: ExitStack, team: Team) -> Room:
     """Encoded rows go to a directory that lasts as long as `scratch`, made when it is needed."""
     beside = resources.scratch
     if beside is None or settings.method == "paper":  # which knows arrays only
-        return Room(resources.memory)
-    return Room(resources.memory, cache(lambda: scratch.enter_context(scratch_directory(beside))))
+        return Room(resources.memory, team=team)
+    make = cache(lambda: scratch.enter_context(scratch_directory(beside)))
+    return Room(resources.memory, make, team)
 
 
 def _watch(inputs: Inputs, settings: Settings, resources: Resources, deadline: float) -> Watch:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +21,7 @@ from lossval_cli.wording import printable
 
 if TYPE_CHECKING:
     from lossval_cli.calibration.thresholds import Thresholds
+    from lossval_cli.method.team import Team
     from lossval_cli.runs.resources import Resources
 
 
@@ -174,6 +176,25 @@ def read_resources(
     if time_limit is not None:
         found = replace(found, time_limit=read_seconds("--time-limit", time_limit))
     return found
+
+
+@contextlib.contextmanager
+def team() -> Iterator[Team]:
+    """The processes that `torchrun` has started; without it this one alone, and nothing is imported.
+
+    Who is ended by torchrun because another process is gone says so.
+    """
+    from lossval_cli.method.team import joined
+
+    with joined() as found:
+        try:
+            yield found
+        except KeyboardInterrupt as interrupt:
+            if found.is_alone or str(interrupt):
+                raise
+            raise KeyboardInterrupt(
+                "interrupted, or ended because another process of this run is gone; nothing was written"
+            ) from interrupt
 
 
 def _scratch(results: Path | None) -> Path:

@@ -131,10 +131,22 @@ def score(
     results = None if destination.kind == "stream" else destination.path
     resources = options.read_resources(time_limit, max_memory, checkpoint_every, resume, results)
     started = datetime.now(UTC)
-    with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
+    with options.team() as team, Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
         from lossval_cli.outputs.scores_io import pick, split_names
-        from lossval_cli.pipeline import run
+        from lossval_cli.pipeline import assist, run
 
+        if not team.leads:
+            assist(
+                train,
+                val,
+                label=label,
+                ids=ids or (),
+                exclude=exclude or (),
+                settings=settings,
+                resources=resources,
+                team=team,
+            )
+            return
         names = [] if columns is None else split_names(columns)
         result = run(
             train,
@@ -152,6 +164,7 @@ def score(
             on_stage=shown.stage,
             on_estimate=lambda estimate: shown.notices([estimate.text()]),
             resources=resources,
+            team=team,
         )
         shown.notices(result.valuation.notices)
         shown.stage("write")

@@ -40,6 +40,10 @@ _MMAP_THRESHOLD = -3
 """Of glibc's malloc.h."""
 
 
+FEWEST_SHARED = 5
+"""Rows a process has at least."""
+
+
 @dataclass(frozen=True)
 class Room:
     """memory: bytes a process may take, None: what is free.  scratch: makes the directory for encoded rows;
@@ -79,7 +83,11 @@ class Room:
 
     def fitted(self, table: Table, size: Size) -> Room:
         """With the chunk and the peak of a run of this size; UsageError where the memory asked for is not
-        enough."""
+        enough, or there are more processes than rows for them."""
+        if not self.team.is_alone and table.rows < FEWEST_SHARED * self.team.size:
+            raise UsageError(
+                f"{self.team.size} processes are too many for {counted(table.rows, 'row')}: start fewer"
+            )
         if not isinstance(table.data, StoredColumns):
             peak = size.resident(int(2 * table.data.nbytes))
             if self.memory is not None and peak > self.memory:

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lossval_cli.errors import TeamError
+from lossval_cli.errors import LossvalError, TeamError
 
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for another one before it calls it lost: others may be reading a large table."""
@@ -83,10 +83,12 @@ class Team:
     def gather(self, own: Tensor, total: int) -> Tensor:
         """(total, …) from each process's (n, …), on the first process; the others keep what they have.
 
-        Rows travel in blocks, one process after the other, so that nobody holds more than the result.
+        Rows travel through main memory in blocks, one process after the other, so that nobody holds more
+        than the result.
         """
         if self.is_alone:
             return own
+        own = own.detach().cpu()
         with _partners():
             if not self.leads:
                 for block in torch.split(own.contiguous(), SENT_ROWS):
@@ -100,11 +102,28 @@ class Team:
                     dist.recv(block, rank)
             return whole
 
-    def wait(self) -> None:
-        """Until every process has come here."""
-        if not self.is_alone:
-            with _partners():
-                dist.barrier()
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What fails within for one process fails for all, which is told once: by the first that failed.
+
+        The others leave quietly, with the same exit code.
+        """
+        failure: LossvalError | None = None
+        try:
+            yield
+        except LossvalError as error:
+            if self.is_alone or isinstance(error, TeamError):
+                raise
+            failure = error
+        if self.is_alone:
+            return
+        failed = torch.zeros(self.size)
+        failed[self.rank] = float(failure is not None)
+        self.sum(failed)
+        if failed.any():
+            if failure is not None and self.rank == int(failed.nonzero()[0]):
+                raise failure
+            raise SystemExit(LossvalError.exit_code)
 
     def _reduced(self, values: Tensor, how: str) -> Tensor:
         if not self.is_alone:

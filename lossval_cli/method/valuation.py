@@ -65,9 +65,14 @@ def value_rows(
     return valuation
 
 
-def _value_lossval(
-    inputs: Inputs, settings: Settings, device: torch.device, on_epoch: Any, watch: Watch | None
-) -> Valuation:
+def fit_rows(
+    inputs: Inputs,
+    settings: Settings,
+    device: torch.device,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    watch: Watch | None = None,
+) -> Fit:
+    """Train on this process's rows, together with the others of its team."""
     y = inputs.train.y
     assert y is not None  # the training table has a label: prepare() sees to it
     problem = Problem(
@@ -79,7 +84,15 @@ def _value_lossval(
         inputs.held_out,
         inputs.room.chunk_rows,
     )
-    fit = fit_lossval(problem, inputs.loss, settings, device, on_epoch, watch=watch, team=inputs.room.team)
+    return fit_lossval(problem, inputs.loss, settings, device, on_epoch, watch=watch, team=inputs.room.team)
+
+
+def _value_lossval(
+    inputs: Inputs, settings: Settings, device: torch.device, on_epoch: Any, watch: Watch | None
+) -> Valuation:
+    y = inputs.train.y
+    assert y is not None
+    fit = fit_rows(inputs, settings, device, on_epoch, watch)
     importance = np.exp(fit.label_evidence + fit.feature_evidence)
     return Valuation(
         importance,
