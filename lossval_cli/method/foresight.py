@@ -12,6 +12,7 @@ import torch
 from lossval_cli.encoding.footprint import amount
 from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.method.network import Ensemble
+from lossval_cli.method.optimizer import AdamW
 from lossval_cli.method.training import batch_size_for
 from lossval_cli.settings import Settings
 from lossval_cli.wording import counted
@@ -52,14 +53,13 @@ def foresee(inputs: Inputs, settings: Settings, device: torch.device) -> Foresig
         generator=torch.Generator().manual_seed(0),
         device=device,
     )
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
     X = torch.zeros(max(1, batch // team.size), inputs.encoder.width, device=device)
     seconds = []
     for _ in range(TIMED_STEPS):
         start = time.perf_counter()
-        optimizer.zero_grad()
         torch.autograd.backward(network(X, training=True).square().mean())
-        optimizer.step()
+        optimizer.step(settings.learning_rate)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
