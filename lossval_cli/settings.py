@@ -78,9 +78,10 @@ class Knob:
             return " | ".join(self.choices)
         if self.kind in (str, bool):
             return "text" if self.kind is str else "true | false"
+        form = ",d" if self.kind is int else "g"
         if math.isinf(self.high):
-            return f"at least {self.low:g}"
-        return f"from {self.low:g} to {self.high:g}"
+            return f"at least {self.low:{form}}"
+        return f"from {self.low:{form}} to {self.high:{form}}"
 
 
 def _knob(default: object, kind: type, why: str, **limits: Any) -> Any:
