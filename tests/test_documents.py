@@ -1,0 +1,182 @@
+"""What pages say is so: commands run, outputs look as shown, made pages are as made, links lead somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Outcome
+
+from docs.blocks import ROOT, Block, blocks, pages
+from docs.generate import pages as made_pages
+
+PAGES = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in pages()}
+
+QUICK = "[tool.lossval]\nepochs = 4\nmembers = 4\n"
+"""Read by every command that is not given --config; and `lossval score` makes no removal study unless asked.
+The tutorial runs without either: what it shows is real."""
+
+SHELL = (
+    'lossval() { "$PYTHON" -m lossval_cli "$@"; }; python() { "$PYTHON" "$@"; }; export -f lossval python\n'
+)
+
+
+@pytest.fixture
+def folder(tables: Path) -> Path:
+    """The current directory, with what pages call data.csv, val.csv, …: extracts of the example."""
+    names = {"data.csv": ("wine", 0, 400), "main.csv": ("wine", 0, 300), "unlabelled.csv": ("wine", 500, 600),
+             "val.csv": ("wine_val", 0, 200), "test.csv": ("wine_val", 200, 400)}  # fmt: skip
+    for name, (source, first, last) in names.items():
+        head, *rows = (
+            (ROOT / "examples" / f"{source}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+        )
+        (tables / name).write_text(head + "".join(rows[first:last]), encoding="utf-8")
+    (tables / "pyproject.toml").write_text(QUICK)
+    return tables
+
+
+@pytest.fixture
+def run(cli: Callable[..., Outcome], folder: Path) -> Callable[[str], Outcome]:
+    """Run one command line: `lossval` alone in this process, which has PyTorch already; others in a shell."""
+
+    def call(line: str) -> Outcome:
+        if line.startswith("lossval ") and not re.search(r"[|<>&;$*~]", line):
+            quick = (
+                line.startswith("lossval score ")
+                and "--removal" not in line
+                and Path("pyproject.toml").is_file()
+            )
+            return cli(*shlex.split(line)[1:], *(["--removal", "off"] if quick else []))
+        environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+        done = subprocess.run(
+            ["bash", "-c", SHELL + line], capture_output=True, check=False, env=environment, cwd=folder
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr.decode())
+
+    return call
+
+
+def words(text: str) -> set[str]:
+    """Words of an output, without what differs between machines and versions: numbers, bars, paths."""
+    return set(re.findall(r"(?<![\w.-])[A-Za-z][a-z]{2,}(?![\w/-])", text))
+
+
+def run_page(name: str, run: Callable[[str], Outcome]) -> None:
+    printed = ""
+    for block in blocks(PAGES[name]):
+        where = f"{name}:{block.line}"
+        if block.is_output:
+            missing = words(block.body) - words(printed)
+            assert len(missing) <= 0.1 * len(words(block.body)), f"{where}: not printed: {', '.join(missing)}"
+        if not block.runs:
+            continue
+        if block.language == "python":
+            with contextlib.redirect_stdout(io.StringIO()) as stream:
+                exec(compile(block.body, where, "exec"), {"__name__": "__main__"})
+            printed = stream.getvalue()
+            continue
+        printed = ""
+        for line in block.commands():
+            if "jq " in line and not shutil.which("jq"):
+                continue
+            outcome = run(line)
+            # A gate may fail on these tables, and 1 says that it was asked.
+            assert outcome.code in ((0, 1) if "lossval check" in line else (0,)), (
+                f"{where}: {line}\n{outcome.err}"
+            )
+            assert "error: " not in outcome.err or outcome.code == 1, f"{where}: {line}\n{outcome.err}"
+            printed += outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "docs/tutorial.md"])
+def test_commands_of_a_page_run(name: str, run: Callable[[str], Outcome]) -> None:
+    run_page(name, run)
+
+
+def test_the_tutorial_shows_what_happens(run: Callable[[str], Outcome], folder: Path) -> None:
+    """On the whole example, with the settings a reader has."""
+    (folder / "pyproject.toml").unlink()
+    for source in (ROOT / "examples").glob("wine*.csv"):
+        shutil.copy(source, folder)
+    run_page("docs/tutorial.md", run)
+
+
+@pytest.mark.parametrize("path", made_pages(), ids=lambda path: path.name)
+def test_made_pages_are_as_made(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == made_pages()[path], "run `python -m docs.generate`"
+
+
+def test_the_man_page_is_roff() -> None:
+    groff = shutil.which("groff")
+    if groff is None:
+        pytest.skip("no groff here")
+    done = subprocess.run(
+        [groff, "-man", "-ww", "-Kutf8", "-Tutf8", ROOT / "docs" / "lossval.1"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    shown = re.sub(r"\x1b\[[\d;]*m|.\x08", "", done.stdout)  # bold, in either way of writing it
+    assert "--max-suspects LIMIT" in shown
+    assert "lossval score data.csv --val val.csv" in shown
+
+
+def test_what_cannot_run_says_why() -> None:
+    """A block of commands is run, or says why not; blocks of no language would be neither."""
+    for name, text in PAGES.items():
+        for block in blocks(text):
+            assert block.language, f"{name}:{block.line} is of no language"
+            for reason in re.findall(r"<!-- not run:? ?(.*?) ?-->", block.comments):
+                assert len(reason) > 10, f"{name}:{block.line}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    """Files are there, and headings of this page and others."""
+    folder = (ROOT / name).parent
+    prose = re.sub(r"^```.*?^```$", "", PAGES[name], flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if "://" in target:
+            continue
+        path, _, heading = target.partition("#")
+        file = (folder / path) if path else ROOT / name
+        assert file.exists(), target
+        if heading:
+            assert heading in headings(file.read_text(encoding="utf-8")), target
+
+
+def headings(text: str) -> set[str]:
+    """Anchors that GitHub gives to the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_page_is_in_the_list_of_the_readme() -> None:
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", PAGES["README.md"]))
+    assert linked == {name for name in PAGES if name.startswith("docs/")}
+
+
+def test_pictures_are_there_small_and_described() -> None:
+    pictures = re.findall(r"!\[(.*?)\]\((docs/images/[\w.-]+)\)", PAGES["README.md"])
+    assert len(pictures) == 2
+    for description, path in pictures:
+        assert len(description) > 20
+        assert (ROOT / path).stat().st_size < 300_000
+
+
+def test_blocks_are_found_with_their_comments() -> None:
+    text = "a\n\n<!-- not run: because of that -->\n```console\nx \\\n  y\n\nz\n```\n\n```text\n1\n```\n"
+    first, second = blocks(text)
+    assert first == Block("console", "<!-- not run: because of that -->\n", "x \\\n  y\n\nz\n", 3, first.span)
+    assert (first.runs, second.runs, second.line) == (False, False, 11)
+    assert [line.split() for line in first.commands()] == [["x", "y"], ["z"]]
