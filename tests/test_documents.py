@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import Outcome
 
@@ -40,6 +41,7 @@ def folder(tables: Path) -> Path:
             (ROOT / "examples" / f"{source}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
         )
         (tables / name).write_text(head + "".join(rows[first:last]), encoding="utf-8")
+    pd.read_csv(tables / "data.csv").to_parquet(tables / "data.parquet", index=False)
     (tables / "pyproject.toml").write_text(QUICK)
     return tables
 
