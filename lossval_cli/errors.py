@@ -7,7 +7,8 @@ LossvalError                     2   anything the user is told in one line
 │   ├── ReadError                2   the file is missing, empty, cut short or not what it says it is
 │   ├── SchemaError              2   columns are missing, doubled, or differ between two tables
 │   └── CellError                2   one value cannot be used; names line or row, column and value
-├── TrainingError                2   the method could not go on (diverged, nothing to learn from)
+├── TrainingError                2   the method could not go on (nothing to learn from)
+│   └── Diverged                 2   the loss or a weight is no longer finite
 ├── DeviceError                  2   the device asked for is not there
 ├── TeamError                    2   another process of a run on several is gone
 ├── OutputError                  2   the result could not be written
@@ -57,6 +58,10 @@ class CellError(DataError):
 
 class TrainingError(LossvalError):
     """The method could not go on: the loss diverged or there is nothing to learn from."""
+
+
+class Diverged(TrainingError):
+    """The loss or a weight is no longer finite: smaller steps may help."""
 
 
 class DeviceError(LossvalError):

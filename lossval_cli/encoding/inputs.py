@@ -25,7 +25,7 @@ from lossval_cli.method.rows import RowSource
 from lossval_cli.settings import Settings
 from lossval_cli.tables.stored import StoredColumns
 from lossval_cli.tables.table import Table, read_table
-from lossval_cli.wording import counted, plain
+from lossval_cli.wording import counted, listed, plain, shown
 
 Source: TypeAlias = str | Path | pd.DataFrame | Table
 
@@ -133,6 +133,7 @@ def prepare(
         held_out = None
         notices += encoder.differences(others[0])
         parts = [encoded.part(others[0], "validation")]
+        notices += _absent_classes(labels, parts[0])
     test_part = None if others[1] is None else encoded.part(others[1], "test")
     return Inputs(own, parts[0], test_part, held_out, roles, encoder, labels, loss, tuple(notices), room)
 
@@ -141,6 +142,20 @@ def _ensemble(settings: Settings, rows: int, *, held_out: bool) -> tuple[int, in
     """Members, and how many of them judge a row."""
     members, folds = settings.ensemble_size(rows)
     return members, members if held_out or folds == 1 else -(-members // folds)
+
+
+def _absent_classes(labels: ClassLabels | NumberLabels, val: Part) -> list[str]:
+    """A notice where the validation table has labels, but none of some class."""
+    if not isinstance(labels, ClassLabels) or val.y is None:
+        return []
+    counts = np.bincount(val.y.astype(np.int64), minlength=len(labels.names))
+    absent = [labels.names[place] for place in np.flatnonzero(counts == 0)]
+    if not absent:
+        return []
+    return [
+        f"{plain(val.table.name)}: no row has label {listed(map(shown, absent))}: rows of such a class are "
+        "held against the features of the others, and what removing them does is not seen"
+    ]
 
 
 @dataclass(frozen=True)

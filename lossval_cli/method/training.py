@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lossval_cli.encoding.encoder import Block
-from lossval_cli.errors import TrainingError
+from lossval_cli.errors import Diverged
 from lossval_cli.method.losses import Loss
 from lossval_cli.method.network import Ensemble
 from lossval_cli.method.objective import Objective
@@ -118,7 +118,7 @@ def fit_lossval(
     """Train networks and weights on `problem`. Every draw follows from `settings.seed`.
 
     `watch` may end training early; `team`: the processes that share the rows, each called with the same
-    arguments. Raises TrainingError when the loss is no longer finite, and Interrupted when `watch` is.
+    arguments. Raises Diverged when the loss is no longer finite, and Interrupted when `watch` is.
     """
     with watch or Watch() as watching:
         run = _Run(problem, loss, settings, device, watching, team)
@@ -283,7 +283,7 @@ class _Run:
             )
         found = Epoch(state.epoch + 1, self.settings.epochs, float(mean_loss), state.potentials.cost)
         if not math.isfinite(found.loss):
-            raise TrainingError(
+            raise Diverged(
                 f"training diverged in epoch {found.epoch}: the loss is not finite; "
                 f"lower learning_rate (now {self.settings.learning_rate:g})"
             )

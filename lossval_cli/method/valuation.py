@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,22 @@ import numpy.typing as npt
 import torch
 
 from lossval_cli.encoding.inputs import Inputs
-from lossval_cli.errors import TrainingError, UsageError
+from lossval_cli.errors import Diverged, TrainingError, UsageError
 from lossval_cli.method.noise import NoiseEstimate, estimate_noise
 from lossval_cli.method.paper import PaperEpoch, fit_paper
 from lossval_cli.method.state import Epoch
 from lossval_cli.method.training import Fit, Problem, fit_lossval
 from lossval_cli.method.watch import Watch
 from lossval_cli.settings import Settings
+from lossval_cli.wording import counted
 
 Floats = npt.NDArray[np.float64]
+
+MOST_REPEATS = 2
+"""Times that training is repeated with smaller steps; beyond, the settings are to blame."""
+
+FEWEST_EFFECTIVE = 0.02
+"""Share of the rows that weights have to be spread over; sound runs keep more than half."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ def value_rows(
             )
         valuation = _value_published(inputs, settings, device, on_epoch)
     else:
-        valuation = _value_lossval(inputs, settings, device, on_epoch, watch)
+        valuation = _value_steadily(inputs, settings, device, on_epoch, watch)
     if not np.isfinite(valuation.importance).all():
         raise TrainingError("some importances are not finite: lower learning_rate or weight_learning_rate")
     return valuation
@@ -85,6 +92,46 @@ def fit_rows(
         inputs.room.chunk_rows,
     )
     return fit_lossval(problem, inputs.loss, settings, device, on_epoch, watch=watch, team=inputs.room.team)
+
+
+def _value_steadily(
+    inputs: Inputs, settings: Settings, device: torch.device, on_epoch: Any, watch: Watch | None
+) -> Valuation:
+    """Train; where that diverges, or ends with nearly all weight on a few rows, again with a tenth of the
+    steps. A run that is saved, cut short or spread over processes is not repeated: they hold to the settings
+    as given."""
+    single = inputs.room.team.is_alone and (watch is None or not watch.is_needed)
+    repeats = MOST_REPEATS if single else 0
+    notices: list[str] = []
+    while True:
+        what = ""
+        try:
+            valuation = _value_lossval(inputs, settings, device, on_epoch, watch)
+            if not _has_collapsed(valuation.importance):
+                return replace(valuation, notices=(*notices, *valuation.notices))
+            what = f"the weight of {counted(len(inputs.train.X), 'row')} came to lie on a few of them"
+            if len(notices) == repeats:
+                notices.append(f"{what}: lower weight_learning_rate (now {settings.weight_learning_rate:g})")
+                return replace(valuation, notices=(*notices, *valuation.notices))
+        except Diverged:
+            if len(notices) == repeats:
+                raise
+            what = "training diverged: the loss was not finite"
+            settings = replace(settings, learning_rate=settings.learning_rate / 10)
+        settings = replace(settings, weight_learning_rate=settings.weight_learning_rate / 10)
+        notices.append(
+            f"{what}; repeated with learning_rate {settings.learning_rate:g} and "
+            f"weight_learning_rate {settings.weight_learning_rate:g}"
+        )
+
+
+def _has_collapsed(importance: Floats) -> bool:
+    """Whether a few rows hold nearly all weight, or some none at all: their order then says little.
+
+    (Σw)²/Σw² is the number of rows of equal weight that would count for as much (Kish, 1965).
+    """
+    effective = float(importance.sum()) ** 2 / float(np.square(importance).sum())
+    return bool(effective < FEWEST_EFFECTIVE * len(importance) or (importance <= 0).any())
 
 
 def _value_lossval(

@@ -81,7 +81,7 @@ def build_report(
         },
         "coverage": _coverage(inputs, settings),
         "distributions": find_distributions(valuation, kinds, recommended),
-        "health": check_health(inputs, valuation, settings),
+        "health": check_health(inputs, valuation, settings, seen.keys),
     }
     report["verdict"] = judge(report)
     return report

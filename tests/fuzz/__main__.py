@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.fuzz.kinds import KINDS, base_files, cases
 from tests.fuzz.running import Broken, Case, inside, run_case
 
-BATCH = 2_000
-"""Cases a worker runs before the next takes over."""
+BATCH = 1_000
+"""Things a worker generates, each for one case or several, before the next takes over."""
 
 MOST_MEMORY = 8 << 30
 """Bytes of address space a worker may have; PyTorch's libraries alone take about three gigabytes of it."""
@@ -63,8 +63,12 @@ def work(kind: str, count: int, number: int, out: Path) -> None:
             suppress_health_check=list(HealthCheck),
         )
         @given(cases(kind, base))
-        def every(case: Case) -> None:
+        def every(some: list[Case]) -> None:
             nonlocal slowest
+            for case in some:
+                slowest = max(slowest, one(case))
+
+        def one(case: Case) -> float:
             Path(out, "current.json").write_text(as_json(case))
             started = time.perf_counter()
             try:
@@ -72,8 +76,8 @@ def work(kind: str, count: int, number: int, out: Path) -> None:
             except (Broken, Exception) as error:  # noqa: BLE001  # what main() lets through is a finding too
                 codes[-1] += 1
                 record(out, kind, str(error) if isinstance(error, Broken) else repr(error), case)
-            slowest = max(slowest, time.perf_counter() - started)
             Path(out, "done").write_text(str(codes.total()))
+            return time.perf_counter() - started
 
         with inside(place):
             every()
@@ -107,6 +111,7 @@ def run_many(total: int, number: int, kinds: list[str], out: Path) -> bool:
             if done.returncode == 0:
                 told = json.loads(done.stdout.splitlines()[-1])
                 codes.update(told["codes"])
+                count = sum(told["codes"].values())
                 slowest, peak = max(slowest, told["slowest"]), max(peak, told["peak_mib"])
             else:
                 what = f"process ended with {done.returncode}: {done.stderr.strip()[-300:]}"

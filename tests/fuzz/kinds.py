@@ -33,106 +33,99 @@ def base_files(place: Path) -> dict[str, bytes]:
     return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
 
 
-def cases(kind: str, base: dict[str, bytes]) -> st.SearchStrategy[Case]:
-    """Cases of one kind; `base` is as `base_files` makes it."""
+def cases(kind: str, base: dict[str, bytes]) -> st.SearchStrategy[list[Case]]:
+    """Cases of one kind, some lines for each thing generated; `base` is as `base_files` makes it."""
     return {"csv": _csv, "parquet": _parquet, "toml": _toml, "options": _options, "runs": _runs}[kind](base)
 
 
 KINDS = ("csv", "parquet", "toml", "options", "runs")
 
+TASKS = ("classification", "regression")
 
-@st.composite
-def _table_command(draw: st.DrawFn, name: str, others: list[str]) -> tuple[str, ...]:
-    """Mostly validate; else scores to standard output or into a run directory."""
-    val = ("--val", draw(st.sampled_from(others))) if draw(st.integers(0, 2)) == 0 else ()
-    task = (
-        ("--task", draw(st.sampled_from(["classification", "regression"])))
-        if draw(st.integers(0, 3)) == 0
-        else ()
-    )
-    way = draw(st.integers(0, 19))
-    if way > 2:
-        return ("validate", name, *val, *task)
-    if way > 0:
-        form = draw(st.sampled_from(["csv", "jsonl", "parquet"]))
-        return ("score", name, *val, *task, "-o", "-", "--format", form, *FAST)
-    return (
-        "score",
-        name,
-        *val,
-        *task,
-        "-o",
-        "out",
-        "--removal",
-        draw(st.sampled_from(["off", "quick"])),
-        *FAST,
-    )
+Line = tuple[str, ...]
 
 
 @st.composite
-def _csv(draw: st.DrawFn, base: dict[str, bytes]) -> Case:
-    files = {"t.csv": draw(csv_tables()), "val.csv": base["val.csv"]}
-    if draw(st.integers(0, 9)) == 0:
-        files["v.csv"] = draw(csv_tables())
+def _score_line(draw: st.DrawFn, name: str) -> Line:
+    """Scores to standard output, or seldom into a run directory with a study of removal."""
+    task = ("--task", draw(st.sampled_from(TASKS)))
+    line = ("score", name, *(task if draw(st.booleans()) else ()), *FAST)
+    if draw(st.integers(0, 9)):
+        return (*line, "-o", "-", "--format", draw(st.sampled_from(["csv", "jsonl", "parquet"])))
+    return (*line, "-o", "out", "--removal", draw(st.sampled_from(["off", "quick"])))
+
+
+@st.composite
+def _table_lines(draw: st.DrawFn, name: str) -> list[Line]:
+    """A table as training rows for either task, as validation rows of itself, and now and then scored."""
+    lines: list[Line] = [
+        ("validate", name),
+        (
+            "validate",
+            name,
+            "--val",
+            "val.csv",
+            "--task",
+            draw(st.sampled_from(TASKS)),
+        ),
+        ("validate", "train.csv", "--val", name),
+    ]
+    if draw(st.integers(0, 2)) == 0:
+        lines.append(draw(_score_line(name)))
+    return lines
+
+
+@st.composite
+def _csv(draw: st.DrawFn, base: dict[str, bytes]) -> list[Case]:
+    files = {"t.csv": draw(csv_tables()), "val.csv": base["val.csv"], "train.csv": base["train.csv"]}
     name = draw(st.sampled_from(["t.csv", "t.csv", "t.csv", "-"]))
-    arguments = draw(_table_command(name, ["t.csv", "val.csv", "v.csv"]))
-    return Case(arguments, files, files["t.csv"])
+    return [Case(line, files, files["t.csv"]) for line in draw(_table_lines(name))]
 
 
 @st.composite
-def _parquet(draw: st.DrawFn, base: dict[str, bytes]) -> Case:
-    files = {"t.parquet": draw(parquet_tables()), "val.csv": base["val.csv"]}
+def _parquet(draw: st.DrawFn, base: dict[str, bytes]) -> list[Case]:
+    files = {"t.parquet": draw(parquet_tables()), "val.csv": base["val.csv"], "train.csv": base["train.csv"]}
     name = "t.parquet"
     if draw(st.integers(0, 9)) == 0:
-        files = {
-            "d/a=1/x.parquet": files["t.parquet"],
-            "d/a=%32/y.parquet": draw(parquet_tables(damage=False)),
-        }
+        files["d/a=1/x.parquet"] = files["t.parquet"]
+        files["d/a=%32/y.parquet"] = draw(parquet_tables(damage=False))
         name = "d"
-    return Case(draw(_table_command(name, [name, "val.csv"])), files)
+    return [Case(line, files) for line in draw(_table_lines(name))]
 
 
 @st.composite
-def _toml(draw: st.DrawFn, base: dict[str, bytes]) -> Case:
+def _toml(draw: st.DrawFn, base: dict[str, bytes]) -> list[Case]:
     files = {**base, "s.toml": draw(toml_files())}
-    way = draw(st.integers(0, 9))
-    if way == 0:
-        return Case(("score", "train.csv", "--config", "s.toml", "-o", "-", *FAST), files)
-    if way == 1:
-        files["pyproject.toml"] = b"[tool.lossval]\n" + files["s.toml"].replace(
-            b"[check]", b"[tool.lossval.check]"
-        )
-        return Case(("check", "base.lossval"), files)
-    if way < 5:
-        return Case(
-            ("check", "base.lossval", "--config", "s.toml", *(("--show-settings",) * (way == 4))), files
-        )
-    return Case(("validate", "train.csv", "--config", "s.toml"), files)
+    project = b"[tool.lossval]\n" + files["s.toml"].replace(b"[check]", b"[tool.lossval.check]")
+    lines: list[Line] = [
+        ("validate", "train.csv", "--config", "s.toml"),
+        ("check", "base.lossval", "--config", "s.toml"),
+        ("check", "base.lossval", "--config", "s.toml", "--show-settings"),
+    ]
+    if draw(st.integers(0, 5)) == 0:
+        lines.append(("score", "train.csv", "--config", "s.toml", "-o", "-", *FAST))
+    return [
+        Case(("check", "base.lossval"), files | {"pyproject.toml": project}),
+        *(Case(line, files) for line in lines),
+    ]
 
 
 @st.composite
-def _options(draw: st.DrawFn, base: dict[str, bytes]) -> Case:
-    arguments = draw(option_lines())
+def _options(draw: st.DrawFn, base: dict[str, bytes]) -> list[Case]:
     stdin = draw(st.sampled_from([b"", base["train.csv"], b"\0"]))
-    return Case(tuple(arguments), {**base, "s.toml": b"seed = 1\n"}, stdin)
+    files = {**base, "s.toml": b"seed = 1\n"}
+    return [Case(tuple(draw(option_lines())), files, stdin)]
 
 
 @st.composite
-def _runs(draw: st.DrawFn, base: dict[str, bytes]) -> Case:
+def _runs(draw: st.DrawFn, base: dict[str, bytes]) -> list[Case]:
     whole = {name: content for name, content in base.items() if name.startswith("base.lossval/")}
     changed = draw(run_files(whole))
     files = base | {name.replace("base", "other"): content for name, content in changed.items()}
-    lines = [
+    new_rows = ("--baseline", "other.lossval", "--new-rows-only", "--max-suspect-increase", "1%")
+    lines: list[Line] = [
         ("check", "other.lossval"),
-        (
-            "check",
-            "base.lossval",
-            "--baseline",
-            "other.lossval",
-            "--new-rows-only",
-            "--max-suspect-increase",
-            "1%",
-        ),
+        ("check", "base.lossval", *new_rows),
         ("check", "other.lossval", "--max-class-suspects", "yes=5%", "--output-format", "sarif"),
         ("diff", "base.lossval", "other.lossval"),
         ("diff", "other.lossval", "base.lossval"),
@@ -141,4 +134,4 @@ def _runs(draw: st.DrawFn, base: dict[str, bytes]) -> Case:
         lines.append(("clean", "other.lossval", "-o", "cleaned.csv"))
     if "report" in COMMANDS:
         lines.append(("report", "other.lossval", "-o", draw(st.sampled_from(["-", "r.html", "r.json"]))))
-    return Case(draw(st.sampled_from(lines)), files)
+    return [Case(line, files) for line in lines]

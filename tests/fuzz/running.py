@@ -71,15 +71,18 @@ def run_case(case: Case, place: Path) -> int:
 
 
 def _fill(place: Path, files: dict[str, bytes]) -> None:
+    wanted = {name.split("/")[0] for name in files}
     for entry in place.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
+        if not entry.is_dir():
+            if entry.name not in wanted:
+                entry.unlink()
+        elif any(f"{entry.name}/{inner.name}" not in files for inner in entry.iterdir()):
             shutil.rmtree(entry)
-        else:
-            entry.unlink()
     for name, content in files.items():
         path = place / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
 def _contents(place: Path) -> dict[str, int]:

@@ -6,6 +6,8 @@ import numpy as np
 
 from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.method.valuation import Valuation
+from lossval_cli.report.findings.survey import keys_of
+from lossval_cli.report.findings.tally import Keys
 from lossval_cli.report.findings.wordings import number, share
 from lossval_cli.settings import Settings
 from lossval_cli.wording import counted
@@ -13,13 +15,20 @@ from lossval_cli.wording import counted
 FEW_VALIDATION_ROWS = 50
 """Fewer say little about where the data should lie."""
 
+MANY_REPEATS = 0.5
+"""Share of different rows below which a table is said to repeat itself."""
+
 MANY_TIES = 0.01
 """Share of rows of equal importance beyond which their order says nothing."""
 
 
-def check_health(inputs: Inputs, valuation: Valuation, settings: Settings) -> list[dict[str, str]]:
-    """One record a check: `check`, `level` (ok or look) and `text`."""
+def check_health(
+    inputs: Inputs, valuation: Valuation, settings: Settings, keys: Keys
+) -> list[dict[str, str]]:
+    """One record a check: `check`, `level` (ok or look) and `text`. `keys` (N,) of the training rows."""
     checks = [_loss(valuation), _validation(inputs)]
+    if repeats := _repeats(inputs, keys):
+        checks.append(repeats)
     if valuation.fit is not None:
         checks += [_transport(valuation), _spread(settings, len(inputs.train.X))]
     checks.append(_ties(valuation))
@@ -47,6 +56,19 @@ def _validation(inputs: Inputs) -> Check:
     if rows >= FEW_VALIDATION_ROWS:
         return "validation", True, text
     return "validation", False, f"{text} That is few: what they say of the features is uncertain."
+
+
+def _repeats(inputs: Inputs, keys: Keys) -> Check | None:
+    """Where most rows of a table are the same few: they are counted, and weigh, as often as they occur."""
+    tables = [("training", keys)]
+    if inputs.held_out is None:
+        tables.append(("validation", keys_of(inputs, inputs.val.table)))
+    told = []
+    for what, own in tables:
+        different = len(np.unique(own))
+        if different < MANY_REPEATS * len(own):
+            told.append(f"{len(own):,} {what} rows are {counted(different, 'different row')}, repeated")
+    return ("repeats", False, f"{' and '.join(told)}. Each counts as often as it occurs.") if told else None
 
 
 def _transport(valuation: Valuation) -> Check:
