@@ -1,13 +1,8 @@
-"""Write what the README quotes: `python -m benchmarks.readme`.
-
-The figures come from benchmarks/results, the help from the command itself.
-"""
+"""Write the figures that the README quotes, from benchmarks/results: `python -m benchmarks.readme`."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -63,19 +58,13 @@ def quality_table() -> str:
 
 
 def main() -> None:
-    """Replace the generated parts of README.md."""
+    """Replace the figures in README.md."""
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf-8")
-    help_text = subprocess.run(
-        [sys.executable, "-m", "lossval_cli", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
-    ).stdout.strip()
-    for head, tail, content in (
-        ("## How good it is\n", "\n## Commands", quality_table() + "\n"),
-        ("this block -->\n```text\n", "\n```\n\nExit codes", help_text),
-    ):
-        pattern = re.escape(head) + ".*?" + re.escape(tail)
-        text = re.sub(pattern, lambda _, h=head, c=content, t=tail: h + c + t, text, flags=re.DOTALL)
-    path.write_text(text, encoding="utf-8")
+    pattern = r"(?<=## How good it is\n).*?(?=\n## Commands)"
+    path.write_text(
+        re.sub(pattern, lambda _: quality_table() + "\n", text, flags=re.DOTALL), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -49,6 +49,10 @@ Examples:
 class Verbs(TyperGroup):
     """Commands in the order they are added; an unknown one is answered with the nearest."""
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Older typers sort them."""
+        return list(self.commands)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that `args` begins with; UsageError if there is none."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
