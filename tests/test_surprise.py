@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import norm
+from sklearn.datasets import make_classification
 from sklearn.metrics import roc_auc_score
 
 from lossval_cli.encoding.encoder import Block
@@ -136,3 +137,20 @@ def test_unseen_levels_count_as_the_rarest() -> None:
     block = np.array([[0.0], [0.0], [0.0], [1.0]], np.float32)
     ratios = LevelDensities.fit(block).log_ratio(np.array([[0.0], [1.0], [2.0]], np.float32))
     assert ratios[0] < ratios[1] == ratios[2]
+
+
+def test_a_rare_class_of_its_own_kind_is_no_noise() -> None:
+    """Three rows in a hundred lie far from all others; what lies far even for its class is odd."""
+    X, classes = make_classification(
+        2000, 20, n_informative=20, n_redundant=0, n_clusters_per_class=1, weights=[0.97], flip_y=0,
+        class_sep=1.2, random_state=0,
+    )  # fmt: skip
+    X = ((X - X.mean(0)) / X.std(0)).astype(np.float32)
+    odd = np.arange(2000) % 20 == 19
+    X[odd] += 1.5 * np.random.default_rng(1).standard_normal((100, 20)).astype(np.float32)
+    alone = measure(X, numbers(20), np.random.default_rng(0)).probability > 0.5
+    with_classes = measure(X, numbers(20), np.random.default_rng(0), classes=classes).probability > 0.5
+    rare = (classes == 1) & ~odd
+    assert alone[rare].mean() > 0.5  # without classes there is no telling
+    assert with_classes[rare].mean() < 0.1
+    assert with_classes[odd].mean() > 0.7

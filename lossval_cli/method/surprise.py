@@ -7,10 +7,14 @@ few terms made of one-dimensional log density ratios, so that 200 rows suffice:
 
     columns      Σ_d log q_d(x_d) / p_d(x_d)    p_d: kernel density of column d, q_d: the same after tampering
     directions   the same over principal directions, where tampering breaks correlations
+    neighbour    how far the nearest of about a thousand other rows is: a small group of its own is no noise
     remotest     max_d −log q_d(x_d), how far the remotest number lies from other values of its column
 
 Columns and directions at a fine and a coarse bandwidth. Rows are summarised by densities of other rows than
 themselves (folds), as their tampered copies are: a row would look familiar just because it was fitted on.
+
+A row is compared with its own class: what is usual there, in each term, is taken off. A rare class may be
+unlike all other rows, and is no noise.
 
 Training rows are a mixture, some are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of odd
 to untouched, quadratic in the terms, the odds that x is a tampered copy rather than a training row, of which
@@ -24,6 +28,7 @@ regression; Ward et al., 2009). Then P(odd | x) = π e^L / (1 − π + π e^L).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -51,9 +56,18 @@ CELL_MOVE = (3.0, 10.0)
 """How far a single cell is moved, either way: a wrong unit, a slipped digit. Less is no surprise on its
 own."""
 
-SUMS, REMOTEST = slice(0, 5), slice(5, 6)
-"""Which of the terms are sums over columns, over directions, over levels; and which is the remotest
-number's."""
+WHOLE, REMOTEST = slice(0, 6), slice(6, 7)
+"""Which of the terms are of the whole row (sums over columns, directions and levels, the neighbour), and
+which is the remotest number's."""
+
+NEIGHBOURS = 1_024
+"""Rows among which the nearest is looked for."""
+
+FEW_ROWS = 10
+"""A class of fewer has no terms of its own that are usual."""
+
+SAME_PLACE = 0.05
+"""Squared distance, per column, below which a row might as well be its neighbour."""
 
 FIT_ROWS = 8_192
 """Rows the densities and coefficients are fitted on; a handful of numbers needs no more."""
@@ -128,12 +142,19 @@ class Oddness(NamedTuple):
 
 
 def measure(
-    X: RowSource, blocks: Sequence[Block], rng: np.random.Generator, own: slice | None = None
+    X: RowSource,
+    blocks: Sequence[Block],
+    rng: np.random.Generator,
+    own: slice | None = None,
+    classes: npt.NDArray[np.int64] | None = None,
 ) -> Oddness:
     """Fit both density ratios on X (N, D) and read them off for every row, or for the range `own` of them.
 
-    `blocks` says which columns of X belong together. Draws come from `rng`.
+    `blocks` says which columns of X belong together, `classes` (N,) which rows to compare with one another;
+    without it all rows are. Draws come from `rng`.
     """
+    if classes is None:
+        classes = np.zeros(len(X), np.int64)
     start, stop = (0, len(X)) if own is None else (own.start, own.stop)
     kept = np.arange(len(X)) if len(X) <= FIT_ROWS else np.sort(rng.choice(len(X), FIT_ROWS, replace=False))
     fold = rng.permutation(len(kept)) % FOLDS
@@ -147,14 +168,19 @@ def measure(
         rows_tampered.append(terms.of(terms.tamper_rows(X[rows], rng))[0])
         if len(terms.numbers):
             cells_tampered.append(terms.of(terms.tamper_cells(X[rows], rng))[0])
+    of_class = np.concatenate([classes[kept[fold == at]] for at in range(FOLDS)])
+    usual = _Usual.fit(np.concatenate(untampered), of_class)
+    untampered = [usual.relative(terms, classes[kept[fold == at]]) for at, terms in enumerate(untampered)]
     untouched, alike = np.concatenate(untampered), np.ones(len(kept))
-    whole = _Ratio.fit(untouched, np.concatenate(rows_tampered), SUMS, alike)
+    whole = _Ratio.fit(untouched, usual.relative(np.concatenate(rows_tampered), of_class), WHOLE, alike)
     ratios = [whole]
     if cells_tampered:
         # Seen through its remotest cell alone: the sums would drown one cell among many. Rows that are odd as
         # a whole have many odd cells and would be taken for what a single one looks like.
         weight = 1 - whole.probability(untouched)
-        ratios.append(_Ratio.fit(untouched, np.concatenate(cells_tampered), REMOTEST, weight))
+        ratios.append(
+            _Ratio.fit(untouched, usual.relative(np.concatenate(cells_tampered), of_class), REMOTEST, weight)
+        )
 
     log_ratio, log_clean = np.empty(stop - start), np.empty(stop - start)
     for at in range(FOLDS):
@@ -164,7 +190,8 @@ def measure(
         log_ratio[rows], log_clean[rows] = _combine(ratios, untampered[at][here])
     others = np.delete(np.arange(start, stop), kept[(kept >= start) & (kept < stop)] - start)
     for rows in np.array_split(others, max(1, len(others) // BLOCK_ROWS)):
-        log_ratio[rows - start], log_clean[rows - start] = _combine(ratios, folds[0].of(X[rows])[0])
+        terms_here = usual.relative(folds[0].of(X[rows])[0], classes[rows])
+        log_ratio[rows - start], log_clean[rows - start] = _combine(ratios, terms_here)
     low, high = (1 - np.prod([1 - ratio.interval[end] for ratio in ratios]) for end in (0, 1))
     return Oddness(log_ratio, -np.expm1(log_clean), float(low), float(high), ColumnTerms(folds, kept, fold))
 
@@ -193,6 +220,8 @@ class _Terms:
     """(D, D) orthonormal."""
     along: tuple[NumberDensities, ...]
     """One a bandwidth, over the directions."""
+    neighbours: npt.NDArray[np.float32]
+    """(n ≤ NEIGHBOURS, D)"""
 
     @classmethod
     def fit(cls, X: npt.NDArray[np.float32], blocks: Sequence[Block]) -> _Terms:
@@ -200,7 +229,9 @@ class _Terms:
         centre = np.median(X, axis=0).astype(np.float64)
         centred = X - centre
         directions = np.linalg.eigh(centred.T @ centred)[1]
-        draft = cls(blocks, np.flatnonzero(numeric), np.flatnonzero(~numeric), (), (), centre, directions, ())
+        kinds = np.flatnonzero(numeric), np.flatnonzero(~numeric)
+        neighbours = X[:: math.ceil(len(X) / NEIGHBOURS)]
+        draft = cls(blocks, *kinds, (), (), centre, directions, (), neighbours)
         return replace(
             draft,
             columns=tuple(NumberDensities.fit(draft._numbers(X), width) for width in BANDWIDTHS),
@@ -219,9 +250,20 @@ class _Terms:
             by_block[:, at] = densities.log_ratio(self._block(X, at))
         in_sums: tuple[Floats, ...] = (*by_number, *along, by_block[:, self.others].astype(np.float64))
         terms = [ratios.sum(axis=1) for ratios in in_sums]
+        terms.append(np.log(SAME_PLACE + self._nearest(X) / len(self.blocks)))
         if len(self.numbers):
             terms.append(self.columns[0].remoteness(self._numbers(X)).max(axis=1))
         return np.column_stack(terms), by_block
+
+    def _nearest(self, X: npt.NDArray[np.float32]) -> Floats:
+        """(n,) squared distance to the nearest neighbour."""
+        nearest = np.empty(len(X))
+        size = (self.neighbours**2).sum(axis=1)
+        for start in range(0, len(X), NEIGHBOURS):
+            rows = X[start : start + NEIGHBOURS]
+            nearest[start : start + NEIGHBOURS] = (size - 2 * rows @ self.neighbours.T).min(axis=1)
+        nearest += (X.astype(np.float64) ** 2).sum(axis=1)
+        return np.maximum(nearest, 0.0)
 
     def tamper_rows(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """A copy of X with N(0, 1) on every number, and another level in half of the other cells."""
@@ -245,6 +287,33 @@ class _Terms:
 
     def _block(self, X: npt.NDArray[np.float32], at: int) -> npt.NDArray[np.float32]:
         return X[:, self.blocks[at].start : self.blocks[at].stop]
+
+
+@dataclass(frozen=True)
+class _Usual:
+    """What terms are usual in each class. A rare class is no noise, however unlike the other rows it is."""
+
+    centre: Floats
+    """(classes, T) median, and median absolute distance to it."""
+    spread: Floats
+
+    @classmethod
+    def fit(cls, terms: Floats, classes: npt.NDArray[np.int64]) -> _Usual:
+        """On terms (n, T); a class of few rows has those of all rows."""
+        centre = np.tile(np.median(terms, axis=0), (int(classes.max()) + 1, 1))
+        spread = np.tile(np.median(np.abs(terms - centre[0]), axis=0), (len(centre), 1))
+        for at, rows in enumerate(np.bincount(classes)):
+            if rows >= FEW_ROWS:
+                of_class = terms[classes == at]
+                centre[at] = np.median(of_class, axis=0)
+                spread[at] = np.median(np.abs(of_class - centre[at]), axis=0)
+        return cls(centre, spread)
+
+    def relative(self, terms: Floats, classes: npt.NDArray[np.int64]) -> Floats:
+        """Terms (n, T) as distances from what is usual in the class, in units of how much they vary there."""
+        known = np.minimum(classes, len(self.centre) - 1)
+        values: Floats = (terms - self.centre[known]) / np.maximum(self.spread[known], 1e-9)
+        return values
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,8 @@ class _Run:
         # --- price and transport ---
         rng = np.random.default_rng(settings.seed)
         with threadpool_limits(1, user_api="blas"):  # its matrices are small: threads would wait for others
-            self.oddness = measure(problem.X, problem.blocks, rng, rows.own)
+            classes = None if problem.classes is None else problem.y.astype(np.int64)
+            self.oddness = measure(problem.X, problem.blocks, rng, rows.own, classes)
         X_val = torch.as_tensor(problem.X_val).to(device)
         self.transport = Transport(
             rows,
