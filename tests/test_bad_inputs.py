@@ -301,7 +301,7 @@ CASES: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
         nothing,
         (GOOD, "--set", "epochs=0", "--set", "blur=big", "--set", "nix"),
         (
-            "--set 'nix' is not of the form key=value; setting epochs must be from 1 to 100000, "
+            "--set 'nix' is not of the form key=value; setting epochs must be from 1 to 100,000, "
             "not 0; setting blur must be a number, not 'big'"
         ),
     ),
