@@ -185,6 +185,19 @@ class Settings:
         "how encoded rows are kept in a file when the table does not fit into memory",
         choices=("float32", "float16"),
     )
+    max_anchors: int = _knob(
+        5_000,
+        int,
+        "validation rows in the transport at most; a larger table is represented by so many of its rows",
+        low=10,
+        high=1_000_000,
+    )
+    precision: str = _knob(
+        "float32",
+        str,
+        "of the networks' products; bfloat16 is faster on GPUs that have it",
+        choices=("float32", "bfloat16"),
+    )
     metric: str | None = _knob(
         None,
         str,

@@ -43,7 +43,7 @@ LAYERS = (
         "method.surprise",
         "method.totals",
     ),
-    ("method.state",),
+    ("method.state", "method.anchors"),
     ("method.training", "method.paper", "method.noise"),
     ("encoding.room",),
     ("encoding.inputs",),

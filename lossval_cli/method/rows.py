@@ -58,8 +58,11 @@ class Rows:
         device: torch.device,
         team: Team = ALONE,
         chunk_rows: int = CHUNK_ROWS,
+        *,
+        hold: bool = True,
     ) -> None:
-        """X (N, D): all rows. An array goes to the device at once, another source stays where it is."""
+        """X (N, D): all rows. An array goes to the device at once where it fits and `hold` says so; it stays
+        where it is otherwise, as any other source does."""
         self.chunk_rows = chunk_rows
         self.total = len(X)
         self.width = int(X.shape[1])
@@ -67,7 +70,8 @@ class Rows:
         self.own = team.own(self.total)
         self.device = device
         self._source = X
-        self._held = torch.as_tensor(X[self.own]).to(device) if isinstance(X, np.ndarray | Tensor) else None
+        hold = hold and isinstance(X, np.ndarray | Tensor) and _fits(len(self) * self.width * 4, device)
+        self._held = torch.as_tensor(X[self.own]).to(device) if hold else None
 
     def __len__(self) -> int:
         """n, this process's rows."""
@@ -161,6 +165,11 @@ def draw_rows(rows: int, count: int, generator: torch.Generator) -> Tensor:
     drawn = torch.unique(torch.randint(rows, (2 * count,), generator=generator))
     chosen: Tensor = drawn[torch.randperm(len(drawn), generator=generator)[:count]]
     return chosen
+
+
+def _fits(size: int, device: torch.device) -> bool:
+    """Whether `size` bytes leave half of the device to what is computed with them."""
+    return device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] // 2
 
 
 def _share(batches: int, chunks: int, chunk: int) -> int:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,7 +31,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lossval_cli.encoding.encoder import Block
-from lossval_cli.errors import Diverged
+from lossval_cli.errors import Diverged, TrainingError
+from lossval_cli.method.anchors import anchor_error, choose_anchors
 from lossval_cli.method.losses import Loss
 from lossval_cli.method.network import Ensemble
 from lossval_cli.method.objective import Objective
@@ -44,6 +45,7 @@ from lossval_cli.method.totals import Totals, draw_folds
 from lossval_cli.method.transport import Potentials, Transport, median_cost
 from lossval_cli.method.watch import INTERRUPT, SAVE, STOP, Interrupted, Watch
 from lossval_cli.settings import Settings
+from lossval_cli.wording import counted
 
 WARM_UP = 0.1
 """Share of steps over which the learning rate rises; after it a cosine to zero."""
@@ -68,6 +70,9 @@ MOST_SWEEPS = 100
 
 LAST_PASS = 0.5
 """What predicting every row once takes, as a share of an epoch, with a margin."""
+
+FEWEST_ON_DEVICE = 1 << 12
+"""Rows at once below which no device is too small for a table: the networks are."""
 
 PREDICTED_AT_ONCE = 1 << 13
 """Rows predicted at once in the last pass of a run that is cut short."""
@@ -101,6 +106,10 @@ class Fit:
     history: tuple[Epoch, ...]
     stopped: bool
     """Whether time was up before the last epoch."""
+    anchors: dict[str, float] | None
+    """Where the transport knows a part of the validation rows: `used`, `of`, and `error`, see `anchors`."""
+    notices: tuple[str, ...]
+    """What happened on the way that a reader has to know."""
     predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]
     """Mean prediction of all members for other rows: (n, D) -> (n, K) or (n,)."""
 
@@ -120,14 +129,34 @@ def fit_lossval(
     `watch` may end training early; `team`: the processes that share the rows, each called with the same
     arguments. Raises Diverged when the loss is no longer finite, and Interrupted when `watch` is.
     """
+    notices: list[str] = []
+    on_device = True
     with watch or Watch() as watching:
-        run = _Run(problem, loss, settings, device, watching, team)
-        stopped = False
-        while run.state.epoch < settings.epochs and not stopped:
-            stopped = run.epoch()
-            if on_epoch is not None:
-                on_epoch(run.state.history[-1])
-        return run.result(stopped)
+        while True:
+            run: _Run | None = None
+            try:
+                run = _Run(problem, loss, settings, device, watching, team, on_device=on_device)
+                return run.to_the_end(on_epoch, notices)
+            except torch.OutOfMemoryError as error:
+                problem, on_device = _smaller(problem, error, team), False
+            del run  # lets go of what filled the device
+            torch.cuda.empty_cache()
+            watching.resume = True
+            notices.append(
+                f"out of memory on {device}: begun again with rows read in blocks of "
+                f"{min(problem.chunk_rows, len(problem.X)):,}"
+            )
+
+
+def _smaller(problem: Problem, error: Exception, team: Team) -> Problem:
+    """The same problem, a quarter as many rows on the device at once; TrainingError where that cannot be."""
+    rows = min(problem.chunk_rows, len(problem.X))
+    if rows <= FEWEST_ON_DEVICE or not team.is_alone:  # others are in the middle of a step
+        raise TrainingError(
+            f"out of memory on the device with {counted(rows, 'row')} at once: "
+            "lower batch_size, members or hidden, or use --device cpu"
+        ) from error
+    return problem._replace(chunk_rows=max(FEWEST_ON_DEVICE, rows // 4))
 
 
 class _Run:
@@ -141,12 +170,14 @@ class _Run:
         device: torch.device,
         watch: Watch,
         team: Team,
+        *,
+        on_device: bool,
     ) -> None:
         generator = torch.Generator().manual_seed(settings.seed)
         self.loss, self.settings, self.device, self.watch, self.team = loss, settings, device, watch, team
         self.classes = problem.classes
         self.objective = Objective(settings.objective, settings.ot_power)
-        self.rows = rows = Rows(problem.X, device, team, problem.chunk_rows)
+        self.rows = rows = Rows(problem.X, device, team, problem.chunk_rows, hold=on_device)
         self.y = torch.as_tensor(problem.y[rows.own]).to(device)  # (n,)
         N, outputs, held_out = rows.total, problem.classes or 1, problem.held_out
         saved = watch.load()
@@ -156,14 +187,31 @@ class _Run:
         with threadpool_limits(1, user_api="blas"):  # its matrices are small: threads would wait for others
             classes = None if problem.classes is None else problem.y.astype(np.int64)
             self.oddness = measure(problem.X, problem.blocks, rng, rows.own, classes)
-        X_val = torch.as_tensor(problem.X_val).to(device)
+        most = settings.max_anchors
+        anchors = choose_anchors(problem.X_val, most, np.random.default_rng([settings.seed, most]))
+        X_val = torch.as_tensor(problem.X_val[anchors.rows]).to(device)
+        epsilon = (1 - FIXED_COST) * settings.blur**2
+        scale = median_cost(rows, X_val, generator) / (1 - FIXED_COST)
+        self.anchors: dict[str, float] | None = None
+        if len(anchors.rows) < anchors.of:
+            error = anchor_error(
+                rows,
+                problem.X_val,
+                most,
+                epsilon=epsilon,
+                scale=scale,
+                tolerance=TOLERANCE,
+                sweeps=MOST_SWEEPS,
+                seed=settings.seed,
+            )
+            self.anchors = {"used": len(anchors.rows), "of": anchors.of, "error": error}
         self.transport = Transport(
             rows,
             X_val,
-            epsilon=(1 - FIXED_COST) * settings.blur**2,
-            scale=median_cost(rows, X_val, generator) / (1 - FIXED_COST),
+            epsilon=epsilon,
+            scale=scale,
             price=torch.as_tensor(FIXED_COST + self.oddness.price, dtype=X_val.dtype, device=device),
-            own=_own_rows(rows, held_out),
+            own=_own_rows(rows, None if held_out is None else held_out[anchors.rows]),
         )
         weights = torch.ones(len(rows), device=device)  # (n,) mean 1 over all N
         sweeps = MOST_SWEEPS if saved is None else 1
@@ -193,6 +241,15 @@ class _Run:
         self.remember_from = math.floor(settings.epochs * (1 - REMEMBERED))
         self.refreshes = REFRESHES if self.transport.is_cached else 1
         self._started, self._first_step = time.monotonic(), self.state.step
+
+    def to_the_end(self, on_epoch: Callable[[Epoch], None] | None, notices: Sequence[str]) -> Fit:
+        """All epochs, or as many as there is time for."""
+        stopped = False
+        while self.state.epoch < self.settings.epochs and not stopped:
+            stopped = self.epoch()
+            if on_epoch is not None:
+                on_epoch(self.state.history[-1])
+        return self.result(stopped, notices)
 
     def epoch(self) -> bool:
         """One epoch, or what is left of it; whether time was up before its end."""
@@ -314,7 +371,7 @@ class _Run:
         answer = answer if self.classes is not None else answer.unsqueeze(-1)
         self.state.totals.remembered[rows] += (answer * share[:, :, None]).sum(0)
 
-    def result(self, stopped: bool) -> Fit:
+    def result(self, stopped: bool, notices: Sequence[str]) -> Fit:
         """What is known at the end, collected by the first process."""
         state, totals, N = self.state, self.state.totals, self.rows.total
         label, feature, spread, predictions = (
@@ -336,6 +393,8 @@ class _Run:
             state.potentials,
             tuple(state.history),
             stopped,
+            self.anchors,
+            tuple(notices),
             _predictor(self.network, self.loss, self.classes, self.device),
         )
 

@@ -156,8 +156,9 @@ def _value_lossval(
 
 def _notices(fit: Fit, settings: Settings) -> tuple[str, ...]:
     if not fit.stopped:
-        return ()
+        return fit.notices
     return (
+        *fit.notices,
         f"time was up in epoch {len(fit.history)} of {settings.epochs}: scores are of what had been learnt "
         "by then, and less settled than those of a whole run",
     )

@@ -51,7 +51,7 @@ class Watch:
         self.store = store
         self.deadline = deadline
         self._every = every
-        self._resume = resume
+        self.resume = resume
         self._saved_at = time.monotonic()
         self._interrupted = False
         self._handlers: dict[int, Any] = {}
@@ -80,7 +80,7 @@ class Watch:
 
     def load(self) -> Saved | None:
         """The checkpoint to go on from."""
-        return self.store.load() if self.store is not None and self._resume else None
+        return self.store.load() if self.store is not None and self.resume else None
 
     def votes(self, reserve: float) -> list[float]:
         """1 where this process wants to save, stop or be interrupted; `reserve`: seconds that are still

@@ -152,7 +152,7 @@ def _model(valuation: Valuation, device: torch.device) -> dict[str, Any]:
             "cost": potentials.cost,
             "marginal_error": potentials.marginal_error,
             "converged": potentials.converged,
-        }
+        } | ({} if valuation.fit.anchors is None else {"anchors": valuation.fit.anchors})
     return {"device": str(device), "epochs": len(epochs), "history": history, "transport": transport}
 
 

@@ -18,6 +18,9 @@ FEW_VALIDATION_ROWS = 50
 MANY_REPEATS = 0.5
 """Share of different rows below which a table is said to repeat itself."""
 
+ROUGH = 0.25
+"""Error of a row's potential for want of validation rows, as a share of what potentials differ by."""
+
 MANY_TIES = 0.01
 """Share of rows of equal importance beyond which their order says nothing."""
 
@@ -75,6 +78,14 @@ def _transport(valuation: Valuation) -> Check:
     assert valuation.fit is not None
     potentials = valuation.fit.potentials
     error = share(potentials.marginal_error)
+    anchors = valuation.fit.anchors
+    if anchors is not None and anchors["error"] > ROUGH:
+        used, of, off = f"{anchors['used']:,}", f"{anchors['of']:,}", share(anchors["error"])
+        return (
+            "transport",
+            False,
+            f"The transport knows {used} of {of} validation rows and is off {off} for it: raise max_anchors.",
+        )
     if potentials.converged:
         return "transport", True, f"The transport has converged (marginal error {error})."
     return "transport", False, f"The transport has not converged (marginal error {error}): raise blur."
