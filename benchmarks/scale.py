@@ -1,0 +1,175 @@
+"""How a run grows: `python -m benchmarks.scale [--most 1e7] [--quick]`.
+
+Tables of 20 columns (18 numbers, one of them with missing cells, a category and a count) as Parquet, in
+memory and, from a million rows on, within --max-memory. Each run is a process of its own: peak memory is
+VmHWM of /proc, the size of the encoded rows is read off the disk, stages off --progress json. At 100,000 rows
+one process is set against two (gloo, one thread each), in turn.
+
+Results: benchmarks/results/scale.json; what they say: docs/scale.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+RESULTS = Path(__file__).parent / "results" / "scale.json"
+BLOCK = 250_000
+OPTIONS = ["--set", "members=8", "--set", "folds=4", "--removal", "off", "--progress", "json"]
+
+SMALL = ("--set", "members=2", "--set", "folds=2")
+"""For the largest table, so that it is done within the hour."""
+
+MEASURED = """
+import sys, time
+from lossval_cli.cli import main
+code = main(sys.argv[1:])
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print("measured", code, int(peak.split()[1]) * 1024, time.process_time(), file=sys.stderr)
+"""
+
+
+def write_table(path: Path, rows: int, seed: int) -> None:
+    """In blocks, so that this takes no memory worth mentioning."""
+    rng = np.random.default_rng(seed)
+    writer = None
+    for start in range(0, rows, BLOCK):
+        n = min(BLOCK, rows - start)
+        X = rng.standard_normal((n, 18))
+        wrong = rng.random(n) < 0.05
+        y = (X[:, 0] * X[:, 1] + X[:, 2] > 0) ^ wrong
+        columns: dict[str, object] = {f"x{at:02}": X[:, at] for at in range(18)}
+        columns["x17"] = np.where(rng.random(n) < 0.01, np.nan, X[:, 17])
+        columns["city"] = np.array(["Ulm", "Bonn", "Köln", "Jena"])[rng.integers(0, 4, n)]
+        columns["count"] = rng.poisson(3, n)
+        columns["label"] = np.where(y, "yes", "no")
+        table = pa.table(columns)
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    assert writer is not None
+    writer.close()
+
+
+def score(folder: Path, rows: int, epochs: int, *extra: str) -> dict[str, object]:
+    """One run in a process of its own."""
+    out = folder / "scores.parquet"
+    out.unlink(missing_ok=True)
+    files = ["score", str(folder / f"{rows}.parquet"), "--val", str(folder / "val.parquet"), "-o", str(out)]
+    started = time.monotonic()
+    running = subprocess.Popen(
+        [sys.executable, "-c", MEASURED, *files, *OPTIONS, "--set", f"epochs={epochs}", *extra],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stderr is not None
+    marks, disk, last = {}, 0, ""
+    for line in running.stderr:
+        last = line
+        if line.startswith("{"):
+            event = json.loads(line)
+            name = event.get("name") or event["event"]
+            marks.setdefault(name, time.monotonic() - started)
+            encoded = [path.stat().st_size for path in folder.glob(".encoded*/*") if path.is_file()]
+            disk = max([disk, *encoded])
+    assert running.wait() == 0 and last.startswith("measured 0"), last
+    _, _, peak, cpu = last.split()
+    return {
+        "rows": rows,
+        "epochs": epochs,
+        "options": list(extra),
+        "seconds": time.monotonic() - started,
+        "cpu_seconds": float(cpu),
+        "stages": marks,
+        "peak_bytes": int(peak),
+        "encoded_bytes": disk,
+        "load": os.getloadavg()[0],
+    }
+
+
+def processes(folder: Path, rows: int, count: int, epochs: int) -> dict[str, object]:
+    """Seconds of the same training by `count` processes of one thread each."""
+    out = folder / "scores.parquet"
+    out.unlink(missing_ok=True)
+    files = ["score", str(folder / f"{rows}.parquet"), "--val", str(folder / "val.parquet"), "-o", str(out)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    command = [sys.executable, *(launcher if count > 1 else []), "-m", "lossval_cli"]
+    started, marks = time.monotonic(), {}
+    running = subprocess.Popen(
+        [*command, *files, *OPTIONS, "--set", f"epochs={epochs}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("{"):
+            event = json.loads(line)
+            if event["event"] == "epoch":
+                marks[event["epoch"]] = time.monotonic() - started
+    assert running.wait() == 0
+    # The first epoch begins after what is done once.
+    epoch = (marks[epochs] - marks[1]) / (epochs - 1)
+    return {"rows": rows, "processes": count, "epoch_seconds": epoch, "load": os.getloadavg()[0]}
+
+
+def main() -> None:
+    """Measure, print, and write what there is after every run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--most", type=float, default=1e7, help="rows of the largest table")
+    parser.add_argument("--quick", action="store_true", help="up to 100,000 rows")
+    parser.add_argument(
+        "--folder", type=Path, help="where tables are written, on a disk [default: beside here]"
+    )
+    options = parser.parse_args()
+    most = 1e5 if options.quick else options.most
+    sizes = [rows for rows in (10_000, 100_000, 1_000_000, 2_000_000, 10_000_000) if rows <= most]
+    found: dict[str, object] = {
+        "command": "python -m benchmarks.scale",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cores": os.cpu_count(),
+        "note": "two cores that other programs used at the same time: `load` is the load average at the end",
+        "runs": [],
+        "processes": [],
+    }
+
+    def keep(kind: str, run: dict[str, object]) -> None:
+        found[kind].append(run)  # type: ignore[attr-defined]
+        print(json.dumps(run), file=sys.stderr)
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+
+    with tempfile.TemporaryDirectory(dir=options.folder or Path(__file__).parent) as name:
+        folder = Path(name)
+        write_table(folder / "val.parquet", 2_000, 1)
+        for rows in sizes:
+            write_table(folder / f"{rows}.parquet", rows, 0)
+            for epochs in (1, 3) if rows <= 100_000 else (1,):
+                if rows <= 1_000_000:
+                    keep("runs", score(folder, rows, epochs))
+            if rows == 100_000:
+                for count in (1, 2, 1, 2):
+                    keep("processes", processes(folder, rows, count, 4))
+            if rows >= 1_000_000:
+                limit = "2GB" if rows <= 2_000_000 else "8GB"
+                keep(
+                    "runs",
+                    score(folder, rows, 1, "--max-memory", limit, *(SMALL if rows > 2_000_000 else ())),
+                )
+
+
+if __name__ == "__main__":
+    main()
