@@ -1,7 +1,7 @@
 """Killed at random, again and again, and gone on with: `python -m benchmarks.resume [--times 20]`.
 
-Each round starts a run with checkpoints, kills it (SIGKILL) at a random moment of its life, starts it again
-with `--resume`, and compares the bytes of the scores with those of a run that nobody disturbed.
+Each round starts a run with checkpoints, kills it (SIGKILL) at a random moment after the first of them, starts
+it again with `--resume`, and compares the bytes of the scores with those of a run that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def main() -> None:
             left = folder / f".{results.name}.checkpoint"
             saving = ["-o", str(results), "--checkpoint-every", "0.2s"]
             running = start(folder, *saving)
-            moment = draw.uniform(0.3, 1.0) * whole
+            while not left.exists() and running.poll() is None:
+                time.sleep(0.01)
+            moment = draw.uniform(0.0, 0.4) * whole
             time.sleep(moment)
             running.kill()
             died = running.wait() != 0 and not results.exists()
@@ -63,7 +65,7 @@ def main() -> None:
             if died:
                 assert start(folder, *saving, "--resume").wait() == 0
             same = results.read_bytes() == expected
-            rounds.append({"killed_after": round(moment, 2), "died": died, "resumed": had, "same": same})
+            rounds.append({"seconds_after_the_first": round(moment, 2), "died": died, "resumed": had, "same": same})
             print(f"{at + 1:2}: {rounds[-1]}", file=sys.stderr)
         left_over = sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
     summary = {
