@@ -1,7 +1,7 @@
 """Killed at random, again and again, and gone on with: `python -m benchmarks.resume [--times 20]`.
 
-Each round starts a run with checkpoints, kills it (SIGKILL) at a random moment after the first of them, starts
-it again with `--resume`, and compares the bytes of the scores with those of a run that nobody disturbed.
+Each round starts a run with checkpoints, kills it (SIGKILL) at a random moment after the first of them,
+starts it again with `--resume`, and compares its scores, byte by byte, with those of an undisturbed run.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
             if died:
                 assert start(folder, *saving, "--resume").wait() == 0
             same = results.read_bytes() == expected
-            rounds.append({"seconds_after_the_first": round(moment, 2), "died": died, "resumed": had, "same": same})
+            rounds.append({"after": round(moment, 2), "died": died, "resumed": had, "same": same})
             print(f"{at + 1:2}: {rounds[-1]}", file=sys.stderr)
         left_over = sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
     summary = {
