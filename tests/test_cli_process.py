@@ -26,7 +26,19 @@ ENVIRONMENT = os.environ | {
 
 
 def start(*arguments: str, stdout: Any = subprocess.DEVNULL) -> Any:
-    return subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, stdout=stdout, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        env=ENVIRONMENT,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_signals,
+    )
+
+
+def heed_signals() -> None:
+    """In the child, before the command: a shell in the background passes SIGINT on as ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:

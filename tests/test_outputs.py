@@ -170,6 +170,7 @@ def test_an_interruption_between_the_renames_waits_until_they_are_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_directory(Path("out"), a_run(b"old"), force=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in the background
     move = whole_files._move_others
 
     def interrupted(old: Path, new: Path) -> None:
@@ -177,8 +178,11 @@ def test_an_interruption_between_the_renames_waits_until_they_are_over(
         move(old, new)
 
     monkeypatch.setattr(whole_files, "_move_others", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_directory(Path("out"), a_run(), force=False)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_directory(Path("out"), a_run(), force=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert left() == ["out"]
     assert Path("out/scores.csv").read_bytes() == b"new"
 

@@ -35,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Whatever happens, the user is told in one line; nothing but results goes to standard output.
     """
     debug = bool(os.environ.get("LOSSVAL_DEBUG"))
+    stopped: list[int] = []
     try:
-        with _quiet_libraries(debug), _stoppable():
+        with _quiet_libraries(debug), _stoppable(stopped):
             code = run_command(list(sys.argv[1:] if arguments is None else arguments))
             _flush()
             return code
@@ -46,28 +47,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough: `lossval … | head`
         _forget_stdout()
         return 0
-    except LossvalError as error:
-        if debug:
-            traceback.print_exc()
-        say(f"error: {error}")
-        return error.exit_code
-    except CLICK_ERRORS as error:
-        say(f"error: {_usage_message(error)}")
-        return 2
-    except MemoryError:
-        say("error: out of memory: use a smaller table, fewer members or a smaller batch_size")
-        return 2
-    except OSError as error:  # a name too long, links in a circle: nothing of ours
-        where = f"{plain(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
-        say(f"error: {where}{(error.strerror or str(error)).lower()}")
-        return 2
     except Exception as error:  # noqa: BLE001  # the promise is one line whatever happens
+        if stopped:  # a library that was being imported made something else of it
+            say("interrupted")
+            return INTERRUPTED
         if debug:
             traceback.print_exc()
-        lines = str(error).splitlines()
-        what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-        say(f"internal error: {what} (please report it; LOSSVAL_DEBUG=1 shows the traceback)")
-        return 2
+        say(_told(error))
+        return error.exit_code if isinstance(error, LossvalError) else 2
+
+
+def _told(error: Exception) -> str:
+    """One line for whatever went wrong."""
+    if isinstance(error, LossvalError):
+        return f"error: {error}"
+    if isinstance(error, CLICK_ERRORS):
+        return f"error: {_usage_message(error)}"
+    if isinstance(error, MemoryError):
+        return "error: out of memory: use a smaller table, fewer members or a smaller batch_size"
+    if isinstance(error, OSError):  # a name too long, links in a circle: nothing of ours
+        where = f"{plain(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
+        return f"error: {where}{(error.strerror or str(error)).lower()}"
+    lines = str(error).splitlines()
+    what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"internal error: {what} (please report it; LOSSVAL_DEBUG=1 shows the traceback)"
 
 
 def _usage_message(error: Any) -> str:
@@ -92,22 +95,36 @@ def _quiet_libraries(debug: bool) -> Iterator[None]:
         yield
 
 
+class _Stopped(KeyboardInterrupt):
+    """SIGINT, SIGTERM or SIGHUP. Python ends a process by a signal of its own once a plain KeyboardInterrupt
+    has passed through code that a library runs while it is imported; a class of ours it leaves to us."""
+
+
 @contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a run as Ctrl-C does, so that what it has begun is cleaned away."""
+def _stoppable(stopped: list[int]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does, so that what it has begun is cleaned away; `stopped`
+    says afterwards whether one came."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [
-        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
-    ]
-    for number in numbers:
-        signal.signal(number, signal.default_int_handler)
+
+    def stop(number: int, _: object) -> None:
+        stopped.append(number)
+        raise _Stopped
+
+    ordinary = (signal.SIG_DFL, signal.default_int_handler)
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if (handler := signal.getsignal(number)) in ordinary
+    }
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _flush() -> None:

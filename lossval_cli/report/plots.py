@@ -258,5 +258,5 @@ def _figure(title: str, text: str, marks: Sequence[str], height: float = HEIGHT)
         height,
         title,
         text,
-        Markup("".join(marks)),  # noqa: S704
+        Markup("".join(marks)),  # noqa: S704  # nosec B704
     )

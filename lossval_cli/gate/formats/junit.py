@@ -7,7 +7,7 @@ characters through.
 from __future__ import annotations
 
 import re
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape  # nosec B406
 
 from lossval_cli.gate.facts import GateResult
 from lossval_cli.gate.formats.inert import inert

@@ -1,0 +1,119 @@
+"""The same input, seed, version and threads: the same bytes, whatever else the process finds around it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from conftest import frame
+from scipy.stats import spearmanr
+
+import lossval_cli
+
+ROOT = Path(lossval_cli.__file__).parents[1]
+GOLDEN = Path(__file__).parent / "golden" / "run.json"
+QUICK = ["-q", "-o", "out", "--set", "epochs=6", "--set", "members=4", "--threads", "1", "--removal", "quick"]
+
+
+def score(folder: Path, **environment: str) -> dict[str, bytes]:
+    """The files of a run in a process of its own, without times."""
+    around = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
+    subprocess.run(
+        [sys.executable, "-m", "lossval_cli", "score", "train.csv", "--val", "val.csv", *QUICK],
+        cwd=folder,
+        env=around | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment,
+        check=True,
+    )
+    files = {path.name: path.read_bytes() for path in Path(folder, "out").iterdir()}
+    for name in ("run.json", "report.json"):
+        content = json.loads(files[name])
+        for key in ("started", "timing"):
+            content.pop(key, None)
+        files[name] = json.dumps(content).encode()
+    return files
+
+
+def write_tables(folder: Path) -> None:
+    table = frame(120).assign(city=["Köln", "Aarhus", "Łódź", "Zürich", "Ålesund", "Ärla"] * 20)
+    table["when"] = pd.date_range("2024-03-30", periods=120, freq="h").astype(str)
+    table["kind"] = [f"level {at % 60}" for at in range(120)]
+    table.to_csv(folder / "train.csv", index=False)
+    table.sample(40, random_state=0).to_csv(folder / "val.csv", index=False)
+
+
+def test_hash_seed_locale_time_zone_and_load_change_no_byte(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    plain = score(tmp_path, PYTHONHASHSEED="0", TZ="UTC", LC_ALL="C")
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    around = {"PYTHONHASHSEED": "4242", "TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+    try:
+        other = score(tmp_path, **around)
+    finally:
+        for child in busy:
+            child.kill()
+            child.wait()
+    assert plain.keys() == other.keys()
+    for name in plain:
+        assert plain[name] == other[name], name
+
+
+def test_the_golden_run() -> None:
+    """Importances of a run that is pinned: within 1e-3 of these, and ranks Spearman 0.999, on any machine.
+
+    Bits differ between processors and versions of PyTorch; what a change of the method does is far more.
+    """
+    pinned = json.loads(GOLDEN.read_text())
+    found = golden_run()
+    wanted, got = np.array(pinned["importance"]), np.array(found["importance"])
+    assert np.abs(np.log(got) - np.log(wanted)).max() < 1e-3
+    assert spearmanr(got, wanted).statistic > 0.999
+    assert found["suspect_rows"] == pinned["suspect_rows"]
+
+
+def golden_run() -> dict[str, Any]:
+    """By row, what a small run with mixed columns and four wrong labels finds."""
+    table, val = frame(120), frame(60, seed=1)
+    table["kind"], val["kind"] = ["a", "b", "c"] * 40, ["c", "b", "a"] * 20
+    result = lossval_cli.score(
+        table,
+        val,
+        label="label",
+        ids="customer",
+        epochs=20,
+        members=8,
+        folds=4,
+        threads=1,
+        device="cpu",
+        removal="off",
+    )
+    scores = result.scores.sort_values("row")
+    return {
+        "importance": [round(value, 7) for value in scores["importance"]],
+        "suspect_rows": scores["row"][scores["suspect"] != ""].tolist(),
+    }
+
+
+def test_numbers_of_threads_agree_on_the_ranks_and_each_on_its_bits() -> None:
+    before, table, val = torch.get_num_threads(), frame(400), frame(100, seed=1)
+    found = {}
+    try:
+        for threads in (1, 2, 2, 3):
+            result = lossval_cli.score(
+                table, val, label="label", epochs=12, threads=threads, device="cpu", removal="off"
+            )
+            importance = result.scores.sort_values("row")["importance"].to_numpy()
+            np.testing.assert_array_equal(found.setdefault(threads, importance), importance)
+    finally:
+        torch.set_num_threads(before)
+    assert min(spearmanr(found[1], found[threads]).statistic for threads in (2, 3)) >= 0.999
+
+
+if __name__ == "__main__":  # python tests/test_determinism.py writes the golden run again
+    GOLDEN.write_text(json.dumps(golden_run()) + "\n")
