@@ -189,7 +189,7 @@ def _spearman(old: ScoredRun, new: ScoredRun, pairs: list[tuple[int, int]]) -> f
 
 def _changes(old: ScoredRun, new: ScoredRun) -> list[Change]:
     summaries = [run.report["summary"] for run in (old, new)]
-    shares = [summary["estimated_noise_share"] for summary in summaries]
+    shares = [summary.get("estimated_noise_share") for summary in summaries]
     judged = [
         None if share is None else summary["suspect_share"]
         for share, summary in zip(shares, summaries, strict=True)
