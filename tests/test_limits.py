@@ -77,7 +77,6 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "lists, records or bytes",
     ),
-    "deep.parquet": (lambda: _nested(90), "too deeply nested"),
     "deeper.parquet": (lambda: _nested(1_500), "too deeply nested"),
 }
 
