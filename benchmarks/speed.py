@@ -3,8 +3,7 @@
 Everything is a ratio of medians of interleaved repeats in one process:
 
     overhead   one member with valuation / the same network on the same batches without any
-    published  the published algorithm (per-batch geomloss) / one member with valuation, same epochs and
-    batch;
+    published  the published algorithm (per-batch geomloss) / one member with valuation, same epochs and batch;
                the slow side is measured on fewer steps and scaled up
     growth     time per row at more and more rows
 """
@@ -21,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from lossval_cli.method.training import Problem, batch_size_for, fit_lossval, le
 from lossval_cli.settings import Settings
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 CPU = torch.device("cpu")
 
 
@@ -47,8 +48,7 @@ def make_problem(rows: int, columns: int, val_rows: int, seed: int = 0) -> Probl
 
 
 def plain_training(problem: Problem, settings: Settings) -> None:
-    """The default network trained as usual: same sizes, batches, optimiser and schedule, no weights at
-    all."""
+    """The default network trained as usual: same sizes, batches, optimiser and schedule, no weights."""
     generator = torch.Generator().manual_seed(settings.seed)
     X, y = torch.as_tensor(problem.X), torch.as_tensor(problem.y)
     network = Ensemble(
@@ -108,8 +108,7 @@ def overhead(rows: int, val_rows: int, columns: int, epochs: int, repeats: int) 
 
 
 def against_published(rows: int, val_rows: int, columns: int, steps: int, repeats: int) -> dict[str, float]:
-    """The published algorithm, measured on `steps` batches of 32 and scaled to an epoch, against one of
-    ours."""
+    """The published algorithm, on `steps` batches of 32 and scaled to an epoch, against an epoch of ours."""
     problem = make_problem(rows, columns, val_rows)
     part = min(rows, 32 * steps)
 
@@ -148,7 +147,7 @@ def growth(sizes: list[int], columns: int, epochs: int) -> list[dict[str, float]
 
 
 def main() -> None:
-    """Measure, print and write benchmarks/results/speed.json."""
+    """Measure, print and write benchmarks/results/speed.json and docs/speed.md."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -173,8 +172,37 @@ def main() -> None:
     result["growth"] = growth(
         [10_000, 100_000] if quick else [10_000, 100_000, 1_000_000], 20, 2 if quick else 3
     )
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    if not quick:
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+        PAGE.write_text(as_markdown(result))
+
+
+def as_markdown(result: dict[str, Any]) -> str:
+    """docs/speed.md."""
+    versions = f"PyTorch {result['torch']}, Python {result['python']}, threads: {result['threads']}"
+    lines = [
+        "# Speed",
+        "",
+        f"`{result['command']}`. {versions}. Both sides of a ratio",
+        "in the same run, by turns; medians, in seconds.",
+        "",
+        "| what | rows / validation | A | B | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for name, sides in result.items():
+        if isinstance(sides, dict):
+            kind, _, size = name.partition(" ")
+            what = {
+                "overhead": "A: one member trained plainly, 25 epochs; B: valuing as well; B / A",
+                "published": "A: an epoch of the published algorithm, batches of 32; B: one of ours; A / B",
+            }[kind]
+            one, other, ratio = sides.values()
+            lines.append(f"| {what} | {size} | {one:.3g} | {other:.3g} | {ratio:.3g} |")
+    lines += ["", "| rows × 20 | µs a row, 3 epochs | peak memory, GiB |", "|---|---|---|"]
+    for point in result["growth"]:
+        seconds, peak = 1e6 * point["seconds_per_row"], point["peak_bytes"] / 2**30
+        lines.append(f"| {point['rows']:,} | {seconds:.1f} | {peak:.2f} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
