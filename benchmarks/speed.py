@@ -3,7 +3,7 @@
 Everything is a ratio of medians of interleaved repeats in one process:
 
     overhead   one member with valuation / the same network on the same batches without any
-    published  the published algorithm (per-batch geomloss) / one member with valuation, same epochs and batch;
+    published  the published algorithm (per-batch geomloss) / one member with valuation, same epochs, batch;
                the slow side is measured on fewer steps and scaled up
     growth     time per row at more and more rows
 """
