@@ -132,6 +132,15 @@ def test_killed_while_writing_it_leaves_the_older_run_or_the_newer() -> None:
     assert sorted(os.listdir()) == ["train.csv", "train.lossval", "train.parquet", "val.csv"]
 
 
+def test_the_exit_code_does_not_wait_for_the_teardown_of_libraries() -> None:
+    """A thread of Arrow that held bytes when the interpreter went ended half of the errors by SIGABRT."""
+    code = "import atexit, os; atexit.register(os.abort); from lossval_cli.__main__ import run; run()"
+    for arguments, expected in ((["presets"], 0), (["validate", "missing.csv"], 2)):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], env=ENVIRONMENT, capture_output=True)
+        assert done.returncode == expected
+        assert done.stdout.startswith(b"default") if expected == 0 else b"missing.csv" in done.stderr
+
+
 def test_warnings_of_libraries_stay_away_from_the_user() -> None:
     done = run("score", "train.csv", *QUICK, "-q", "-o", "-")
     assert done.stderr == b""
