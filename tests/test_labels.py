@@ -98,6 +98,14 @@ def test_classes_of_one_row_are_pointed_out(tmp_path: Path) -> None:
     assert ClassLabels.fit(csv(tmp_path, "a a b b"), ROLES).notices == ()
 
 
+def test_classes_that_differ_in_case_and_blanks_alone_are_told(tmp_path: Path) -> None:
+    """A table of Yes, YES and yes is scored as it is, but nobody who meant one class is left to find out."""
+    table = csv(tmp_path, "Yes YES no yes Yes YES no yes")
+    assert ClassLabels.fit(table, ROLES).notices == (
+        "labels 'YES', 'Yes', 'yes' count as 3 classes: spell them alike if they are one",
+    )
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.sampled_from(["a", "b", "c", "é", "Z", "10", "9"]), min_size=6, max_size=40))
 def test_encoding_and_decoding_is_the_identity(cells: list[str]) -> None:

@@ -73,9 +73,13 @@ class ClassLabels:
             )
         counts = np.bincount(classes, minlength=len(names)).astype(np.int64)
         single = [name for name, count in zip(names, counts, strict=True) if count == 1]
-        notices = (f"label {_listed(single)}: one training row only",) if single else ()
+        notices = [f"label {_listed(single)}: one training row only"] if single else []
+        notices += [
+            f"labels {_listed(alike)} count as {len(alike)} classes: spell them alike if they are one"
+            for alike in _alike(names)
+        ]
         keys = encoded.dictionary.take(pa.array(order))
-        return cls(column, names, counts, notices, keys, typed.type, train.form(column))
+        return cls(column, names, counts, tuple(notices), keys, typed.type, train.form(column))
 
     def encode(self, table: Table, what: str = "training") -> npt.NDArray[np.int64]:
         """Labels of `table` -> class indices (N,).
@@ -215,6 +219,14 @@ def _refuse_infinite(table: Table, column: str, typed: pa.ChunkedArray) -> None:
             f"{table.place(row)}, column {plain(column)}: label {value} is not finite; "
             f"correct or remove {counted(rows.size, 'row')}"
         )
+
+
+def _alike(names: Sequence[str]) -> list[list[str]]:
+    """Classes that differ in letter case and blanks alone, the first VALUES_SHOWN groups of them."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
+    return [group for group in groups.values() if len(group) > 1][:VALUES_SHOWN]
 
 
 def _text(value: object) -> str:
