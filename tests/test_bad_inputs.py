@@ -91,7 +91,7 @@ CASES: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
         BAD,
         (
             "bad.csv line 3: byte 0xe9 (offset 17) is not UTF-8; convert the file, for example "
-            "with iconv -f latin1 -t utf-8"
+            "with iconv -f windows-1252 -t utf-8"
         ),
     ),
     "UTF-16": (

@@ -337,13 +337,13 @@ BAD_FILES: dict[str, tuple[bytes, type[DataError], str]] = {
         b"a,b\n1,x\n2,caf\xe9\n",
         ReadError,
         "t.csv line 3: byte 0xe9 (offset 13) is not UTF-8; convert the file, for example with "
-        "iconv -f latin1 -t utf-8",
+        "iconv -f windows-1252 -t utf-8",
     ),
     "utf-8 cut short": (
         b"a,b\n1,\xc3",
         ReadError,
         "t.csv line 2: byte 0xc3 (offset 6) is not UTF-8; convert the file, for example with "
-        "iconv -f latin1 -t utf-8",
+        "iconv -f windows-1252 -t utf-8",
     ),
     "utf-16": (
         "a,b\n1,2\n".encode("utf-16"),

@@ -152,7 +152,7 @@ def _check_text(data: bytes, name: str) -> None:
             line = before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1
             raise ReadError(
                 f"{name} line {line}: byte 0x{data[at]:02x} (offset {at}) is not UTF-8; "
-                "convert the file, for example with iconv -f latin1 -t utf-8"
+                "convert the file, for example with iconv -f windows-1252 -t utf-8"
             ) from None
 
 
