@@ -99,9 +99,8 @@ def choose(candidates: dict[Removal, int], scores: Floats, answers: Answers) -> 
 
 def put_in_words(choice: Choice | None, metric: Metric, judges: str) -> str:
     """The advice as sentences; `judges`: how many rows of what it rests on, e.g. `200 test rows`."""
-    keep = "keep the rows, and correct labels instead."
     if choice is None:
-        return f"Removing rows cannot be shown to help on {judges}: {keep}"
+        return f"Removing rows cannot be shown to help on {judges}: keep them."
     (arm, fraction), gain = choice
     what = "the suspects" if arm == "suspects" else f"the lowest {fraction:.0%}"
     name = metric.name.replace("_", " ")
@@ -111,8 +110,8 @@ def put_in_words(choice: Choice | None, metric: Metric, judges: str) -> str:
     if choice.is_shown:
         return f"Removing {what} helps on {judges}: {name} changes by {likely}."
     return (
-        f"Removing {what} brings predictions for {judges} nearer the truth, but what it does to {name} is "
-        f"not shown, {likely}: {keep}"
+        f"Removing {what} brings predictions for {judges} nearer the truth, but cannot be shown to better "
+        f"{name}, which changes by {likely}: keep the rows."
     )
 
 
