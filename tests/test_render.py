@@ -16,7 +16,8 @@ import jsonschema
 import pytest
 
 import lossval_cli
-from lossval_cli.report.plots import Axis, Series, bars, curves, histogram
+from lossval_cli.report.phrases import next_step, not_studied
+from lossval_cli.report.plots import BOTTOM, HEIGHT, TOP, Axis, Series, bars, curves, histogram
 from lossval_cli.report.render_html import render_html
 from lossval_cli.report.render_markdown import escaped, render_markdown
 
@@ -276,6 +277,59 @@ def test_curves_of_any_values(values: list[float | None]) -> None:
     assert "inf" not in drawn
 
 
+def test_a_curve_that_may_leave_the_field_is_cut_off_there_and_the_legend_says_so() -> None:
+    near, far = Series("near", "main", [0, 1], [0.9, 0.91]), Series("far", "second", [0, 1], [0.9, 0.2])
+    drawn = curves([near, far], "title", ("x", "y"), free=("second",), mark=(0.5, "advised: <half>"))
+    assert '<li class="main">near</li>' in drawn
+    assert '<li class="second">far (cut off, to 0.2)</li>' in drawn
+    inner = re.search(r'<svg x="54" y="(\d+)" width="\d+" height="(\d+)"', drawn)
+    assert inner is not None and int(inner[1]) == TOP and int(inner[1]) + int(inner[2]) == HEIGHT - BOTTOM
+    assert "advised: &lt;half&gt;</text>" in drawn
+
+
 def test_degenerate_plots() -> None:
     assert "<svg" in histogram([0.5, 1.5], [0], [0], [], "empty")
     assert "<svg" in bars([], "nothing")
+
+
+# What comes next
+
+
+@pytest.mark.parametrize(
+    ("recommended", "surest", "options"),
+    [
+        ("lowest", 0.9, "-o cleaned.csv --drop lowest:5%"),
+        ("suspects", 0.9, "-o cleaned.csv --drop suspects"),
+        ("nothing", 0.9, "-o cleaned.csv --relabel"),
+        ("nothing", 0.6, "-o cleaned.csv --relabel --min-probability 50%"),
+        ("nothing", 0.4, None),
+    ],
+)
+def test_the_next_step_is_the_advice_as_a_command(
+    recommended: str, surest: float, options: str | None
+) -> None:
+    """Where removal is not shown to help, labels are mended, and never by a command that would mend none."""
+    report = example()
+    report["removal"]["recommended"] = recommended
+    for row in report["suspects"]:
+        row["noise_probability"] = surest
+    step = next_step(report)
+    assert (step and step[1]) == options
+    for page in (render_markdown(report), render_html(report)):
+        assert ("lossval clean RUN_DIR" in page) == (options is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [("a.parquet", "-o cleaned.parquet "), ("<stdin>", "--data FILE -o cleaned.csv "), ("<DataFrame>", None)],
+)
+def test_the_next_step_fits_the_table(name: str, output: str | None) -> None:
+    report = example()
+    report["data"]["tables"]["train"]["name"] = name
+    step = next_step(report)
+    assert step is None if output is None else step is not None and step[1].startswith(output)
+
+
+def test_removals_that_fail_for_one_reason_are_told_together() -> None:
+    failed = ["lowest_first 20%: not run, why", "lowest_first 30%: not run, why", "random 50%: it diverged"]
+    assert not_studied({"failed": failed}) == ["lowest 20%, 30%: not run, why", "any 50%: it diverged"]

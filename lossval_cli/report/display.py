@@ -7,6 +7,7 @@ spelled out, markup is not interpreted, and wide characters count for the two co
 from __future__ import annotations
 
 import math
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import pyarrow as pa
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from lossval_cli.report.phrases import next_step
 from lossval_cli.wording import counted, printable
 
 WIDTH = 80
@@ -58,6 +60,12 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str]) 
     lines += [Text(), Text(f"{counted(min(WORST, table.num_rows), 'row')} of least importance", "bold")]
     lines += _rows(_worst(table.slice(0, WORST)))
     lines += [Text(), *_written(written)]
+    step = next_step(report)
+    if step and written[1:]:  # what goes on from here reads the directory
+        does, choices = step
+        command = f"lossval clean {shlex.quote(printable(written[0].rstrip('/')))} {choices}"
+        lines += [Text(), Text("Look at the suspects in report.html. Then", "bold"), Text(f"  {command}")]
+        lines += [Text(line) for line in textwrap.wrap(f"{does}.", WIDTH)]
     return lines
 
 

@@ -74,6 +74,46 @@ def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str
     }
 
 
+def next_step(report: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What to do now in words, and the options of `lossval clean` that do it; None where nothing is advised.
+
+    Rows are left out where that was shown to help. Else labels are mended, from the usual probability on or,
+    where no suspect is as sure, from 50 %.
+    """
+    study = report.get("removal") or {"recommended": "nothing"}
+    name = report["data"]["tables"]["train"]["name"].lower()
+    if name == "<dataframe>" or name.endswith(
+        "*.parquet"
+    ):  # not one file, and one file is what can be cleaned
+        return None
+    output = "-o cleaned.parquet" if name.endswith((".parquet", ".parq", ".pq")) else "-o cleaned.csv"
+    if name == "<stdin>":
+        output = f"--data FILE {output}"
+    if study["recommended"] == "suspects":
+        return "writes the table without the suspects", f"{output} --drop suspects"
+    if study["recommended"] == "lowest":
+        lowest = percent(study["recommended_fraction"])
+        return f"writes the table without the lowest {lowest}", f"{output} --drop lowest:{lowest}"
+    sure = max(
+        (row["noise_probability"] for row in report["suspects"] if row["suspect"] == "label"), default=0
+    )
+    for least, options in ((0.8, "--relabel"), (0.5, "--relabel --min-probability 50%")):
+        if sure >= least:
+            does = f"writes the predicted label where the given one is at least {least:.0%} likely wrong"
+            return does, f"{output} {options}"
+    return None
+
+
+def not_studied(study: Mapping[str, Any]) -> list[str]:
+    """Removals that were not run or came to nothing, those of one reason in one sentence."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for failure in study["failed"]:
+        removal, _, reason = failure.partition(": ")
+        arm, _, share = removal.rpartition(" ")
+        reasons.setdefault((arm.replace("_first", "").replace("random", "any"), reason), []).append(share)
+    return [f"{arm} {', '.join(shares)}: {reason}" for (arm, reason), shares in reasons.items()]
+
+
 def findings(report: Mapping[str, Any]) -> dict[str, list[str]]:
     """Sentences: `look`, what deserves a look, and `ok`, checks that found nothing wrong."""
     said, checks = report.get("verdict") or {}, report.get("health") or ()

@@ -144,9 +144,10 @@ def curves(
     *,
     as_percent: bool = False,
     free: Sequence[str] = (),
+    mark: tuple[float, str] | None = None,
 ) -> Markup:
-    """Lines with bands and a legend; those whose class is in `free` may leave the field, so that the
-    others fill it."""
+    """Lines with bands and a legend; those whose class is in `free` are cut off where they leave the field,
+    so that the others fill it, and the legend says how far they go. `mark`: a place on x, and its name."""
     reach = _reach([line for line in series if line.css not in free]) or _reach(series)
     if free and reach:
         beyond = max(reach) - min(reach)
@@ -168,15 +169,22 @@ def curves(
         if drawn:
             path = "L".join(f"{px} {y.at(value)}" for px, value, _ in drawn)
             marks.append(f'<path class="line {line.css}" d="M{path}{"h0" if len(drawn) == 1 else ""}"/>')
-        legend.append(Markup('<li class="{}">{}</li>').format(line.css, line.name))
+        outside = [value for _, value, _ in drawn if not y.low <= value <= y.high]
+        name = line.name
+        if outside:
+            name += f" (cut off, to {max(outside, key=lambda value: abs(value - y.low)):.4g})"
+        legend.append(Markup('<li class="{}">{}</li>').format(line.css, name))
     ends = (
         f"{line.name}: {known[0][0]:.4g} at the start, {known[-1][0]:.4g} at the end."
         for line in series
         if (known := _known(line))
     )
     whole = not as_percent and all(float(at).is_integer() for line in series for at in line.x)
-    field = f'x="{LEFT}" y="0" width="{WIDTH - LEFT}" height="{HEIGHT - BOTTOM}"'
-    clipped = [f'<svg {field} viewBox="{LEFT} 0 {WIDTH - LEFT} {HEIGHT - BOTTOM}">', *marks, "</svg>"]
+    width, height = WIDTH - LEFT, HEIGHT - BOTTOM - TOP
+    field = f'x="{LEFT}" y="{TOP}" width="{width}" height="{height}" viewBox="{LEFT} {TOP} {width} {height}"'
+    clipped = [f"<svg {field}>", *marks, "</svg>"]
+    if mark is not None:
+        clipped += _mark(x, *mark)
     axes = _axes(x, y, *names, as_percent=as_percent, whole=whole)
     figure = _figure(title, " ".join(ends), [*axes, *clipped])
     if len(series) == 1:
@@ -203,6 +211,16 @@ def bars(rows: Sequence[tuple[str, float, float, float]], title: str) -> Markup:
         f"{name}: {share:.1%}, interval {low:.1%} to {high:.1%}." for name, share, low, high in rows
     )
     return _figure(title, text, marks, height)
+
+
+def _mark(x: Axis, value: float, name: str) -> list[str]:
+    """A line over the height of the field, and what it stands for above it."""
+    at = x.at(value)
+    css = "note end" if at > (LEFT + WIDTH) / 2 else "note"
+    return [
+        f'<path class="threshold" d="M{at} {TOP - 2}V{HEIGHT - BOTTOM}"/>',
+        f'<text class="{css}" x="{at}" y="{TOP - 6}">{escape(name)}</text>',
+    ]
 
 
 def _root(value: float) -> float:

@@ -22,6 +22,8 @@ from lossval_cli.report.phrases import (
     figures,
     findings,
     metric_name,
+    next_step,
+    not_studied,
     number,
     percent,
     suspect_facts,
@@ -56,12 +58,14 @@ def render_html(report: Mapping[str, Any]) -> str:
         level=level,
         verdict=text,
         figures=figures(report),
+        next_step=next_step(report),
         points=findings(report),
         beside=beside(report),
         suspects=suspects,
         has_ids=any(facts["ids"] for _, facts in suspects),
         removal=study,
         metric=study and metric_name(study),
+        not_studied=not_studied(study) if study else [],
         removal_plot=study and _removal_plot(study),
         class_plot=_class_plot(classes) if classes and any_suspects else None,
         confusion=(report.get("confusion") or {}).get("pairs", []),
@@ -91,7 +95,11 @@ def _removal_plot(study: Mapping[str, Any]) -> Markup | None:
     if all(value is None for line in lines for value in line.y):
         return None
     names = ("share of rows removed", metric_name(study))
-    return plots.curves(lines, f"{names[1]} as rows are removed", names, as_percent=True, free=("second",))
+    what = {"lowest": "advised: the lowest", "suspects": "advised: the suspects,"}.get(study["recommended"])
+    share = study["recommended_fraction"]
+    mark = (share, f"{what} {percent(share)}") if what else None
+    title = f"{names[1]} as rows are removed"
+    return plots.curves(lines, title, names, as_percent=True, free=("second",), mark=mark)
 
 
 def _class_plot(classes: Sequence[Mapping[str, Any]]) -> Markup:

@@ -9,7 +9,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lossval_cli.report.phrases import figures, findings, metric_name, number, percent, suspect_facts, verdict
+from lossval_cli.report.phrases import (
+    figures,
+    findings,
+    metric_name,
+    next_step,
+    number,
+    percent,
+    suspect_facts,
+    verdict,
+)
 from lossval_cli.wording import counted, printable
 
 SUSPECTS, CLASSES, POINTS, SLICES, PAIRS, NOTICES = 10, 6, 4, 3, 3, 3
@@ -39,6 +48,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         _table(
             ["", "", ""], [[f.name, f"**{escaped(f.value)}**", escaped(f.note, 160)] for f in figures(report)]
         ),
+        *_next(report),
         *_removal(report.get("removal")),
         *_suspects(report),
         *_classes(report),
@@ -58,6 +68,11 @@ def escaped(value: object, longest: int = LONGEST) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
     return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _next(report: Mapping[str, Any]) -> list[list[str]]:
+    step = next_step(report)
+    return [[f"Next: `lossval clean RUN_DIR {step[1]}` {step[0]}."]] if step else []
 
 
 def _removal(study: Mapping[str, Any] | None) -> list[list[str]]:
