@@ -109,6 +109,7 @@ def test_a_process_that_dies_brings_the_run_down(tables: Path) -> None:
     assert running.returncode == 0, said
     epoch = json.loads(Path("train.lossval/report.json").read_text())["summary"]["stopped_in_epoch"]
     assert epoch > 1
+    assert Path(".train.lossval.checkpoint").exists()  # with more time it could go on
 
 
 def victim(launcher: int) -> int:

@@ -43,7 +43,7 @@ from lossval_cli.method.surprise import Oddness, measure
 from lossval_cli.method.team import ALONE, Team
 from lossval_cli.method.totals import Totals, draw_folds
 from lossval_cli.method.transport import Potentials, Transport, median_cost
-from lossval_cli.method.watch import INTERRUPT, SAVE, STOP, Interrupted, Watch
+from lossval_cli.method.watch import INTERRUPT, STOP, Interrupted, Watch
 from lossval_cli.settings import Settings
 from lossval_cli.wording import counted
 
@@ -297,9 +297,8 @@ class _Run:
             state.batch += 1
             if not any(votes):
                 continue
-            if votes[SAVE] or votes[INTERRUPT]:
-                keep(stop)
-                self.watch.save(lambda: state.tensors(self.team), writes=self.team.leads)
+            keep(stop)  # whatever was asked for, it is saved: a run that stops can be gone on with
+            self.watch.save(lambda: state.tensors(self.team), writes=self.team.leads)
             if votes[INTERRUPT]:
                 raise Interrupted(
                     f"interrupted in epoch {state.epoch + 1} of {self.settings.epochs} and saved; "

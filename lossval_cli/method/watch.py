@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-SAVE, STOP, INTERRUPT = range(3)
-"""Places of the votes."""
+STOP, INTERRUPT = 1, 2
+"""Places of the votes that mean more than to save."""
 
 Saved = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 """Tensors by name, and what JSON can hold: epoch, step, history."""
