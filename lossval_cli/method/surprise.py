@@ -89,6 +89,10 @@ SHARE_PRIOR = 7.0
 PRICED_SHARE = 0.01
 """Share of odd rows that the price reckons with at least."""
 
+STARTING_SHARE = 0.05
+"""Share of odd rows from which the likeliest is looked for. The likelihood may have two peaks, one of them at
+none: that odd rows are a second kind of ordinary rows, whose ratio levels off, fits nearly as well."""
+
 PROFILE_POINTS = 13
 """Shares, evenly spread in their logit, at which the likelihood is followed."""
 
@@ -294,25 +298,30 @@ class _Usual:
     """What terms are usual in each class. A rare class is no noise, however unlike the other rows it is."""
 
     centre: Floats
-    """(classes, T) median, and median absolute distance to it."""
-    spread: Floats
+    """(classes, T) median."""
+    factor: Floats
+    """(classes, T) below 1 where a term varies more in the class than among all rows."""
 
     @classmethod
     def fit(cls, terms: Floats, classes: npt.NDArray[np.int64]) -> _Usual:
         """On terms (n, T); a class of few rows has those of all rows."""
-        centre = np.tile(np.median(terms, axis=0), (int(classes.max()) + 1, 1))
-        spread = np.tile(np.median(np.abs(terms - centre[0]), axis=0), (len(centre), 1))
+        middle = np.median(terms, axis=0)
+        spread = np.median(np.abs(terms - middle), axis=0)
+        centre = np.tile(middle, (int(classes.max()) + 1, 1))
+        factor = np.ones_like(centre)
         for at, rows in enumerate(np.bincount(classes)):
             if rows >= FEW_ROWS:
                 of_class = terms[classes == at]
                 centre[at] = np.median(of_class, axis=0)
-                spread[at] = np.median(np.abs(of_class - centre[at]), axis=0)
-        return cls(centre, spread)
+                own = np.median(np.abs(of_class - centre[at]), axis=0)
+                wider = (own > spread) & (spread > 0)
+                factor[at, wider] = spread[wider] / own[wider]
+        return cls(centre, factor)
 
     def relative(self, terms: Floats, classes: npt.NDArray[np.int64]) -> Floats:
-        """Terms (n, T) as distances from what is usual in the class, in units of how much they vary there."""
+        """Terms (n, T) as distances from what is usual in the class."""
         known = np.minimum(classes, len(self.centre) - 1)
-        values: Floats = (terms - self.centre[known]) / np.maximum(self.spread[known], 1e-9)
+        values: Floats = (terms - self.centre[known]) * self.factor[known]
         return values
 
 
@@ -398,31 +407,20 @@ def _fit_mixture(
         return float(found.fun), found.x
 
     start = np.zeros(terms.shape[1] + 1)
-    # The likelihood has more than one peak: it is followed along π, from many odd rows to none.
-    shares = np.linspace(0.0, logit(LEAST_SHARE), PROFILE_POINTS)
-    losses, points = [], []
-    for place in shares:
-        start[-1] = place
-        value, start = best(start, place, place)
-        losses.append(value)
-        points.append(start.copy())
-    lowest = int(np.argmin(losses))
-    value, point = best(points[lowest], shares[-1], 0.0)
-    at = np.append(shares, point[-1])
-    # Around its peak a log-likelihood is a parabola: its root is straight there.
-    excess = np.sqrt(np.append(losses, value) - min(*losses, value)) - np.sqrt(INTERVAL_DROP)
-    order = np.argsort(at, kind="stable")
-    low, high = _crossings(at[order], excess[order])
-    return point[:-1], float(expit(point[-1])), (float(expit(low)), float(expit(high)))
-
-
-def _crossings(at: Floats, excess: Floats) -> tuple[float, float]:
-    """Where a curve, `excess` at the ascending places `at`, first falls below 0 and last rises above it."""
-    inside = np.flatnonzero(excess <= 0)
-    first, last = inside[0], inside[-1]
-    low, high = at[first], at[last]
-    if first > 0:
-        low = np.interp(0, excess[[first, first - 1]], at[[first, first - 1]])
-    if last < len(at) - 1:
-        high = np.interp(0, excess[[last, last + 1]], at[[last, last + 1]])
-    return float(low), float(high)
+    start[-1] = logit(STARTING_SHARE)
+    value, point = best(start, float(logit(LEAST_SHARE)), 0.0)
+    # Followed from the peak in both directions, each point from its neighbour.
+    shares = np.linspace(logit(LEAST_SHARE), 0.0, PROFILE_POINTS)
+    ends = []
+    for way in (shares[shares < point[-1]][::-1], shares[shares > point[-1]]):
+        here, excess, at = point[-1], -np.sqrt(INTERVAL_DROP), point
+        for place in way:
+            loss_there, at = best(np.append(at[:-1], place), place, place)
+            # Around its peak a log-likelihood is a parabola: its root is straight there.
+            there = np.sqrt(max(loss_there - value, 0.0)) - np.sqrt(INTERVAL_DROP)
+            if there > 0:
+                here = float(np.interp(0.0, [excess, there], [here, place]))
+                break
+            here, excess = place, there
+        ends.append(float(expit(here)))
+    return point[:-1], float(expit(point[-1])), (ends[0], ends[1])
