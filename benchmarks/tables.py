@@ -222,7 +222,7 @@ def document(frame: pd.DataFrame, runs: list[dict[str, Any]], pictures: dict[str
     section("Noisy data, all three noises:", removal_gain(frame[~clean]), digits=2, bold=True)
     times = frame.groupby("method", sort=False)["seconds"].quantile([0.5, 1.0]).unstack()
     times.columns = ["median", "slowest"]
-    section("## Seconds per run, one thread", times, digits=2)
+    section("## Seconds per run, one thread on a shared machine, methods not side by side", times, digits=2)
     parts += ["## Plots\n", *(f"![{caption}]({path})\n\n{caption}.\n" for caption, path in pictures.items())]
     parts.append("## How these were made\n")
     parts += [provenance(run) for run in runs]
