@@ -65,6 +65,8 @@ def a_valuation(inputs: Inputs, rng: np.random.Generator) -> Valuation:
         potentials=potentials,
         history=history,
         stopped=False,
+        anchors=None,
+        notices=(),
         predict=lambda X: X,
     )
     return Valuation(np.exp(label + features), spread, label, features, predictions, noise, history, fit)
