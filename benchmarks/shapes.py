@@ -1,6 +1,6 @@
 """Tables of unusual shapes: `python -m benchmarks.shapes` writes docs/shapes.md.
 
-Few rows and many, 2 columns and 500, 10 to 26 classes, a class of 3 %, validation of 20 rows and as large as
+Few rows, 2 columns and 500, 10 to 26 classes, a class of 3 %, validation of 20 rows and as large as
 training. Wrong labels, odd rows (every number moved), single far cells and nothing at all are planted in
 turn; beside `lossval` stand a label and a feature specialist.
 """
@@ -67,7 +67,6 @@ SHAPES = {
     "500 columns": Shape(made(2, 500, 1_200), 1_000, 100),
     "validation of 20 rows": Shape(real("pol"), 1_000, 20),
     "validation as large as training": Shape(real("pol"), 1_000, 1_000),
-    "100,000 rows": Shape(made(3, 20, 102_000, class_sep=1.0), 100_000, 2_000),
 }
 
 
