@@ -26,6 +26,7 @@ LAYERS = (
         "method.losses",
         "method.devices",
         "method.densities",
+        "method.neighbours",
         "method.metrics",
         "method.acquisition",
         "method.team",

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from lossval_cli.method.neighbours import nearest
 from lossval_cli.report.findings.class_noise import confusion, noise_by_label
-from lossval_cli.report.findings.coverage import measure_coverage, nearest
+from lossval_cli.report.findings.coverage import measure_coverage
 from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
 from lossval_cli.report.findings.slices import find_slices, holm
 from lossval_cli.report.findings.tally import row_keys, tally_column

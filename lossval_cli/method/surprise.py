@@ -41,6 +41,7 @@ from scipy.special import expit, log_expit, logit
 
 from lossval_cli.encoding.encoder import Block
 from lossval_cli.method.densities import LevelDensities, NumberDensities
+from lossval_cli.method.neighbours import nearest
 from lossval_cli.method.rows import RowSource
 from lossval_cli.method.team import Team
 
@@ -254,20 +255,10 @@ class _Terms:
             by_block[:, at] = densities.log_ratio(self._block(X, at))
         in_sums: tuple[Floats, ...] = (*by_number, *along, by_block[:, self.others].astype(np.float64))
         terms = [ratios.sum(axis=1) for ratios in in_sums]
-        terms.append(np.log(SAME_PLACE + self._nearest(X) / len(self.blocks)))
+        terms.append(np.log(SAME_PLACE + nearest(X, self.neighbours) ** 2 / len(self.blocks)))
         if len(self.numbers):
             terms.append(self.columns[0].remoteness(self._numbers(X)).max(axis=1))
         return np.column_stack(terms), by_block
-
-    def _nearest(self, X: npt.NDArray[np.float32]) -> Floats:
-        """(n,) squared distance to the nearest neighbour."""
-        nearest = np.empty(len(X))
-        size = (self.neighbours**2).sum(axis=1)
-        for start in range(0, len(X), NEIGHBOURS):
-            rows = X[start : start + NEIGHBOURS]
-            nearest[start : start + NEIGHBOURS] = (size - 2 * rows @ self.neighbours.T).min(axis=1)
-        nearest += (X.astype(np.float64) ** 2).sum(axis=1)
-        return np.maximum(nearest, 0.0)
 
     def tamper_rows(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """A copy of X with N(0, 1) on every number, and another level in half of the other cells."""

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
+from lossval_cli.method.neighbours import nearest
 from lossval_cli.method.rows import RowSource
 from lossval_cli.report.findings.wordings import rounded, wilson
 from lossval_cli.tables.table import Table
@@ -27,7 +28,6 @@ QUERY_ROWS = 2_000
 """Rows of either table whose distances are taken."""
 
 LISTED = 20
-BLOCK_ENTRIES = 4_000_000
 SURPRISE = 1e-3
 
 Rows = npt.NDArray[np.float32]
@@ -60,24 +60,6 @@ def measure_coverage(X: RowSource, X_val: Rows, val: Table, seed: int) -> dict[s
             {"row": int(row), "line": None if val.lines is None else int(val.lines[row])} for row in farthest
         ],
     }
-
-
-def nearest(
-    queries: Rows, reference: Rows, itself: npt.NDArray[np.int64] | None = None
-) -> npt.NDArray[np.float64]:
-    """(q,) distance of each query to the nearest reference row; `itself` (q,): which of them it is."""
-    squares = np.square(reference).sum(axis=1, dtype=np.float64).astype(np.float32)
-    block = max(1, BLOCK_ENTRIES // len(reference))
-    result = np.empty(len(queries))
-    for start in range(0, len(queries), block):
-        rows = queries[start : start + block]
-        distances = squares - 2 * (rows @ reference.T)  # the query's own square does not move the minimum
-        if itself is not None:
-            distances[np.arange(len(rows)), itself[start : start + block]] = np.inf
-        best = distances.argmin(axis=1)
-        # Measured once more without the cancellation that the expanded square suffers from.
-        result[start : start + block] = np.linalg.norm(rows - reference[best], axis=1)
-    return result
 
 
 def _draw(rows: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
