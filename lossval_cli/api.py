@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,7 +12,9 @@ from lossval_cli.calibration.thresholds import read_thresholds
 from lossval_cli.encoding.inputs import Source
 from lossval_cli.errors import UsageError
 from lossval_cli.method.state import Epoch
+from lossval_cli.outputs.whole_files import remove_file
 from lossval_cli.pipeline import Result, run
+from lossval_cli.runs.resources import Resources
 from lossval_cli.settings import Settings
 
 
@@ -26,6 +30,11 @@ def score(
     removal: Literal["full", "quick", "off"] = "full",
     preset: str | None = None,
     config: str | Path | None = None,
+    time_limit: float = math.inf,
+    max_memory: int | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = 600.0,
+    resume: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
     **settings: object,
 ) -> Result:
@@ -36,14 +45,35 @@ def score(
     learned from.  exclude: columns left out.  thresholds: a file of `lossval calibrate` that
     decides which rows are suspect.  removal: how thoroughly to study what removing rows does.
     preset, config, settings: as `--preset`, `--config` and `--set`, the later wins; `lossval presets` lists
-    them.  on_epoch: called after every epoch.
+    them.  time_limit: seconds after which training stops with what has been learnt.  max_memory: bytes to
+    stay below; Parquet and Arrow files are then read in parts.  checkpoint: a file to save training in every
+    `checkpoint_every` seconds, which goes when training has come to its end; with `resume`, training goes on
+    from it, if it is there.  on_epoch: called after every epoch.
 
     Returns a `Result`: `scores` is a DataFrame with one line per training row, lowest importance first;
-    `report` is the content of report.json. Nothing is written. Raises LossvalError, one line each.
+    `report` is the content of report.json. Nothing but the checkpoint is written. Raises LossvalError, one
+    line each.
     """
     if removal not in ("full", "quick", "off"):
         raise UsageError(f"removal must be full, quick or off, not {removal!r}")
-    return run(
+    if checkpoint is None and resume:
+        raise UsageError("resume needs checkpoint, the file to go on from")
+    for name, value in {
+        "time_limit": time_limit,
+        "max_memory": max_memory,
+        "checkpoint_every": checkpoint_every,
+    }.items():
+        if value is not None and not value > 0:
+            raise UsageError(f"{name} must be above 0, not {value!r}")
+    resources = Resources(
+        time_limit=time_limit,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint_every=checkpoint_every,
+        memory=max_memory,
+        scratch=None if max_memory is None else Path(tempfile.gettempdir()) / "encoded.lossval",
+        resume=resume,
+    )
+    result = run(
         train,
         val,
         test,
@@ -54,4 +84,8 @@ def score(
         thresholds=None if thresholds is None else read_thresholds(Path(thresholds)),
         removal=removal,
         on_epoch=on_epoch,
+        resources=resources,
     )
+    if resources.checkpoint is not None and result.is_complete:
+        remove_file(resources.checkpoint)
+    return result

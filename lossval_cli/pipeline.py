@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -9,13 +10,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
 
 from lossval_cli._version import __version__
 from lossval_cli.calibration.thresholds import Thresholds
-from lossval_cli.encoding.inputs import Inputs, Source, prepare
+from lossval_cli.encoding.inputs import Inputs, Part, Source, prepare
 from lossval_cli.encoding.room import Room
 from lossval_cli.errors import UsageError
 from lossval_cli.method.devices import pick_device
@@ -100,7 +102,7 @@ def run(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     with ExitStack() as scratch:
-        with clock("read"), team.together():
+        with clock("read"):
             room = _room(resources, settings, scratch, team)
             inputs = prepare(
                 train, val, test, label=label, ids=ids, exclude=exclude, settings=settings, room=room
@@ -146,9 +148,8 @@ def assist(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     with ExitStack() as scratch:
-        with team.together():
-            room = _room(resources, settings, scratch, team)
-            inputs = prepare(train, val, label=label, ids=ids, exclude=exclude, settings=settings, room=room)
+        room = _room(resources, settings, scratch, team)
+        inputs = prepare(train, val, label=label, ids=ids, exclude=exclude, settings=settings, room=room)
         fit_rows(inputs, settings, device, watch=_watch(inputs, settings, resources, deadline))
 
 
@@ -171,12 +172,21 @@ def _watch(inputs: Inputs, settings: Settings, resources: Resources, deadline: f
     identity = {
         "versions": {"lossval": __version__, "checkpoint": CHECKPOINT_VERSION},
         "settings": {name: value for name, value in settings.as_dict().items() if name not in harmless},
-        "tables": {f"the {name} table": part.table.sha256 for name, part in tables.items()},
+        "tables": {f"the {name} table": _digest(part) for name, part in tables.items()},
         "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
         "order": {"the rows of a chunk": inputs.room.chunk_rows},
     }
     checkpoint = CheckpointFile(resources.checkpoint, identity)
     return Watch(checkpoint, every=resources.checkpoint_every, resume=resources.resume, deadline=deadline)
+
+
+def _digest(part: Part) -> str:
+    """Of the bytes of a table's files, or of what became of a DataFrame."""
+    if part.table.sha256 is not None:
+        return part.table.sha256
+    total = hashlib.sha256(np.ascontiguousarray(part.X[:]).data)
+    total.update(b"" if part.y is None else np.ascontiguousarray(part.y).data)
+    return total.hexdigest()
 
 
 class Clock:

@@ -19,6 +19,7 @@ from test_training import CPU, make_problem
 from torch import Tensor
 
 import lossval_cli
+from lossval_cli.errors import UsageError
 from lossval_cli.method.losses import find_loss
 from lossval_cli.method.training import Fit, fit_lossval
 from lossval_cli.method.watch import Interrupted, Watch
@@ -170,6 +171,38 @@ def test_time_limit_is_said_everywhere(cli: Callable[..., Outcome]) -> None:
     assert any(check["level"] == "look" and "Time was up" in check["text"] for check in report["health"])
     assert Path("train.lossval/scores.csv").read_text().count("\n") == 61
     assert f"time was up in epoch {epoch}" in Path("train.lossval/report.md").read_text()
+
+
+def test_a_check_is_cut_short_and_gone_on_with(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
+    """The verdict says that time was up; with --resume it is that of a whole run, and the checkpoint goes."""
+    check = ["check", "train.csv", "--val", "val.csv", *quick, "--max-suspects", "60", "--threads", "1"]
+    left = Path(".train.check.checkpoint")
+    whole = cli(*check)
+    cut = cli(*check, "--time-limit", "0.001s", "--checkpoint-every", "1h")
+    assert cut.code == 0 and left.exists()
+    assert "note: time was up in epoch 1: " in cut.out and "time was up in epoch 1 of 2" in cut.err
+    assert "time was up" not in whole.out
+    resumed = cli(*check, "--resume")
+    assert (resumed.code, resumed.out) == (whole.code, whole.out) and not left.exists()
+
+
+def test_python_has_what_the_command_has(tables: Path) -> None:
+    """DataFrames, which have no bytes of a file, are known again by what is in them."""
+    train, val = frame(), frame(40, seed=1)
+    settings = {"epochs": 3, "members": 4, "removal": "off", "checkpoint": "saved"}
+    whole = lossval_cli.score(train, val, **settings)
+    cut = lossval_cli.score(train, val, time_limit=0.001, **settings)
+    assert cut.report["summary"]["stopped_in_epoch"] == 1 and Path("saved").exists()
+    with pytest.raises(UsageError, match=r"different: the train table"):
+        lossval_cli.score(train[::-1], val, resume=True, **settings)
+    resumed = lossval_cli.score(train, val, resume=True, **settings)
+    assert resumed.scores.equals(whole.scores) and not Path("saved").exists()
+    with pytest.raises(UsageError, match=r"^--max-memory 100 MB is not enough"):
+        lossval_cli.score("train.parquet", val, max_memory=10**8)
+    with pytest.raises(UsageError, match=r"^time_limit must be above 0, not 0$"):
+        lossval_cli.score(train, val, time_limit=0)
+    with pytest.raises(UsageError, match=r"^resume needs checkpoint"):
+        lossval_cli.score(train, val, resume=True)
 
 
 @pytest.mark.parametrize("text", ["", "0s", "ten", "5 parsecs", "-3s", "nan"])

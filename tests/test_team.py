@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,13 +17,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import frame
+from conftest import QUICK, Outcome, frame
 from scipy.stats import spearmanr
 
 import lossval_cli
 from lossval_cli.method.team import Team
 
-LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
     "OMP_NUM_THREADS": "1",
@@ -30,18 +32,21 @@ ENVIRONMENT = os.environ | {
 SCORE = ["score", "train.parquet", "--val", "val.csv", "--set", "members=4", "--set", "folds=4"]
 
 
-def start(*arguments: str, processes: bool = True) -> subprocess.Popen[str]:
-    launcher = [*LAUNCHER, "-m", "lossval_cli"] if processes else [sys.executable, "-m", "lossval_cli"]
+def start(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
+    launcher = [*LAUNCHER, str(processes)] if processes > 1 else [sys.executable]
     return subprocess.Popen(
-        [*launcher, *arguments], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*launcher, "-m", "lossval_cli", *arguments],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
 def ours(stderr: str) -> list[str]:
     """What lossval itself says: torchrun has a lot to say of its own."""
-    return [
-        line for line in stderr.splitlines() if line.startswith(("error:", "internal error:", "interrupted"))
-    ]
+    starts = ("error:", "internal error:", "interrupted", "note:")
+    return [line for line in stderr.splitlines() if line.startswith(starts)]
 
 
 @pytest.mark.parametrize("rows", [10, 11, 1_000_003])
@@ -67,7 +72,7 @@ def test_two_processes_rank_as_one(tables: Path, val: str) -> None:
     table.to_parquet("train.parquet", index=False)
     command = SCORE if val == "given" else [*SCORE[:2], *SCORE[4:]]
     command = [*command, "--set", "epochs=5", "--removal", "off"]
-    with start(*command, "-o", "two") as two, start(*command, "-o", "one", processes=False) as one:
+    with start(*command, "-o", "two") as two, start(*command, "-o", "one", processes=1) as one:
         for running in (two, one):
             said = running.communicate()[1]
             assert running.returncode == 0, said
@@ -81,19 +86,59 @@ def test_two_processes_rank_as_one(tables: Path, val: str) -> None:
     assert summaries[0]["suspects"] == pytest.approx(summaries[1]["suspects"], abs=1)
 
 
-def test_what_is_wrong_is_said_once(tables: Path) -> None:
-    with start("score", "train.csv", "--label", "nothing") as running:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("--label", "nothing"), "no such column"), (("--preset", "nothing"), "presets are")],
+)
+def test_what_is_wrong_is_said_once(tables: Path, arguments: tuple[str, ...], message: str) -> None:
+    with start("score", "train.csv", *arguments) as running:
         said = running.communicate()[1]
-    assert running.returncode != 0
-    assert len(ours(said)) == 1 and "no such column" in ours(said)[0]
+    assert running.returncode == 1  # whatever its processes end with
+    assert len(ours(said)) == 1 and message in ours(said)[0]
+    assert first_exit_code(said) == 2
+
+
+@pytest.mark.parametrize(("limit", "code"), [("50%", 0), ("1", 1)])
+def test_a_gate_of_two_processes_is_that_of_one(
+    tables: Path, cli: Callable[..., Outcome], limit: str, code: int
+) -> None:
+    """The same verdict, told once; torchrun ends with 0 or 1, as the gate does."""
+    table = frame(300)
+    table.loc[20:60, "label"] = np.where(table.loc[20:60, "size"] > 0, "no", "yes")
+    table.to_csv("train.csv", index=False)
+    before = set(os.listdir())
+    check = ["check", "train.csv", "--val", "val.csv", "--preset", "fast", "--seed", "3"]
+    files = ["--output-format", "json", "--output-file", "gate.json", "--output-format", "text"]
+    check += ["--max-suspects", limit, "--checkpoint-every", "1h", *files, "--output-file", "-"]
+    one = cli(*check)
+    alone = json.loads(Path("gate.json").read_text())
+    os.remove("gate.json")
+    with start(*check) as two:
+        told, said = two.communicate()
+    assert one.code == two.returncode == code
+    together = json.loads(Path("gate.json").read_text())
+    assert told == one.out
+    assert [together[key] for key in ("passed", "rules")] == [alone[key] for key in ("passed", "rules")]
+    assert ours(said) == ours(one.err) and len(ours(said)) == code
+    assert first_exit_code(said) == code
+    assert set(os.listdir()) - before == {"gate.json"}
+
+
+def test_a_run_directory_is_checked_by_one_process(tables: Path, cli: Callable[..., Outcome]) -> None:
+    assert cli("score", "train.csv", *QUICK).code == 0
+    with start("check", "train.lossval", "--max-suspects", "60") as running:
+        told, said = running.communicate()
+    assert running.returncode == 0, said
+    assert told == cli("check", "train.lossval", "--max-suspects", "60").out
 
 
 def test_a_process_that_dies_brings_the_run_down(tables: Path) -> None:
-    """One clear message, nothing half-written, and `--resume` goes on from the checkpoint, alone."""
+    """One clear message of the two that are left, nothing half-written, and `--resume` goes on from the
+    checkpoint, alone."""
     frame(500).to_parquet("train.parquet", index=False)
     before = sorted(os.listdir())
     endless = [*SCORE, "--set", "epochs=100000", "--checkpoint-every", "0.1s", "--removal", "off"]
-    with start(*endless) as running:
+    with start(*endless, processes=3) as running:
         for _ in range(2_000):
             if Path(".train.lossval.checkpoint").exists():
                 break
@@ -104,12 +149,17 @@ def test_a_process_that_dies_brings_the_run_down(tables: Path) -> None:
     assert len(ours(said)) == 1, said
     assert "nothing was written" in ours(said)[0]
     assert sorted(set(os.listdir()) - {".train.lossval.checkpoint"}) == before
-    with start(*endless, "--resume", "--time-limit", "4s", processes=False) as running:
+    with start(*endless, "--resume", "--time-limit", "4s", processes=1) as running:
         said = running.communicate()[1]
     assert running.returncode == 0, said
     epoch = json.loads(Path("train.lossval/report.json").read_text())["summary"]["stopped_in_epoch"]
     assert epoch > 1
     assert Path(".train.lossval.checkpoint").exists()  # with more time it could go on
+
+
+def first_exit_code(stderr: str) -> int:
+    """Of the process that failed first, by torchrun's report; 0 where none did."""
+    return int(next(iter(re.findall(r"exitcode +: (-?\d+)", stderr.partition("Root Cause")[2])), 0))
 
 
 def victim(launcher: int) -> int:

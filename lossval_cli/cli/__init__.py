@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lossval_cli.cli.app import CLICK_ERRORS, run_command
-from lossval_cli.cli.console import say
+from lossval_cli.cli.console import say_what_ended_it
 from lossval_cli.errors import LossvalError, OutputError
 from lossval_cli.wording import plain
 
@@ -42,18 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _flush()
             return code
     except KeyboardInterrupt as interrupt:
-        say(str(interrupt) or "interrupted")
+        say_what_ended_it(str(interrupt) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader has seen enough: `lossval … | head`
         _forget_stdout()
         return 0
     except Exception as error:  # noqa: BLE001  # the promise is one line whatever happens
         if stopped:  # a library that was being imported made something else of it
-            say("interrupted")
+            say_what_ended_it("interrupted")
             return INTERRUPTED
         if debug:
             traceback.print_exc()
-        say(_told(error))
+        say_what_ended_it(_told(error))
         return error.exit_code if isinstance(error, LossvalError) else 2
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import functools
 import os
+import re
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from lossval_cli._version import __version__
 from lossval_cli.cli.acquire import EXAMPLES as ACQUIRE_EXAMPLES
@@ -62,6 +63,14 @@ class Verbs(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+class Verb(TyperCommand):
+    """A command whose usage line has arguments by their plain names: newer typers put braces around them."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The parts of the usage line after the command."""
+        return [re.sub(r"^\{(.*)\}.*", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         show(f"lossval {__version__}\n")
@@ -88,16 +97,16 @@ def _lossval(
     pass
 
 
-app.command(epilog=SCORE_EXAMPLES)(score)
-app.command(epilog=VALIDATE_EXAMPLES)(validate)
-app.command(epilog=CHECK_EXAMPLES)(check)
-app.command(epilog=DIFF_EXAMPLES)(diff)
-app.command(epilog=REPORT_EXAMPLES)(report)
-app.command(epilog=CLEAN_EXAMPLES)(clean)
-app.command(epilog=ACQUIRE_EXAMPLES)(acquire)
-app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
-app.command(epilog=PRESETS_EXAMPLES)(presets)
-app.command(epilog=DEMO_EXAMPLES)(demo)
+app.command(cls=Verb, epilog=SCORE_EXAMPLES)(score)
+app.command(cls=Verb, epilog=VALIDATE_EXAMPLES)(validate)
+app.command(cls=Verb, epilog=CHECK_EXAMPLES)(check)
+app.command(cls=Verb, epilog=DIFF_EXAMPLES)(diff)
+app.command(cls=Verb, epilog=REPORT_EXAMPLES)(report)
+app.command(cls=Verb, epilog=CLEAN_EXAMPLES)(clean)
+app.command(cls=Verb, epilog=ACQUIRE_EXAMPLES)(acquire)
+app.command(cls=Verb, epilog=CALIBRATE_EXAMPLES)(calibrate)
+app.command(cls=Verb, epilog=PRESETS_EXAMPLES)(presets)
+app.command(cls=Verb, epilog=DEMO_EXAMPLES)(demo)
 
 
 @functools.cache

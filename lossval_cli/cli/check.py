@@ -18,6 +18,7 @@ from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import GateFailed, OutputError, SettingsError, UsageError
 from lossval_cli.gate.rules import DEFAULTS, merged, read_check_table, rules_of
 from lossval_cli.gate.verdicts import NEED_REMOVAL, Rule, evaluate, passed
+from lossval_cli.outputs.destination import default_directory
 from lossval_cli.outputs.whole_files import check_file, is_run_directory, write_file
 from lossval_cli.settings import CHECK_TABLE, read_toml
 from lossval_cli.toml_text import toml_lines
@@ -90,13 +91,15 @@ def check(
     config: options.Config = None,
     assignments: options.Assignments = None,
     device: options.Device = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
     metric: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What removal is judged by [default: that of --min-metric]."),
+        typer.Option(metavar="NAME", help=f"{options.METRIC_HELP} [default: that of --min-metric]."),
     ] = None,
     removal: Annotated[
         options.Removal | None,
-        typer.Option(help="Study of removal [default: full if a rule needs it, else off]."),
+        typer.Option(help=f"{options.REMOVAL_HELP} [default: full if a rule needs it, else off]."),
     ] = None,
     thresholds: options.ThresholdFile = None,
     max_suspects: Annotated[str | None, _limit("Suspect rows, e.g. 5%, 20 or 5%:3%.")] = None,
@@ -144,6 +147,10 @@ def check(
         list[str] | None,
         typer.Option(metavar="FILE", help="Where each --output-format goes, - for standard output."),
     ] = None,
+    time_limit: options.TimeLimit = None,
+    max_memory: options.MaxMemory = None,
+    checkpoint_every: options.CheckpointEvery = None,
+    resume: options.Resume = False,
     show_settings: options.ShowSettings = False,
     quiet: options.Quiet = False,
     progress: options.ProgressOption = options.ProgressMode.auto,
@@ -171,6 +178,8 @@ def check(
         "task": task,
         "val_fraction": val_fraction,
         "device": device,
+        "seed": seed,
+        "threads": threads,
         "metric": metric or _only_metric(plan.rules, assignments),
     }
     settings = options.resolve_settings(preset, config, assignments, shortcuts)
@@ -195,32 +204,47 @@ def check(
             "task": task,
         }
         training |= {"val-fraction": val_fraction, "preset": preset, "set": assignments, "device": device}
-        training |= {"metric": metric, "removal": removal, "thresholds": thresholds}
+        training |= {"seed": seed, "threads": threads, "metric": metric, "removal": removal}
+        training |= {"thresholds": thresholds, "time-limit": time_limit, "max-memory": max_memory}
+        training |= {"checkpoint-every": checkpoint_every, "resume": resume}
         _refuse_training_options(training)
+        if options.is_assistant():
+            return
         run: ScoredRun = read_run(Path(table))
     else:
         _refuse_hopeless(plan, held_back=bool(val or test), removal=removal)
-        with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
+        beside = Path(default_directory(table)).with_suffix(".check")  # of which a checkpoint has its name
+        resources = options.read_resources(time_limit, max_memory, checkpoint_every, resume, beside)
+        quiet = quiet or options.is_assistant()
+        with options.team() as team, Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
+            from lossval_cli.pipeline import assist
             from lossval_cli.pipeline import run as score
 
+            wanted: dict[str, Any] = {"label": label, "ids": ids or (), "exclude": exclude or ()}
+            wanted |= {"settings": settings, "resources": resources, "team": team}
+            if not team.leads:
+                assist(table, val, **wanted)
+                return
             needed = any(rule.kind in NEED_REMOVAL for rule in plan.rules)
             result = score(
                 table,
                 val,
                 test,
-                label=label,
-                ids=ids or (),
-                exclude=exclude or (),
-                settings=settings,
+                **wanted,
                 thresholds=suspect_from,
                 removal=removal.value if removal else "full" if needed else "off",
                 on_inputs=lambda inputs: shown.notices(inputs.notices),
                 on_epoch=shown.epoch,
                 on_stage=shown.stage,
+                on_estimate=lambda estimate: shown.notices([estimate.text()]),
             )
+            shown.notices(result.valuation.notices)
+            options.forget_checkpoint(resources, result)
         run = scored_run(result.report, result.table, result.inputs)
 
     notes = ["no rule given, so the defaults are checked"] if plan.by_default else []
+    if epoch := run.report["summary"].get("stopped_in_epoch"):
+        notes.append(f"time was up in epoch {epoch}: what was found is less settled than in a whole run")
     if used := run.report.get("thresholds"):
         notes.append(
             f"suspects by the thresholds of {used['file']}: {used['label']:g} for labels, "

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lossval_cli.errors import OutputError
@@ -26,6 +27,21 @@ def say(line: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(line + "\n")  # Python spells out there what the terminal cannot show
         sys.stderr.flush()
+
+
+def say_what_ended_it(line: str) -> None:
+    """One line on why there are no results. Processes that `torchrun` has started on a machine end together,
+    each with an error of its own: the first to come here speaks for all of them, by leaving a mark in the
+    directory that torchrun keeps for them."""
+    report = Path(os.environ.get("TORCHELASTIC_ERROR_FILE", ""))  # …/LOCAL_RANK/error.json
+    if "LOCAL_RANK" in os.environ and len(report.parts) > 2 and report.name == "error.json":
+        try:
+            (report.parents[1] / "lossval.told").open("x").close()
+        except FileExistsError:
+            return
+        except OSError:  # said too often is better than not at all
+            pass
+    say(line)
 
 
 def show_styled(lines: Sequence[Text]) -> None:

@@ -22,6 +22,7 @@ from lossval_cli.wording import printable
 if TYPE_CHECKING:
     from lossval_cli.calibration.thresholds import Thresholds
     from lossval_cli.method.team import Team
+    from lossval_cli.pipeline import Result
     from lossval_cli.runs.resources import Resources
 
 
@@ -55,6 +56,11 @@ class ProgressMode(StrEnum):
     auto = "auto"
     json = "json"
     off = "off"
+
+
+REMOVAL_HELP = "How thoroughly to study what removing rows does"
+METRIC_HELP = "What removing rows is judged by, e.g. macro_f1"
+"""The beginning of the help of --removal and --metric, whose defaults differ by command."""
 
 
 class TextFormat(StrEnum):
@@ -128,7 +134,7 @@ Device = Annotated[
 CheckpointEvery = Annotated[
     str | None,
     typer.Option(
-        metavar="TIME", help="Save training beside the results so often, e.g. 10m; removed when done."
+        metavar="TIME", help="Save training so often, e.g. 10m, in a hidden file that goes when it is done."
     ),
 ]
 Resume = Annotated[
@@ -178,9 +184,23 @@ def read_resources(
     return found
 
 
+def forget_checkpoint(resources: Resources, result: Result) -> None:
+    """Remove the checkpoint of a run that has come to its end."""
+    from lossval_cli.outputs.whole_files import remove_file
+
+    if resources.checkpoint is not None and result.is_complete:
+        remove_file(resources.checkpoint)
+
+
+def is_assistant() -> bool:
+    """Whether `torchrun` has started this process and it is not the first: what is only read or written is
+    the first one's."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0"
+
+
 @contextlib.contextmanager
 def team() -> Iterator[Team]:
-    """The processes that `torchrun` has started; without it this one alone, and nothing is imported.
+    """The processes that `torchrun` has started; without it this one alone.
 
     Who is ended by torchrun because another process is gone says so.
     """
@@ -193,7 +213,8 @@ def team() -> Iterator[Team]:
             if found.is_alone or str(interrupt):
                 raise
             raise KeyboardInterrupt(
-                "interrupted, or ended because another process of this run is gone; nothing was written"
+                "interrupted, or ended because another process of this run is gone; nothing was written "
+                "(with --checkpoint-every, the same command with --resume goes on from the last checkpoint)"
             ) from interrupt
 
 

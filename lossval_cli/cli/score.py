@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -55,11 +55,11 @@ def score(
     seed: options.Seed = None,
     threads: options.Threads = None,
     metric: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What the removal report measures, e.g. macro_f1.")
+        str | None,
+        typer.Option(metavar="NAME", help=f"{options.METRIC_HELP} [default: accuracy or rmse]."),
     ] = None,
     removal: Annotated[
-        options.Removal | None,
-        typer.Option(help="How thoroughly to study what removing rows does [default: full]."),
+        options.Removal | None, typer.Option(help=f"{options.REMOVAL_HELP} [default: full].")
     ] = None,
     thresholds: options.ThresholdFile = None,
     output: Annotated[
@@ -131,31 +131,22 @@ def score(
     results = None if destination.kind == "stream" else destination.path
     resources = options.read_resources(time_limit, max_memory, checkpoint_every, resume, results)
     started = datetime.now(UTC)
+    quiet = quiet or options.is_assistant()
     with options.team() as team, Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
         from lossval_cli.outputs.scores_io import pick, split_names
         from lossval_cli.pipeline import assist, run
 
+        wanted: dict[str, Any] = {"label": label, "ids": ids or (), "exclude": exclude or ()}
+        wanted |= {"settings": settings, "resources": resources, "team": team}
         if not team.leads:
-            assist(
-                train,
-                val,
-                label=label,
-                ids=ids or (),
-                exclude=exclude or (),
-                settings=settings,
-                resources=resources,
-                team=team,
-            )
+            assist(train, val, **wanted)
             return
         names = [] if columns is None else split_names(columns)
         result = run(
             train,
             val,
             test,
-            label=label,
-            ids=ids or (),
-            exclude=exclude or (),
-            settings=settings,
+            **wanted,
             thresholds=limits,
             # Only the reports of a run directory say what removal does.
             removal=removal.value if removal else "full" if destination.kind == "directory" else "off",
@@ -163,8 +154,6 @@ def score(
             on_epoch=shown.epoch,
             on_stage=shown.stage,
             on_estimate=lambda estimate: shown.notices([estimate.text()]),
-            resources=resources,
-            team=team,
         )
         shown.notices(result.valuation.notices)
         shown.stage("write")
@@ -195,10 +184,7 @@ def score(
             order = sort.value if sort else "worst"
             table = pick(result.table, columns=names, sort=order, top=top or 0)
             write_rows(table, destination, safe_csv=safe_csv, force=force)
-        if resources.checkpoint is not None and result.is_complete:
-            from lossval_cli.outputs.whole_files import remove_file
-
-            remove_file(resources.checkpoint)
+        options.forget_checkpoint(resources, result)
     if not quiet and destination.kind != "stream":
         _show_summary(result, destination, files)
 

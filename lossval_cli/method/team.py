@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lossval_cli.errors import LossvalError, TeamError
+from lossval_cli.errors import TeamError
 
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for another one before it calls it lost: others may be reading a large table."""
@@ -101,29 +101,6 @@ class Team:
                 for block in torch.split(whole[theirs], SENT_ROWS):
                     dist.recv(block, rank)
             return whole
-
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """What fails within for one process fails for all, which is told once: by the first that failed.
-
-        The others leave quietly, with the same exit code.
-        """
-        failure: LossvalError | None = None
-        try:
-            yield
-        except LossvalError as error:
-            if self.is_alone or isinstance(error, TeamError):
-                raise
-            failure = error
-        if self.is_alone:
-            return
-        failed = torch.zeros(self.size)
-        failed[self.rank] = float(failure is not None)
-        self.sum(failed)
-        if failed.any():
-            if failure is not None and self.rank == int(failed.nonzero()[0]):
-                raise failure
-            raise SystemExit(LossvalError.exit_code)
 
     def _reduced(self, values: Tensor, how: str) -> Tensor:
         if not self.is_alone:
