@@ -41,6 +41,7 @@ LAYERS = (
         "method.network",
         "method.optimizer",
         "method.objective",
+        "method.mixture",
         "method.surprise",
         "method.totals",
     ),

@@ -15,12 +15,14 @@ def nearest(
     itself: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """(q,) distance of each query to the nearest reference row; `itself` (q,): which of them it is."""
+    # ‖r‖² − 2 q·r as one product; the query's own square does not move the minimum.
     squares = np.square(reference).sum(axis=1, dtype=np.float64).astype(np.float32)
+    towards = np.vstack([-2 * reference.T, squares])  # (D + 1, n)
     block = max(1, BLOCK_ENTRIES // len(reference))
     result = np.empty(len(queries))
     for start in range(0, len(queries), block):
         rows = queries[start : start + block]
-        distances = squares - 2 * (rows @ reference.T)  # the query's own square does not move the minimum
+        distances = np.column_stack([rows, np.ones(len(rows), np.float32)]) @ towards
         if itself is not None:
             distances[np.arange(len(rows)), itself[start : start + block]] = np.inf
         best = distances.argmin(axis=1)

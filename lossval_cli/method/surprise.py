@@ -16,14 +16,8 @@ themselves (folds), as their tampered copies are: a row would look familiar just
 A row is compared with its own class: what is usual there, in each term, is taken off. A rare class may be
 unlike all other rows, and is no noise.
 
-Training rows are a mixture, some are odd already: (1 − π) untouched + π odd. With L(x) the log ratio of odd
-to untouched, quadratic in the terms, the odds that x is a tampered copy rather than a training row, of which
-there are as many, are
-
-    e^L / (1 − π + π e^L)
-
-which is fitted by maximum posterior in the coefficients and π together (positive-unlabelled logistic
-regression; Ward et al., 2009). Then P(odd | x) = π e^L / (1 − π + π e^L).
+Training rows are a mixture, some are odd already: a share π. What tells a row from its tampered copy, L(x),
+quadratic in the terms, and π are fitted together (`mixture`). Then P(odd | x) = π e^L / (1 − π + π e^L).
 """
 
 from __future__ import annotations
@@ -36,11 +30,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
 from lossval_cli.encoding.encoder import Block
 from lossval_cli.method.densities import LevelDensities, NumberDensities
+from lossval_cli.method.mixture import fit_mixture
 from lossval_cli.method.neighbours import nearest
 from lossval_cli.method.rows import RowSource
 from lossval_cli.method.team import Team
@@ -76,29 +70,8 @@ FIT_ROWS = 8_192
 BLOCK_ROWS = 16_384
 """Rows read off at once, so that the float64 terms of a large table never stand in memory together."""
 
-RIDGE = 1.0
-"""Prior precision of the coefficients on standardised terms: L stays finite where a term separates
-perfectly."""
-
-LEAST_SHARE = 1e-4
-"""Share of odd rows below which there might as well be none; above a half nothing tells odd from
-untouched."""
-
-SHARE_PRIOR = 7.0
-"""Exponent of 1 − π, that of the prior of wrong labels in `noise`: most tables hold few odd rows."""
-
 PRICED_SHARE = 0.01
 """Share of odd rows that the price reckons with at least."""
-
-STARTING_SHARE = 0.05
-"""Share of odd rows from which the likeliest is looked for. The likelihood may have two peaks, one of them at
-none: that odd rows are a second kind of ordinary rows, whose ratio levels off, fits nearly as well."""
-
-PROFILE_POINTS = 13
-"""Shares, evenly spread in their logit, at which the likelihood is followed."""
-
-INTERVAL_DROP = 1.92
-"""Half the 95 % quantile of χ² with one degree of freedom."""
 
 
 @dataclass(frozen=True)
@@ -337,7 +310,7 @@ class _Ratio:
         centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
         draft = cls(used, centre, spread, np.zeros(0), 0.0, (0.0, 0.0))
         own, copies = draft._features(untouched), draft._features(tampered)
-        beta, share, interval = _fit_mixture(own, copies, weight)
+        beta, share, interval = fit_mixture(own, copies, weight)
         return replace(draft, coefficients=beta, share=share, interval=interval)
 
     def probability(self, terms: Floats) -> Floats:
@@ -355,63 +328,3 @@ class _Ratio:
         not, and π would be raised to make up for it."""
         standard = (terms[:, self.used] - self.centre) / self.spread
         return np.column_stack([standard, standard**2 - 1])
-
-
-def _fit_mixture(
-    own: Floats, copies: Floats, row_weight: Floats
-) -> tuple[Floats, float, tuple[float, float]]:
-    """The likeliest coefficients (1 + T,), intercept first, of the module's odds, π, and its 95 % interval.
-
-    `row_weight` (n,) of the n rows of `own` and of their copies, which stand in the same order in `copies`.
-    """
-    terms = np.column_stack([np.ones(len(own) + len(copies)), np.concatenate([own, copies])])
-    is_copy = np.arange(len(terms)) >= len(own)
-    weight = np.concatenate([row_weight, row_weight])
-
-    def loss(beta: Floats, logit_share: float) -> tuple[float, Floats]:
-        """Negative log-posterior and its gradient in (beta, logit π)."""
-        log_ratio = np.clip(terms @ beta, -500, 500)
-        odd = log_ratio + log_expit(logit_share)
-        mixed = np.logaddexp(log_expit(-logit_share), odd)
-        odds = log_ratio - mixed
-        odd_share = np.exp(odd - mixed)  # posterior that the row is odd
-        value = -(weight * log_expit(np.where(is_copy, odds, -odds))).sum()
-        d_odds = weight * (expit(odds) - is_copy)
-        value -= SHARE_PRIOR * log_expit(-logit_share)
-        penalty = np.append(0.0, RIDGE * beta[1:])
-        gradient = terms.T @ (d_odds * (1 - odd_share)) + penalty
-        d_share = -(d_odds * (odd_share - expit(logit_share))).sum() + SHARE_PRIOR * expit(logit_share)
-        return float(value + 0.5 * penalty @ beta), np.append(gradient, d_share)
-
-    def best(start: Floats, low: float, high: float) -> tuple[float, Floats]:
-        """The lowest loss with logit π from `low` to `high`, and the point (beta, logit π) that has it."""
-        bounds = [(None, None)] * (len(start) - 1) + [(low, high)]
-        # A thousandth of a nat of log-likelihood is far below what the interval can tell.
-        found = minimize(
-            lambda point: loss(point[:-1], point[-1]),
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"ftol": 1e-6},
-        )
-        return float(found.fun), found.x
-
-    start = np.zeros(terms.shape[1] + 1)
-    start[-1] = logit(STARTING_SHARE)
-    value, point = best(start, float(logit(LEAST_SHARE)), 0.0)
-    # Followed from the peak in both directions, each point from its neighbour.
-    shares = np.linspace(logit(LEAST_SHARE), 0.0, PROFILE_POINTS)
-    ends = []
-    for way in (shares[shares < point[-1]][::-1], shares[shares > point[-1]]):
-        here, excess, at = point[-1], -np.sqrt(INTERVAL_DROP), point
-        for place in way:
-            loss_there, at = best(np.append(at[:-1], place), place, place)
-            # Around its peak a log-likelihood is a parabola: its root is straight there.
-            there = np.sqrt(max(loss_there - value, 0.0)) - np.sqrt(INTERVAL_DROP)
-            if there > 0:
-                here = float(np.interp(0.0, [excess, there], [here, place]))
-                break
-            here, excess = place, there
-        ends.append(float(expit(here)))
-    return point[:-1], float(expit(point[-1])), (ends[0], ends[1])

@@ -96,8 +96,10 @@ class Transport:
         self.own = own
         self.g = X_val.new_zeros(J)
         self._block = max(1, BLOCK_ENTRIES // J)
+        self._towards = (self.X_val / epsilon).T.contiguous()  # (D, J)
+        self._offset = self.X_val.square().sum(1) / (-2 * epsilon)  # (J,)
         fits = self.rows.total * J <= CACHE_ENTRIES
-        self._cached = [self._distances(rows) for rows in self._slices(n)] if fits else None
+        self._cached = [self._exponents(rows) for rows in self._slices(n)] if fits else None
 
     @property
     def is_cached(self) -> bool:
@@ -142,14 +144,15 @@ class Transport:
         """f for the present g, then one Sinkhorn update of g. O(N·J·D) time, O(block·J) memory."""
         f = torch.empty_like(masses)
         columns = torch.zeros_like(self.g)
+        by_g = self.g / self.epsilon
         for at, rows in enumerate(self._slices(len(self.rows))):
-            distances = self._distances(rows) if self._cached is None else self._cached[at]
-            # log b_j is the constant −log J: left out of the softmax, put back into f.
-            exponents = (self.g - distances).div_(self.epsilon)
-            top = exponents.max(dim=1, keepdim=True).values
+            half_squares, exponents = self._exponents(rows) if self._cached is None else self._cached[at]
+            # Costs in a cache stay as they are; log b_j is the constant −log J: put back into f.
+            exponents = exponents.add(by_g) if self._cached is not None else exponents.add_(by_g)
+            top = exponents.amax(dim=1, keepdim=True)
             weights = exponents.sub_(top).exp_()
             total = weights.sum(dim=1)
-            f[rows] = -self.epsilon * (top.squeeze(1) + total.log() - math.log(len(self.g)))
+            f[rows] = half_squares - self.epsilon * (top.squeeze(1) + total.log() - math.log(len(self.g)))
             columns += (masses[rows] / total) @ weights
         self.team.sum(columns)
         b = 1 / len(self.g)
@@ -165,13 +168,16 @@ class Transport:
     def _slices(self, rows: int) -> list[slice]:
         return [slice(start, start + self._block) for start in range(0, rows, self._block)]
 
-    def _distances(self, rows: slice) -> Tensor:
-        distances = half_squared_distances(self.rows[rows] / self._length, self.X_val)
+    def _exponents(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """‖x_n‖²/2 (n,), and −c_nj/ε without it and without the price (n, J): what is the same in a whole row
+        does not matter to a softmax, and one matrix product gives the rest."""
+        X = self.rows[rows] / self._length
+        exponents = torch.addmm(self._offset, X, self._towards)
         if self.own is not None:
             own = self.own[rows]
             itself = (own >= 0).nonzero().squeeze(1)
-            distances[itself, own[itself]] = torch.inf
-        return distances
+            exponents[itself, own[itself]] = -torch.inf
+        return X.square().sum(1) / 2, exponents
 
 
 def _rows(X: Rows | Tensor) -> Rows:
