@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +28,9 @@ from lossval_cli.method import rows as order
 from lossval_cli.pipeline import run
 from lossval_cli.runs.resources import Resources
 from lossval_cli.settings import Settings
-from lossval_cli.tables.table import read_table, stored_table
+from lossval_cli.tables.sources import Listed
+from lossval_cli.tables.stored import StoredColumns
+from lossval_cli.tables.table import Table, read_table, stored_table
 
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
@@ -102,12 +107,14 @@ def test_an_encoded_file_reads_like_an_array(tables: Path, everything_stays: Non
 
 
 def test_rows_of_a_stored_table_in_any_order(tables: Path) -> None:
-    mixed(450).to_parquet("big.parquet", row_group_size=64)
-    os.mkdir("parts")
-    for at in range(3):
-        mixed(50 + at, at).to_parquet(f"parts/{at}.parquet", index=False)
+    """Of one file and of several, Parquet and Arrow, with columns that stand in the path; also by two who
+    read together, each its own rows."""
+    write(mixed(450), "big.parquet", group=64)
+    for at, ending in ((0, "parquet"), (1, "parquet"), (0, "arrow"), (1, "arrow")):
+        os.makedirs(f"{ending}/part=p{at}")
+        write(mixed(50 + at, at), f"{ending}/part=p{at}/a.{ending}", group=20)
     rng = np.random.default_rng(0)
-    for name in ("big.parquet", "parts"):
+    for name in ("big.parquet", "parquet", "arrow"):
         stored, read = stored_table(name), read_table(name)
         assert stored is not None and stored.sha256 == read.sha256 and stored.rows == read.rows
         rows = rng.integers(0, read.rows, 80)
@@ -115,6 +122,47 @@ def test_rows_of_a_stored_table_in_any_order(tables: Path) -> None:
         assert stored.data.take(rows).to_pylist() == wanted.to_pylist()
         for column in read.column_names:
             assert stored.typed(column).to_pylist() == read.typed(column).to_pylist()
+        for together in read_by_two(stored, lambda data, rows=rows: (data.take(rows), data["label"])):
+            assert [part.to_pylist() for part in together] == [
+                wanted.to_pylist(),
+                read.data["label"].to_pylist(),
+            ]
+
+
+def read_by_two(table: Table, ask: Callable[[StoredColumns], Any]) -> list[Any]:
+    """What two threads get, each of which reads its half of the rows."""
+    met, shared = threading.Barrier(2, timeout=20), {}
+
+    def read(own: slice) -> Any:
+        def share(part: pa.Table) -> list[pa.Table]:
+            shared[own.start] = part
+            met.wait()
+            parts = [shared[start] for start in sorted(shared)]
+            met.wait()
+            return parts
+
+        assert isinstance(table.data, StoredColumns)
+        return ask(table.data.read_together(own, share))
+
+    middle = table.rows // 2
+    with ThreadPoolExecutor(2) as readers:
+        return list(readers.map(read, [slice(0, middle), slice(middle, table.rows)]))
+
+
+def test_only_fragments_that_are_asked_for_are_read(tables: Path) -> None:
+    """A row group and a record batch that are damaged do not matter to who reads the others."""
+    for path in ("big.parquet", "big.arrow"):
+        write(mixed(400), path, group=100)
+        columns = StoredColumns([Listed(path, path)], path)
+        assert columns.ends.tolist() == [100, 200, 300, 400]
+        before = columns.take(np.arange(200, 400)).to_pylist()
+        damaged = bytearray(Path(path).read_bytes())
+        place = damaged.find(b"c0-150")
+        damaged[place - 400 : place + 400] = bytes(800)
+        Path(path).write_bytes(damaged)
+        after = pa.concat_tables([block for _, block in columns.blocks(slice(200, 400))])
+        assert after.to_pylist() == before
+        assert columns.take(np.arange(200, 400)).to_pylist() == before
 
 
 @pytest.mark.parametrize(("rows", "count"), [(1, 1), (100, 1), (50_000, 7), (9_999, 3)])

@@ -49,6 +49,22 @@ def ours(stderr: str) -> list[str]:
     return [line for line in stderr.splitlines() if line.startswith(starts)]
 
 
+@pytest.mark.parametrize(
+    ("ends", "edges"),
+    [
+        ([100, 210, 300, 400], (0, 210, 400)),
+        ([90, 400], ()),
+        ([400], ()),
+        ([100, 200, 300, 410], (0, 200, 410)),
+    ],
+)
+def test_ranges_of_rows_end_where_fragments_do(ends: list[int], edges: tuple[int, ...]) -> None:
+    """Where that leaves them nearly as even."""
+    team = Team(1, 2).with_fragments(np.array(ends))
+    assert team.edges == edges
+    assert team.own(ends[-1]) == slice(*(edges or (0, ends[-1] // 2, ends[-1]))[1:])
+
+
 @pytest.mark.parametrize("rows", [10, 11, 1_000_003])
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_every_row_is_with_one_process(rows: int, size: int) -> None:
@@ -84,6 +100,58 @@ def test_two_processes_rank_as_one(tables: Path, val: str) -> None:
     np.testing.assert_allclose(one_scores["label_evidence"], two_scores["label_evidence"], atol=1e-3)
     summaries = [json.loads(Path(f"{name}/report.json").read_text())["summary"] for name in ("one", "two")]
     assert summaries[0]["suspects"] == pytest.approx(summaries[1]["suspects"], abs=1)
+
+
+FIT = """
+import os, sys
+from pathlib import Path
+import numpy as np
+import torch
+from lossval_cli.cli import options
+from lossval_cli.encoding import room as rooms
+from lossval_cli.encoding.footprint import Size
+from lossval_cli.encoding.inputs import prepare
+from lossval_cli.method.valuation import fit_rows
+from lossval_cli.outputs.whole_files import scratch_directory
+from lossval_cli.settings import Settings
+
+rooms.FEWEST_BYTES, Size.resident = 0, lambda *_: 10**13  # every table that can stay in its files does
+settings = Settings.resolve("fast", overrides={"epochs": 3})
+with options.team() as team, scratch_directory(Path(f"encoded.{team.rank}")) as scratch:
+    room = rooms.Room(None, lambda: scratch, team)
+    inputs = prepare(f"{sys.argv[1]}{team.rank}", None, settings=settings, room=room)
+    fit = fit_rows(inputs, settings, torch.device("cpu"))
+    if team.leads:
+        np.savez(sys.argv[2], label=fit.label_evidence, feature=fit.feature_evidence)
+        print(inputs.room.team.edges, sorted(path.name for path in scratch.iterdir()))
+"""
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_process_reads_its_own_fragments_alone(tables: Path, ending: str) -> None:
+    """Each process is given a copy of the table in which the fragments of the other one are damaged; what is
+    found is what one process finds in the whole table."""
+    for name in ("whole0", "copy0", "copy1"):
+        os.mkdir(name)
+    for at in range(4):
+        part = frame(100, at)
+        for copy in ("whole0", "copy0", "copy1"):
+            path = Path(copy, f"{at}.{ending}")
+            part.to_parquet(path, index=False) if ending == "parquet" else part.to_feather(path)
+        damaged = Path(f"copy{1 - at // 2}", f"{at}.{ending}")
+        content = damaged.read_bytes()
+        place = content.find(b"c%d-9" % at)  # an id: among the data, which the footer follows
+        damaged.write_bytes(content[:place] + bytes(200) + content[place + 200 :])
+    Path("fit.py").write_text(FIT)
+    for launcher, name in (([*LAUNCHER, "2"], "copy"), ([sys.executable], "whole")):
+        command = [*launcher, "fit.py", name, f"{name}.npz"]
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        if name == "copy":
+            assert done.stdout == "(0, 200, 400) ['encoded-0', 'encoded-1']\n"
+    one, two = np.load("whole.npz"), np.load("copy.npz")
+    for part in ("label", "feature"):
+        np.testing.assert_allclose(one[part], two[part], atol=1e-3)
 
 
 @pytest.mark.parametrize(

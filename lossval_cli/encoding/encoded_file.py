@@ -1,12 +1,13 @@
-"""Encoded rows in a file: written once, block by block, and mapped into memory a few rows at a time.
+"""Encoded rows in files: written once, block by block, and mapped into memory a few rows at a time.
 
 Each read maps the stretch it needs, copies it and lets go of it, so that what is in memory is what was asked
-for and never the file.
+for and never the file. Of several processes each writes the rows that are its own; the others' are read from
+their files, or, where these lie on another machine, encoded anew from the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,63 +26,68 @@ NEAR_ROWS = 64
 """Rows that lie no further apart are read in one go."""
 
 
-class Elsewhere(NamedTuple):
-    """How rows that another process encodes are read here: from the table itself."""
+class EncodedPart(NamedTuple):
+    """A range of rows and the file they are in."""
 
-    table: Table
-    encoder: Encoder
+    rows: slice
+    path: Path
 
 
 class EncodedFile:
-    """X (N, D), as float32 whatever it is stored as. Rows `own` are in the file, others are encoded anew."""
+    """X (N, D), as float32 whatever it is stored as."""
 
     def __init__(
-        self, path: Path, shape: tuple[int, int], dtype: str, own: slice, elsewhere: Elsewhere
+        self, parts: Sequence[EncodedPart], own: EncodedPart, dtype: str, table: Table, encoder: Encoder
     ) -> None:
-        self.path = path
-        self.shape = shape
-        self.own = own
+        """parts: of all processes, in order; own: this one's, whose file stays where it is."""
+        self.path = own.path
+        self.shape = (table.rows, encoder.width)
+        self._parts = parts
+        self._own = own
         self._dtype = np.dtype(dtype)
-        self._elsewhere = elsewhere
+        self._table, self._encoder = table, encoder
 
     def __len__(self) -> int:
         return self.shape[0]
 
     @property
     def nbytes(self) -> int:
-        """Size of the file."""
-        return int(self.own.stop - self.own.start) * self.shape[1] * self._dtype.itemsize
+        """Size of the files of all processes."""
+        return self.shape[0] * self.shape[1] * self._dtype.itemsize
 
     def __getitem__(self, rows: Any) -> Floats:
         """Rows by slice, or by numbers (k,) in any order, as a new array (k, D)."""
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
-            if step == 1 and self.own.start <= start <= stop <= self.own.stop:
-                return self._mapped(start, stop)
+            if step == 1 and self._own.rows.start <= start <= stop <= self._own.rows.stop:
+                return self._mapped(self._own, start, stop)
             rows = np.arange(start, stop, step)
         places = np.asarray(rows, np.int64)
         out = np.empty((len(places), self.shape[1]), np.float32)
         order = np.argsort(places, kind="stable")
-        inside = slice(*np.searchsorted(places[order], [self.own.start, self.own.stop]))
-        for run in _runs(places[order[inside]]):
-            wanted = order[inside][run]
-            first, last = int(places[wanted[0]]), int(places[wanted[-1]])
-            out[wanted] = self._mapped(first, last + 1)[places[wanted] - first]
-        others = np.concatenate([order[: inside.start], order[inside.stop :]])
-        if len(others):
-            table, encoder = self._elsewhere
-            out[others] = encoder.transform(block_table(table, table.data.take(places[others]), 0))
+        for part in self._parts:
+            inside = order[slice(*np.searchsorted(places[order], [part.rows.start, part.rows.stop]))]
+            if not len(inside):
+                continue
+            if part is not self._own and not part.path.exists():
+                block = block_table(self._table, self._table.data.take(places[inside]), 0)
+                out[inside] = self._encoder.transform(block)
+                continue
+            for run in _runs(places[inside]):
+                wanted = inside[run]
+                first, last = int(places[wanted[0]]), int(places[wanted[-1]])
+                out[wanted] = self._mapped(part, first, last + 1)[places[wanted] - first]
         return out
 
-    def _mapped(self, start: int, stop: int) -> Floats:
+    def _mapped(self, part: EncodedPart, start: int, stop: int) -> Floats:
         if start == stop:
             return np.empty((0, self.shape[1]), np.float32)
-        offset = (start - self.own.start) * self.shape[1] * self._dtype.itemsize
-        stretch = np.memmap(self.path, self._dtype, "r", offset, (stop - start, self.shape[1]))
+        offset = (start - part.rows.start) * self.shape[1] * self._dtype.itemsize
+        stretch = np.memmap(part.path, self._dtype, "r", offset, (stop - start, self.shape[1]))
         return np.array(stretch, np.float32)
 
 
-def encode_to_file(table: Table, encoder: Encoder, path: Path, dtype: str, own: slice) -> EncodedFile:
+def encode_to_file(table: Table, encoder: Encoder, path: Path, dtype: str, own: slice) -> EncodedPart:
     """Encode the rows `own` of a stored table into a new file at `path`.
 
     Raises CellError for a cell that its column has no place for, and OutputError where the disk is full.
@@ -95,7 +101,7 @@ def encode_to_file(table: Table, encoder: Encoder, path: Path, dtype: str, own: 
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"encoded rows cannot be kept in {path.parent}: {reason}") from error
-    return EncodedFile(path, (table.rows, encoder.width), dtype, own, Elsewhere(table, encoder))
+    return EncodedPart(own, path)
 
 
 def block_table(table: Table, block: Any, first: int) -> Table:

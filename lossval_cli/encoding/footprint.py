@@ -52,9 +52,10 @@ class Size:
         """Bytes of what is known at the end."""
         return self.rows * (RESULT + 16 * self.outputs)
 
-    def streamed(self, chunk_rows: int, processes: int = 1) -> int:
-        """Peak bytes of one process where the table and its encoding stay in files."""
-        training = COSTS + self.state() // processes + self.chunk(chunk_rows // processes)
+    def streamed(self, chunk_rows: int, share: float = 1.0) -> int:
+        """Peak bytes of one process, which has this share of the rows, where the table and its encoding stay
+        in files."""
+        training = COSTS + int(share * self.state()) + self.chunk(int(share * chunk_rows))
         fixed = PROCESS + 4 * self.val_rows * self.width * 2
         return fixed + max(training, self.result(), SAMPLE)
 
@@ -66,11 +67,11 @@ class Size:
         return fixed + table + encoded + max(training, self.result())
 
 
-def largest_chunk(size: Size, memory: int, processes: int = 1) -> int | None:
+def largest_chunk(size: Size, memory: int, share: float = 1.0) -> int | None:
     """Rows of the largest chunk with which `memory` bytes are kept; None where there is none."""
     chunk = LARGEST_CHUNK
     while chunk >= SMALLEST_CHUNK:
-        if size.streamed(chunk, processes) <= memory:
+        if size.streamed(chunk, share) <= memory:
             return chunk
         chunk //= 2
     return None

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute as pc
 
-from lossval_cli.encoding.encoded_file import EncodedFile, encode_to_file
+from lossval_cli.encoding.encoded_file import EncodedFile
 from lossval_cli.encoding.encoder import Encoder
 from lossval_cli.encoding.footprint import Size, amount
 from lossval_cli.encoding.labels import ClassLabels, NumberLabels
@@ -90,7 +90,8 @@ def prepare(
         raise DataError(
             f"{table.name} has {counted(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed"
         )
-    seen, partly = fitting_rows(table)
+    together = room.together(table)
+    seen, partly = fitting_rows(together)
     roles = decide_roles(seen, label=label, ids=ids, exclude=exclude, task=settings.task)
     find_metric(settings.metric, roles.task)  # better refused now than after training
     notices = [*roles.notices, *partly]
@@ -100,7 +101,7 @@ def prepare(
         if other is not None:
             notices += check_agreement(table, roles, other, needs_label=needs_label)
         others.append(other)
-    labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(table, roles)
+    labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(together, roles)
     encoder = Encoder.fit(seen, roles.features)
     notices += [*labels.notices, *encoder.notices]
     loss = find_loss(settings.loss or DEFAULT_LOSS[roles.task], roles.task)
@@ -115,7 +116,7 @@ def prepare(
     )
     room = room.fitted(table, size)
     encoded = _Encoding(roles, encoder, labels, loss, room, settings.storage)
-    own = encoded.part(table, "training")
+    own = encoded.part(table, "training", together)
     if isinstance(own.X, EncodedFile):
         notices.append(
             f"{plain(table.name)} stays in its file; its encoded rows take {amount(own.X.nbytes)} in "
@@ -167,21 +168,21 @@ class _Encoding:
     room: Room
     storage: str
 
-    def part(self, table: Table, what: str) -> Part:
+    def part(self, table: Table, what: str, labelled: Table | None = None) -> Part:
+        """`labelled`: the same table where its label is to be read from another."""
+        labelled = labelled or table
         if self.roles.label not in table.column_names:
             return Part(table, self.encoder.transform(table), None)
-        y: npt.NDArray[np.generic] = self.labels.encode(table, what)
+        y: npt.NDArray[np.generic] = self.labels.encode(labelled, what)
         if isinstance(self.labels, NumberLabels) and self.loss.target == "raw":
-            y = pc.cast(table.typed(self.roles.label), "float64", safe=False).to_numpy().astype(np.float32)
+            y = pc.cast(labelled.typed(self.roles.label), "float64", safe=False).to_numpy().astype(np.float32)
             check_targets(self.loss, y, table=table.name, column=self.roles.label, lines=table.lines)
         return Part(table, self._features(table), y)
 
     def _features(self, table: Table) -> RowSource:
         if not isinstance(table.data, StoredColumns):
             return self.encoder.transform(table)
-        own = self.room.team.own(table.rows)
-        path = self.room.file(f"encoded-{self.room.team.rank}")
-        return encode_to_file(table, self.encoder, path, self.storage, own)
+        return self.room.encode(table, self.encoder, self.storage)
 
 
 def _hold_out(y: npt.NDArray[np.generic], stratify: bool, settings: Settings) -> npt.NDArray[np.int64]:

@@ -1,17 +1,22 @@
-"""How much memory a run may take, and what follows: which tables stay in their files, how long a chunk is."""
+"""How much memory a run may take, and what follows: which tables stay in their files, how long a chunk is,
+and which rows of such a table each process reads."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import torch
 
-from lossval_cli.encoding.encoded_file import block_table
+from lossval_cli.encoding.encoded_file import EncodedFile, EncodedPart, block_table, encode_to_file
+from lossval_cli.encoding.encoder import Encoder
 from lossval_cli.encoding.footprint import (
     LARGEST_CHUNK,
     PROCESS,
@@ -25,8 +30,9 @@ from lossval_cli.encoding.footprint import (
 from lossval_cli.errors import ReadError, UsageError
 from lossval_cli.method.rows import PAGE_ROWS
 from lossval_cli.method.team import ALONE, Team
+from lossval_cli.tables.sources import digest_files
 from lossval_cli.tables.stored import StoredColumns
-from lossval_cli.tables.table import Table, read_table, stored_table
+from lossval_cli.tables.table import Table, read_table, stored_columns
 from lossval_cli.wording import counted, plain
 
 FEWEST_BYTES = 64 * 10**6
@@ -62,28 +68,48 @@ class Room:
         if stored is None:
             self._refuse_file(source)
             return read_table(source)
-        assert isinstance(stored.data, StoredColumns)
-        decoded = stored.data.row_bytes() * stored.rows
-        limit = self.memory or spare_memory()
-        guess = Size(stored.rows, len(stored.column_names), 2, 0, 8, 2).resident(int(2 * decoded))
-        if guess <= limit or (decoded < FEWEST_BYTES and self.memory is None):
+        decoded = self._together(stored).row_bytes() * stored.num_rows
+        guess = Size(stored.num_rows, len(stored.column_names), 2, 0, 8, 2).resident(int(2 * decoded))
+        if guess <= self._limit() or (decoded < FEWEST_BYTES and self.memory is None):
             return read_table(source)
         _return_freed_memory()
-        return stored
+        digest = digest_files(stored.files) if self.team.leads else ""
+        digest = self.team.share(digest.encode())[0].decode()
+        return Table(stored, stored.name, "parquet", None, digest)
 
-    def _stored(self, source: Any) -> Table | None:
+    def together(self, table: Table) -> Table:
+        """The same table, of which each process reads its own rows and gets the others from the others."""
+        if self.team.is_alone or not isinstance(table.data, StoredColumns):
+            return table
+        return replace(table, data=self._together(table.data))
+
+    def _together(self, stored: StoredColumns) -> StoredColumns:
+        if self.team.is_alone:
+            return stored
+        own = self.team.with_fragments(stored.ends).own(stored.num_rows)
+        return stored.read_together(
+            own, lambda part: [_from_bytes(message) for message in self.team.share(_to_bytes(part))]
+        )
+
+    def _limit(self) -> int:
+        """Bytes that a process may take: the same for all, of what is free where least is."""
+        if self.memory is not None:
+            return self.memory
+        return -int(self.team.largest(torch.tensor(-spare_memory() // self.team.here)))
+
+    def _stored(self, source: Any) -> StoredColumns | None:
         """Of the whole table only how large it is once read is looked at; not even that of a small file."""
         is_file = isinstance(source, str | Path) and Path(source).is_file()
         if self.memory is None and is_file and Path(source).stat().st_size < FEWEST_BYTES // 16:
             return None
         try:
-            return stored_table(source)
+            return stored_columns(source)
         except ReadError:  # reading it says what is the matter
             return None
 
     def fitted(self, table: Table, size: Size) -> Room:
-        """With the chunk and the peak of a run of this size; UsageError where the memory asked for is not
-        enough, or there are more processes than rows for them."""
+        """With the rows of each process, the chunk and the peak of a run of this size; UsageError where the
+        memory asked for is not enough, or there are more processes than rows for them."""
         if not self.team.is_alone and table.rows < FEWEST_SHARED * self.team.size:
             raise UsageError(
                 f"{self.team.size} processes are too many for {counted(table.rows, 'row')}: start fewer"
@@ -95,16 +121,30 @@ class Room:
                     table, peak, ": give more, or store it as Parquet, which is read in parts"
                 )
             return replace(self, peak=peak)
-        processes = self.team.size
-        chunk = largest_chunk(size, self.memory or spare_memory(), processes)
+        team, limit = self.team.with_fragments(table.data.ends), self._limit()
+        ranges = [team.own(table.rows, rank) for rank in range(team.size)]
+        share = max(rows.stop - rows.start for rows in ranges) / table.rows
+        chunk = largest_chunk(size, limit, share)
         if chunk is None:
-            raise self._too_little(table, size.streamed(SMALLEST_CHUNK, processes), ": give more")
-        return replace(self, chunk_rows=chunk, peak=size.streamed(chunk, processes))
+            raise self._too_little(table, size.streamed(SMALLEST_CHUNK, share), ": give more", limit)
+        return replace(self, team=team, chunk_rows=chunk, peak=size.streamed(chunk, share))
 
-    def file(self, name: str) -> Path:
-        """Where encoded rows go."""
+    def encode(self, table: Table, encoder: Encoder, dtype: str) -> EncodedFile:
+        """Each process its own rows of a stored table, into a file in the directory of the first
+        where that is in reach, so that others can read of it."""
         assert self.scratch is not None
-        return self.scratch() / name
+        place = os.fsencode(self.scratch().absolute()) if self.team.leads else b""
+        first = Path(os.fsdecode(self.team.share(place)[0]))
+        file = (first if first.is_dir() else self.scratch()) / f"encoded-{self.team.rank}"
+        own = encode_to_file(table, encoder, file, dtype, self.team.own(table.rows))
+        files = self.team.share(os.fsencode(file))  # which also waits until all are written
+        parts = [
+            own
+            if rank == self.team.rank
+            else EncodedPart(self.team.own(table.rows, rank), Path(os.fsdecode(name)))
+            for rank, name in enumerate(files)
+        ]
+        return EncodedFile(parts, own, dtype, table, encoder)
 
     def _refuse_file(self, source: Any) -> None:
         """A file that takes too much by itself is not read."""
@@ -117,13 +157,25 @@ class Room:
                 f"{amount(least)}; raise it, or store the table as Parquet, which is read in parts"
             )
 
-    def _too_little(self, table: Table, needed: int, advice: str) -> UsageError:
-        given = self.memory or spare_memory()
+    def _too_little(self, table: Table, needed: int, advice: str, given: int | None = None) -> UsageError:
+        given = given or self.memory or 0
         what = "--max-memory" if self.memory is not None else "the free memory of"
         return UsageError(
             f"{what} {amount(given)} is not enough for {plain(table.name)}: "
             f"{counted(table.rows, 'row')} need about {amount(needed)}{advice}"
         )
+
+
+def _to_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _from_bytes(message: bytes) -> pa.Table:
+    return pa.ipc.open_stream(message).read_all()
 
 
 def _return_freed_memory() -> None:

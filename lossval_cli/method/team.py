@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -25,6 +27,9 @@ PATIENCE = timedelta(minutes=30)
 SENT_ROWS = 1 << 20
 """Rows that travel to the first process at once."""
 
+UNEVEN = 1 / 8
+"""How far a range of rows may begin from where it would in even ranges, as a share of their length."""
+
 
 @dataclass(frozen=True)
 class Team:
@@ -32,6 +37,10 @@ class Team:
 
     rank: int = 0
     size: int = 1
+    here: int = 1
+    """Processes on this machine."""
+    edges: tuple[int, ...] = ()
+    """Where each process's rows begin, and last where they end; empty: in ranges as even as can be."""
 
     @property
     def is_alone(self) -> bool:
@@ -44,9 +53,40 @@ class Team:
         return self.rank == 0
 
     def own(self, rows: int, rank: int | None = None) -> slice:
-        """The rows of `rows` that are this process's (or another's): ranges as even as can be, in order."""
+        """The rows of `rows` that are this process's (or another's): ranges in order."""
         rank = self.rank if rank is None else rank
+        if self.edges:
+            assert self.edges[-1] == rows
+            return slice(*self.edges[rank : rank + 2])
         return slice(rank * rows // self.size, (rank + 1) * rows // self.size)
+
+    def with_fragments(self, ends: npt.NDArray[np.int64]) -> Team:
+        """With ranges of whole fragments of a table, which end after `ends` (fragments,) rows; with even
+        ranges where fragments are too few or too large for that."""
+        rows = int(ends[-1])
+        even = np.arange(1, self.size) * rows / self.size
+        nearest = ends[np.abs(ends - even[:, None]).argmin(axis=1)]
+        if (np.abs(nearest - even) > UNEVEN * rows / self.size).any():
+            return replace(self, edges=())
+        return replace(self, edges=(0, *nearest.tolist(), rows))
+
+    def share(self, message: bytes) -> list[bytes]:
+        """The messages of all processes, in their order."""
+        if self.is_alone:
+            return [message]
+        sizes = torch.zeros(self.size, dtype=torch.int64)
+        sizes[self.rank] = len(message)
+        self.sum(sizes)
+        messages = []
+        for rank, size in enumerate(sizes.tolist()):
+            buffer = (
+                np.frombuffer(message, np.uint8).copy() if rank == self.rank else np.empty(size, np.uint8)
+            )
+            if size:
+                with _partners():
+                    dist.broadcast(torch.from_numpy(buffer), rank)
+            messages.append(buffer.tobytes())
+        return messages
 
     def sum(self, values: Tensor) -> Tensor:
         """`values`, the same shape on every process, added up in place."""
@@ -132,7 +172,8 @@ def joined() -> Iterator[Team]:
     with _partners():
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=PATIENCE)
     try:
-        yield Team(dist.get_rank(), dist.get_world_size())
+        size = dist.get_world_size()
+        yield Team(dist.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
     finally:
         with contextlib.suppress(RuntimeError):
             dist.destroy_process_group()

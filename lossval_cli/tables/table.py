@@ -148,9 +148,9 @@ def read_table(source: str | Path | pd.DataFrame | Table) -> Table:
     return Table(text.data, name, "csv", text.lines, sha256, decimal_comma=text.delimiter in ";\t")
 
 
-def stored_table(source: object) -> Table | None:
-    """A table of Parquet or Arrow files that is left where it is, its columns read when asked for; None for
-    any other source. Raises ReadError and SchemaError."""
+def stored_columns(source: object) -> StoredColumns | None:
+    """Parquet or Arrow files that are left where they are; None for any other source. Raises ReadError and
+    SchemaError."""
     if not isinstance(source, str | Path) or str(source) == "-":
         return None
     name = str(source)
@@ -160,7 +160,13 @@ def stored_table(source: object) -> Table | None:
     data = StoredColumns(files, name)
     if not data.num_rows:
         raise ReadError(f"{name} has a header and no rows")
-    return Table(data, name, "parquet", None, digest_files(files))
+    return data
+
+
+def stored_table(source: object) -> Table | None:
+    """A table whose columns are read when asked for; None where it is not of Parquet or Arrow files."""
+    data = stored_columns(source)
+    return None if data is None else Table(data, data.name, "parquet", None, digest_files(data.files))
 
 
 def _says_parquet(path: str) -> bool:
