@@ -27,7 +27,7 @@ from lossval_cli.method.noise import with_thresholds
 from lossval_cli.method.removal import RemovalStudy, study_removal
 from lossval_cli.method.state import Epoch
 from lossval_cli.method.team import ALONE, Team
-from lossval_cli.method.valuation import Valuation, fit_rows, value_rows
+from lossval_cli.method.valuation import Valuation, fit_steadily, value_rows
 from lossval_cli.method.watch import Watch
 from lossval_cli.outputs.checkpoint import CheckpointFile
 from lossval_cli.outputs.whole_files import scratch_directory
@@ -35,7 +35,7 @@ from lossval_cli.report.build import build_report
 from lossval_cli.runs.resources import Resources
 from lossval_cli.settings import Settings
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 """Raised when a checkpoint holds other things than before."""
 
 
@@ -150,11 +150,13 @@ def assist(
     with ExitStack() as scratch:
         room = _room(resources, settings, scratch, team)
         inputs = prepare(train, val, label=label, ids=ids, exclude=exclude, settings=settings, room=room)
-        fit_rows(inputs, settings, device, watch=_watch(inputs, settings, resources, deadline))
+        fit_steadily(inputs, settings, device, watch=_watch(inputs, settings, resources, deadline))
 
 
 def _room(resources: Resources, settings: Settings, scratch: ExitStack, team: Team) -> Room:
     """Encoded rows go to a directory that lasts as long as `scratch`, made when it is needed."""
+    if settings.method == "paper" and not team.is_alone:
+        raise UsageError("method paper runs in one process: start it without torchrun")
     beside = resources.scratch
     if beside is None or settings.method == "paper":  # which knows arrays only
         return Room(resources.memory, team=team)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import Outcome, frame
@@ -19,8 +20,9 @@ from test_training import CPU, make_problem
 from torch import Tensor
 
 import lossval_cli
-from lossval_cli.errors import UsageError
+from lossval_cli.errors import Diverged, TrainingError, UsageError
 from lossval_cli.method.losses import find_loss
+from lossval_cli.method.state import Epoch
 from lossval_cli.method.training import Fit, fit_lossval
 from lossval_cli.method.watch import Interrupted, Watch
 from lossval_cli.settings import Settings
@@ -44,6 +46,9 @@ class Shelf:
 
     def load(self) -> Any:
         return self.saved
+
+    def progress(self) -> Any:
+        return None if self.saved is None else self.saved[1]
 
     def save(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
         self.saved = (
@@ -82,6 +87,61 @@ def test_a_passed_deadline_still_judges_every_row() -> None:
     assert cut.stopped and len(cut.history) == 1
     assert torch.tensor(cut.predictions).sum(1).allclose(torch.ones(120, dtype=torch.float64), atol=1e-5)
     assert cut.label_evidence.std() > 0 and cut.feature_evidence.std() > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (
+            {"learning_rate": 3.0, "weight_learning_rate": 3.0, "epochs": 40},
+            "training diverged: the loss was",
+        ),
+        (
+            {"weight_learning_rate": 3.0, "epochs": 12},
+            "the weight of 160 rows came to lie on a few of them; ",
+        ),
+    ],
+)
+def test_a_run_begun_anew_with_smaller_steps_is_gone_on_with(
+    tables: Path, settings: dict[str, Any], why: str
+) -> None:
+    """Ended in the training that repeats the first one, it goes on there, to the same bits and notices."""
+    settings |= {"members": 4, "batch_size": 160, "removal": "off"}
+    saving = {"checkpoint": "saved", "checkpoint_every": 1e-6}
+    train, val = frame(160), frame(40, seed=1)
+    seen: list[int] = []
+    whole = lossval_cli.score(train, val, on_epoch=lambda epoch: seen.append(epoch.epoch), **settings)
+    assert why in "\n".join(whole.report["notices"])
+    end = seen.index(3, seen.index(1, 1))  # the third epoch of the second training
+
+    class Ended(Exception):
+        pass
+
+    def interrupt(epoch: Epoch) -> None:
+        epochs.append(epoch.epoch)
+        if len(epochs) == end + 1:
+            raise Ended
+
+    epochs: list[int] = []
+    with pytest.raises(Ended):
+        lossval_cli.score(train, val, on_epoch=interrupt, **settings, **saving)
+    epochs = []
+    resumed = lossval_cli.score(
+        train, val, resume=True, on_epoch=lambda epoch: epochs.append(epoch.epoch), **settings, **saving
+    )
+    assert epochs == seen[end:]
+    assert resumed.scores.equals(whole.scores)
+    assert resumed.report["notices"] == whole.report["notices"]
+
+
+def test_with_no_time_left_a_run_that_diverges_is_not_begun_anew() -> None:
+    """It ends in the one line of the error."""
+    y = np.where(np.arange(100) == 3, np.float32(np.inf), np.float32(0.0))
+    broken = make_problem(100)[0]._replace(y=y, classes=None)
+    loss, watch = find_loss("squared_error", "regression"), Watch(deadline=time.monotonic())
+    with pytest.raises(TrainingError, match=r"^training diverged in epoch 1: the loss is not fin") as caught:
+        fit_lossval(broken, loss, Settings(), CPU, watch=watch)
+    assert not isinstance(caught.value, Diverged)
 
 
 def start(*arguments: str) -> Any:

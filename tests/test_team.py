@@ -79,15 +79,17 @@ def test_a_team_of_one_needs_nobody() -> None:
     assert Team().sum(values) is values and Team().gather(values, 3) is values
 
 
-@pytest.mark.parametrize("val", ["given", "held out"])
-def test_two_processes_rank_as_one(tables: Path, val: str) -> None:
+@pytest.mark.parametrize("case", ["plain", "held out", "begun anew"])
+def test_two_processes_rank_as_one(tables: Path, case: str) -> None:
     """The same batches, folds and sums: ranks differ by the order of floating-point additions alone. One
     process writes, the scores of all rows, with the same gate verdict."""
     table = frame(500)
     table.loc[20:60, "label"] = np.where(table.loc[20:60, "size"] > 0, "no", "yes")
     table.to_parquet("train.parquet", index=False)
-    command = SCORE if val == "given" else [*SCORE[:2], *SCORE[4:]]
+    command = [*SCORE[:2], *SCORE[4:]] if case == "held out" else SCORE
     command = [*command, "--set", "epochs=5", "--removal", "off"]
+    if case == "begun anew":  # weights collapse: both start again with smaller steps
+        command += ["--set", "weight_learning_rate=9", "--time-limit", "1h"]
     with start(*command, "-o", "two") as two, start(*command, "-o", "one", processes=1) as one:
         for running in (two, one):
             said = running.communicate()[1]
@@ -98,8 +100,11 @@ def test_two_processes_rank_as_one(tables: Path, val: str) -> None:
     assert spearmanr(one_scores["importance"], two_scores["importance"]).statistic > 0.99
     assert (one_scores["suspect"] == two_scores["suspect"]).mean() > 0.99
     np.testing.assert_allclose(one_scores["label_evidence"], two_scores["label_evidence"], atol=1e-3)
-    summaries = [json.loads(Path(f"{name}/report.json").read_text())["summary"] for name in ("one", "two")]
-    assert summaries[0]["suspects"] == pytest.approx(summaries[1]["suspects"], abs=1)
+    reports = [json.loads(Path(f"{name}/report.json").read_text()) for name in ("one", "two")]
+    suspects = [report["summary"]["suspects"] for report in reports]
+    assert suspects[0] == pytest.approx(suspects[1], abs=1)
+    assert reports[0]["notices"] == reports[1]["notices"]
+    assert (case == "begun anew") == ("came to lie on a few of them; repeated" in reports[1]["notices"][0])
 
 
 FIT = """
@@ -111,7 +116,7 @@ from lossval_cli.cli import options
 from lossval_cli.encoding import room as rooms
 from lossval_cli.encoding.footprint import Size
 from lossval_cli.encoding.inputs import prepare
-from lossval_cli.method.valuation import fit_rows
+from lossval_cli.method.valuation import fit_steadily
 from lossval_cli.outputs.whole_files import scratch_directory
 from lossval_cli.settings import Settings
 
@@ -120,7 +125,7 @@ settings = Settings.resolve("fast", overrides={"epochs": 3})
 with options.team() as team, scratch_directory(Path(f"encoded.{team.rank}")) as scratch:
     room = rooms.Room(None, lambda: scratch, team)
     inputs = prepare(f"{sys.argv[1]}{team.rank}", None, settings=settings, room=room)
-    fit = fit_rows(inputs, settings, torch.device("cpu"))
+    fit, _ = fit_steadily(inputs, settings, torch.device("cpu"))
     if team.leads:
         np.savez(sys.argv[2], label=fit.label_evidence, feature=fit.feature_evidence)
         print(inputs.room.team.edges, sorted(path.name for path in scratch.iterdir()))
@@ -156,7 +161,7 @@ def test_a_process_reads_its_own_fragments_alone(tables: Path, ending: str) -> N
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("--label", "nothing"), "no such column"), (("--preset", "nothing"), "presets are")],
+    [(("--label", "nothing"), "no such column"), (("--preset", "paper"), "runs in one process")],
 )
 def test_what_is_wrong_is_said_once(tables: Path, arguments: tuple[str, ...], message: str) -> None:
     with start("score", "train.csv", *arguments) as running:

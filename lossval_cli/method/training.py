@@ -340,7 +340,7 @@ class _Run:
             )
         found = Epoch(state.epoch + 1, self.settings.epochs, float(mean_loss), state.potentials.cost)
         if not math.isfinite(found.loss):
-            raise Diverged(
+            raise (TrainingError if last else Diverged)(  # where time is up, none is left for smaller steps
                 f"training diverged in epoch {found.epoch}: the loss is not finite; "
                 f"lower learning_rate (now {self.settings.learning_rate:g})"
             )

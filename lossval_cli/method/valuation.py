@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,9 @@ Floats = npt.NDArray[np.float64]
 
 MOST_REPEATS = 2
 """Times that training is repeated with smaller steps; beyond, the settings are to blame."""
+
+DIVERGED = "training diverged: the loss was not finite"
+"""Why training is begun anew."""
 
 FEWEST_EFFECTIVE = 0.02
 """Share of the rows that weights have to be spread over; sound runs keep more than half."""
@@ -66,20 +69,68 @@ def value_rows(
             )
         valuation = _value_published(inputs, settings, device, on_epoch)
     else:
-        valuation = _value_steadily(inputs, settings, device, on_epoch, watch)
+        valuation = _value_lossval(inputs, settings, device, on_epoch, watch)
     if not np.isfinite(valuation.importance).all():
         raise TrainingError("some importances are not finite: lower learning_rate or weight_learning_rate")
     return valuation
 
 
-def fit_rows(
+def fit_steadily(
     inputs: Inputs,
     settings: Settings,
     device: torch.device,
     on_epoch: Callable[[Epoch], None] | None = None,
     watch: Watch | None = None,
+) -> tuple[Fit, tuple[str, ...]]:
+    """Train on this process's rows, together with the others of its team; where that diverges, or ends with
+    nearly all weight on a few rows, again with a tenth of the steps. Also what a reader has to know of that.
+
+    Raises Diverged when that does not help either.
+    """
+    watch, team = watch or Watch(), inputs.room.team
+    watch.find()
+    while True:
+        steps, notices = _smaller_steps(settings, watch.begun_anew)
+        is_last = len(watch.begun_anew) == MOST_REPEATS
+        try:
+            fit = _fit(inputs, steps, device, on_epoch, watch)
+            # The first process alone knows all weights.
+            collapsed = b"yes" if team.leads and _has_collapsed(_importance(fit)) else b""
+            if not team.share(collapsed)[0]:
+                return fit, notices
+            what = f"the weight of {counted(len(inputs.train.X), 'row')} came to lie on a few of them"
+            if is_last or fit.stopped:
+                rate = steps.weight_learning_rate
+                return fit, (*notices, f"{what}: lower weight_learning_rate (now {rate:g})")
+            del fit  # before there is another
+        except Diverged:
+            if is_last:
+                raise
+            what = DIVERGED
+        watch.begun_anew += (what,)
+
+
+def _smaller_steps(settings: Settings, whys: Sequence[str]) -> tuple[Settings, tuple[str, ...]]:
+    """Settings of the training that is begun anew for the last of these reasons, and a notice for each."""
+    notices = []
+    for why in whys:
+        if why == DIVERGED:
+            settings = replace(settings, learning_rate=settings.learning_rate / 10)
+        settings = replace(settings, weight_learning_rate=settings.weight_learning_rate / 10)
+        notices.append(
+            f"{why}; repeated with learning_rate {settings.learning_rate:g} and "
+            f"weight_learning_rate {settings.weight_learning_rate:g}"
+        )
+    return settings, tuple(notices)
+
+
+def _fit(
+    inputs: Inputs,
+    settings: Settings,
+    device: torch.device,
+    on_epoch: Callable[[Epoch], None] | None,
+    watch: Watch,
 ) -> Fit:
-    """Train on this process's rows, together with the others of its team."""
     y = inputs.train.y
     assert y is not None  # the training table has a label: prepare() sees to it
     problem = Problem(
@@ -94,35 +145,9 @@ def fit_rows(
     return fit_lossval(problem, inputs.loss, settings, device, on_epoch, watch=watch, team=inputs.room.team)
 
 
-def _value_steadily(
-    inputs: Inputs, settings: Settings, device: torch.device, on_epoch: Any, watch: Watch | None
-) -> Valuation:
-    """Train; where that diverges, or ends with nearly all weight on a few rows, again with a tenth of the
-    steps. A run that is saved, cut short or spread over processes is not repeated: they hold to the settings
-    as given."""
-    single = inputs.room.team.is_alone and (watch is None or not watch.is_needed)
-    repeats = MOST_REPEATS if single else 0
-    notices: list[str] = []
-    while True:
-        what = ""
-        try:
-            valuation = _value_lossval(inputs, settings, device, on_epoch, watch)
-            if not _has_collapsed(valuation.importance):
-                return replace(valuation, notices=(*notices, *valuation.notices))
-            what = f"the weight of {counted(len(inputs.train.X), 'row')} came to lie on a few of them"
-            if len(notices) == repeats:
-                notices.append(f"{what}: lower weight_learning_rate (now {settings.weight_learning_rate:g})")
-                return replace(valuation, notices=(*notices, *valuation.notices))
-        except Diverged:
-            if len(notices) == repeats:
-                raise
-            what = "training diverged: the loss was not finite"
-            settings = replace(settings, learning_rate=settings.learning_rate / 10)
-        settings = replace(settings, weight_learning_rate=settings.weight_learning_rate / 10)
-        notices.append(
-            f"{what}; repeated with learning_rate {settings.learning_rate:g} and "
-            f"weight_learning_rate {settings.weight_learning_rate:g}"
-        )
+def _importance(fit: Fit) -> Floats:
+    importance: Floats = np.exp(fit.label_evidence + fit.feature_evidence)
+    return importance
 
 
 def _has_collapsed(importance: Floats) -> bool:
@@ -139,8 +164,8 @@ def _value_lossval(
 ) -> Valuation:
     y = inputs.train.y
     assert y is not None
-    fit = fit_rows(inputs, settings, device, on_epoch, watch)
-    importance = np.exp(fit.label_evidence + fit.feature_evidence)
+    fit, notices = fit_steadily(inputs, settings, device, on_epoch, watch)
+    importance = _importance(fit)
     return Valuation(
         importance,
         importance * fit.spread,  # d exp(e) = exp(e) de
@@ -150,7 +175,7 @@ def _value_lossval(
         estimate_noise(fit.predictions, y, inputs.classes, fit.oddness),
         fit.history,
         fit,
-        _notices(fit, settings),
+        (*notices, *_notices(fit, settings)),
     )
 
 

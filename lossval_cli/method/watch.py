@@ -22,6 +22,9 @@ Saved = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 class Store(Protocol):
     """Where checkpoints lie."""
 
+    def progress(self) -> Mapping[str, Any] | None:
+        """Of the last one without its tensors, None where there is none."""
+
     def load(self) -> Saved | None:
         """The last one, None where there is none."""
 
@@ -38,6 +41,9 @@ class Watch:
 
     store: where checkpoints go, None: nowhere.  every: seconds between two.  resume: whether to go on from
     the one that is there.  deadline: `time.monotonic()` by which results should be there.
+
+    `begun_anew`: why training was begun anew with smaller steps, each time; a checkpoint is of one of these
+    trainings.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Watch:
         self.deadline = deadline
         self._every = every
         self.resume = resume
+        self.begun_anew: tuple[str, ...] = ()
         self._saved_at = time.monotonic()
         self._interrupted = False
         self._handlers: dict[int, Any] = {}
@@ -78,9 +85,15 @@ class Watch:
             raise KeyboardInterrupt
         self._interrupted = True
 
+    def find(self) -> None:
+        """Set `begun_anew` to that of the checkpoint to go on from."""
+        progress = self.store.progress() if self.store is not None and self.resume else None
+        self.begun_anew = tuple(progress["begun_anew"]) if progress else ()
+
     def load(self) -> Saved | None:
-        """The checkpoint to go on from."""
-        return self.store.load() if self.store is not None and self.resume else None
+        """The checkpoint to go on from, if it is of this training."""
+        saved = self.store.load() if self.store is not None and self.resume else None
+        return saved if saved and tuple(saved[1]["begun_anew"]) == self.begun_anew else None
 
     def votes(self, reserve: float) -> list[float]:
         """1 where this process wants to save, stop or be interrupted; `reserve`: seconds that are still
@@ -94,5 +107,5 @@ class Watch:
         if self.store is not None:
             tensors, progress = take()
             if writes:
-                self.store.save(tensors, progress)
+                self.store.save(tensors, {**progress, "begun_anew": self.begun_anew})
             self._saved_at = time.monotonic()

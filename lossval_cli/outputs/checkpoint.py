@@ -35,11 +35,19 @@ class CheckpointFile:
         self.path = path
         self._identity = json.loads(json.dumps(identity))  # as it will be read
 
+    def progress(self) -> Mapping[str, Any] | None:
+        """Progress as it was saved; as `load`."""
+        found = self._read(tensors=False)
+        return None if found is None else found[1]
+
     def load(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]] | None:
         """Tensors and progress as they were saved, None where nothing is.
 
         Raises ReadError for a file that is no checkpoint and UsageError for one of another run.
         """
+        return self._read(tensors=True)
+
+    def _read(self, *, tensors: bool) -> tuple[Mapping[str, Tensor], Mapping[str, Any]] | None:
         name = plain(str(self.path))
         if not self.path.exists():
             return None
@@ -48,7 +56,8 @@ class CheckpointFile:
                 metadata = file.metadata() or {}
                 found, progress = (json.loads(metadata[key]) for key in ("identity", "progress"))
                 self._refuse_other(found)
-                return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118  # no dict
+                names = file.keys() if tensors else ()
+                return {key: file.get_tensor(key) for key in names}, progress
         except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
             raise ReadError(f"{name} cannot be read as a checkpoint: remove it, and start anew") from error
 
