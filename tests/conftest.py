@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 from lossval_cli.cli import main
+from lossval_cli.encoding import room as rooms
+from lossval_cli.encoding.footprint import Size
 
 QUICK = ("--set", "epochs=2", "--set", "members=4", "--removal", "off")
 """Training that is over in a moment."""
@@ -85,3 +87,11 @@ def cli(tables: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]
 def quick() -> tuple[str, ...]:
     """Options that make training short."""
     return QUICK
+
+
+@pytest.fixture
+def everything_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every table that can stay in its file does, however small."""
+    monkeypatch.setattr(rooms, "FEWEST_BYTES", 0)
+    monkeypatch.setattr(rooms, "spare_memory", lambda: 10**12)
+    monkeypatch.setattr(Size, "resident", lambda *_: 10**13)

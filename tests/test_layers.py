@@ -17,7 +17,11 @@ LAYERS = (
     ("errors", "_version", "limits"),
     ("wording", "score_columns", "toml_text"),
     ("settings", "tables.column_types", "tables.sources", "tables.csv_layout"),
-    ("tables.csv_reading", "tables.parquet_reading", "tables.editing", "tables.stored"),
+    ("tables.arrow_sizes", "tables.parquet_sizes"),
+    ("tables.parquet_parts",),
+    ("tables.arrow_parts",),
+    ("tables.csv_reading", "tables.parquet_reading", "tables.editing"),
+    ("tables.stored",),
     ("tables.csv_editing", "tables.parquet_editing"),
     ("tables.table",),
     (

@@ -1,12 +1,17 @@
-"""Encoded rows in files: written once, block by block, and mapped into memory a few rows at a time.
+"""Encoded rows in files: written once, block by block, and read a few rows at a time.
 
-Each read maps the stretch it needs, copies it and lets go of it, so that what is in memory is what was asked
-for and never the file. Of several processes each writes the rows that are its own; the others' are read from
-their files, or, where these lie on another machine, encoded anew from the table.
+What is in memory is what was asked for and never the file. Of several processes each writes the rows that are
+its own; the others' are read from their files, or, where these lie on another machine, encoded anew from the
+table. Files stay open, so that they can be read whatever becomes of their directory, and they are not mapped,
+so that one cut short is an error and not a signal.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import weakref
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,8 +24,12 @@ from lossval_cli.encoding.encoder import Encoder
 from lossval_cli.errors import OutputError
 from lossval_cli.tables.stored import StoredColumns
 from lossval_cli.tables.table import Table
+from lossval_cli.wording import printable
 
 Floats = npt.NDArray[np.float32]
+
+_ONE_READ = 1 << 30
+"""Bytes; Linux reads up to 2 GiB in one call."""
 
 NEAR_ROWS = 64
 """Rows that lie no further apart are read in one go."""
@@ -39,13 +48,19 @@ class EncodedFile:
     def __init__(
         self, parts: Sequence[EncodedPart], own: EncodedPart, dtype: str, table: Table, encoder: Encoder
     ) -> None:
-        """parts: of all processes, in order; own: this one's, whose file stays where it is."""
+        """parts: of all processes, in order; own: this one's. Raises OutputError where it is not there."""
         self.path = own.path
         self.shape = (table.rows, encoder.width)
         self._parts = parts
         self._own = own
         self._dtype = np.dtype(dtype)
         self._table, self._encoder = table, encoder
+        self._descriptors: dict[Path, int] = {}
+        with _keeping(own.path):
+            for part in parts:
+                if part is own or part.path.exists():
+                    self._descriptors[part.path] = os.open(part.path, os.O_RDONLY)
+                    weakref.finalize(self, os.close, self._descriptors[part.path])
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -60,7 +75,7 @@ class EncodedFile:
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             if step == 1 and self._own.rows.start <= start <= stop <= self._own.rows.stop:
-                return self._mapped(self._own, start, stop)
+                return self._read(self._own, start, stop)
             rows = np.arange(start, stop, step)
         places = np.asarray(rows, np.int64)
         out = np.empty((len(places), self.shape[1]), np.float32)
@@ -69,22 +84,27 @@ class EncodedFile:
             inside = order[slice(*np.searchsorted(places[order], [part.rows.start, part.rows.stop]))]
             if not len(inside):
                 continue
-            if part is not self._own and not part.path.exists():
+            if part.path not in self._descriptors:
                 block = block_table(self._table, self._table.data.take(places[inside]), 0)
                 out[inside] = self._encoder.transform(block)
                 continue
             for run in _runs(places[inside]):
                 wanted = inside[run]
                 first, last = int(places[wanted[0]]), int(places[wanted[-1]])
-                out[wanted] = self._mapped(part, first, last + 1)[places[wanted] - first]
+                out[wanted] = self._read(part, first, last + 1)[places[wanted] - first]
         return out
 
-    def _mapped(self, part: EncodedPart, start: int, stop: int) -> Floats:
-        if start == stop:
-            return np.empty((0, self.shape[1]), np.float32)
+    def _read(self, part: EncodedPart, start: int, stop: int) -> Floats:
+        found = np.empty((stop - start, self.shape[1]), self._dtype)
+        left = memoryview(found.data).cast("B") if found.size else memoryview(b"")
         offset = (start - part.rows.start) * self.shape[1] * self._dtype.itemsize
-        stretch = np.memmap(part.path, self._dtype, "r", offset, (stop - start, self.shape[1]))
-        return np.array(stretch, np.float32)
+        with _keeping(part.path):
+            while left:
+                got = os.preadv(self._descriptors[part.path], [left[:_ONE_READ]], offset)
+                if not got:
+                    raise OSError(errno.EIO, "the file has been cut short")
+                left, offset = left[got:], offset + got
+        return found.astype(np.float32, copy=False)
 
 
 def encode_to_file(table: Table, encoder: Encoder, path: Path, dtype: str, own: slice) -> EncodedPart:
@@ -93,15 +113,23 @@ def encode_to_file(table: Table, encoder: Encoder, path: Path, dtype: str, own: 
     Raises CellError for a cell that its column has no place for, and OutputError where the disk is full.
     """
     assert isinstance(table.data, StoredColumns)
+    with _keeping(path), path.open("xb") as file:
+        for first, block in table.data.blocks(own):
+            X = encoder.transform(block_table(table, block, first))
+            file.write(np.ascontiguousarray(X, dtype).data)
+    return EncodedPart(own, path)
+
+
+@contextlib.contextmanager
+def _keeping(path: Path) -> Iterator[None]:
+    """What the system refuses, as an OutputError."""
     try:
-        with path.open("xb") as file:
-            for first, block in table.data.blocks(own):
-                X = encoder.transform(block_table(table, block, first))
-                file.write(np.ascontiguousarray(X, dtype).data)
+        yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"encoded rows cannot be kept in {path.parent}: {reason}") from error
-    return EncodedPart(own, path)
+        raise OutputError(
+            f"encoded rows cannot be kept in {printable(str(path.parent))}: {reason}"
+        ) from error
 
 
 def block_table(table: Table, block: Any, first: int) -> Table:

@@ -27,7 +27,7 @@ from lossval_cli.encoding.footprint import (
     largest_chunk,
     spare_memory,
 )
-from lossval_cli.errors import ReadError, UsageError
+from lossval_cli.errors import UsageError
 from lossval_cli.method.rows import PAGE_ROWS
 from lossval_cli.method.team import ALONE, Team
 from lossval_cli.tables.sources import digest_files
@@ -102,10 +102,7 @@ class Room:
         is_file = isinstance(source, str | Path) and Path(source).is_file()
         if self.memory is None and is_file and Path(source).stat().st_size < FEWEST_BYTES // 16:
             return None
-        try:
-            return stored_columns(source)
-        except ReadError:  # reading it says what is the matter
-            return None
+        return stored_columns(source)
 
     def fitted(self, table: Table, size: Size) -> Room:
         """With the rows of each process, the chunk and the peak of a run of this size; UsageError where the
@@ -135,9 +132,10 @@ class Room:
         assert self.scratch is not None
         place = os.fsencode(self.scratch().absolute()) if self.team.leads else b""
         first = Path(os.fsdecode(self.team.share(place)[0]))
-        file = (first if first.is_dir() else self.scratch()) / f"encoded-{self.team.rank}"
+        near = first.is_dir() and not self.team.leads
+        file = (first if near else self.scratch()) / f"encoded-{self.team.rank}"
         own = encode_to_file(table, encoder, file, dtype, self.team.own(table.rows))
-        files = self.team.share(os.fsencode(file))  # which also waits until all are written
+        files = self.team.share(os.fsencode(file.absolute()))  # which also waits until all are written
         parts = [
             own
             if rank == self.team.rank

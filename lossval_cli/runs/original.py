@@ -12,7 +12,7 @@ from lossval_cli.runs.past_run import ScoredRun, damaged, read_part
 from lossval_cli.tables.csv_editing import CsvOriginal
 from lossval_cli.tables.editing import Original
 from lossval_cli.tables.parquet_editing import ParquetOriginal
-from lossval_cli.tables.parquet_reading import MAGIC
+from lossval_cli.tables.parquet_parts import MAGIC
 from lossval_cli.tables.sources import Source, decompress, digest, read_file
 from lossval_cli.wording import plain
 

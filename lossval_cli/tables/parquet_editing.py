@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lossval_cli.errors import ReadError, SchemaError
+from lossval_cli.errors import SchemaError
+from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size
 from lossval_cli.tables.editing import Added, Cells, Mask
+from lossval_cli.tables.parquet_parts import ParquetParts, reading
 from lossval_cli.wording import plain
 
 
@@ -20,12 +22,11 @@ class ParquetOriginal:
     form: Literal["csv", "parquet"] = "parquet"
 
     def __init__(self, data: bytes, name: str) -> None:
-        try:
+        ParquetParts(data, name, allowed_size(len(data), free=FREE_PARQUET_BYTES)).check()
+        with reading(plain(name), "Parquet"):
             file = pq.ParquetFile(pa.BufferReader(data))
             self.table: pa.Table = file.read()
             self._groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise ReadError(f"{plain(name)} cannot be read as Parquet") from error
         self.name = name
         self.decimal_comma = False
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from lossval_cli.errors import CellError, ReadError, SchemaError
 from lossval_cli.limits import check_columns
+from lossval_cli.tables.arrow_parts import ARROW_MAGIC
 from lossval_cli.tables.column_types import (
     Misfit,
     NumberForm,
@@ -24,7 +25,8 @@ from lossval_cli.tables.column_types import (
     without_nulls,
 )
 from lossval_cli.tables.csv_reading import read_csv
-from lossval_cli.tables.parquet_reading import ARROW_MAGIC, MAGIC, check_names, read_parquet
+from lossval_cli.tables.parquet_parts import MAGIC, check_names
+from lossval_cli.tables.parquet_reading import read_parquet
 from lossval_cli.tables.sources import decompress, digest, digest_files, list_files, open_sources
 from lossval_cli.tables.stored import StoredColumns, can_stay
 from lossval_cli.wording import counted, plain, shown
@@ -159,7 +161,7 @@ def stored_columns(source: object) -> StoredColumns | None:
         return None
     data = StoredColumns(files, name)
     if not data.num_rows:
-        raise ReadError(f"{name} has a header and no rows")
+        raise ReadError(f"{plain(name)} has a header and no rows")
     return data
 
 

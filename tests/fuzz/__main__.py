@@ -1,8 +1,8 @@
 """Run many generated cases: `python -m tests.fuzz --cases 100000 --seed 1`.
 
 Cases run in workers, so that one that ends its process is recorded and the others go on. What is found is
-written to a directory, one file a distinct finding with the arguments and files of its first case; the last
-lines are the counts for docs/reliability.md. Exits with 1 when anything was found.
+written to a directory, one file a distinct finding with the arguments and files of its first case, and a line
+of `counts.jsonl` for each kind, from which docs/reliability.md is made. Exits with 1 when anything was found.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.fuzz.kinds import KINDS, base_files, cases
-from tests.fuzz.running import Broken, Case, inside, run_case
+from tests.fuzz.running import Broken, Case, Change, inside, run_case
 
 BATCH = 1_000
 """Things a worker generates, each for one case or several, before the next takes over."""
@@ -35,14 +35,18 @@ def as_json(case: Case) -> str:
     """A case as text."""
     files = {name: base64.b64encode(content).decode() for name, content in case.files.items()}
     stdin = base64.b64encode(case.stdin).decode()
-    return json.dumps({"arguments": case.arguments, "files": files, "stdin": stdin})
+    change = case.change and [*case.change[:2], base64.b64encode(case.change.content).decode()]
+    return json.dumps(
+        {"arguments": case.arguments, "files": files, "stdin": stdin, "stays": case.stays, "change": change}
+    )
 
 
 def from_json(text: str) -> Case:
     """What `as_json` wrote."""
     read = json.loads(text)
     files = {name: base64.b64decode(content) for name, content in read["files"].items()}
-    return Case(tuple(read["arguments"]), files, base64.b64decode(read["stdin"]))
+    change = read["change"] and Change(*read["change"][:2], base64.b64decode(read["change"][2]))
+    return Case(tuple(read["arguments"]), files, base64.b64decode(read["stdin"]), read["stays"], change)
 
 
 def work(kind: str, count: int, number: int, out: Path) -> None:
@@ -118,17 +122,22 @@ def run_many(total: int, number: int, kinds: list[str], out: Path) -> bool:
                 record(out, kind, what, from_json(Path(out, "current.json").read_text()))
                 codes["crash"] += 1
                 count = int(Path(out, "done").read_text()) + 1
-                codes["before a crash"] += count - 1
+                codes["before a crash"] += count
             left -= max(count, 1)
             batch += 1
         fine &= not (codes["-1"] or codes["crash"])
         told = ", ".join(f"{code}: {codes[code]:,}" for code in sorted(codes))
         minutes = (time.monotonic() - started) / 60
+        cases = codes.total() - codes["crash"]
         print(
-            f"{kind}: {sum(codes.values()):,} cases ({told}); slowest {slowest:.1f} s, "
+            f"{kind}: {cases:,} cases ({told}); slowest {slowest:.1f} s, "
             f"peak {peak:,} MiB, {minutes:.0f} min",
             flush=True,
         )
+        with Path(out, "counts.jsonl").open("a") as counts:
+            row = {"kind": kind, "seed": number, "cases": cases, "codes": codes}
+            row |= {"slowest_s": round(slowest, 1), "peak_mib": peak, "minutes": round(minutes, 1)}
+            counts.write(json.dumps(row) + "\n")
     return fine
 
 

@@ -1,4 +1,4 @@
-"""The five kinds of cases: what is generated, and which command meets it."""
+"""The kinds of cases: what is generated, and which command meets it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from lossval_cli.cli import main
+from tests.fuzz.bombs import BOMBS, bomb
 from tests.fuzz.commands import COMMANDS, SHORT, option_lines, run_files, toml_files
-from tests.fuzz.running import Case, inside
-from tests.fuzz.tables import csv_tables, parquet_tables
+from tests.fuzz.running import Case, Change, inside
+from tests.fuzz.tables import arrow_tables, csv_tables, parquet_tables
 
 FAST = tuple(part for key, value in SHORT.items() for part in ("--set", f"{key}={value}"))
 
@@ -35,10 +36,11 @@ def base_files(place: Path) -> dict[str, bytes]:
 
 def cases(kind: str, base: dict[str, bytes]) -> st.SearchStrategy[list[Case]]:
     """Cases of one kind, some lines for each thing generated; `base` is as `base_files` makes it."""
-    return {"csv": _csv, "parquet": _parquet, "toml": _toml, "options": _options, "runs": _runs}[kind](base)
+    kinds = {"csv": _csv, "parquet": _parquet, "streamed": _streamed, "toml": _toml}
+    return (kinds | {"options": _options, "runs": _runs})[kind](base)
 
 
-KINDS = ("csv", "parquet", "toml", "options", "runs")
+KINDS = ("csv", "parquet", "streamed", "toml", "options", "runs")
 
 TASKS = ("classification", "regression")
 
@@ -91,6 +93,31 @@ def _parquet(draw: st.DrawFn, base: dict[str, bytes]) -> list[Case]:
         files["d/a=%32/y.parquet"] = draw(parquet_tables(damage=False))
         name = "d"
     return [Case(line, files) for line in draw(_table_lines(name))]
+
+
+@st.composite
+def _streamed(draw: st.DrawFn, base: dict[str, bytes]) -> list[Case]:
+    """Parquet and Arrow files that are read in parts, now and then changed between two of them, or bombs."""
+    tables = st.one_of(parquet_tables(), arrow_tables())
+    data = draw(st.sampled_from(sorted(BOMBS)).map(bomb) if draw(st.integers(0, 29)) == 0 else tables)
+    files = {"t.data": data, "val.csv": base["val.csv"]}
+    name, change = "t.data", None
+    way = draw(st.integers(0, 9))
+    if way == 0:
+        files["d/a=1/x.parquet"] = data
+        files["d/a=%32/y.parquet"] = draw(st.one_of(parquet_tables(damage=False), st.just(data)))
+        name = "d"
+    elif way < 3:
+        changed = draw(st.one_of(st.just(data[: len(data) // 2]), st.just(b""), tables))
+        change = Change(draw(st.integers(2, 9)), name, changed)
+    line = ["score", name, *FAST, "-q", "-o", draw(st.sampled_from(["-", "-", "-", "out", "out.csv"]))]
+    line += ["--removal", "quick"] if line[-1] == "out" else []
+    for option in ("--label", "--id", "--exclude"):
+        line += [option, draw(st.sampled_from(["c0", "c1", "a"]))] if draw(st.integers(0, 4)) == 0 else []
+    line += ["--val", "val.csv"] if draw(st.integers(0, 7)) == 0 else []
+    line += ["--task", draw(st.sampled_from(TASKS))] if draw(st.integers(0, 2)) == 0 else []
+    line += ["--set", "storage=float16"] if draw(st.integers(0, 3)) == 0 else []
+    return [Case(tuple(line), files, stays=True, change=change)]
 
 
 @st.composite

@@ -11,20 +11,36 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
 
 from lossval_cli.cli import main
+from lossval_cli.encoding import room as rooms
+from lossval_cli.encoding.footprint import Size
+from lossval_cli.tables import stored
 
 LONGEST = 30
 """Seconds after which a case counts as a hang; the slowest of a hundred thousand takes about one."""
 
 
+class Change(NamedTuple):
+    """A file that becomes another when it is opened for the n-th time to read from it."""
+
+    opening: int
+    name: str
+    content: bytes
+
+
 @dataclass(frozen=True)
 class Case:
-    """Arguments, the files they meet, and standard input."""
+    """Arguments, the files they meet, and standard input; whether tables stay in their files, however small,
+    and what becomes of one meanwhile."""
 
     arguments: tuple[str, ...]
     files: dict[str, bytes] = field(default_factory=dict)
     stdin: bytes = b""
+    stays: bool = False
+    change: Change | None = None
 
     def __repr__(self) -> str:
         changed = {name: content for name, content in self.files.items() if len(content) < 2_000}
@@ -52,7 +68,8 @@ def run_case(case: Case, place: Path) -> int:
     _fill(place, case.files)
     before = _contents(place)
     out, err = _Stream(), _Stream()
-    with _streams(out, err, case.stdin), _time_limit():
+    where = everything_stays(case.change) if case.stays else contextlib.nullcontext()
+    with _streams(out, err, case.stdin), where, _time_limit():
         code = main(list(case.arguments))
     told = err.text().splitlines()
     if code not in (0, 1, 2):
@@ -63,6 +80,8 @@ def run_case(case: Case, place: Path) -> int:
     if (code != 0) != bool(errors) or (len(errors) > 1 and case.arguments[:1] != ("validate",)):
         raise Broken(f"exit code {code} with {len(errors)} errors: {errors[:2]}")
     after = _contents(place)
+    if case.change is not None:
+        after |= {case.change.name: before[case.change.name]}
     if left := [name for name in after if "lossval-tmp" in name or "lossval-old" in name]:
         raise Broken(f"left behind: {left}")
     if code == 2 and after != before and "--output-file" not in case.arguments:
@@ -102,6 +121,28 @@ def _streams(out: io.TextIOWrapper, err: io.TextIOWrapper, stdin: bytes) -> Iter
             yield
     finally:
         sys.stdin = before
+
+
+@contextlib.contextmanager
+def everything_stays(change: Change | None = None) -> Iterator[None]:
+    """Tables are read in parts, as if there were no room for them in memory."""
+    opened = 0
+    true_open = stored._File.open
+
+    def counted(file: Any, limit: int) -> Any:
+        nonlocal opened
+        opened += 1
+        if change is not None and opened == change.opening:
+            Path(change.name).write_bytes(change.content)
+        return true_open(file, limit)
+
+    with (
+        mock.patch.object(rooms, "FEWEST_BYTES", 0),
+        mock.patch.object(rooms, "spare_memory", lambda: 10**12),
+        mock.patch.object(Size, "resident", lambda *_: 10**13),
+        mock.patch.object(stored._File, "open", counted),
+    ):
+        yield
 
 
 @contextlib.contextmanager

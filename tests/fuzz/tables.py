@@ -174,8 +174,8 @@ TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
 
 
 @st.composite
-def parquet_tables(draw: st.DrawFn, *, damage: bool = True) -> bytes:
-    """A Parquet file of any types, and half of the time damage to it."""
+def arrow_columns(draw: st.DrawFn) -> pa.Table:
+    """Columns of any types, mostly with one that is a label."""
     width = draw(st.integers(1, 4))
     kinds = draw(st.lists(st.sampled_from(sorted(TYPES)), min_size=width, max_size=width))
     rows = draw(st.sampled_from([0, 1, 10, 12, 16, 20, 24, 30]))
@@ -193,9 +193,35 @@ def parquet_tables(draw: st.DrawFn, *, damage: bool = True) -> bytes:
         cells = cells | st.none() if name != "label" and draw(st.booleans()) else cells
         values = draw(st.lists(cells, min_size=2, max_size=10))
         columns.append(_array(_repeated(values, rows), dtype))
+    return pa.Table.from_arrays(columns, names=[name.encode("utf-8", "replace").decode() for name in names])
+
+
+@st.composite
+def arrow_tables(draw: st.DrawFn) -> bytes:
+    """An Arrow file of any types, and half of the time damage to it, mostly to what says where things are."""
+    table = draw(arrow_columns())
+    sink = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(
+        compression=draw(st.sampled_from([None, "lz4", "zstd"])), unify_dictionaries=True
+    )
+    with pa.ipc.new_file(sink, table.schema, options=options) as file:
+        file.write_table(table, max_chunksize=draw(st.sampled_from([None, 1, 7])))
+    data = damaged(draw, sink.getvalue(), most=6)
+    if not draw(st.integers(0, 2)) and len(data) > 16:
+        size = min(int.from_bytes(data[-10:-6], "little"), len(data) - 10)
+        changed = bytearray(data)
+        for _ in range(draw(st.integers(1, 3))):
+            changed[-10 - draw(st.integers(1, max(size, 1)))] = draw(st.integers(0, 255))
+        data = bytes(changed)
+    return data
+
+
+@st.composite
+def parquet_tables(draw: st.DrawFn, *, damage: bool = True) -> bytes:
+    """A Parquet file of any types, and half of the time damage to it."""
     sink = io.BytesIO()
     pq.write_table(
-        pa.Table.from_arrays(columns, names=[name.encode("utf-8", "replace").decode() for name in names]),
+        draw(arrow_columns()),
         sink,
         compression=draw(st.sampled_from(["none", "snappy", "zstd", "gzip", "brotli", "lz4"])),
         row_group_size=draw(st.sampled_from([None, 1, 7])),
