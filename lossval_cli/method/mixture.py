@@ -5,21 +5,22 @@ untouched, linear in the given terms, the odds that x is a copy rather than a ro
 
     e^L / (1 − π + π e^L)
 
-(Ward et al., 2009). Coefficients and π have the maximum of their posterior together. The profile in π, each
-point of which has coefficients of its own, is followed from PEAK_FROM to the first peak, and from there
-outwards to the ends of the likelihood interval.
+(Ward et al., 2009). For every π there are likeliest coefficients. Where odd rows are many, that they are odd
+or that ordinary rows have a second kind, whose L levels off, fits alike: a small π is never contradicted.
+What is taken is the largest π that is not, as if no kind of ordinary row looked like a tampered one
+(irreducibility; Blanchard, Lee & Scott, 2010).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.optimize import brentq
-from scipy.special import expit, log_expit, logit
+from scipy.special import expit, log_expit
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,19 +31,15 @@ perfectly."""
 SHARE_PRIOR = 7.0
 """Exponent of 1 − π, that of the prior of wrong labels in `noise`: most tables hold few odd rows."""
 
-PEAK_FROM = 0.2
-"""Share of odd rows from which the peak is looked for. There may be two, one of them at none: that odd rows
-are a second kind of ordinary rows, whose ratio levels off, fits nearly as well."""
+PLACES = np.linspace(0.0, -9.0, 13)
+"""Logits of the shares at which the likelihood is known: from a half, above which nothing tells odd from
+untouched, to one in ten thousand, below which there might as well be none."""
 
-PLACES = logit(PEAK_FROM) + 0.75 * np.arange(-10, 3)
-"""Logits of the shares at which the profile is known: from one in ten thousand, below which there might as
-well be none, to a half, above which nothing tells odd from untouched."""
-
-PEAK_WITHIN = 0.03
-"""How near the peak is found, in the logit of the share."""
+DOUBT = 0.5
+"""Nats below the best at which a share is contradicted, for the one that is taken: a standard error."""
 
 INTERVAL_DROP = 1.92
-"""Half the 95 % quantile of χ² with one degree of freedom."""
+"""The same at the ends of the interval: half the 95 % quantile of χ² with one degree of freedom."""
 
 ENOUGH = 1e-2
 """Nats that one more Newton step would win, below which none is made."""
@@ -51,11 +48,11 @@ MOST_STEPS = 50
 
 
 class Mixture(NamedTuple):
-    """The likeliest."""
+    """What the rows and their copies tell."""
 
     coefficients: Floats  # (1 + T,) of L, intercept first
     share: float  # π
-    interval: tuple[float, float]  # 95 %; from 0 where there might as well be no odd row
+    interval: tuple[float, float]  # from 0 where there might as well be no odd row
 
 
 class _Point(NamedTuple):
@@ -64,64 +61,35 @@ class _Point(NamedTuple):
     place: float  # logit of the share
     value: float  # negative log-posterior
     beta: Floats
-    slope: float  # of the profile in the place: that of `value` with beta held (envelope theorem)
 
 
 def fit_mixture(own: Floats, copies: Floats, weight: Floats) -> Mixture:
     """On terms (n, T) of the rows and of their copies, which stand in the same order, with weights (n,)."""
-    profile = _Profile(_Posterior.of(own, copies, weight))
-    peak = profile.peak()
-    return Mixture(peak.beta, float(expit(peak.place)), (profile.end(peak, -1), profile.end(peak, 1)))
+    posterior = _Posterior.of(own, copies, weight)
+    profile: list[_Point] = []
+    beta = np.zeros(posterior.terms.shape[1])
+    for place in PLACES:
+        profile.append(posterior.best(float(place), beta))
+        beta = profile[-1].beta
+    best = min(point.value for point in profile)
+    place, near = _largest(profile, best, DOUBT)
+    high, _ = _largest(profile, best, INTERVAL_DROP)
+    low, _ = _largest(profile[::-1], best, INTERVAL_DROP)
+    interval = 0.0 if low == PLACES[-1] else float(expit(low)), float(expit(high))
+    return Mixture(posterior.best(place, near.beta).beta, float(expit(place)), interval)
 
 
-class _Profile:
-    """What is the best with each share, known at PLACES where it was asked for."""
-
-    def __init__(self, posterior: _Posterior) -> None:
-        self._posterior = posterior
-        self._known: dict[int, _Point] = {}
-
-    def peak(self) -> _Point:
-        """Downhill from PEAK_FROM until the slope turns, then to where it is zero."""
-        at = int(np.searchsorted(PLACES, logit(PEAK_FROM)))
-        here = self._at(at, np.zeros(self._posterior.terms.shape[1]))
-        way = -1 if here.slope > 0 else 1
-        while True:
-            at += way
-            if not 0 <= at < len(PLACES):
-                return here
-            there = self._at(at, here.beta)
-            if there.slope * here.slope < 0:
-                break
-            here = there
-        between: list[_Point] = []
-
-        def slope(place: float) -> float:
-            between.append(self._posterior.best(place, here.beta))
-            return between[-1].slope
-
-        brentq(slope, *sorted((here.place, there.place)), xtol=PEAK_WITHIN)
-        return min(between, key=lambda point: abs(point.slope))
-
-    def end(self, peak: _Point, way: int) -> float:
-        """The share below (way −1) or above (1) the peak where the posterior has dropped by INTERVAL_DROP."""
-        here, excess = peak, -np.sqrt(INTERVAL_DROP)
-        for at in range(len(PLACES))[::way]:
-            if (PLACES[at] - peak.place) * way <= 0:
-                continue
-            there = self._at(at, here.beta)
-            # Around its peak a log-posterior is a parabola: its root is straight there.
-            beyond = np.sqrt(max(there.value - peak.value, 0.0)) - np.sqrt(INTERVAL_DROP)
-            if beyond > 0:
-                return float(expit(np.interp(0.0, [excess, beyond], [here.place, there.place])))
-            here, excess = there, beyond
-        return 0.0 if way < 0 else float(expit(PLACES[-1]))
-
-    def _at(self, at: int, near: Floats) -> _Point:
-        """At PLACES[at], from the coefficients of a neighbour."""
-        if at not in self._known:
-            self._known[at] = self._posterior.best(float(PLACES[at]), near)
-        return self._known[at]
+def _largest(profile: list[_Point], best: float, drop: float) -> tuple[float, _Point]:
+    """The first place along the profile with a value within `drop` of the best, and the point after it."""
+    if profile[0].value <= best + drop:
+        return profile[0].place, profile[0]
+    for before, after in pairwise(profile):
+        if after.value <= best + drop:
+            # Around its peak a log-likelihood is a parabola: its root is straight there.
+            outside, inside = np.sqrt(before.value - best), np.sqrt(after.value - best)
+            places = [after.place, before.place]
+            return float(np.interp(np.sqrt(drop), [inside, outside], places)), after
+    raise AssertionError("the best is within any distance of itself")
 
 
 @dataclass(frozen=True)
@@ -162,8 +130,7 @@ class _Posterior:
             if moved[0] > value:
                 break
             beta, (value, log_ratio, odds) = beta + step, moved
-        slope = float((pull * (expit(place) - odd)).sum() + SHARE_PRIOR * expit(place))
-        return _Point(place, value, beta, slope)
+        return _Point(place, value, beta)
 
     def _value(self, place: float, beta: Floats) -> tuple[float, Floats, Floats]:
         """Negative log-posterior, L, and the log odds of being a copy, (2 n,) each."""

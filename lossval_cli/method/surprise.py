@@ -17,7 +17,7 @@ A row is compared with its own class: what is usual there, in each term, is take
 unlike all other rows, and is no noise.
 
 Training rows are a mixture, some are odd already: a share π. What tells a row from its tampered copy, L(x),
-quadratic in the terms, and π are fitted together (`mixture`). Then P(odd | x) = π e^L / (1 − π + π e^L).
+linear in the terms, and π are fitted together (`mixture`). Then P(odd | x) = π e^L / (1 − π + π e^L).
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ BANDWIDTHS = (0.06, 0.3)
 
 FOLDS = 3
 """A row is summarised by densities of the folds it is not in."""
+
+SIZE_SPREAD = 0.1
+"""Standard deviation of the logarithm of how much a row is tampered with: in a table of many columns all
+copies would be equally odd otherwise, and nobody's odd rows are like that."""
 
 CELL_MOVE = (3.0, 10.0)
 """How far a single cell is moved, either way: a wrong unit, a slipped digit. Less is no surprise on its
@@ -234,10 +238,11 @@ class _Terms:
         return np.column_stack(terms), by_block
 
     def tamper_rows(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        """A copy of X with N(0, 1) on every number, and another level in half of the other cells."""
+        """A copy of X with about N(0, 1) on every number, and another level in half of the other cells."""
         tampered = X.copy()
         places = [self.blocks[at].start for at in self.numbers]
-        tampered[:, places] += rng.standard_normal((len(X), len(places)), np.float32)
+        size = np.exp(SIZE_SPREAD * rng.standard_normal((len(X), 1), np.float32))
+        tampered[:, places] += size * rng.standard_normal((len(X), len(places)), np.float32)
         for at, densities in zip(self.others, self.levels, strict=True):
             densities.swap(self._block(tampered, at), np.flatnonzero(rng.random(len(X)) < 0.5), rng)
         return tampered
@@ -295,10 +300,12 @@ class _Ratio:
 
     used: slice
     """The terms it sees."""
+    ceiling: Floats
+    """The median copy: a row that is odder counts as odd as that, since nobody knows how odd rows are odd."""
     centre: Floats
     spread: Floats
     coefficients: Floats
-    """(1 + 2 T,) intercept first."""
+    """(1 + T,) intercept first."""
     share: float
     interval: tuple[float, float]
 
@@ -307,8 +314,10 @@ class _Ratio:
         """`weight` (n,) of each untouched row, and of its tampered copy, which stands in the same place."""
         own, copies = untouched[:, used], tampered[:, used]
         # Standardised by both together: the unit of a term then does not matter to RIDGE.
+        ceiling = np.median(copies, axis=0)
+        own, copies = np.minimum(own, ceiling), np.minimum(copies, ceiling)
         centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
-        draft = cls(used, centre, spread, np.zeros(0), 0.0, (0.0, 0.0))
+        draft = cls(used, ceiling, centre, spread, np.zeros(0), 0.0, (0.0, 0.0))
         own, copies = draft._features(untouched), draft._features(tampered)
         beta, share, interval = fit_mixture(own, copies, weight)
         return replace(draft, coefficients=beta, share=share, interval=interval)
@@ -324,7 +333,5 @@ class _Ratio:
         return values
 
     def _features(self, terms: Floats) -> Floats:
-        """Standardised terms and their squares: with heavy tails the ratio levels off where a line would
-        not, and π would be raised to make up for it."""
-        standard = (terms[:, self.used] - self.centre) / self.spread
-        return np.column_stack([standard, standard**2 - 1])
+        standard: Floats = (np.minimum(terms[:, self.used], self.ceiling) - self.centre) / self.spread
+        return standard
