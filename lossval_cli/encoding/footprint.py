@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 MB = 10**6
 
 PROCESS = 560 * MB
-"""Python with everything imported, blocks of rows at work, and what allocators keep."""
+"""Python with everything imported, blocks of rows at work, and what allocators keep: at least, and with a
+PyTorch for the CPU alone."""
+
+AT_WORK = 215 * MB
+"""Of that, what is not there yet once everything is imported."""
 
 COSTS = 160 * MB
 """Transport costs kept in memory, and a block of them."""
@@ -27,6 +32,18 @@ LARGEST_CHUNK, SMALLEST_CHUNK = 1 << 20, 1 << 15
 
 SAMPLE = 100 * MB
 """Of a table that stays in its files, held in memory while columns are decided on."""
+
+
+@cache
+def process() -> int:
+    """Bytes of a process before any row: what this one had when it was first asked, a PyTorch with CUDA
+    taking 290 MB more, and AT_WORK. Of a program that holds much else no more than twice PROCESS counts."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        held = pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        held = 0
+    return min(max(PROCESS, held + AT_WORK), 2 * PROCESS)
 
 
 @dataclass(frozen=True)
@@ -56,14 +73,14 @@ class Size:
         """Peak bytes of one process, which has this share of the rows, where the table and its encoding stay
         in files."""
         training = COSTS + int(share * self.state()) + self.chunk(int(share * chunk_rows))
-        fixed = PROCESS + 4 * self.val_rows * self.width * 2
+        fixed = process() + 4 * self.val_rows * self.width * 2
         return fixed + max(training, self.result(), SAMPLE)
 
     def resident(self, table: int) -> int:
         """Peak bytes where a table of `table` bytes and its encoding are in memory."""
         encoded = 4 * self.rows * self.width
         training = COSTS + self.state() + self.chunk(LARGEST_CHUNK, copies=1)
-        fixed = PROCESS + 4 * self.val_rows * self.width * 2
+        fixed = process() + 4 * self.val_rows * self.width * 2
         return fixed + table + encoded + max(training, self.result())
 
 

@@ -19,12 +19,12 @@ from lossval_cli.encoding.encoded_file import EncodedFile, EncodedPart, block_ta
 from lossval_cli.encoding.encoder import Encoder
 from lossval_cli.encoding.footprint import (
     LARGEST_CHUNK,
-    PROCESS,
     SAMPLE,
     SMALLEST_CHUNK,
     Size,
     amount,
     largest_chunk,
+    process,
     spare_memory,
 )
 from lossval_cli.errors import UsageError
@@ -148,7 +148,7 @@ class Room:
         """A file that takes too much by itself is not read."""
         if self.memory is None or not isinstance(source, str | Path) or not Path(source).is_file():
             return
-        least = PROCESS + 2 * Path(source).stat().st_size
+        least = process() + 2 * Path(source).stat().st_size
         if least > self.memory:
             raise UsageError(
                 f"--max-memory {amount(self.memory)} cannot be kept: {plain(str(source))} needs more than "

@@ -108,7 +108,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "ends.arrow": lambda: _arrow(
         pa.table(
             {
-                "a": pa.RunEndEncodedArray.from_arrays(pa.array([50 * ROWS], pa.int32()), pa.array(["x"])),
+                "a": pa.RunEndEncodedArray.from_arrays([50 * ROWS], ["x"]),
                 "label": pa.nulls(50 * ROWS),
             }
         ),
