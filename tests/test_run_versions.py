@@ -83,6 +83,7 @@ def test_fields_that_the_first_version_did_not_have_may_be_missing(run: Cli, lin
             "estimated_noise_share is '0.5'",
         ),
         (lambda report: report["data"]["roles"].update(ids="customer"), "roles.ids is 'customer'"),
+        (lambda report: report["classes"][0].pop("label"), "classes[0].label is not there"),
     ],
 )
 @pytest.mark.parametrize("line", READERS)

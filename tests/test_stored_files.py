@@ -231,6 +231,14 @@ def test_a_cache_that_is_cut_short_is_an_error_in_one_line(
     assert not Path("out").exists() and not list(Path().glob(".encoded*"))
 
 
+def test_columns_without_any_value_take_nothing_and_are_read(cli: Cli, everything_stays: None) -> None:
+    table = pa.table({"a": pa.nulls(20), "label": pa.nulls(20)})
+    with pa.ipc.new_file("t.data", table.schema) as file:
+        file.write_table(table)
+    refused = cli("score", "t.data", "-q", "-o", "-")
+    assert refused.code == 2 and refused.err.startswith("error: t.data"), refused.err
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_pipe_is_read_once(cli: Cli, suffix: str) -> None:
     """`score <(command)`: what has been looked into cannot be read again."""

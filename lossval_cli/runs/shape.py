@@ -59,9 +59,10 @@ def check_shape(value: object, shape: Any = REPORT, where: str = "report.json") 
         if not isinstance(value, dict):
             raise ValueError(f"{where} is {shown(value)}")
         for key, inner in shape.items():
-            check_shape(
-                value.get(key), inner, f"{where}: {key}" if where == "report.json" else f"{where}.{key}"
-            )
+            place = f"{where}: {key}" if where == "report.json" else f"{where}.{key}"
+            if inner is object and key not in value:
+                raise ValueError(f"{place} is not there")
+            check_shape(value.get(key), inner, place)
     elif isinstance(shape, list):
         if not isinstance(value, list):
             raise ValueError(f"{where} is {shown(value)}")
