@@ -11,10 +11,12 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from conftest import Outcome
 
 from lossval_cli.errors import OutputError
 from lossval_cli.outputs import whole_files
@@ -296,3 +298,50 @@ def test_a_name_as_long_as_names_may_be() -> None:
     name = "n" * 255
     write_directory(Path(name), a_run(), force=False)
     assert left() == [name]
+
+
+def contents() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+def test_what_a_command_reads_is_not_written_over(
+    cli: Callable[..., Outcome], quick: tuple[str, ...]
+) -> None:
+    """Not with --force, not through another name, and not by --output-file, which asks for no --force."""
+    assert cli("score", "train.csv", "--val", "val.csv", *quick, "-q").code == 0
+    os.link("train.csv", "again.csv")
+    before = contents()
+    report = ("--output-format", "json", "--output-file")
+    for line in (
+        ("score", "train.csv", *quick, "-o", "train.csv", "--force"),
+        ("score", "train.csv", *quick, "-o", "again.csv", "--force"),
+        ("score", "train.csv", "--val", "val.csv", *quick, "-o", "./val.csv", "--force"),
+        ("check", "train.csv", "--set", "epochs=1", *report, "train.csv"),
+        ("check", "train.lossval", *report, "train.lossval/scores.csv"),
+        ("check", "train.lossval", *report, "train.lossval/run.json"),
+        ("report", "train.lossval", "-o", "train.lossval/run.json", "--force"),
+        ("acquire", "train.csv", "--run", "train.lossval", "-o", "train.csv", "--force"),
+        ("calibrate", "train.csv", "-o", "train.csv", "--force"),
+    ):
+        refused = cli(*line)
+        place = line[-2] if line[-1] == "--force" else line[-1]
+        place = place.removeprefix("./")
+        assert refused.err == f"error: {place} is read by this command: name another file\n"
+        assert refused.code == 2
+    assert contents() == before
+    assert cli("report", "train.lossval", "-o", "train.lossval/report.html", "--force", "-q").code == 0
+
+
+def test_links_in_a_circle_are_told(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
+    os.symlink("loop", "loop")
+    for line in (
+        ("score", "train.csv", *quick, "-o", "loop"),
+        ("score", "loop", *quick),
+        ("check", "loop"),
+        ("clean", "loop", "--drop", "suspects", "-o", "out.csv"),
+    ):
+        refused = cli(*line)
+        assert refused.code == 2 and refused.err.startswith("error: loop"), refused.err
+        assert refused.err.count("\n") == 1
+    os.symlink("nowhere", "gone.csv")
+    assert cli("score", "gone.csv", *quick).err == "error: gone.csv does not exist\n"

@@ -76,7 +76,7 @@ def acquire(
         raise UsageError(f"--safe-csv is about CSV, and the rows are written as {chosen}")
     if destination.kind == "stream" and chosen == "parquet" and is_terminal(sys.stdout):
         raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
-    destination.check(force=force)
+    destination.check(force=force, read=(pool, data, run))
     from lossval_cli.runs.candidates import rank_candidates
 
     ranking = rank_candidates(run, pool, data, number)

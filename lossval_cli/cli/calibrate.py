@@ -96,7 +96,7 @@ def calibrate(
     if precision is not None and not 0 < precision <= 1:
         raise UsageError(f"--precision must be above 0 and at most 1, not {precision:g}")
     if output is not None:
-        check_file(output, force=force)
+        check_file(output, force=force, read=(train, val, config))
     with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
         from lossval_cli.calibration.outcome import conclude
         from lossval_cli.calibration.trials import run_trial, run_untouched

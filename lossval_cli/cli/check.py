@@ -186,7 +186,8 @@ def check(
     if show_settings:
         show(options.settings_toml(settings, preset, config, assignments, shortcuts) + _check_table(plan))
         return
-    outputs = _outputs(output_format or [], output_file or [])
+    read = (table, val, test, plan.baseline, config, thresholds)
+    outputs = _outputs(output_format or [], output_file or [], read)
     options.check_one_stdin(table, val, test)
     suspect_from = options.thresholds_of(thresholds)
     from lossval_cli.gate.facts import GateResult, collect_facts, collect_suspects, find_new_rows, host_path
@@ -331,8 +332,11 @@ def _only_metric(rules: Sequence[Rule], assignments: Sequence[str] | None) -> st
     return named.pop()
 
 
-def _outputs(forms: Sequence[OutputFormat], files: Sequence[str]) -> list[tuple[str, str]]:
-    """Format and file, in pairs; one format without a file goes to standard output."""
+def _outputs(
+    forms: Sequence[OutputFormat], files: Sequence[str], read: Sequence[str | Path | None]
+) -> list[tuple[str, str]]:
+    """Format and file, in pairs; one format without a file goes to standard output. What is `read` is not
+    written over."""
     if not files and len(forms) <= 1:
         return [(form.value, "-") for form in forms]
     if len(forms) != len(files):
@@ -342,7 +346,7 @@ def _outputs(forms: Sequence[OutputFormat], files: Sequence[str]) -> list[tuple[
         )
     for file in files:
         if file != "-":
-            check_file(Path(file), force=True)  # better refused now than after training
+            check_file(Path(file), force=True, read=read)  # better refused now than after training
     if len(set(files)) < len(files):
         raise UsageError(f"--output-file {listed(files)}: two formats cannot go to one file")
     return [(form.value, file) for form, file in zip(forms, files, strict=True)]

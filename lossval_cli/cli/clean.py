@@ -152,7 +152,7 @@ def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) 
         if os.path.exists(target) and os.path.exists(path) and os.path.samefile(target, path):
             raise OutputError(f"{plain(target)} is the table that was scored; name another file")
         place = Path(target)
-        if place.name in OWN_FILES and place.resolve().parent == run.resolve():
+        if place.name in OWN_FILES and os.path.realpath(place.parent) == os.path.realpath(run):
             raise OutputError(f"{plain(target)} belongs to the run; name another file")
         check_file(place, force=force)
 

@@ -68,7 +68,7 @@ def report(
     from lossval_cli.runs.run_directory import json_bytes, render_pages
 
     if output not in (None, "-"):
-        check_file(Path(str(output)), force=force)
+        check_file(Path(str(output)), force=force, read=[run])
     content = read_part(run, "report.json")
     try:
         pages = render_pages(json_bytes(content))

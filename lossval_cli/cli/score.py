@@ -127,7 +127,7 @@ def score(
     limits = options.thresholds_of(thresholds)
     destination = find_destination(output, train, None if form is None else form.value)
     _check_choices(destination, columns=columns, sort=sort, top=top, safe_csv=safe_csv)
-    destination.check(force=force)
+    destination.check(force=force, read=(train, val, test, config, thresholds))
     results = None if destination.kind == "stream" else destination.path
     resources = options.read_resources(time_limit, max_memory, checkpoint_every, resume, results)
     started = datetime.now(UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,12 +52,13 @@ class Destination:
     form: Format | None
     packed: bool = False
 
-    def check(self, *, force: bool) -> None:
-        """Raise OutputError if it is clear already that nothing can be written there."""
+    def check(self, *, force: bool, read: Iterable[str | Path | None] = ()) -> None:
+        """Raise OutputError if it is clear already that nothing can be written there, or that it would be
+        written over what is `read`."""
         if self.kind == "directory":
             check_directory(self.path, force=force)
         elif self.kind == "file":
-            check_file(self.path, force=force)
+            check_file(self.path, force=force, read=read)
 
     def format_for(self, table_format: str) -> Format:
         """The format of the scores of a run on a table of `table_format`."""

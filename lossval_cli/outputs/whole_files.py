@@ -20,7 +20,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -40,6 +40,9 @@ OWN_FILES = frozenset(
 )
 """What a run directory is made of; whatever else lies in one belongs to the user and stays."""
 
+PAGES = frozenset({"report.html", "report.md"})
+"""Of these what is made of the others."""
+
 _SUFFIX = ".lossval-tmp"
 _ASIDE = ".lossval-old"
 """What was at the target, where the system cannot exchange two directories in one step."""
@@ -56,7 +59,7 @@ def is_run_directory(path: Path) -> bool:
 
 def check_directory(path: Path, *, force: bool) -> None:
     """Raise OutputError, before any work is done, if a run directory could not be put at `path`."""
-    whole = path.resolve()
+    whole = Path(os.path.realpath(path))
     if whole == Path.cwd() or whole in Path.cwd().parents:
         raise OutputError(f"{plain(str(path))} is the directory you are in or above it; name another with -o")
     _check_parent(path)
@@ -73,8 +76,12 @@ def check_directory(path: Path, *, force: bool) -> None:
         )
 
 
-def check_file(path: Path, *, force: bool) -> None:
-    """Raise OutputError, before any work is done, if a file could not be put at `path`."""
+def check_file(path: Path, *, force: bool, read: Iterable[str | Path | None] = ()) -> None:
+    """Raise OutputError, before any work is done, if a file could not be put at `path`; also, whatever
+    `force` says, where that is one of the files or in one of the run directories that are `read`."""
+    for source in read:
+        if source is not None and _is_of(path, Path(source)):
+            raise OutputError(f"{plain(str(path))} is read by this command: name another file")
     _check_parent(path)
     if path.is_symlink():
         raise OutputError(f"{plain(str(path))} is a symbolic link; name the file itself with -o")
@@ -82,6 +89,17 @@ def check_file(path: Path, *, force: bool) -> None:
         raise OutputError(f"{plain(str(path))} exists and is not a regular file; name another with -o")
     if path.exists() and not force:
         raise OutputError(f"{plain(str(path))} exists; name another file with -o, or add --force")
+
+
+def _is_of(path: Path, source: Path) -> bool:
+    """Whether `path` is a file that there is, and is `source` or of it; pages can be made again."""
+    try:
+        if source.is_dir():
+            is_own = path.name in OWN_FILES - PAGES if is_run_directory(source) else path.exists()
+            return is_own and os.path.samefile(path.parent, source)
+        return os.path.samefile(path, source)
+    except (OSError, ValueError):
+        return False
 
 
 def write_directory(path: Path, files: Mapping[str, Writer], *, force: bool) -> None:

@@ -59,10 +59,10 @@ def check_shape(value: object, shape: Any = REPORT, where: str = "report.json") 
         if not isinstance(value, dict):
             raise ValueError(f"{where} is {shown(value)}")
         for key, inner in shape.items():
-            place = f"{where}: {key}" if where == "report.json" else f"{where}.{key}"
+            here = f"{where}: {key}" if where == "report.json" else f"{where}.{key}"
             if inner is object and key not in value:
-                raise ValueError(f"{place} is not there")
-            check_shape(value.get(key), inner, place)
+                raise ValueError(f"{here} is not there")
+            check_shape(value.get(key), inner, here)
     elif isinstance(shape, list):
         if not isinstance(value, list):
             raise ValueError(f"{where} is {shown(value)}")

@@ -31,6 +31,7 @@ _BINARY = (
     (b"SQLite format 3", "an SQLite database"),
     (b"ARROW1", "an Arrow or Feather file"),
     (b"\x89HDF", "an HDF5 file"),
+    (b"\xff\xfe\0\0", "UTF-32 text"),
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
     (b"\xfd7zXZ", "an xz archive"),

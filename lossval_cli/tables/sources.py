@@ -114,7 +114,7 @@ def _neighbour(path: str) -> str:
     """A hint at a file of nearly the same name in the same directory."""
     directory, base = os.path.split(path)
     try:
-        near = closest(base, os.listdir(directory or "."))
+        near = closest(base, [name for name in os.listdir(directory or ".") if name != base])
     except OSError:
         near = None
     return f"; did you mean {plain(os.path.join(directory, near))}?" if near else ""

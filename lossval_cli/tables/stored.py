@@ -122,7 +122,9 @@ class StoredColumns:
     def row_bytes(self) -> float:
         """Bytes of a row once read, from the first rows."""
         first = self.take(np.arange(min(FIRST_ROWS, self.num_rows)))
-        return max(1.0, first.nbytes / max(1, first.num_rows))  # columns without a value take nothing
+        return max(
+            1.0, int(first.nbytes) / max(1, int(first.num_rows))
+        )  # columns without a value take nothing
 
     def blocks(
         self,
