@@ -1,9 +1,10 @@
-"""How a run grows: `python -m benchmarks.scale [--most 1e7] [--quick]`.
+"""How a run grows: `python -m benchmarks.scale [--most 1e7] [--quick | --processes]`.
 
 Tables of 20 columns (18 numbers, one of them with missing cells, a category and a count) as Parquet, in
 memory and, from a million rows on, within --max-memory. Each run is a process of its own: peak memory is
 VmHWM of /proc, the size of the encoded rows is read off the disk, stages off --progress json. At 100,000 rows
-one process is set against two (gloo, one thread each), in turn.
+one process is set against two (gloo, one thread each), in turn; with --processes nothing else is measured, and
+the rest of the results stays.
 
 Results: benchmarks/results/scale.json; what they say: docs/scale.md.
 """
@@ -121,7 +122,13 @@ def processes(folder: Path, rows: int, count: int, epochs: int) -> dict[str, obj
     assert running.wait() == 0
     # The first epoch begins after what is done once.
     epoch = (marks[epochs] - marks[1]) / (epochs - 1)
-    return {"rows": rows, "processes": count, "epoch_seconds": epoch, "load": os.getloadavg()[0]}
+    return {
+        "rows": rows,
+        "processes": count,
+        "epoch_seconds": epoch,
+        "seconds": time.monotonic() - started,
+        "load": os.getloadavg()[0],
+    }
 
 
 def main() -> None:
@@ -131,6 +138,7 @@ def main() -> None:
     )
     parser.add_argument("--most", type=float, default=1e7, help="rows of the largest table")
     parser.add_argument("--quick", action="store_true", help="up to 100,000 rows")
+    parser.add_argument("--processes", action="store_true", help="only one process against two")
     parser.add_argument(
         "--folder", type=Path, help="where tables are written, on a disk [default: beside here]"
     )
@@ -147,6 +155,9 @@ def main() -> None:
         "processes": [],
     }
 
+    if options.processes:
+        found = json.loads(RESULTS.read_text()) | {"processes": []}
+
     def keep(kind: str, run: dict[str, object]) -> None:
         found[kind].append(run)  # type: ignore[attr-defined]
         print(json.dumps(run), file=sys.stderr)
@@ -155,13 +166,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder or Path(__file__).parent) as name:
         folder = Path(name)
         write_table(folder / "val.parquet", 2_000, 1)
-        for rows in sizes:
+        for rows in [100_000] if options.processes else sizes:
             write_table(folder / f"{rows}.parquet", rows, 0)
             for epochs in (1, 3) if rows <= 100_000 else (1,):
-                if rows <= 1_000_000:
+                if rows <= 1_000_000 and not options.processes:
                     keep("runs", score(folder, rows, epochs))
             if rows == 100_000:
-                for count in (1, 2, 1, 2):
+                for count in (1, 2) * (3 if options.processes else 2):
                     keep("processes", processes(folder, rows, count, 4))
             if rows >= 1_000_000:
                 limit = "2GB" if rows <= 2_000_000 else "8GB"

@@ -186,6 +186,7 @@ def test_memory_that_cannot_be_kept_is_refused(cli: Callable[..., Outcome]) -> N
         assert refused.code == 2 and advice in refused.err
         assert refused.err.splitlines()[-1].startswith("error: --max-memory 100 MB ")
     assert not Path("train.lossval").exists()
+    assert cli("check", "train.parquet", "--max-memory", "100MB").err == refused.err
     refused = cli("score", "train.csv", "--max-memory", "plenty")
     assert "give a size such as 2GB or 500MB" in refused.err
 
