@@ -3,7 +3,7 @@
 Tables of 20 columns (18 numbers, one of them with missing cells, a category and a count) as Parquet, in
 memory and, from a million rows on, within --max-memory. Each run is a process of its own: peak memory is
 VmHWM of /proc, the size of the encoded rows is read off the disk, stages off --progress json. At 100,000 rows
-one process is set against two (gloo, one thread each), in turn; with --processes nothing else is measured, and
+one process is set against two (gloo, one thread each), in turn; with --processes nothing else is measured and
 the rest of the results stays.
 
 Results: benchmarks/results/scale.json; what they say: docs/scale.md.
