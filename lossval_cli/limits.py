@@ -5,6 +5,8 @@ Every limit is announced in the message of the error it raises.
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from typing import Final
 
 from lossval_cli.errors import ReadError
@@ -15,6 +17,18 @@ MAX_BYTES: Final = 8 << 30  # text, or Parquet once decoded: the whole table has
 FREE_EXPANSION_BYTES: Final = 16 << 20  # below this no compression ratio is suspicious
 FREE_PARQUET_BYTES: Final = 64 << 20  # Parquet honestly stores constant columns in next to nothing
 MAX_EXPANSION: Final = 200  # decoded bytes per stored byte above the free amount; text reaches 5 to 20
+MAX_SETTINGS_BYTES: Final = 1 << 20  # settings, rules and thresholds that people write
+MAX_RECORD_FILE_BYTES: Final = 256 << 20  # run.json and report.json, which name suspects but no other rows
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """The bytes of a file of at most `most` bytes; OSError for a larger one, as for one that is not there:
+    what never ends, /dev/zero say, is not read to its end."""
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+    return data
 
 
 def allowed_size(stored: int, *, free: int = FREE_EXPANSION_BYTES) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lossval_cli.errors import SettingsError, UsageError
+from lossval_cli.limits import MAX_SETTINGS_BYTES, read_small
+from lossval_cli.wording import printable
 
 SMALL_TABLE = 10_000
 """Rows up to which a table gets more members than a large one."""
@@ -337,14 +340,32 @@ def preset_path(name: str) -> Path:
 
 def read_toml(path: Path, what: str = "settings file") -> dict[str, Any]:
     """A TOML file, called `what` in messages; UsageError if it is not there or not TOML."""
+    return parse_toml(read_settings(path, what), path, what)
+
+
+def read_settings(path: Path, what: str = "settings file") -> bytes:
+    """The bytes of a file of settings; UsageError if it is not there or too large for one."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_small(path, MAX_SETTINGS_BYTES) if path.is_file() else _read_once(path)
     except OSError as error:
-        raise UsageError(f"{what} {path}: {(error.strerror or 'cannot be read').lower()}") from error
+        reason = (error.strerror or "cannot be read").lower()
+        raise UsageError(f"{what} {printable(str(path))}: {reason}") from error
+
+
+@functools.cache
+def _read_once(path: Path) -> bytes:
+    """What is no file, a pipe say, has nothing more to say when it is asked a second time."""
+    return read_small(path, MAX_SETTINGS_BYTES)
+
+
+def parse_toml(data: bytes, path: Path, what: str = "settings file") -> dict[str, Any]:
+    """The content of a TOML file; UsageError if it is not TOML."""
+    try:
+        return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise UsageError(f"{what} {path} is not UTF-8 text (byte {error.start})") from error
+        raise UsageError(f"{what} {printable(str(path))} is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{what} {path} is not valid TOML: {error}") from error
+        raise UsageError(f"{what} {printable(str(path))} is not valid TOML: {error}") from error
 
 
 def find_project_table(start: Path) -> tuple[Path, dict[str, Any]] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Outcome
+from conftest import Outcome, frame
 
 GOOD = "train.csv"
 
@@ -444,3 +444,14 @@ def test_validate_says_the_same_without_training(name: str, cli: Callable[..., O
     assert (outcome.code, outcome.raw) == (2, b"")
     if "cuda" not in message:
         assert outcome.err == f"error: {message}\n"
+
+
+def test_odd_names_of_files_and_columns(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
+    """Bytes that are no UTF-8 in the name of a part; a new line in --columns."""
+    os.mkdir("parts")
+    for name in (b"a.parquet", b"b\xff.parquet"):
+        frame(30).to_parquet("part", index=False)
+        os.rename("part", os.path.join(b"parts", name))
+    assert cli("score", "parts", *quick, "-q", "-o", "out").code == 0
+    refused = cli("score", "train.csv", *quick, "-q", "-o", "out.csv", "--columns", "rank\rrow")
+    assert refused.code in (0, 2) and "internal error" not in refused.err

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lossval_cli._version import __version__
 from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.errors import UsageError
-from lossval_cli.settings import Settings, read_toml
+from lossval_cli.settings import Settings, parse_toml, read_settings
 from lossval_cli.toml_text import toml_lines
 from lossval_cli.wording import counted, listed, plain, shown
 
@@ -97,7 +97,8 @@ class Thresholds:
 def read_thresholds(path: Path) -> Thresholds:
     """A threshold file. Raises UsageError, one line, where it is not there or not one."""
     called = f"threshold file {plain(str(path))}"
-    content = read_toml(path, "threshold file")
+    data = read_settings(path, "threshold file")  # once: it may be a pipe
+    content = parse_toml(data, path, "threshold file")
     if content.get("lossval_thresholds") != FILE_VERSION:
         found = content.get("lossval_thresholds")
         what = "is none of ours" if found is None else f"is of version {shown(found)}, not {FILE_VERSION}"
@@ -113,7 +114,7 @@ def read_thresholds(path: Path) -> Thresholds:
             features=features,
             goal=content["goal"],
             file=path.name,
-            sha256=sha256(path.read_bytes()).hexdigest(),
+            sha256=sha256(data).hexdigest(),
             table=table["name"],
             label_column=table["label"],
             columns=tuple(table["columns"]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
@@ -34,7 +35,11 @@ _NUMBER = r"^[+\-]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?$"
 
 def split_names(text: str) -> list[str]:
     """`--columns` text -> names; a name with a comma is quoted as in CSV."""
-    return [name for row in csv.reader([text], skipinitialspace=True) for name in row if name]
+    rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+    try:
+        return [name for row in rows for name in row if name]
+    except csv.Error as error:
+        raise UsageError(f"--columns {plain(text)}: {error}") from error
 
 
 def check_columns(names: Sequence[str], present: Sequence[str]) -> None:

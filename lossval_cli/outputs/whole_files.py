@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lossval_cli.errors import OutputError
+from lossval_cli.limits import MAX_RECORD_FILE_BYTES, read_small
 from lossval_cli.wording import plain
 
 Writer = Callable[[BinaryIO], None]
@@ -51,7 +52,7 @@ _ASIDE = ".lossval-old"
 def is_run_directory(path: Path) -> bool:
     """Whether `path` is a directory that this tool has written."""
     try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        record = json.loads(read_small(path / RECORD, MAX_RECORD_FILE_BYTES))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(record, dict) and record.get("tool") == TOOL and "schema_version" in record

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lossval_cli._version import RECORD_VERSION, REPORT_VERSION, __version__
 from lossval_cli.errors import LossvalError, ReadError
+from lossval_cli.limits import MAX_RECORD_FILE_BYTES, read_small
 from lossval_cli.outputs.scores_io import as_text
 from lossval_cli.outputs.whole_files import RECORD, is_run_directory
 from lossval_cli.runs.shape import check_shape
@@ -113,7 +113,7 @@ def read_part(path: Path, name: str) -> dict[str, Any]:
         raise ReadError(f"{called} is not a run directory of lossval: it holds no {RECORD} of ours")
     part = plain(str(path / name))
     try:
-        content = json.loads((path / name).read_text(encoding="utf-8"))
+        content = json.loads(read_small(path / name, MAX_RECORD_FILE_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise ReadError(f"{part} cannot be read; score the table again") from error
     if not isinstance(content, dict):
@@ -198,7 +198,9 @@ def _floats(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
 
 def _read_scores(path: Path) -> pa.Table:
     if path.suffix == ".parquet":
-        return pq.read_table(path)
+        data = read_table(path).data  # within its limits
+        assert isinstance(data, pa.Table)
+        return data
     if path.suffix == ".jsonl":
         with path.open(encoding="utf-8") as file:
             return pa.Table.from_pylist([json.loads(line) for line in file])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -178,7 +179,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 def opened(source: bytes | Path) -> pa.NativeFile:
     """The bytes of a file, or the file, for the library to read."""
-    return pa.BufferReader(source) if isinstance(source, bytes) else pa.OSFile(str(source))
+    return pa.BufferReader(source) if isinstance(source, bytes) else pa.OSFile(os.fsencode(source))
 
 
 def _is_whole(file: BinaryIO) -> bool:

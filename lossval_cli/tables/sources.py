@@ -148,7 +148,7 @@ def digest(sources: Sequence[Source]) -> str:
         return hashlib.sha256(sources[0].data).hexdigest()
     total = hashlib.sha256()
     for source in sources:
-        total.update(f"{source.relative}\0{len(source.data)}\0".encode())
+        total.update(os.fsencode(f"{source.relative}\0{len(source.data)}\0"))
         total.update(source.data)
     return total.hexdigest()
 
@@ -160,7 +160,7 @@ def digest_files(files: Sequence[Listed]) -> str:
         try:
             with open(file.path, "rb") as stream:
                 if not single:
-                    total.update(f"{file.relative}\0{os.fstat(stream.fileno()).st_size}\0".encode())
+                    total.update(os.fsencode(f"{file.relative}\0{os.fstat(stream.fileno()).st_size}\0"))
                 while block := stream.read(16 * _BLOCK):
                     total.update(block)
         except OSError as error:
