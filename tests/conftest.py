@@ -55,9 +55,10 @@ class _Stream(io.TextIOWrapper):
 
 
 def frame(rows: int = 60, seed: int = 0) -> pd.DataFrame:
-    """Two features, an id and a label of words; three labels are wrong."""
+    """Two features, an id and a label of words; three labels are plainly wrong."""
     rng = np.random.default_rng(seed)
     table = pd.DataFrame({"size": rng.normal(size=rows).round(3), "age": rng.integers(18, 80, rows)})
+    table.loc[:2, "size"] = [1.9, -2.1, 2.3]
     table.insert(0, "customer", [f"c{seed}-{row}" for row in range(rows)])
     table["label"] = np.where(table["size"] > 0, "yes", "no")
     table.loc[:2, "label"] = np.where(table["size"][:3] > 0, "no", "yes")

@@ -46,6 +46,7 @@ LAYERS = (
         "method.optimizer",
         "method.objective",
         "method.mixture",
+        "method.relevance",
         "method.surprise",
         "method.totals",
     ),

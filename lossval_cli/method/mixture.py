@@ -29,7 +29,7 @@ RIDGE = 1.0
 perfectly."""
 
 SHARE_PRIOR = 7.0
-"""Exponent of 1 − π, that of the prior of wrong labels in `noise`: most tables hold few odd rows."""
+"""Exponent of 1 − π: most tables hold few odd rows."""
 
 PLACES = np.linspace(0.0, -9.0, 13)
 """Logits of the shares at which the likelihood is known: from a half, above which nothing tells odd from

@@ -25,7 +25,8 @@ class Ensemble:
     """E multilayer perceptrons of the same sizes and different draws.
 
     settings.layers: linear maps from D inputs to `outputs`, settings.hidden units between them. Members share
-    the rows of a batch but no parameter: (B, D) -> (E, B, outputs).
+    the rows of a batch but no parameter: (B, D) -> (E, B, outputs). `scales` (E, D), where there are any, are
+    factors of each member's inputs.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Ensemble:
             drawn = torch.randn(members, rows, columns, generator=generator) * (gain / math.sqrt(rows))
             self.matrices.append(drawn.to(device).requires_grad_())
             self.biases.append(torch.zeros(members, 1, columns, device=device, requires_grad=True))
+        self.scales: Tensor | None = None
 
     def __call__(self, X: Tensor, *, training: bool = False) -> Tensor:
         """X (B, D) -> (E, B, outputs)."""
@@ -67,6 +69,8 @@ class Ensemble:
 
     def _forward(self, X: Tensor, training: bool) -> Tensor:
         hidden = X.expand(len(self.matrices[0]), -1, -1)
+        if self.scales is not None:
+            hidden = hidden * self.scales.unsqueeze(1)
         for matrix, bias in zip(self.matrices[:-1], self.biases[:-1], strict=True):
             hidden = self.activation(torch.baddbmm(bias, hidden, matrix))
             if training and self.dropout:

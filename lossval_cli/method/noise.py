@@ -36,8 +36,8 @@ SHARES = np.concatenate(
 )
 """Shares of wrong labels on the grid; beyond a half, labels would say the opposite of what they mean."""
 
-SHARE_PRIOR = (1.0, 8.0)
-"""Beta prior of the share, mean 1/9: most tables hold few wrong labels, some hold many."""
+SHARE_PRIOR = (1.0, 3.0)
+"""Beta prior of the share, mean 1/4: more would say little in large tables and too much in small ones."""
 
 SHARPENING = np.exp(np.linspace(-0.4, 1.5, 16))
 """τ for classes."""

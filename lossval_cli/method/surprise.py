@@ -55,10 +55,6 @@ CELL_MOVE = (3.0, 10.0)
 """How far a single cell is moved, either way: a wrong unit, a slipped digit. Less is no surprise on its
 own."""
 
-WHOLE, REMOTEST = slice(0, 6), slice(6, 7)
-"""Which of the terms are of the whole row (sums over columns, directions and levels, the neighbour), and
-which is the remotest number's."""
-
 NEIGHBOURS = 1_024
 """Rows among which the nearest is looked for."""
 
@@ -76,6 +72,20 @@ BLOCK_ROWS = 16_384
 
 PRICED_SHARE = 0.01
 """Share of odd rows that the price reckons with at least."""
+
+
+class View(NamedTuple):
+    """What a ratio sees of a row."""
+
+    terms: slice
+    ceiling: float
+    """Quantile of the copies at which a term levels off: nobody knows how odd rows are odd, so one that is
+    odder than many copies counts as odd as those. Few far cells are company to one another and look nearer
+    than single ones: for them it is lower."""
+
+
+WHOLE, REMOTEST = View(slice(0, 6), 0.5), View(slice(6, 7), 0.25)
+"""Of the whole row (sums over columns, directions and levels, the neighbour), and of its remotest number."""
 
 
 @dataclass(frozen=True)
@@ -298,10 +308,8 @@ class _Usual:
 class _Ratio:
     """The fitted log ratio L of one way of tampering, and the share π of rows that are odd in this way."""
 
-    used: slice
-    """The terms it sees."""
+    view: View
     ceiling: Floats
-    """The median copy: a row that is odder counts as odd as that, since nobody knows how odd rows are odd."""
     centre: Floats
     spread: Floats
     coefficients: Floats
@@ -310,14 +318,14 @@ class _Ratio:
     interval: tuple[float, float]
 
     @classmethod
-    def fit(cls, untouched: Floats, tampered: Floats, used: slice, weight: Floats) -> _Ratio:
+    def fit(cls, untouched: Floats, tampered: Floats, view: View, weight: Floats) -> _Ratio:
         """`weight` (n,) of each untouched row, and of its tampered copy, which stands in the same place."""
-        own, copies = untouched[:, used], tampered[:, used]
+        own, copies = untouched[:, view.terms], tampered[:, view.terms]
         # Standardised by both together: the unit of a term then does not matter to RIDGE.
-        ceiling = np.median(copies, axis=0)
+        ceiling = np.quantile(copies, view.ceiling, axis=0)
         own, copies = np.minimum(own, ceiling), np.minimum(copies, ceiling)
         centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
-        draft = cls(used, ceiling, centre, spread, np.zeros(0), 0.0, (0.0, 0.0))
+        draft = cls(view, ceiling, centre, spread, np.zeros(0), 0.0, (0.0, 0.0))
         own, copies = draft._features(untouched), draft._features(tampered)
         beta, share, interval = fit_mixture(own, copies, weight)
         return replace(draft, coefficients=beta, share=share, interval=interval)
@@ -333,5 +341,5 @@ class _Ratio:
         return values
 
     def _features(self, terms: Floats) -> Floats:
-        standard: Floats = (np.minimum(terms[:, self.used], self.ceiling) - self.centre) / self.spread
+        standard: Floats = (np.minimum(terms[:, self.view.terms], self.ceiling) - self.centre) / self.spread
         return standard

@@ -37,11 +37,12 @@ from lossval_cli.method.losses import Loss
 from lossval_cli.method.network import Ensemble
 from lossval_cli.method.objective import Objective
 from lossval_cli.method.optimizer import AdamW
-from lossval_cli.method.rows import CHUNK_ROWS, Chunk, Rows, RowSource, chunk_count
+from lossval_cli.method.relevance import FIT_ROWS, relevance
+from lossval_cli.method.rows import CHUNK_ROWS, Chunk, Rows, RowSource, chunk_count, draw_rows
 from lossval_cli.method.state import Epoch, State
 from lossval_cli.method.surprise import Oddness, measure
 from lossval_cli.method.team import ALONE, Team
-from lossval_cli.method.totals import Totals, draw_folds
+from lossval_cli.method.totals import Totals, draw_folds, fold_masks
 from lossval_cli.method.transport import Potentials, Transport, median_cost
 from lossval_cli.method.watch import INTERRUPT, STOP, Interrupted, Watch
 from lossval_cli.settings import Settings
@@ -228,7 +229,12 @@ class _Run:
             device=device,
         )
         self.optimizer = AdamW(self.network.parameters(), weight_decay=settings.weight_decay)
-        fold = draw_folds(N, members, folds, held_out, generator)[rows.own].to(device)
+        fold = draw_folds(N, members, folds, held_out, generator)
+        at = draw_rows(N, FIT_ROWS, torch.Generator().manual_seed(settings.seed)).sort().values
+        trains, _ = fold_masks(fold[at], members, folds)
+        y = torch.as_tensor(problem.y[at.numpy()])
+        self.network.scales = relevance(rows.sample(at).cpu(), y, trains, self.classes).to(device)
+        fold = fold[rows.own].to(device)
         totals = Totals(fold, members, folds, outputs, by_all=held_out is not None)
         self.state = State(
             self.network, self.optimizer, generator, totals, self.transport, potentials, weights
