@@ -186,7 +186,7 @@ def test_malformed_files_are_one_line(
         (["--precision", "1.2"], "--precision must be above 0 and at most 1, not 1.2"),
         (["--repeats", "0"], "'--repeats'"),
         (["--preset", "paper"], "the published algorithm only ranks rows and flags none"),
-        (["-o", "train.csv"], "train.csv exists; name another file with -o, or add --force"),
+        (["-o", "train.csv"], "train.csv is read by this command: name another file"),
         (["--rates", "0.001"], "--rates 0.001 of "),
     ],
 )
