@@ -88,6 +88,10 @@ WHOLE, REMOTEST = View(slice(0, 6), 0.5), View(slice(6, 7), 0.25)
 """Of the whole row (sums over columns, directions and levels, the neighbour), and of its remotest number."""
 
 
+BEYOND = 0.1
+"""How much of its slope a term keeps beyond its ceiling, when rows are told apart."""
+
+
 @dataclass(frozen=True)
 class ColumnTerms:
     """Each column's own log ratio at the fine bandwidth, worked out for the rows that are asked for."""
@@ -337,8 +341,10 @@ class _Ratio:
 
     def of(self, terms: Floats) -> Floats:
         """(n,) L for terms (n, T)."""
-        values: Floats = self.coefficients[0] + self._features(terms) @ self.coefficients[1:]
-        return values
+        slopes = self.coefficients[1:]
+        beyond = np.maximum(terms[:, self.view.terms] - self.ceiling, 0.0) / self.spread
+        values: Floats = self.coefficients[0] + self._features(terms) @ slopes
+        return values + BEYOND * beyond @ np.maximum(slopes, 0.0)
 
     def _features(self, terms: Floats) -> Floats:
         standard: Floats = (np.minimum(terms[:, self.view.terms], self.ceiling) - self.centre) / self.spread
