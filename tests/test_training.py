@@ -119,7 +119,7 @@ def test_learning_curve() -> None:
     seen: list[Epoch] = []
     fit(make_problem()[0], seen.append, epochs=25)
     assert [epoch.epoch for epoch in seen] == list(range(1, 26))
-    assert seen[0].loss == pytest.approx(0.70, abs=0.04)
+    assert seen[0].loss == pytest.approx(0.65, abs=0.04)
     assert seen[-1].loss < 0.5
     assert 0.3 < seen[-1].transport < 2.0
 

@@ -41,5 +41,7 @@ def _signal(X: Tensor, y: Tensor, classes: int | None) -> Tensor:
     else:
         target = (y - y.mean()).to(X)
         explained, freedom = (target @ X).square() / target.square().sum().clamp(min=1e-30), 1
-    rest = (X.square().sum(0) - explained).clamp(min=0) / max(1, n - freedom - 1)
-    return 1 - rest / (explained / max(1, freedom)).clamp(min=1e-30)
+    total = X.square().sum(0)
+    rest = (total - explained).clamp(min=0) / max(1, n - freedom - 1)
+    signal = 1 - rest / (explained / max(1, freedom)).clamp(min=1e-30)
+    return torch.where(total > 0, signal, 0.0)

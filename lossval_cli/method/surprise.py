@@ -47,9 +47,9 @@ BANDWIDTHS = (0.06, 0.3)
 FOLDS = 3
 """A row is summarised by densities of the folds it is not in."""
 
-SIZE_SPREAD = 0.1
-"""Standard deviation of the logarithm of how much a row is tampered with: in a table of many columns all
-copies would be equally odd otherwise, and nobody's odd rows are like that."""
+ROW_MOVE = (0.75, 1.0)
+"""Standard deviation of what is added to each number of a row. Were it the same in all rows, copies of a wide
+table would be equally odd, and a row that is a little less odd would count as ordinary."""
 
 CELL_MOVE = (3.0, 10.0)
 """How far a single cell is moved, either way: a wrong unit, a slipped digit. Less is no surprise on its
@@ -252,10 +252,10 @@ class _Terms:
         return np.column_stack(terms), by_block
 
     def tamper_rows(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        """A copy of X with about N(0, 1) on every number, and another level in half of the other cells."""
+        """A copy of X with about N(0, 1) added to every number, and another level in half of the other cells."""
         tampered = X.copy()
         places = [self.blocks[at].start for at in self.numbers]
-        size = np.exp(SIZE_SPREAD * rng.standard_normal((len(X), 1), np.float32))
+        size = rng.uniform(*ROW_MOVE, (len(X), 1)).astype(np.float32)
         tampered[:, places] += size * rng.standard_normal((len(X), len(places)), np.float32)
         for at, densities in zip(self.others, self.levels, strict=True):
             densities.swap(self._block(tampered, at), np.flatnonzero(rng.random(len(X)) < 0.5), rng)
