@@ -252,7 +252,7 @@ class _Terms:
         return np.column_stack(terms), by_block
 
     def tamper_rows(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        """A copy of X with about N(0, 1) added to every number, and another level in half of the other cells."""
+        """A copy of X with about N(0, 1) added to numbers, and another level in half of the other cells."""
         tampered = X.copy()
         places = [self.blocks[at].start for at in self.numbers]
         size = rng.uniform(*ROW_MOVE, (len(X), 1)).astype(np.float32)
