@@ -47,7 +47,7 @@ BANDWIDTHS = (0.06, 0.3)
 FOLDS = 3
 """A row is summarised by densities of the folds it is not in."""
 
-ROW_MOVE = (0.75, 1.0)
+ROW_MOVE = (0.8, 1.1)
 """Standard deviation of what is added to each number of a row. Were it the same in all rows, copies of a wide
 table would be equally odd, and a row that is a little less odd would count as ordinary."""
 
