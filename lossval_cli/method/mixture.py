@@ -7,8 +7,8 @@ untouched, linear in the given terms, the odds that x is a copy rather than a ro
 
 (Ward et al., 2009). For every π there are likeliest coefficients. Where odd rows are many, that they are odd
 or that ordinary rows have a second kind, whose L levels off, fits alike: a small π is never contradicted.
-What is taken is the largest π that is not, as if no kind of ordinary row looked like a tampered one
-(irreducibility; Blanchard, Lee & Scott, 2010).
+What is taken is the largest π that is not, beside the first peak that is met from above, as if no kind of
+ordinary row looked like a tampered one (irreducibility; Blanchard, Lee & Scott, 2010).
 """
 
 from __future__ import annotations
@@ -71,10 +71,11 @@ def fit_mixture(own: Floats, copies: Floats, weight: Floats) -> Mixture:
     for place in PLACES:
         profile.append(posterior.best(float(place), beta))
         beta = profile[-1].beta
-    best = min(point.value for point in profile)
-    place, near = _largest(profile, best, DOUBT)
-    high, _ = _largest(profile, best, INTERVAL_DROP)
-    low, _ = _largest(profile[::-1], best, INTERVAL_DROP)
+    # The first peak from above may be lower than another at none, and is one all the same.
+    peak = next((a.value for a, b in pairwise(profile) if a.value <= b.value), profile[-1].value)
+    place, near = _largest(profile, peak, DOUBT)
+    high, _ = _largest(profile, peak, INTERVAL_DROP)
+    low, _ = _largest(profile[::-1], min(point.value for point in profile), INTERVAL_DROP)
     interval = 0.0 if low == PLACES[-1] else float(expit(low)), float(expit(high))
     return Mixture(posterior.best(place, near.beta).beta, float(expit(place)), interval)
 
@@ -86,7 +87,7 @@ def _largest(profile: list[_Point], best: float, drop: float) -> tuple[float, _P
     for before, after in pairwise(profile):
         if after.value <= best + drop:
             # Around its peak a log-likelihood is a parabola: its root is straight there.
-            outside, inside = np.sqrt(before.value - best), np.sqrt(after.value - best)
+            outside, inside = (np.sqrt(max(0.0, point.value - best)) for point in (before, after))
             places = [after.place, before.place]
             return float(np.interp(np.sqrt(drop), [inside, outside], places)), after
     raise AssertionError("the best is within any distance of itself")

@@ -88,7 +88,7 @@ WHOLE, REMOTEST = View(slice(0, 6), 0.5), View(slice(6, 7), 0.25)
 """Of the whole row (sums over columns, directions and levels, the neighbour), and of its remotest number."""
 
 
-BEYOND = 0.1
+BEYOND = 0.2
 """How much of its slope a term keeps beyond its ceiling, when rows are told apart."""
 
 
