@@ -223,7 +223,9 @@ def document(frame: pd.DataFrame, runs: list[dict[str, Any]], pictures: dict[str
     times = frame.groupby("method", sort=False)["seconds"].quantile([0.5, 1.0]).unstack()
     times.columns = ["median", "slowest"]
     section("## Seconds per run, one thread on a shared machine, methods not side by side", times, digits=2)
-    parts += ["## Plots\n", *(f"![{caption}]({path})\n\n{caption}.\n" for caption, path in pictures.items())]
+    if pictures:
+        parts.append("## Plots\n")
+    parts += [f"![{caption}]({path})\n\n{caption}.\n" for caption, path in pictures.items()]
     parts.append("## How these were made\n")
     parts += [provenance(run) for run in runs]
     parts.append("Then `python -m benchmarks.tables`.\n")
@@ -245,7 +247,8 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     frame = read_results(given.csv)
     runs = json.loads(given.csv.with_suffix(".json").read_text())
-    pictures = plots.draw_all(frame, given.out.with_suffix(""))
+    several = frame["method"].nunique() > 1  # plots compare
+    pictures = plots.draw_all(frame, given.out.with_suffix("")) if several else {}
     relative = {caption: path.relative_to(given.out.parent).as_posix() for caption, path in pictures.items()}
     given.out.write_text(document(frame, runs, relative), encoding="utf-8")
     print(f"{given.out}: {frame['method'].nunique()} methods, {len(frame)} runs", file=sys.stderr)
