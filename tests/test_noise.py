@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import logit, softmax
+from scipy.special import expit, logit, softmax
 from sklearn.metrics import roc_auc_score
 
 from lossval_cli.method.noise import NoiseEstimate, _suspects, estimate_noise
@@ -133,3 +133,19 @@ def test_the_threshold_maximises_expected_f1_where_most_flags_are_right(values: 
         reached = 2 * probability[flagged].sum() / (flagged.sum() + probability.sum())
         assert reached >= best - 1e-9 or probability[flagged].min() == threshold
     assert (flagged == (probability >= threshold)).all() or threshold == 1.0
+
+
+@pytest.mark.parametrize("form", ["skewed", "bounded", "normal"])
+def test_right_numbers_of_any_form_are_hardly_flagged_and_gross_errors_are(form: str) -> None:
+    """Prices are skewed and shares bounded, and so is what is left of them after the best prediction."""
+    rng = np.random.default_rng(0)
+    rows, shape = 1_000, {"skewed": lambda v: np.exp(0.8 * v), "bounded": expit, "normal": lambda v: v}[form]
+    signal = 1.4 * rng.standard_normal(rows)
+    y = shape(signal + 0.7 * rng.standard_normal(rows))
+    clean = estimate_noise(shape(signal), y, None, ordinary(rows))
+    assert clean.label_suspect.mean() <= 0.02
+    wrong = np.flatnonzero(np.abs(signal) > 1.4)[:30]
+    y[wrong] = shape(-2 * signal[wrong])
+    noise = estimate_noise(shape(signal), y, None, ordinary(rows))
+    assert noise.label_suspect[wrong].mean() >= 0.8
+    assert np.delete(noise.label_suspect, wrong).mean() <= 0.02

@@ -7,9 +7,10 @@ of the other labels of the column, each alike, so that with π the share of wron
     p(y | x) = (1 − π) t_ν((y − μ(x)) / s(x)) / s(x) + π m(y)           numbers; m: density of distinct labels
 
 where c is the prediction sharpened, c ∝ p̂^τ (training on noisy labels flattens predictions), and s(x) is τ
-times the typical residual of rows with similar predictions. π, τ (and ν) are not known, so they are not
-chosen: all values on a grid are averaged, weighted by prior and likelihood. The probability that a label is
-wrong and the interval of π come from the same average.
+times the typical residual of rows with similar predictions. Numbers of many values are brought to normal
+scores first. π, τ (and ν) are not known, so they are not chosen: all values on a grid are averaged, weighted
+by prior and likelihood. The probability that a label is wrong and the interval of π come from the same
+average.
 
 Features. The probability that a row is odd comes from `surprise`.
 
@@ -167,10 +168,14 @@ def _judge_classes(predictions: Floats, y: npt.NDArray[np.int64], weight: Floats
 
 def _judge_numbers(predictions: Floats, y: Floats, weight: Floats) -> _Labels:
     """predictions (N,), y (N,), weight (N,) of each row in the likelihood."""
-    residuals = y - predictions
-    scale = _local_scale(predictions, residuals)
     distinct, index, counts = np.unique(y, return_inverse=True, return_counts=True)
     few = len(distinct) <= FEW_LABELS
+    if not few:
+        # Where labels are skewed or bounded so are residuals, and look like wrong labels.
+        scores = ndtri((np.cumsum(counts) - counts / 2) / len(y))
+        predictions, y, distinct = np.interp(predictions, distinct, scores), scores[index], scores
+    residuals = y - predictions
+    scale = _local_scale(predictions, residuals)
     by_base_rate, by_density = (counts[index] / len(y), None) if few else (None, _density(distinct, y))
     # With a share π far off, the median of all is the 0.5 / (1 − π) quantile of the clean.
     expected = np.log(ndtri(0.75) / ndtri(0.5 + 0.25 / (1 - np.minimum(SHARES, 0.45))))
