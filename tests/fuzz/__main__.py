@@ -118,7 +118,7 @@ def run_many(total: int, number: int, kinds: list[str], out: Path) -> bool:
                 count = sum(told["codes"].values())
                 slowest, peak = max(slowest, told["slowest"]), max(peak, told["peak_mib"])
             else:
-                what = f"process ended with {done.returncode}: {done.stderr.strip()[-300:]}"
+                what = f"process ended with {done.returncode}: {done.stderr.strip()[-3_000:]}"
                 record(out, kind, what, from_json(Path(out, "current.json").read_text()))
                 codes["crash"] += 1
                 count = int(Path(out, "done").read_text()) + 1
