@@ -325,14 +325,12 @@ class _Ratio:
     def fit(cls, untouched: Floats, tampered: Floats, view: View, weight: Floats) -> _Ratio:
         """`weight` (n,) of each untouched row, and of its tampered copy, which stands in the same place."""
         own, copies = untouched[:, view.terms], tampered[:, view.terms]
-        # Standardised by both together: the unit of a term then does not matter to RIDGE.
         ceiling = np.quantile(copies, view.ceiling, axis=0)
         own, copies = np.minimum(own, ceiling), np.minimum(copies, ceiling)
+        # Standardised by both together: the unit of a term then does not matter to RIDGE.
         centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
-        draft = cls(view, ceiling, centre, spread, np.zeros(0), 0.0, (0.0, 0.0))
-        own, copies = draft._features(untouched), draft._features(tampered)
-        beta, share, interval = fit_mixture(own, copies, weight)
-        return replace(draft, coefficients=beta, share=share, interval=interval)
+        found = fit_mixture((own - centre) / spread, (copies - centre) / spread, weight)
+        return cls(view, ceiling, centre, spread, *found)
 
     def probability(self, terms: Floats) -> Floats:
         """(n,) that a row with these terms (n, T) is odd in this way."""
@@ -341,11 +339,8 @@ class _Ratio:
 
     def of(self, terms: Floats) -> Floats:
         """(n,) L for terms (n, T)."""
-        slopes = self.coefficients[1:]
-        beyond = np.maximum(terms[:, self.view.terms] - self.ceiling, 0.0) / self.spread
-        values: Floats = self.coefficients[0] + self._features(terms) @ slopes
+        seen, slopes = terms[:, self.view.terms], self.coefficients[1:]
+        beyond = np.maximum(seen - self.ceiling, 0.0) / self.spread
+        standard = (np.minimum(seen, self.ceiling) - self.centre) / self.spread
+        values: Floats = self.coefficients[0] + standard @ slopes
         return values + BEYOND * beyond @ np.maximum(slopes, 0.0)
-
-    def _features(self, terms: Floats) -> Floats:
-        standard: Floats = (np.minimum(terms[:, self.view.terms], self.ceiling) - self.centre) / self.spread
-        return standard
