@@ -1,4 +1,4 @@
-"""How values and column names are shown inside one-line messages."""
+"""How values, shares, numbers and column names are shown in messages and reports."""
 
 from __future__ import annotations
 
@@ -41,6 +41,27 @@ def printable(text: str) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `1 column`, `2 columns`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.0312 -> 3.1%, 0.03 -> 3%, 0.00002 -> under 0.1%, 0.99998 -> over 99.9%; a dash for None."""
+    if share is None:
+        return "–"
+    text = f"{100 * share:.{digits}f}"
+    if 0 < share < 10 ** (-digits - 2):
+        return f"under {10.0**-digits:g}%"
+    if share < 1 and float(text) == 100:
+        return f"over {100 - 10.0**-digits:g}%"
+    return text.removesuffix(".0") + "%"
+
+
+def number(value: float, digits: int = 4, sign: str = "-") -> str:
+    """A number of so many significant digits, but large ones to the unit: `0.01235`, `2,429,808`.
+
+    sign: `+` for a change.
+    """
+    large = 10**digits <= abs(value) < 1e9
+    return f"{value:{sign},.0f}" if large else f"{value:{sign}.{digits}g}"
 
 
 def doubled_names(table: str, names: Sequence[str]) -> SchemaError:

@@ -56,7 +56,8 @@ def a_report(**changes: Any) -> dict[str, Any]:
         "removal": {
             "metric": "macro_f1",
             "fractions": [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5],
-            "baseline": {"mean": 0.61},
+            "baseline": {"mean": 0.61, "spread": 0.01},
+            "greater_is_better": True,
             "lowest_first": [0.62, 0.64, 0.66, 0.68, 0.66, 0.6, None],
             "verdict": "Removing the lowest 10% helps: macro f1 on the validation table changes by +0.07.",
             "notice": "12 of 25 epochs a retraining",
@@ -171,3 +172,25 @@ def test_sparkline() -> None:
     assert sparkline([1, float("nan"), 2]) == "▁·█"
     assert sparkline([float("nan")]) == "·"
     assert sparkline([]) == ""
+
+
+def test_a_flat_curve_looks_flat() -> None:
+    """Differences that chance makes between retrainings are not drawn as if something had happened."""
+    assert sparkline([0.577, 0.574, 0.578, 0.581], 0.04) == "▄▄▅▅"
+    assert sparkline([1, 2, 9], 0.04) == "▁▂█"
+    report = a_report()
+    report["removal"]["baseline"]["spread"] = 0.1
+    assert "macro f1 ▄▄▅▅▅▅▄·" in plain(report, scores())
+
+
+def test_of_an_error_less_is_better_and_said_to_be() -> None:
+    report = a_report()
+    report["removal"].update(metric="log_loss", greater_is_better=False)
+    assert "\n                  less log loss is better\n" in plain(report, scores())
+
+
+def test_large_numbers_are_written_out() -> None:
+    text = plain(a_report(), scores(["a", "b", "c", "d"], [2429808.4, 760000.0, 5.0, 1e12]))
+    assert "2429808" in text
+    assert "760000" in text
+    assert "1e+12" in text

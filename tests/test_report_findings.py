@@ -18,8 +18,10 @@ from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
 from lossval_cli.report.findings.slices import find_slices, holm
 from lossval_cli.report.findings.tally import row_keys, tally_column
 from lossval_cli.report.findings.verdict import judge
-from lossval_cli.report.findings.wordings import cell, number, rounded, share, wilson
+from lossval_cli.report.findings.wordings import cell, rounded, wilson
+from lossval_cli.report.phrases import figures
 from lossval_cli.tables.table import Table
+from lossval_cli.wording import number, percent
 
 
 def a_table(rows: int, **columns: list[Any]) -> Table:
@@ -264,10 +266,12 @@ def test_wilson_of_nothing_is_everything() -> None:
 
 
 def test_numbers_and_cells_in_words() -> None:
-    assert [share(x) for x in (0.0, 0.0004, 0.0123, 0.05, 0.124, 1.0)] == [
-        "0%", "under 0.1%", "1.2%", "5%", "12%", "100%",
+    assert [percent(x) for x in (None, 0.0, 0.0004, 0.0123, 0.05, 0.124, 0.9998, 1.0)] == [
+        "–", "0%", "under 0.1%", "1.2%", "5%", "12.4%", "over 99.9%", "100%",
     ]  # fmt: skip
-    assert [number(x) for x in (0.0, 12345.6, 0.012346, 3.0)] == ["0", "12,346", "0.01235", "3"]
+    assert [percent(x, 0) for x in (0.004, 0.124, 0.996)] == ["under 1%", "12%", "over 99%"]
+    assert [number(x) for x in (0.0, 12345.6, 0.012346, 3.0, 2e9)] == ["0", "12,346", "0.01235", "3", "2e+09"]
+    assert [number(x, 3, "+") for x in (0.0012346, -1234.5)] == ["+0.00123", "-1,234"]
     assert rounded([1.23456789, float("nan"), float("inf")]) == [1.2346, None, None]
     assert cell(float("nan")) is None
     assert cell("x" * 81) == "x" * 79 + "…"
@@ -298,12 +302,26 @@ def test_the_level_follows_the_interval(value: float, low: float, high: float, l
     verdict = judge(a_report(value, low, high))
     assert verdict["level"] == level
     assert verdict["text"].endswith("mostly wrong labels.")
+    assert ("healthy" in verdict["text"]) == (level == "ok")
+
+
+def test_the_verdict_and_the_figures_below_it_are_rounded_alike() -> None:
+    report = a_report(0.124, 0.0512, 0.1874)
+    report |= {"verdict": judge(report), "removal": None}
+    share = figures(report)[1]
+    assert share.value in report["verdict"]["text"]
+    assert "5.1% to 18.7%" in report["verdict"]["text"]
+    assert "5.1% and 18.7%" in share.note
 
 
 def test_a_healthy_table_with_a_finding_deserves_a_look() -> None:
     leak = {"suspicious": True, "other_rows": 12, "other_share": 0.1}
     verdict = judge(a_report(0.01, 0.0, 0.03, leakage={"val": leak, "test": None}))
     assert verdict["level"] == "look"
+    assert verdict["text"] == (
+        "Few rows look noisy: about 1% of the 1,000 rows (likely 0% to 3%), mostly wrong labels; "
+        "but 1 finding is worth a look."
+    )
     assert verdict["findings"] == [
         {"section": "leakage", "text": "12 validation rows (10%) also stand in the training table."}
     ]

@@ -10,9 +10,8 @@ from rich.text import Text
 from lossval_cli.calibration.choice import NONE
 from lossval_cli.calibration.counts import Found, Reliability, Share
 from lossval_cli.calibration.outcome import Calibration
-from lossval_cli.report.phrases import percent
 from lossval_cli.report.render_markdown import escaped
-from lossval_cli.wording import counted, printable
+from lossval_cli.wording import counted, percent, printable
 
 HEADS = ("", "planted", "rows", "flagged", "precision", "at least", "recall")
 RELIABILITY_HEADS = ("noise probability", "mean", "rows", "planted", "share planted")

@@ -15,10 +15,9 @@ import numpy.typing as npt
 
 from lossval_cli.errors import UsageError
 from lossval_cli.gate.verdicts import Facts, Interval, Metric, Verdict
-from lossval_cli.report.phrases import percent
 from lossval_cli.runs.past_run import ScoredRun, shared_keys
 from lossval_cli.score_columns import KINDS
-from lossval_cli.wording import plain, printable, shown
+from lossval_cli.wording import percent, plain, printable, shown
 
 MOST_ROWS = 5_000
 """Suspects that are passed on; code hosts take no more results of one upload."""

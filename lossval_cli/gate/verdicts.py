@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from lossval_cli.report.phrases import percent
 from lossval_cli.score_columns import KINDS
-from lossval_cli.wording import closest, counted, listed, plain
+from lossval_cli.wording import closest, counted, listed, number, percent, plain
 
 Outcome = Literal["passed", "warned", "failed", "unknown"]
 
@@ -229,7 +228,7 @@ def _metric(least: bool) -> Callable[[Facts, str], Measured]:
             raise Unknown(f"{better} {name} is better: use {other}")
         if metric.mean is None:
             raise Unknown(f"the run has no {name}")
-        return Measured(metric.mean, None, f"{metric.mean:.4g}")
+        return Measured(metric.mean, None, number(metric.mean))
 
     return measure
 
@@ -243,8 +242,10 @@ def _removal_gain(facts: Facts, _: str) -> Measured:
         return Measured(0.0, None, f"no gain of {metric.name} by removal shown")
     # An error has no natural scale, so of it a share is relative to what it is with all rows.
     of = None if metric.greater_is_better else metric.mean
-    likely = "" if gain.low is None else f" (likely {gain.low:+.3g} to {gain.high:+.3g})"
-    return Measured(gain.value, of, f"{gain.value:+.3g} {metric.name}{likely}")
+    likely = ""
+    if gain.low is not None and gain.high is not None:
+        likely = f" (likely {number(gain.low, 3, '+')} to {number(gain.high, 3, '+')})"
+    return Measured(gain.value, of, f"{number(gain.value, 3, '+')} {metric.name}{likely}")
 
 
 def _leakage(facts: Facts, _: str) -> Measured:

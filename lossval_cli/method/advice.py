@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.method.metrics import Metric
+from lossval_cli.wording import number
 
 Floats = npt.NDArray[np.float64]
 Removal: TypeAlias = tuple[str, float]
@@ -106,7 +107,7 @@ def put_in_words(choice: Choice | None, metric: Metric, judges: str) -> str:
     name = metric.name.replace("_", " ")
     change, *ends = (metric.sign * end for end in gain)
     low, high = sorted(ends)
-    likely = f"{change:+.3g} (likely {low:+.3g} to {high:+.3g})"
+    likely = "{} (likely {} to {})".format(*(number(end, 3, "+") for end in (change, low, high)))
     if choice.is_shown:
         return f"Removing {what} helps on {judges}: {name} changes by {likely}."
     return (

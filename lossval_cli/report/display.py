@@ -17,8 +17,8 @@ import pyarrow as pa
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from lossval_cli.report.phrases import next_step
-from lossval_cli.wording import counted, printable
+from lossval_cli.report.phrases import metric_name, next_step
+from lossval_cli.wording import counted, number, percent, printable
 
 WIDTH = 80
 
@@ -37,6 +37,8 @@ _SHORT_REASONS = {"label": "label", "features": "features", "label+features": "b
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNKNOWN = "·"
+_SPREADS = 4
+"""Least height of the curve, in standard deviations of a retraining: chance should look flat."""
 _BINS = 40
 _MARGIN = 18
 """Columns before what is said of a heading."""
@@ -78,14 +80,17 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     return padding + text if right else text + padding
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """One block a value, lowest to highest; a dot for what is not finite."""
+def sparkline(values: Sequence[float], least: float = 0.0) -> str:
+    """One block a value, lowest to highest; a dot for what is not finite. Values that differ by less than
+    `least` in all stay near the middle."""
     numbers = np.array(values, float)
     finite = np.isfinite(numbers)
     if not finite.any():
         return _UNKNOWN * len(numbers)
     low, high = numbers[finite].min(), numbers[finite].max()
-    scaled = np.where(finite, (numbers - low) / (high - low if high > low else 1.0), 0.0)
+    span = max(high - low, least)
+    bottom = (low + high - span) / 2
+    scaled = np.where(finite, (numbers - bottom) / (span or 1.0), 0.0)
     places = np.minimum((scaled * len(_BLOCKS)).astype(int), len(_BLOCKS) - 1)
     return "".join(_BLOCKS[place] if known else _UNKNOWN for place, known in zip(places, finite, strict=True))
 
@@ -112,18 +117,14 @@ def _suspects(numbers: Mapping[str, Any]) -> list[Text]:
     lines = []
     if "stopped_in_epoch" in numbers:
         lines.append(_headed("Cut short", f"time was up in epoch {numbers['stopped_in_epoch']}"))
-    lines.append(_headed("Suspects", f"{numbers['suspects']:,} ({_percent(numbers['suspect_share'])})"))
+    lines.append(_headed("Suspects", f"{numbers['suspects']:,} ({percent(numbers['suspect_share'])})"))
     width = len(f"{max(numbers['by_kind'].values()):,}")
     for kind, count in numbers["by_kind"].items():
         if count:
             lines.append(Text(f"  {kind:{_MARGIN - 2}}{count:{width},}  {REASONS[kind]}"))
-    interval = f"{_percent(share['low'])} to {_percent(share['high'])}"
-    lines.append(_headed("Noise share", f"{_percent(share['value'])} of the rows, likely {interval}"))
+    interval = f"{percent(share['low'])} to {percent(share['high'])}"
+    lines.append(_headed("Noise share", f"{percent(share['value'])} of the rows, likely {interval}"))
     return lines
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}%"
 
 
 def _histogram(importance: Any) -> str:
@@ -140,13 +141,15 @@ def _removal(study: Mapping[str, Any] | None) -> list[Text]:
         return []
     shares = ", ".join(f"{100 * share:g}" for share in (0.0, *study["fractions"]))
     values = [study["baseline"]["mean"], *study["lowest_first"]]
-    curve = sparkline([math.nan if value is None else value for value in values])
+    least = _SPREADS * (study["baseline"]["spread"] or 0.0)
+    curve = sparkline([math.nan if value is None else value for value in values], least)
     if all(value is None for value in study["lowest_first"]) and study["failed"]:
         text = study["failed"][0]
     else:
-        text = f"{study['metric'].replace('_', ' ')} {curve}  lowest {shares}% removed"
+        text = f"{metric_name(study)} {curve}  lowest {shares}% removed"
     lines = [_headed("Removal", fit(text, WIDTH - _MARGIN).rstrip())]
-    for remark in (study["verdict"], study["notice"]):
+    direction = "" if study["greater_is_better"] else f"less {metric_name(study)} is better"
+    for remark in (direction, study["verdict"], study["notice"]):
         wrapped = textwrap.wrap(printable(remark or ""), WIDTH - _MARGIN)
         lines += [Text(" " * _MARGIN + line) for line in wrapped]
     return lines
@@ -172,7 +175,7 @@ def _worst(rows: pa.Table) -> list[Column]:
 def _cell(value: object) -> str:
     if value is None:
         return "(missing)"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return number(value).replace(",", "") if isinstance(value, float) else str(value)
 
 
 def _rows(columns: list[Column]) -> list[Text]:

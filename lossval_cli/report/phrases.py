@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lossval_cli.wording import counted
+from lossval_cli.wording import counted, number, percent
 
 KIND_WORDS = {"label": "label", "features": "features", "label+features": "label and features"}
 
@@ -160,25 +160,16 @@ def usual(known: Mapping[str, Any]) -> str:
     return f"this cell is in {counted(known['rows'], 'row')}"
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """0.0312 -> 3.1%, 0.03 -> 3% and 0.00002 -> under 0.1%; a dash for null."""
-    if share is None:
-        return "–"
-    if 0 < share < 10 ** (-digits - 2):
-        return f"under {10.0**-digits:g}%"
-    return f"{100 * share:.{digits}f}".removesuffix(".0") + "%"
-
-
-def number(value: float | None) -> str:
+def measured(value: float | None) -> str:
     """Four significant digits; a dash for null."""
-    return "–" if value is None else f"{value:,.4g}"
+    return "–" if value is None else number(value)
 
 
 def cell(value: object) -> str:
     """A value of the user's table as text, whatever its type."""
     if value is None:
         return "(missing)"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return number(value, 6).replace(",", "") if isinstance(value, float) else str(value)
 
 
 def metric_name(study: Mapping[str, Any]) -> str:
@@ -201,12 +192,12 @@ def _gain(study: Mapping[str, Any] | None) -> Figure:
         return Figure(name, "none shown", f"on {study['evaluated_on']} rows")
     what = "the suspects" if study["recommended"] == "suspects" else "the lowest"
     sign = 1 if study["greater_is_better"] else -1
-    low, high = (
-        sorted(sign * gain[end] for end in ("low", "high")) if gain["low"] is not None else (None, None)
-    )
-    interval = "" if low is None else f" (likely {low:+.3g} to {high:+.3g})"
+    interval = ""
+    if gain["low"] is not None:
+        low, high = (number(end, 3, "+") for end in sorted(sign * gain[end] for end in ("low", "high")))
+        interval = f" (likely {low} to {high})"
     return Figure(
         name,
-        f"{sign * gain['value']:+.3g}",
+        number(sign * gain["value"], 3, "+"),
         f"{metric_name(study)} without {what} {percent(study['recommended_fraction'])}{interval}",
     )

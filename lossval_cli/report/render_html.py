@@ -21,15 +21,15 @@ from lossval_cli.report.phrases import (
     cell,
     figures,
     findings,
+    measured,
     metric_name,
     next_step,
     not_studied,
-    number,
-    percent,
     suspect_facts,
     usual,
     verdict,
 )
+from lossval_cli.wording import percent
 
 ARMS = (
     ("lowest_first", "lowest first", "main"),
@@ -73,7 +73,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         duplicates=(report.get("conflicting_duplicates") or {}).get("examples", []),
         plots=_plots(report),
         cell=cell,
-        number=number,
+        measured=measured,
         percent=percent,
         usual=usual,
     )

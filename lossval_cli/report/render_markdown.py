@@ -12,14 +12,13 @@ from typing import Any
 from lossval_cli.report.phrases import (
     figures,
     findings,
+    measured,
     metric_name,
     next_step,
-    number,
-    percent,
     suspect_facts,
     verdict,
 )
-from lossval_cli.wording import counted, printable
+from lossval_cli.wording import counted, percent, printable
 
 SUSPECTS, CLASSES, POINTS, SLICES, PAIRS, NOTICES = 10, 6, 4, 3, 3, 3
 """Lines a section may have: all of them together stay under sixty."""
@@ -80,10 +79,10 @@ def _removal(study: Mapping[str, Any] | None) -> list[list[str]]:
         return []
     head = ["removed", *(percent(fraction) for fraction in study["fractions"])]
     arms = {"lowest first": "lowest_first", "any rows": "random", "highest first": "highest_first"}
-    rows = [[name, *(number(value) for value in study[arm])] for name, arm in arms.items()]
-    base = (
-        f"{metric_name(study)} on {study['evaluated_on']} rows; {number(study['baseline']['mean'])} with all"
-    )
+    rows = [[name, *(measured(value) for value in study[arm])] for name, arm in arms.items()]
+    better = "greater is better" if study["greater_is_better"] else "less is better"
+    base = f"{metric_name(study)} on {study['evaluated_on']} rows, {better}; "
+    base += f"{measured(study['baseline']['mean'])} with all"
     return [["### Removing rows"], [f"{escaped(study['verdict'], 300)} ({base})"], _table(head, rows)]
 
 

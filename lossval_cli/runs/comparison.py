@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lossval_cli.report.phrases import percent
 from lossval_cli.report.render_markdown import escaped
 from lossval_cli.runs.past_run import ScoredRun, shared_keys
-from lossval_cli.wording import counted, printable, shown
+from lossval_cli.wording import counted, number, percent, printable, shown
 
 LISTED = 20
 """Rows of a kind that people are shown; JSON holds all of them."""
@@ -150,7 +149,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
 def _number(change: Change, value: float | None) -> str:
     if value is None:
         return "unknown"
-    return percent(value) if change.name.endswith("share") else f"{value:.4g}"
+    return percent(value) if change.name.endswith("share") else number(value)
 
 
 def _describe(row: dict[str, Any]) -> str:

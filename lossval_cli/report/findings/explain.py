@@ -14,9 +14,9 @@ from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.encoding.labels import ClassLabels
 from lossval_cli.method.valuation import Valuation
 from lossval_cli.report.findings.survey import Survey
-from lossval_cli.report.findings.wordings import Json, cell, cut, number, rounded, share
+from lossval_cli.report.findings.wordings import Json, cell, cut, rounded
 from lossval_cli.score_columns import given_names
-from lossval_cli.wording import counted
+from lossval_cli.wording import counted, number, percent
 
 TOP = 100
 """Suspects that the report lists; the scores hold all of them."""
@@ -158,8 +158,8 @@ class _Cells:
         if chance is None:
             return f"Labelled {given}, but rows like it are near {number(float(predicted))}."
         if self.suggested(row, "label", predicted) is None:
-            return f"Labelled {given}, which is doubtful: {share(chance)} is what the model gives it."
-        odds = f"{share(float(ranked['predicted_probability']))} against {share(chance)}"
+            return f"Labelled {given}, which is doubtful: {percent(chance)} is what the model gives it."
+        odds = f"{percent(float(ranked['predicted_probability']))} against {percent(chance)}"
         return f"Labelled {given}, but rows like it are {cut(str(predicted))}: {odds}."
 
     def _odd_cell(self, column: str, row: int, term: float) -> dict[str, Any]:

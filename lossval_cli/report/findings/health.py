@@ -8,9 +8,8 @@ from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.method.valuation import Valuation
 from lossval_cli.report.findings.survey import keys_of
 from lossval_cli.report.findings.tally import Keys
-from lossval_cli.report.findings.wordings import number, share
 from lossval_cli.settings import Settings
-from lossval_cli.wording import counted
+from lossval_cli.wording import counted, number, percent
 
 FEW_VALIDATION_ROWS = 50
 """Fewer say little about where the data should lie."""
@@ -77,10 +76,10 @@ def _repeats(inputs: Inputs, keys: Keys) -> Check | None:
 def _transport(valuation: Valuation) -> Check:
     assert valuation.fit is not None
     potentials = valuation.fit.potentials
-    error = share(potentials.marginal_error)
+    error = percent(potentials.marginal_error)
     anchors = valuation.fit.anchors
     if anchors is not None and anchors["error"] > ROUGH:
-        used, of, off = f"{anchors['used']:,}", f"{anchors['of']:,}", share(anchors["error"])
+        used, of, off = f"{anchors['used']:,}", f"{anchors['of']:,}", percent(anchors["error"])
         return (
             "transport",
             False,

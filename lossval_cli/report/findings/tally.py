@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.report.findings.wordings import cut, date, number
+from lossval_cli.report.findings.wordings import cut, date
+from lossval_cli.wording import number
 
 RANGES = 10
 """Ranges of about equally many rows that a column of numbers is cut into."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lossval_cli.report.findings.wordings import share
-from lossval_cli.wording import counted
+from lossval_cli.wording import counted, percent
 
 HEALTHY = 0.02
 """Estimated share of noisy rows below which nothing needs to be done."""
@@ -28,12 +27,18 @@ def judge(report: Mapping[str, Any]) -> dict[str, Any]:
         return {"level": "look", "text": text, "findings": findings}
     healthy = noise["value"] < HEALTHY and noise["high"] < BAD
     level = "bad" if noise["low"] >= BAD else "ok" if healthy and not findings else "look"
-    if healthy:
-        text = f"The data looks healthy: about {share(noise['value'])} of the {rows} may be noisy"
+    estimate, likely = percent(noise["value"]), f"likely {percent(noise['low'])} to {percent(noise['high'])}"
+    if level == "ok":
+        text = f"The data looks healthy: about {estimate} of the {rows} may be noisy"
+    elif healthy:
+        text = f"Few rows look noisy: about {estimate} of the {rows}"
     else:
-        text = f"About {share(noise['value'])} of the {rows} look noisy"
-    text += f" (likely {share(noise['low'])} to {share(noise['high'])}){_mostly(summary)}."
-    return {"level": level, "text": text, "findings": findings}
+        text = f"About {estimate} of the {rows} look noisy"
+    text += f" ({likely}){_mostly(summary)}"
+    if healthy and findings:
+        verb = "is" if len(findings) == 1 else "are"
+        text += f"; but {counted(len(findings), 'finding')} {verb} worth a look"
+    return {"level": level, "text": f"{text}.", "findings": findings}
 
 
 def _mostly(summary: Mapping[str, Any]) -> str:
@@ -74,7 +79,7 @@ def _leaks(report: Mapping[str, Any]) -> list[dict[str, str]]:
     for part, name in (("val", "validation"), ("test", "test")):
         leak = report["leakage"][part]
         if leak is not None and leak["suspicious"]:
-            rows = f"{leak['other_rows']:,} {name} rows ({share(leak['other_share'])})"
+            rows = f"{leak['other_rows']:,} {name} rows ({percent(leak['other_share'])})"
             findings.append(_finding("leakage", f"{rows} also stand in the training table."))
     return findings
 
@@ -83,8 +88,8 @@ def _coverage(report: Mapping[str, Any]) -> list[dict[str, str]]:
     coverage = report["coverage"]
     if coverage is None or not coverage["suspicious"]:
         return []
-    lies = f"{share(coverage['share'])} of validation lies where training has next to nothing"
-    return [_finding("coverage", f"{lies} ({share(coverage['expected_share'])} would be usual).")]
+    lies = f"{percent(coverage['share'])} of validation lies where training has next to nothing"
+    return [_finding("coverage", f"{lies} ({percent(coverage['expected_share'])} would be usual).")]
 
 
 def _health(report: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lossval_cli.wording import number
+
 LONGEST_CELL = 80
 """Characters of a cell that the report shows; the table itself has the rest."""
 
@@ -32,20 +34,6 @@ def cut(text: str) -> str:
 def rounded(values: Iterable[Any], digits: int = 5) -> list[float | None]:
     """Numbers with `digits` significant digits, null where not finite: enough for a plot."""
     return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in map(float, values)]
-
-
-def number(value: float) -> str:
-    """A number for a sentence, four digits."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
-
-
-def share(value: float) -> str:
-    """A share for a sentence: `12%`, `0.4%`, `under 0.1%`."""
-    if 0 < value < 0.001:
-        return "under 0.1%"
-    return f"{value:.1%}" if 0 < value < 0.0995 and round(100 * value, 1) % 1 else f"{value:.0%}"
 
 
 def date(seconds: float) -> str:
