@@ -91,7 +91,7 @@ def test_what_cannot_work_is_said_in_one_line(scored: Cli) -> None:
         return outcome.err
 
     pd.read_csv("pool.csv").rename(columns={"size": "sizes"}).to_csv("other.csv", index=False)
-    assert "lacks 1 column of train.csv: size; it has instead: sizes (for size?)" in refused(
+    assert "lacks 1 column of train.csv: size; it has instead: sizes (for size?)\n" in refused(
         "other.csv", "--run", "train.lossval"
     )
     assert "no such run directory" in refused("pool.csv", "--run", "nowhere")

@@ -251,7 +251,8 @@ CASES: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
     "validation lacks a column": (
         changed(lambda table: table.rename(columns={"size": "sise"})),
         (GOOD, "--val", "bad.csv"),
-        "bad.csv lacks 1 column of train.csv: size; it has instead: sise (for size?)",
+        "bad.csv lacks 1 column of train.csv: size; it has instead: sise (for size?); to go on without it: "
+        "--exclude size",
     ),
     "test lacks the label": (
         changed(lambda table: table.drop(columns="label")),

@@ -6,11 +6,13 @@ import csv
 import gzip
 import io
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import Outcome, frame
@@ -317,7 +319,7 @@ def test_the_table_must_be_the_one_that_was_scored(cli: Cli, score: Score) -> No
     assert not cli("clean", "none", *clean[2:]).out
 
 
-def test_runs_on_standard_input_and_on_several_files(cli: Cli, quick: tuple[str, ...]) -> None:
+def test_a_run_on_standard_input(cli: Cli, quick: tuple[str, ...]) -> None:
     content = Path("train.csv").read_bytes()
     assert cli("score", "-", "--val", "val.csv", *quick, "-q", stdin=content).code == 0
     clean = ("clean", "stdin.lossval", "-o", "c.csv", "--drop", "lowest:5%", "-q")
@@ -325,16 +327,61 @@ def test_runs_on_standard_input_and_on_several_files(cli: Cli, quick: tuple[str,
         "error: stdin.lossval was made on standard input: say where the table is with --data FILE\n"
     )
     assert cli(*clean, "--data", "train.csv").code == 0
-    Path("parts").mkdir()
-    for part in range(2):
-        frame(40, seed=part).to_parquet(f"parts/{part}.parquet")
-    assert cli("score", "parts", "--val", "val.csv", *quick, "-q").code == 0
-    assert cli("score", "parts/*.parquet", "-o", "globbed.lossval", *quick, "-q").code == 0
-    for run, name in (("parts.lossval", "parts"), ("globbed.lossval", "parts/*.parquet")):
-        outcome = cli("clean", run, "-o", "c.parquet", "--drop", "lowest:5%")
-        assert outcome.err == (
-            f"error: {name} stands for several files, and one is written: score their rows as one file\n"
-        )
+
+
+def test_a_table_that_lay_elsewhere_is_found_by_its_name(cli: Cli, quick: tuple[str, ...]) -> None:
+    """run.json holds no path that leads up; the same file beside the run is as good."""
+    Path("there").mkdir()
+    Path("train.csv").rename("there/train.csv")
+    Path("here").mkdir()
+    assert cli("score", "there/train.csv", "-o", "here/train.lossval", *quick, "-q").code == 0
+    clean = ("clean", "here/train.lossval", "-o", "c.csv", "--drop", "lowest:5%", "-q", "--force")
+    assert cli(*clean).err == (
+        "error: here/train.lossval was made on train.csv in another directory: say where the table is with "
+        "--data FILE\n"
+    )
+    assert cli(*clean, "--data", "there/train.csv").code == 0
+    shutil.copy("there/train.csv", "here/train.csv")
+    assert cli(*clean) == Outcome(0, b"", "")
+    assert len(lines("c.csv")) == 58
+    with Path("here/train.csv").open("ab") as file:
+        file.write(b"c0-60,1,30,yes\n")
+    assert "is not the table that here/train.lossval was made on" in cli(*clean).err
+
+
+def test_a_run_on_several_files_is_written_as_one(cli: Cli, quick: tuple[str, ...]) -> None:
+    """With the column that their directories name, and a list that no model reads."""
+    tables = [frame(40, seed=part).assign(tags=[["a", str(row)] for row in range(40)]) for part in range(2)]
+    for part, table in enumerate(tables):
+        Path(f"parts/part={part}").mkdir(parents=True)
+        table.to_parquet(f"parts/part={part}/rows.parquet")
+    assert cli("score", "parts", *quick, "-q").code == 0
+    assert cli("score", "parts/*/*.parquet", "-o", "globbed.lossval", *quick, "-q").code == 0
+    for run in ("parts.lossval", "globbed.lossval"):
+        outcome = cli("clean", run, "-o", "c.parquet", "--drop", "lowest:4", "--force")
+        assert outcome == Outcome(0, b"", "c.parquet: 76 of 80 rows kept, 4 left out\n")
+        kept = np.sort(pd.read_parquet(f"{run}/scores.parquet")["row"][4:])
+        whole = pd.concat([table.assign(part=str(at)) for at, table in enumerate(tables)], ignore_index=True)
+        found = pq.read_table("c.parquet").to_pandas()
+        pd.testing.assert_frame_equal(found.astype(whole.dtypes), whole.iloc[kept].reset_index(drop=True))
+    clean = ("clean", "parts.lossval", "--drop", "lowest:4", "-o")
+    assert cli(*clean, "c.csv").err == "error: c.csv: parts is Parquet and stays so: name a .parquet file\n"
+    assert cli(*clean, "parts/c.parquet").err == (
+        "error: parts/c.parquet lies in the table that was scored; name another file\n"
+    )
+    assert cli(*clean, "parts/part=0/rows.parquet", "--force").err == (
+        "error: parts/part=0/rows.parquet is the table that was scored; name another file\n"
+    )
+
+
+def test_what_is_not_written_again_says_what_to_do(cli: Cli, quick: tuple[str, ...]) -> None:
+    with pa.OSFile("rows.arrow", "wb") as file, pa.ipc.new_file(file, pa.table(frame()).schema) as sink:
+        sink.write_table(pa.table(frame()))
+    assert cli("score", "rows.arrow", *quick, "-q").code == 0
+    assert cli("clean", "rows.lossval", "-o", "c.parquet", "--drop", "lowest:4").err == (
+        "error: rows.arrow is an Arrow file, and cleaned tables are CSV or Parquet: save it as Parquet and "
+        "score that\n"
+    )
 
 
 def test_the_published_method_ranks_only(cli: Cli, tables: Path) -> None:

@@ -174,6 +174,13 @@ def test_sparkline() -> None:
     assert sparkline([]) == ""
 
 
+def test_the_next_command_says_where_the_table_is_if_the_run_does_not_know() -> None:
+    written = ["wine.lossval/", "report.html"]
+    lines = [line.plain for line in summary(a_report(), scores(), written, "../my data/wine.csv")]
+    command = "lossval clean wine.lossval --data '../my data/wine.csv' -o cleaned.csv --drop lowest:10%"
+    assert f"  {command}" in lines
+
+
 def test_a_flat_curve_looks_flat() -> None:
     """Differences that chance makes between retrainings are not drawn as if something had happened."""
     assert sparkline([0.577, 0.574, 0.578, 0.581], 0.04) == "▄▄▅▅"

@@ -24,6 +24,7 @@ from lossval_cli.tables.csv_editing import CsvOriginal
 from lossval_cli.tables.csv_layout import find_layout
 from lossval_cli.tables.editing import Added, Cells
 from lossval_cli.tables.parquet_editing import ParquetOriginal
+from lossval_cli.tables.sources import Source
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BOM = b"\xef\xbb\xbf"
@@ -190,12 +191,16 @@ def stored(table: pa.Table, **options: Any) -> bytes:
     return sink.getvalue()
 
 
+def parquet(data: bytes) -> ParquetOriginal:
+    return ParquetOriginal([Source("t.parquet", "t.parquet", data)], "t.parquet")
+
+
 def test_parquet_keeps_types_values_and_metadata() -> None:
     table = everything()
     keep = np.random.default_rng(1).random(40) < 0.6
     data = stored(table, row_group_size=7, compression="zstd")
     for mask in (keep, ~keep, np.ones(40, bool)):
-        out = bytes_of(ParquetOriginal(data, "t.parquet"), mask)
+        out = bytes_of(parquet(data), mask)
         file = pq.ParquetFile(io.BytesIO(out))
         found = file.read()
         before = pq.read_table(io.BytesIO(data), partitioning=None)
@@ -219,7 +224,7 @@ def test_parquet_keeps_types_values_and_metadata() -> None:
 )
 def test_parquet_cells_are_replaced_and_weights_added(column: str, values: list[Any]) -> None:
     table = everything()
-    original = ParquetOriginal(stored(table, row_group_size=7), "t.parquet")
+    original = parquet(stored(table, row_group_size=7))
     kind = original.column(column).type
     new = pa.array(values, pa.string()) if pa.types.is_dictionary(kind) else pa.array(values, kind)
     if pa.types.is_dictionary(kind):  # as it comes out of the column itself
@@ -244,18 +249,18 @@ def test_pandas_reads_the_rows_that_are_left() -> None:
     sink = io.BytesIO()
     frame.to_parquet(sink)
     keep = np.arange(10) % 3 > 0
-    out = bytes_of(ParquetOriginal(sink.getvalue(), "t.parquet"), keep)
+    out = bytes_of(parquet(sink.getvalue()), keep)
     found = pd.read_parquet(io.BytesIO(out))
     pd.testing.assert_frame_equal(found, frame[keep].reset_index(drop=True))
     named = frame.set_index(pd.Index(list("ABCDEFGHIJ"), name="key"))
     sink = io.BytesIO()
     named.to_parquet(sink)
-    out = bytes_of(ParquetOriginal(sink.getvalue(), "t.parquet"), keep)
+    out = bytes_of(parquet(sink.getvalue()), keep)
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(out)), named[keep])
     ranged = frame.set_index(pd.RangeIndex(5, 25, 2, name="key"))
     sink = io.BytesIO()
     ranged.to_parquet(sink)
-    out = bytes_of(ParquetOriginal(sink.getvalue(), "t.parquet"), keep)
+    out = bytes_of(parquet(sink.getvalue()), keep)
     assert pd.read_parquet(io.BytesIO(out)).index.tolist() == list(range(6))  # none rather than a wrong one
-    out = bytes_of(ParquetOriginal(sink.getvalue(), "t.parquet"), np.ones(10, bool))
+    out = bytes_of(parquet(sink.getvalue()), np.ones(10, bool))
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(out)), ranged)

@@ -321,11 +321,18 @@ def test_the_next_step_is_the_advice_as_a_command(
 
 @pytest.mark.parametrize(
     ("name", "output"),
-    [("a.parquet", "-o cleaned.parquet "), ("<stdin>", "--data FILE -o cleaned.csv "), ("<DataFrame>", None)],
+    [
+        ("a.parquet", "-o cleaned.parquet "),
+        ("<stdin>", "--data FILE -o cleaned.csv "),
+        ("a directory", "-o cleaned.parquet "),
+        ("<DataFrame>", None),
+    ],
 )
 def test_the_next_step_fits_the_table(name: str, output: str | None) -> None:
     report = example()
     report["data"]["tables"]["train"]["name"] = name
+    if name == "a directory":
+        report["data"]["tables"]["train"]["format"] = "parquet"
     step = next_step(report)
     assert step is None if output is None else step is not None and step[1].startswith(output)
 

@@ -215,11 +215,16 @@ TRAIN = pd.DataFrame({"row id": range(N), "age": NOISE, "zip": NOISE, "y": BINAR
 @pytest.mark.parametrize(
     ("names", "needs_label", "message"),
     [
-        (["age", "y"], True, "<DataFrame> lacks 1 column of <DataFrame>: zip"),
+        (
+            ["age", "y"],
+            True,
+            "<DataFrame> lacks 1 column of <DataFrame>: zip; to go on without it: --exclude zip",
+        ),
         (
             ["Age", "foo", "y"],
             True,
-            "<DataFrame> lacks 2 columns of <DataFrame>: age, zip; it has instead: Age (for age?), foo",
+            "<DataFrame> lacks 2 columns of <DataFrame>: age, zip; it has instead: Age (for age?), foo; "
+            "to go on without them: --exclude age --exclude zip",
         ),
         (["age", "zip"], True, "<DataFrame> lacks 1 column of <DataFrame>: y (the label)"),
         (

@@ -24,6 +24,7 @@ from lossval_cli.tables import stored
 from lossval_cli.tables.arrow_sizes import arrow_sizes
 from lossval_cli.tables.parquet_editing import ParquetOriginal
 from lossval_cli.tables.parquet_sizes import parquet_sizes
+from lossval_cli.tables.sources import Source
 from lossval_cli.tables.table import read_table, stored_table
 from tests.fuzz.bombs import BOMBS, bomb, small_in_footer
 
@@ -74,7 +75,7 @@ def test_bombs_take_little_memory_whether_they_are_read_whole_or_in_parts(tmp_pa
 @pytest.mark.parametrize("name", ["text.parquet", "list.parquet", "page.parquet"])
 def test_nor_is_a_bomb_read_whole_to_be_cleaned(name: str) -> None:
     with pytest.raises(ReadError, match="would grow from"):
-        ParquetOriginal(bomb(name), name)
+        ParquetOriginal([Source(name, name, bomb(name))], name)
 
 
 def test_sizes_are_those_of_the_library() -> None:

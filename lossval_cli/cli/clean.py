@@ -141,7 +141,9 @@ def _share(text: str) -> float:
 def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) -> None:
     """Raise UsageError or OutputError for a file that must not or cannot be written."""
     from lossval_cli.outputs.whole_files import OWN_FILES, check_file
+    from lossval_cli.tables.sources import list_files
 
+    read = [file for file in list_files(path) if os.path.exists(file.path)]
     if len({os.path.abspath(target) for target in targets}) < len(targets):
         raise UsageError("-o and --removed name the same place: give each its own")
     for target in targets:
@@ -149,8 +151,10 @@ def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) 
             continue
         if not target or "\0" in target:
             raise UsageError(f"{target!r} is not a file name")
-        if os.path.exists(target) and os.path.exists(path) and os.path.samefile(target, path):
+        if any(os.path.exists(target) and os.path.samefile(target, file.path) for file in read):
             raise OutputError(f"{plain(target)} is the table that was scored; name another file")
+        if os.path.isdir(path) and Path(path).resolve() in Path(target).resolve().parents:
+            raise OutputError(f"{plain(target)} lies in the table that was scored; name another file")
         place = Path(target)
         if place.name in OWN_FILES and os.path.realpath(place.parent) == os.path.realpath(run):
             raise OutputError(f"{plain(target)} belongs to the run; name another file")

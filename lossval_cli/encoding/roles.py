@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -80,10 +81,13 @@ def decide_roles(
     return Roles(label, (*ids, *reasons), exclude, features, chosen, tuple(notices))
 
 
-def check_agreement(train: Table, roles: Roles, other: Table, *, needs_label: bool) -> tuple[str, ...]:
+def check_agreement(
+    train: Table, roles: Roles, other: Table, *, needs_label: bool, can_exclude: bool = True
+) -> tuple[str, ...]:
     """Check that `other` has every feature, and the label if needed; returns notices on extra columns.
 
-    Raises SchemaError that lists what is missing and what stands there instead.
+    Raises SchemaError that lists what is missing, what stands there instead and, if the command has
+    --exclude, how to go on without.
     """
     present = set(other.column_names)
     known = set(train.column_names)
@@ -91,7 +95,8 @@ def check_agreement(train: Table, roles: Roles, other: Table, *, needs_label: bo
     needed = (*roles.features, *((roles.label,) if needs_label else ()))
     missing = [name for name in train.column_names if name in needed and name not in present]
     if missing:
-        raise SchemaError(_difference(train, roles, other, missing, extra))
+        without = _without(missing) if can_exclude and roles.label not in missing else ""
+        raise SchemaError(_difference(train, roles, other, missing, extra) + without)
     if not extra:
         return ()
     verb = "is" if len(extra) == 1 else "are"
@@ -111,6 +116,13 @@ def _difference(train: Table, roles: Roles, other: Table, missing: list[str], ex
     hints.sort(key=lambda hint: "(for " not in hint)
     more = f" and {len(hints) - 8} more" if len(hints) > 8 else ""
     return f"{text}; it has instead: {', '.join(hints[:8])}{more}"
+
+
+def _without(missing: Sequence[str]) -> str:
+    """The options that go on without some features."""
+    few = " ".join(f"--exclude {shlex.quote(name)}" for name in missing[:3] if plain(name) == name)
+    options = few if few.count("--exclude ") == len(missing) else "--exclude COLUMN for each"
+    return f"; to go on without {'it' if len(missing) == 1 else 'them'}: {options}"
 
 
 def _check_known(train: Table, option: str, names: Sequence[str]) -> None:

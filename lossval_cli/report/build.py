@@ -175,7 +175,12 @@ def _data(inputs: Inputs) -> dict[str, Any]:
     tables = {"train": inputs.train, "val": inputs.val, "test": inputs.test}
     return {
         "tables": {
-            name: {"name": base_name(part.table), "rows": len(part.X), "sha256": part.table.sha256}
+            name: {
+                "name": base_name(part.table),
+                "format": part.table.format,
+                "rows": len(part.X),
+                "sha256": part.table.sha256,
+            }
             for name, part in tables.items()
             if part is not None
         },

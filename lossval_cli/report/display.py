@@ -53,8 +53,12 @@ class Column(NamedTuple):
     right: bool = False
 
 
-def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str]) -> list[Text]:
-    """Lines of at most 80 columns. table: the ranked rows; written: what was written, directory first."""
+def summary(
+    report: Mapping[str, Any], table: pa.Table, written: Sequence[str], data: str | None = None
+) -> list[Text]:
+    """Lines of at most 80 columns, commands aside. table: the ranked rows; written: what was written,
+    directory first; data: where the scored table is, if the run does not know.
+    """
     lines = [_title(report), Text()]
     lines += _suspects(report["summary"])
     lines.append(_headed("Importance", _histogram(table["importance"].to_numpy())))
@@ -62,7 +66,7 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str]) 
     lines += [Text(), Text(f"{counted(min(WORST, table.num_rows), 'row')} of least importance", "bold")]
     lines += _rows(_worst(table.slice(0, WORST)))
     lines += [Text(), *_written(written)]
-    step = next_step(report)
+    step = next_step(report, None if data is None else printable(data))
     if step and written[1:]:  # what goes on from here reads the directory
         does, choices = step
         command = f"lossval clean {shlex.quote(printable(written[0].rstrip('/')))} {choices}"

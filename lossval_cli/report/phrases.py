@@ -6,6 +6,7 @@ section may be null: redacted, or unknown to the method.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -74,21 +75,23 @@ def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str
     }
 
 
-def next_step(report: Mapping[str, Any]) -> tuple[str, str] | None:
+def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, str] | None:
     """What to do now in words, and the options of `lossval clean` that do it; None where nothing is advised.
 
     Rows are left out where that was shown to help. Else labels are mended, from the usual probability on or,
-    where no suspect is as sure, from 50 %.
+    where no suspect is as sure, from 50 %. `data`: where the table is, if the run does not know.
     """
     study = report.get("removal") or {"recommended": "nothing"}
-    name = report["data"]["tables"]["train"]["name"].lower()
-    if name == "<dataframe>" or name.endswith(
-        "*.parquet"
-    ):  # not one file, and one file is what can be cleaned
+    train = report["data"]["tables"]["train"]
+    name, form = train["name"].lower(), train.get("format")
+    if name == "<dataframe>":
         return None
-    output = "-o cleaned.parquet" if name.endswith((".parquet", ".parq", ".pq")) else "-o cleaned.csv"
+    is_parquet = form == "parquet" or name.endswith((".parquet", ".parq", ".pq"))
+    output = f"-o cleaned.{'parquet' if is_parquet else 'csv'}"
     if name == "<stdin>":
-        output = f"--data FILE {output}"
+        data = "FILE"
+    if data is not None:
+        output = f"--data {shlex.quote(data)} {output}"
     if study["recommended"] == "suspects":
         return "writes the table without the suspects", f"{output} --drop suspects"
     if study["recommended"] == "lowest":

@@ -47,7 +47,7 @@ def rank_candidates(run_directory: Path, pool: str, data: str | None, count: int
         raise damaged(run_directory, error) from error
     train = _training_table(run_directory, run, record, data)
     table = read_table(pool)
-    notices = check_agreement(train, roles, table, needs_label=False)
+    notices = check_agreement(train, roles, table, needs_label=False, can_exclude=False)
     encoder = Encoder.fit(train, roles.features)
     X, X_pool = encoder.transform(train)[run.row], encoder.transform(table)
     rng = np.random.default_rng([seed, table.rows])

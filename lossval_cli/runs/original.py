@@ -1,4 +1,4 @@
-"""The table that a run was made on, as it lies on disk, known by its hash."""
+"""The table that a run was made on, as it lies on disk in one file or many, known by its hash."""
 
 from __future__ import annotations
 
@@ -8,53 +8,57 @@ from pathlib import Path
 
 from lossval_cli.errors import ReadError
 from lossval_cli.outputs.whole_files import RECORD
-from lossval_cli.runs.past_run import ScoredRun, damaged, read_part
+from lossval_cli.runs.past_run import ScoredRun, damaged, find_place, read_part
+from lossval_cli.tables.arrow_parts import ARROW_MAGIC
 from lossval_cli.tables.csv_editing import CsvOriginal
 from lossval_cli.tables.editing import Original
 from lossval_cli.tables.parquet_editing import ParquetOriginal
 from lossval_cli.tables.parquet_parts import MAGIC
-from lossval_cli.tables.sources import Source, decompress, digest, read_file
+from lossval_cli.tables.sources import Source, decompress, digest, list_files, read_file
 from lossval_cli.wording import plain
 
 
 def find_original(run: Path, data: str | None) -> str:
-    """The path of the training table: `data` where given, else what run.json says.
+    """What stands for the training table: `data` where given, else what run.json says or lies beside the run.
 
-    Raises ReadError where that is not one file on disk.
+    Raises ReadError where that is not there.
     """
+    if data is not None:
+        return data
     record = read_part(run, RECORD)
     try:
         train = record["inputs"]["train"]
-        name, relative = str(train["name"]), train["path"]
-        recorded = None if relative is None else os.path.relpath(run.resolve().parent / relative)
+        name, path = str(train["name"]), find_place(run, train)
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(run, error) from error
-    path = data or recorded
     if path is None:
         where = "standard input" if name.startswith("<") else f"{plain(name)} in another directory"
         raise ReadError(f"{plain(str(run))} was made on {where}: say where the table is with --data FILE")
-    if os.path.isdir(path) or (glob.has_magic(path) and not os.path.lexists(path)):
-        raise ReadError(
-            f"{plain(path)} stands for several files, and one is written: score their rows as one file"
-        )
-    if not os.path.exists(path) and data is None:
+    if not os.path.exists(path) and not glob.has_magic(path):
         raise ReadError(f"{plain(path)} is not there any more: say where the table is with --data FILE")
     return path
 
 
 def open_original(path: str, run: ScoredRun, directory: Path) -> Original:
-    """The table at `path`; ReadError where it is not the one that `run`, of `directory`, was made on."""
-    source = Source(path, os.path.basename(path), read_file(path))
-    if digest([source]) != run.report["data"]["tables"]["train"]["sha256"]:
+    """The table at `path`; ReadError where it is not the one that `run`, of `directory`, was made on, or is
+    not of CSV or Parquet."""
+    sources = [Source(file.path, file.relative, read_file(file.path)) for file in list_files(path)]
+    if digest(sources) != run.report["data"]["tables"]["train"]["sha256"]:
         raise ReadError(
             f"{plain(path)} is not the table that {plain(str(directory))} was made on (its SHA-256 differs): "
             "score it again, or name the right one with --data FILE"
         )
+    for source in sources:
+        if source.data.startswith(ARROW_MAGIC):
+            raise ReadError(
+                f"{plain(source.name)} is an Arrow file, and cleaned tables are CSV or Parquet: save it as "
+                "Parquet and score that"
+            )
     table: Original
-    if source.data.startswith(MAGIC):
-        table = ParquetOriginal(source.data, path)
+    if len(sources) > 1 or sources[0].data.startswith(MAGIC):
+        table = ParquetOriginal(sources, path)
     else:
-        table = CsvOriginal(decompress(source), path)
+        table = CsvOriginal(decompress(sources[0]), path)
     if table.rows != len(run.row):
         raise ReadError(f"{plain(str(directory))} is damaged: its scores are not those of {plain(path)}")
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -95,13 +95,23 @@ def read_run(path: Path) -> ScoredRun:
     try:
         check_shape(report)
         train = record["inputs"]["train"]
-        place = None if train["path"] is None else os.path.relpath(path.resolve().parent / train["path"])
+        place = find_place(path, train)
         scores, digest = _read_scores(files[0]), train["sha256"]
         return _scored(
             report, scores, path=place or train["name"], find_train=lambda: _find_table(place, digest)
         )
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         raise damaged(path, error) from error
+
+
+def find_place(path: Path, train: Mapping[str, Any]) -> str | None:
+    """Where the training table of the run at `path` is, from the current directory: as run.json says of it
+    (`train`), or beside the run or here if it lay elsewhere and a file of its name does now; else None."""
+    beside = path.resolve().parent
+    if train["path"] is not None:
+        return os.path.relpath(beside / str(train["path"]))
+    places = (os.path.relpath(beside / str(train["name"])), str(train["name"]))
+    return next((place for place in places if os.path.exists(place)), None)
 
 
 def read_part(path: Path, name: str) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""A Parquet file written again with changes: the same columns, types, metadata and compression."""
+"""Parquet, one file or many, written again with changes as one file: the same columns, types, metadata and
+compression."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -13,22 +15,40 @@ from lossval_cli.errors import SchemaError
 from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size
 from lossval_cli.tables.editing import Added, Cells, Mask
 from lossval_cli.tables.parquet_parts import ParquetParts, reading
+from lossval_cli.tables.parquet_reading import one_below_the_other, partitions, with_partitions
+from lossval_cli.tables.sources import Source
 from lossval_cli.wording import plain
 
 
 class ParquetOriginal:
-    """The columns of one Parquet file as stored. `name` is for messages; ReadError where it is damaged."""
+    """The columns of Parquet files as stored, one file below the other, with what `key=value` directories
+    say. `name` is for messages.
+
+    Raises ReadError where a file is damaged, SchemaError where two do not fit together.
+    """
 
     form: Literal["csv", "parquet"] = "parquet"
 
-    def __init__(self, data: bytes, name: str) -> None:
-        ParquetParts(data, name, allowed_size(len(data), free=FREE_PARQUET_BYTES)).check()
-        with reading(plain(name), "Parquet"):
-            file = pq.ParquetFile(pa.BufferReader(data))
-            self.table: pa.Table = file.read()
-            self._groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
+    def __init__(self, sources: Sequence[Source], name: str) -> None:
+        self._groups: list[pq.RowGroupMetaData] = []
+        stored = [self._read(source) for source in sources]
+        self._metadata = stored[0].schema.metadata
+        self._is_one = len(stored) == 1
+        parts = [
+            with_partitions(table, source.relative, table.num_rows) if partitions(source.relative) else table
+            for table, source in zip(stored, sources, strict=True)
+        ]
+        self.table: pa.Table = parts[0] if self._is_one else one_below_the_other(parts, sources, name)
         self.name = name
         self.decimal_comma = False
+
+    def _read(self, source: Source) -> pa.Table:
+        limit = allowed_size(len(source.data), free=FREE_PARQUET_BYTES)
+        ParquetParts(source.data, source.name, limit).check()
+        with reading(plain(source.name), "Parquet"):
+            file = pq.ParquetFile(pa.BufferReader(source.data))
+            self._groups += [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
+            return file.read()
 
     @property
     def rows(self) -> int:
@@ -37,11 +57,11 @@ class ParquetOriginal:
 
     @property
     def names(self) -> list[str]:
-        """Every column of the file."""
+        """Every column."""
         return list(self.table.column_names)
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """A column as stored, (N,). Raises SchemaError where the file has none of it."""
+        """A column as stored, (N,). Raises SchemaError where there is none of it."""
         if name not in self.table.column_names:
             raise SchemaError(f"{plain(self.name)} has no column {plain(name)}")
         return self.table[name]
@@ -57,7 +77,8 @@ class ParquetOriginal:
         table = table.filter(pa.array(keep))
         if added is not None:
             table = table.append_column(added.column, pa.array(added.values[keep]))
-        metadata = self.table.schema.metadata if keep.all() else _without_ranges(self.table.schema.metadata)
+        stays = self._is_one and keep.all()
+        metadata = self._metadata if stays else _without_ranges(self._metadata)
         most = max((group.num_rows for group in self._groups), default=0)
         pq.write_table(
             table.replace_schema_metadata(metadata),

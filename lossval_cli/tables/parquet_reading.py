@@ -36,6 +36,19 @@ def read_parquet(sources: Sequence[Source], name: str) -> pa.Table:
         size += parts[-1].nbytes
         if size > limit:
             raise too_large(plain(name), limit, stored)
+    table = one_below_the_other(parts, sources, name)
+    if not table.num_columns:
+        raise ReadError(f"{plain(name)} has no columns")
+    if not table.num_rows:
+        raise ReadError(f"{plain(name)} has a header and no rows")
+    return table
+
+
+def one_below_the_other(parts: Sequence[pa.Table], sources: Sequence[Source], name: str) -> pa.Table:
+    """One table of the tables of `sources`, its columns in the order of the first; `name` is that of all.
+
+    Raises SchemaError where they do not have the same columns.
+    """
     first = parts[0]
     for part, source in zip(parts, sources, strict=True):
         different = set(part.column_names) ^ set(first.column_names)
@@ -45,16 +58,11 @@ def read_parquet(sources: Sequence[Source], name: str) -> pa.Table:
                 f"{counted(len(different), 'column')}: {listed(sorted(different))}"
             )
     try:
-        table = pa.concat_tables(
+        return pa.concat_tables(
             [part.select(first.column_names) for part in parts], promote_options="permissive"
         )
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise different_types(name, error) from error
-    if not table.num_columns:
-        raise ReadError(f"{plain(name)} has no columns")
-    if not table.num_rows:
-        raise ReadError(f"{plain(name)} has a header and no rows")
-    return table
 
 
 def different_types(name: str, error: Exception) -> SchemaError:
