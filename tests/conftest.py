@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from lossval_cli.cli import main
 from lossval_cli.encoding import room as rooms
@@ -19,14 +18,6 @@ from lossval_cli.encoding.footprint import Size
 
 QUICK = ("--set", "epochs=2", "--set", "members=4", "--removal", "off")
 """Training that is over in a moment."""
-
-OLD_TORCH = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 7)
-"""Of which the bits depend on where in memory a table lies, in the last place."""
-
-
-def as_good_as(values: Iterable[float]) -> Any:
-    """For comparing: the same to the bit, if PyTorch promises that, and else nearly so."""
-    return pytest.approx(list(values), rel=1e-9) if OLD_TORCH else list(values)
 
 
 class Outcome(NamedTuple):
