@@ -42,7 +42,7 @@ COLUMNS = [
 
 
 def rows(text: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(text))
+    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
 
 
 def test_a_run_directory_holds_every_row_once(cli: Cli, quick: Quick) -> None:
@@ -76,7 +76,7 @@ def test_what_was_decided_is_told_on_standard_error_and_the_summary_on_standard_
 def test_csv_and_parquet_of_one_table_give_the_same_scores(cli: Cli, quick: Quick) -> None:
     for table in ("train.csv", "train.parquet"):
         assert cli("score", table, "--val", "val.csv", *quick, "-o", table + ".run").code == 0
-    one = pd.read_csv("train.csv.run/scores.csv")
+    one = pd.read_csv("train.csv.run/scores.csv", float_precision="round_trip")
     other = pd.read_parquet("train.parquet.run/scores.parquet")
     assert other["line"].isna().all()
     for name in set(COLUMNS) - {"line", "suspect"}:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -169,7 +170,7 @@ def joined() -> Iterator[Team]:
     on_gpus = torch.cuda.is_available()
     if on_gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    with _partners():
+    with _partners(), _quiet():
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=PATIENCE)
     try:
         size = dist.get_world_size()
@@ -177,6 +178,22 @@ def joined() -> Iterator[Team]:
     finally:
         with contextlib.suppress(RuntimeError):
             dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Standard output is for results: what libraries print there (PyTorch 2.8 and 2.9 do, of connections)
+    goes to standard error."""
+    if sys.stdout is None:  # closed
+        yield
+        return
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
 
 
 @contextlib.contextmanager
