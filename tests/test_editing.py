@@ -105,6 +105,7 @@ def parsed(content: bytes, delimiter: str) -> list[list[str]]:
     [
         (b"a,b\n1,x\n2,y", b"a,b,w\n1,x,0.5\n2,z,1.5"),
         (b"a,b\r\n1,x\r\n\r\n2,y\r\n", b"a,b,w\r\n1,x,0.5\r\n\r\n2,z,1.5\r\n"),
+        (b"a;b\n80 kg;x\n75 kg;y\n", b"a;b;w\n80 kg;x;0.5\n75 kg;z;1.5\n"),
         (BOM + b'"a";"b"\n"1,5";"x"\n"2,5";"y"\n', BOM + b'"a";"b";"w"\n"1,5";"x";0,5\n"2,5";"z";1,5\n'),
         (b'a,b\n"1\n,""",x\n2,"y,"\n', b'a,b,w\n"1\n,""",x,0.5\n2,"z",1.5\n'),
         (b'a,b\n5" pipe,x\n6" pipe,y\n', b'a,b,w\n5" pipe,x,0.5\n6" pipe,z,1.5\n'),
@@ -116,6 +117,7 @@ def parsed(content: bytes, delimiter: str) -> list[list[str]]:
     ids=[
         "no last break",
         "CRLF",
+        "units",
         "quoted, ;",
         "break in a cell",
         "stray quote",

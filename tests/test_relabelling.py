@@ -101,6 +101,11 @@ def test_numbers_with_a_currency_and_groups() -> None:
     assert suggested(given, "regression", {1: "1500.249"}) == {1: "$1500.25"}
 
 
+def test_numbers_with_a_unit() -> None:
+    given = pa.array(["80.5 kg", "75 kg", "8.25 kg", "3 kg", "4 kg"])
+    assert suggested(given, "regression", {1: "71.249"}) == {1: "71.25 kg"}
+
+
 def test_a_prediction_that_is_not_known_changes_nothing() -> None:
     assert suggested(pa.array([1.5, 2.0, 3.0, 4.0]), "regression", {0: None, 1: "nan", 2: "3.04"}) == {}
 

@@ -2,8 +2,8 @@
 
 What a column of text is, is decided on all its values at once: whole numbers if every value that is not
 missing is one, else numbers, else true/false, else dates, else numbers as people write them (`1,234.50`,
-`$12`, `45 %`), else text. Values stored with a type (Parquet,
-DataFrame) are brought to the same few types, so that one table gives the same columns from any format.
+`$12`, `45 %`, `80 kg`), else text. Values stored with a type (Parquet, DataFrame) are brought to the same few
+types, so that one table gives the same columns from any format.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ import pyarrow.compute as pc
 NULL_TOKENS: Final = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?", "-")
 TIME: Final = pa.timestamp("us")
 _SAMPLE = 500  # values tried before the whole column
-_CLOCK = r"(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+
+_SECONDS = r":\d{2}(?::\d{2}(?:\.\d+)?)?"
+_HALF_DAY = r" ?[AaPp]\.?[Mm]\.?"
+_CLOCK = rf"(?:[ T]\d{{1,2}}{_SECONDS}|[ T](?:0?[1-9]|1[0-2]){_SECONDS}{_HALF_DAY})?"
+_MONTHS: Final = (
+    *("jan(?:uary)?", "feb(?:ruary)?", "mar(?:ch)?", "apr(?:il)?", "may", "june?", "july?", "aug(?:ust)?"),
+    *("sept?(?:ember)?", "oct(?:ober)?", "nov(?:ember)?", "dec(?:ember)?"),
+)
+_MONTH = rf"(?:{'|'.join(_MONTHS)})\.?"
+_DAY_MONTH = rf"\d{{1,2}}(?:[ -]|\.[ ]?){_MONTH}[ -]"
 
 # form -> (what all values match, how they are rewritten as year-month-day)
 _DATE_FORMS: Final = {
@@ -31,6 +40,9 @@ _DATE_FORMS: Final = {
     "year_first": (rf"^\d{{4}}[/.]\d{{1,2}}[/.]\d{{1,2}}{_CLOCK}$", r"\1-0\2-0\3\4"),
     "month_first_short": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{2}}{_CLOCK}$", r"\3-0\1-0\2\4"),
     "day_first_short": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{2}}{_CLOCK}$", r"\3-0\2-0\1\4"),
+    "day_and_name": (rf"(?i)^{_DAY_MONTH}\d{{4}}{_CLOCK}$", r"\3-0\2-0\1\4"),
+    "day_and_name_short": (rf"(?i)^{_DAY_MONTH}\d{{2}}{_CLOCK}$", r"\3-0\2-0\1\4"),
+    "name_and_day": (rf"(?i)^{_MONTH} \d{{1,2}},? \d{{4}}{_CLOCK}$", r"\3-0\1-0\2\4"),
 }
 
 
@@ -38,6 +50,8 @@ _MARKS: Final = "$€£¥%"
 _GROUPS: Final = "'\u00a0\u202f"
 """Stand between groups of digits in some countries; a plain space stands between numbers too."""
 _GAP: Final = "[ \u00a0\u202f]?"
+_UNIT: Final = re.compile(rf"[+-]?[\d.,{_GROUPS}]*\d{_GAP}([^\W\d_]\D{{,7}}|[°\"']\D{{,7}})")
+"""What may stand behind a number, if it does behind all numbers of a column."""
 
 
 class NumberForm(NamedTuple):
@@ -47,7 +61,7 @@ class NumberForm(NamedTuple):
     group: str = ""
     """Characters that may stand between groups of three digits."""
     mark: str = ""
-    """Currency or per cent sign that every number has, before or after it."""
+    """Currency or per cent sign that every number has, before or after it, or unit, after it."""
 
     @property
     def pattern(self) -> str:
@@ -55,25 +69,35 @@ class NumberForm(NamedTuple):
         digits = rf"(?:\d+|\d{{1,3}}(?:[{self.group}]\d{{3}})+)" if self.group else r"\d+"
         number = rf"(?:{digits}(?:[{self.decimal}]\d+)?|[{self.decimal}]\d+)"
         if self.mark:
-            mark = re.escape(self.mark)
-            return rf"^[+-]?(?:{mark}{_GAP}[+-]?{number}|{number}{_GAP}{mark})$"
+            before = rf"{self._mark}{_GAP}[+-]?{number}|" if self.mark in _MARKS else ""
+            return rf"^[+-]?(?:{before}{number}{_GAP}{self._mark})$"
         return rf"^[+-]?{number}(?:[eE][+-]?\d+)?$"
+
+    @property
+    def _mark(self) -> str:
+        """1 year, 2 years."""
+        one = self.mark.removesuffix("s")
+        return rf"{re.escape(one)}s?" if len(one) > 2 and one.isalpha() else re.escape(self.mark)
 
     def plain(self, text: pa.ChunkedArray) -> pa.ChunkedArray:
         """The same numbers as `-1234.5`."""
-        text = pc.replace_substring_regex(text, rf"[ {_GROUPS}{self.group}{self.mark}]", "")
+        text = pc.replace_substring_regex(text, self._mark, "")
+        text = pc.replace_substring_regex(text, rf"[ {_GROUPS}{self.group}]", "")
         return pc.replace_substring(text, self.decimal, ".")
 
     def write(self, number: str) -> str:
         """`-1234.5` as this form has it, without groups."""
         text = number.replace(".", self.decimal)
-        return text + self.mark if self.mark == "%" else self.mark + text
+        if self.mark in _MARKS:
+            return text + self.mark if self.mark == "%" else self.mark + text
+        return f"{text} {self.mark}"
 
 
 def _number_forms(value: str, comma_allowed: bool) -> list[NumberForm]:
     """The forms to try for a column with this value among its first. A comma may be a decimal one only where
     `comma_allowed`, and is one there unless the column says otherwise."""
-    mark = next((sign for sign in _MARKS if sign in value), "")
+    unit = _UNIT.fullmatch(value)
+    mark = next((sign for sign in _MARKS if sign in value), unit[1] if unit else "")
     forms = [NumberForm(",", "", mark), NumberForm(",", "." + _GROUPS, mark)] if comma_allowed else []
     return [*forms, NumberForm(".", "", mark), NumberForm(".", "," + _GROUPS, mark)]
 
@@ -235,6 +259,9 @@ def _convert_dates(text: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
     pattern, rewrite = _DATE_FORMS[form]
     _refuse(pc.fill_null(pc.match_substring_regex(text, pattern), True))
     if rewrite is not None:
+        for number, name in enumerate(_MONTHS, 1) if "name" in form else ():
+            text = pc.replace_substring_regex(text, rf"(?i)[ .-]*\b{name}\b\.?[ -]*", f"-{number}-")
+        text = pc.replace_substring_regex(text, r"^-(\d+-\d+),? ", r"\1-")
         parts = r"^(\d+)[/.-](\d+)[/.-](\d+)(.*)$"
         text = pc.replace_substring_regex(text, parts, rewrite)
         text = pc.replace_substring_regex(text, r"-0(\d\d)", r"-\1")
@@ -244,7 +271,14 @@ def _convert_dates(text: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
     text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
     if form == "iso_zone":
         return text.cast(pa.timestamp("us", "UTC")).cast(TIME)
-    return text.cast(TIME)
+    halved = pc.match_substring_regex(text, _HALF_DAY + "$")
+    times = pc.replace_substring_regex(text, _HALF_DAY + "$", "").cast(TIME)
+    if not pc.any(halved).as_py():
+        return times
+    twelve = pa.scalar(12 * 60 * 60 * 10**6, pa.duration("us"))
+    times = pc.if_else(pc.and_(halved, pc.equal(pc.hour(times), 12)), pc.subtract(times, twelve), times)
+    late = pc.match_substring_regex(text, r"[Pp]\.?[Mm]\.?$")
+    return pc.if_else(late, pc.add(times, twelve), times)
 
 
 def _refuse(fine: pa.ChunkedArray) -> None:

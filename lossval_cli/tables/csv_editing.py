@@ -14,6 +14,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lossval_cli.errors import SchemaError
 from lossval_cli.tables.column_types import NumberForm, infer_text, without_nulls
@@ -112,6 +113,7 @@ class CsvOriginal:
         return self.decimal_comma and any(
             isinstance(form := infer_text(without_nulls(column), comma_allowed=True).form, NumberForm)
             and form.decimal == ","
+            and pc.any(pc.match_substring(column, ",")).as_py()
             for column in self._texts.slice(0, _LOOKED_AT).columns
         )
 
