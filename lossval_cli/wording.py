@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from lossval_cli.errors import SchemaError
 
 _LONGEST = 40
+
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs, for Python, of which nothing is to be seen."""
+
+_MOST_MARKS = 4
+"""Combining marks on one letter: pointed Hebrew has so many. More would cover the lines around."""
 
 
 def shown(value: object) -> str:
@@ -30,12 +37,16 @@ def plain(name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` on one line, with control and direction-changing characters spelled out: `\\x1b`, `\\n`."""
-    if text.isprintable():
+    """`text` on one line, with control, direction-changing and invisible characters spelled out (`\\x1b`,
+    `\\n`), and marks past the fourth on one letter."""
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+    seen, marks = [], 0
+    for char in text:
+        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        plain_sight = char.isprintable() and char not in _BLANK and marks <= _MOST_MARKS
+        seen.append(char if plain_sight else char.encode("unicode_escape").decode("ascii"))
+    return "".join(seen)
 
 
 def counted(number: int, noun: str) -> str:

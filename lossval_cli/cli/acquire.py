@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lossval_cli.cli import options
-from lossval_cli.cli.console import is_terminal, say
+from lossval_cli.cli.console import is_screen, say
 from lossval_cli.cli.writing import write_rows
 from lossval_cli.errors import UsageError
 from lossval_cli.wording import plain
@@ -74,7 +74,7 @@ def acquire(
     chosen = destination.format_for("csv")
     if safe_csv and chosen != "csv":
         raise UsageError(f"--safe-csv is about CSV, and the rows are written as {chosen}")
-    if destination.kind == "stream" and chosen == "parquet" and is_terminal(sys.stdout):
+    if destination.kind == "stream" and chosen == "parquet" and is_screen(sys.stdout):
         raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
     destination.check(force=force, read=(pool, data, run))
     from lossval_cli.runs.candidates import rank_candidates

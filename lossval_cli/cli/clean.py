@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from lossval_cli.cli import options
-from lossval_cli.cli.console import is_terminal, results, say
+from lossval_cli.cli.console import is_screen, results, say
 from lossval_cli.errors import OutputError, UsageError
 from lossval_cli.wording import counted, listed, plain, shown
 
@@ -164,7 +164,7 @@ def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) 
 def _check_ending(target: str, form: str, path: str) -> None:
     """Raise UsageError for a name that promises another format than the table has."""
     if target == "-":
-        if form == "parquet" and is_terminal(sys.stdout):
+        if form == "parquet" and is_screen(sys.stdout):
             raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
         return
     is_parquet = target.lower().endswith(PARQUET_ENDINGS)

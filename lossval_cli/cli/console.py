@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from lossval_cli.errors import OutputError
 from lossval_cli.wording import printable
@@ -53,11 +54,15 @@ def show_styled(lines: Sequence[Text]) -> None:
     console = Console(file=text, force_terminal=True, color_system=colours, highlight=False)
     for line in lines:
         console.print(line, soft_wrap=True)
-    show(text.getvalue().replace(_COMMAND, _TEXT))
+    _put(text.getvalue().replace(_COMMAND, _TEXT))
 
 
 def show(text: str) -> None:
     """Lines of results, plain, on standard output. Raises BrokenPipeError and OutputError."""
+    _put(_visible(text) if is_screen(sys.stdout) else text)
+
+
+def _put(text: str) -> None:
     if sys.stdout is None:
         return
     with _as_output_error():
@@ -68,13 +73,35 @@ def show(text: str) -> None:
 
 @contextlib.contextmanager
 def results() -> Iterator[BinaryIO]:
-    """Standard output for bytes, while the `with` lasts. Raises BrokenPipeError and OutputError."""
+    """Standard output for bytes, while the `with` lasts. They go out as they are, but to a screen as text in
+    which what a terminal would obey is spelled out. Raises BrokenPipeError and OutputError."""
     if sys.stdout is None:
         raise OutputError("standard output is closed")
     with _as_output_error():
         sys.stdout.flush()
-        yield sys.stdout.buffer
+        yield cast(BinaryIO, _Screen()) if is_screen(sys.stdout) else sys.stdout.buffer
         sys.stdout.buffer.flush()
+
+
+class _Screen(io.RawIOBase):
+    """Takes the bytes of results and shows them; bytes that are no UTF-8 are spelled out too."""
+
+    def __init__(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._text = io.IncrementalNewlineDecoder(decoder, translate=True)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        content = bytes(data)
+        _put(_visible(self._text.decode(content)))
+        return len(content)
+
+
+def _visible(text: str) -> str:
+    """`text` with the lines and tabs that it has, and nothing else that a terminal would obey."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 @contextlib.contextmanager
@@ -87,12 +114,17 @@ def _as_output_error() -> Iterator[None]:
         raise OutputError(f"standard output: {(error.strerror or str(error)).lower()}") from error
 
 
-def is_terminal(stream: Any) -> bool:
+def is_screen(stream: Any) -> bool:
     """Whether a person is looking."""
     try:
-        return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+        return bool(stream.isatty())
     except (AttributeError, ValueError):
         return False
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a person is looking, at a screen that can do more than show one line below the other."""
+    return is_screen(stream) and os.environ.get("TERM") != "dumb"
 
 
 def wants_colour(stream: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lossval_cli.cli import options
-from lossval_cli.cli.console import is_terminal, show
+from lossval_cli.cli.console import is_screen, show
 from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.cli.writing import write_rows
 from lossval_cli.errors import UsageError
@@ -206,7 +206,7 @@ def _check_choices(
                 )
     if safe_csv and destination.form in ("jsonl", "parquet"):
         raise UsageError(f"--safe-csv is about CSV, and the scores are written as {destination.form}")
-    if destination.kind == "stream" and destination.form == "parquet" and is_terminal(sys.stdout):
+    if destination.kind == "stream" and destination.form == "parquet" and is_screen(sys.stdout):
         raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
 
 

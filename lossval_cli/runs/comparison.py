@@ -11,7 +11,7 @@ import pandas as pd
 
 from lossval_cli.report.render_markdown import escaped
 from lossval_cli.runs.past_run import ScoredRun, shared_keys
-from lossval_cli.wording import counted, number, percent, printable, shown
+from lossval_cli.wording import counted, number, percent, plain, printable, shown
 
 LISTED = 20
 """Rows of a kind that people are shown; JSON holds all of them."""
@@ -154,7 +154,7 @@ def _number(change: Change, value: float | None) -> str:
 
 def _describe(row: dict[str, Any]) -> str:
     where = f"row {row['row']}" if row["line"] is None else f"line {row['line']}"
-    ids = "".join(f", {name} {shown(cell)}" for name, cell in row["ids"].items())
+    ids = "".join(f", {plain(name)} {shown(cell)}" for name, cell in row["ids"].items())
     told = f"{where}{ids}: label {shown(row['label'])}"
     if row["suspect"]:
         told += f", suspect by {row['suspect']}"
