@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -230,6 +232,47 @@ def test_a_cache_that_is_cut_short_is_an_error_in_one_line(
     assert refused.code == 2 and refused.err.startswith("error: encoded rows cannot be kept in .encoded.out.")
     assert refused.err.endswith(": the file has been cut short\n")
     assert not Path("out").exists() and not list(Path().glob(".encoded*"))
+
+
+PARTED = """
+import sys
+from lossval_cli.cli import main
+from lossval_cli.encoding import room as rooms
+from lossval_cli.encoding.footprint import Size
+rooms.FEWEST_BYTES, Size.resident = 0, lambda *_: 10**13  # every table that can stay in its files does
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_kill_while_it_trains_leaves_nothing_of_a_table_read_in_parts(tables: Path, size: int) -> None:
+    """All processes of the run are killed at once, in their first epochs."""
+    frame(200).to_parquet("t.data", index=False)
+    before = sorted(os.listdir())
+    line = [*SCORE[:4], "--removal", "off", "--set", "epochs=100000", "--progress", "json", "-o", "out"]
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(found.getsockname()[1])}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", PARTED, *line],
+            env=os.environ
+            | {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"}
+            | ({"RANK": str(rank), "WORLD_SIZE": str(size)} | meeting if size > 1 else {}),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    said = running[0].stderr
+    assert said is not None
+    told = list(itertools.takewhile(lambda line: '"epoch"' not in line, said))
+    assert any("stays in its file" in line for line in told), told + said.readlines()
+    for process in running:
+        process.kill()
+    for process in running:
+        process.communicate()
+    assert sorted(os.listdir()) == before
 
 
 def test_columns_without_any_value_take_nothing_and_are_read(cli: Cli, everything_stays: None) -> None:

@@ -2,8 +2,8 @@
 
 What is in memory is what was asked for and never the file. Of several processes each writes the rows that are
 its own; the others' are read from their files, or, where these lie on another machine, encoded anew from the
-table. Files stay open, so that they can be read whatever becomes of their directory, and they are not mapped,
-so that one cut short is an error and not a signal.
+table. Files stay open, so that they can be read when they have no names any more, and they are not mapped, so
+that one cut short is an error and not a signal.
 """
 
 from __future__ import annotations

@@ -119,8 +119,8 @@ def prepare(
     own = encoded.part(table, "training", together)
     if isinstance(own.X, EncodedFile):
         notices.append(
-            f"{plain(table.name)} stays in its file; its encoded rows take {amount(own.X.nbytes)} in "
-            f"{plain(str(own.X.path.parent))} while the run lasts"
+            f"{plain(table.name)} stays in its file; its encoded rows take {amount(own.X.nbytes)} of disk in "
+            f"{plain(str(own.X.path.parent.parent))} while the run lasts"
         )
     if others[0] is None:
         assert own.y is not None

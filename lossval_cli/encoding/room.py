@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,7 +129,8 @@ class Room:
 
     def encode(self, table: Table, encoder: Encoder, dtype: str) -> EncodedFile:
         """Each process its own rows of a stored table, into a file in the directory of the first
-        where that is in reach, so that others can read of it."""
+        where that is in reach, so that others can read of it. Once all have opened what they read, the files
+        have no names any more: they go with the last process that holds them, however it ends."""
         assert self.scratch is not None
         place = os.fsencode(self.scratch().absolute()) if self.team.leads else b""
         first = Path(os.fsdecode(self.team.share(place)[0]))
@@ -142,7 +144,11 @@ class Room:
             else EncodedPart(self.team.own(table.rows, rank), Path(os.fsdecode(name)))
             for rank, name in enumerate(files)
         ]
-        return EncodedFile(parts, own, dtype, table, encoder)
+        encoded = EncodedFile(parts, own, dtype, table, encoder)
+        self.team.share(b"")  # waits until all have opened them
+        if not near:
+            shutil.rmtree(file.parent, ignore_errors=True)
+        return encoded
 
     def _refuse_file(self, source: Any) -> None:
         """A file that takes too much by itself is not read."""
