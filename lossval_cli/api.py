@@ -86,6 +86,7 @@ def score(
         on_epoch=on_epoch,
         resources=resources,
     )
+    assert result is not None  # a process by itself leads
     if resources.checkpoint is not None and result.is_complete:
         remove_file(resources.checkpoint)
     return result

@@ -81,14 +81,15 @@ def run(
     on_estimate: Callable[[Foresight], None] | None = None,
     resources: Resources | None = None,
     team: Team = ALONE,
-) -> Result:
+) -> Result | None:
     """Read, train, judge, study removal, report. `removal` is full, quick or off; `thresholds` decide which
     rows are suspect, without them the method does.
 
     `on_inputs` is shown what was read and decided before training starts (and may refuse it), `on_estimate`
     what a large table will take, `on_epoch` how training goes, and `on_stage` is told as each of read,
     train, removal and report begins.
-    `resources` bound what it takes; `team`: of which this is the first process, all others `assist`.
+    `resources` bound what it takes. `team`: of which this is a process. Only the first one returns what was
+    found; all others train on rows of their own, show nothing and return None.
     Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
     if thresholds is not None and settings.method == "paper":
@@ -104,16 +105,18 @@ def run(
     with ExitStack() as scratch:
         with clock("read"):
             room = _room(resources, settings, scratch, team)
-            inputs = prepare(
-                train, val, test, label=label, ids=ids, exclude=exclude, settings=settings, room=room
-            )
+            tables = (train, val, test if team.leads else None)
+            inputs = prepare(*tables, label=label, ids=ids, exclude=exclude, settings=settings, room=room)
+            watch = _watch(inputs, settings, resources, deadline)
+            if not team.leads:
+                fit_steadily(inputs, settings, device, watch=watch)
+                return None
             if thresholds is not None:
                 inputs = replace(inputs, notices=inputs.notices + thresholds.notices(inputs, settings))
             if on_inputs is not None:
                 on_inputs(inputs)
         if on_estimate is not None and inputs.train.table.rows >= LARGE:
             on_estimate(foresee(inputs, settings, device))
-        watch = _watch(inputs, settings, resources, deadline)
         with clock("train"):
             valuation = value_rows(inputs, settings, device, on_epoch, watch=watch)
         if thresholds is not None and valuation.noise is not None:
@@ -129,28 +132,6 @@ def run(
     report["thresholds"] = None if thresholds is None else thresholds.to_dict()
     report["timing"] = clock.seconds
     return Result(table, report, inputs, valuation, study, settings)
-
-
-def assist(
-    train: Source,
-    val: Source | None,
-    *,
-    label: str | None = None,
-    ids: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    settings: Settings,
-    resources: Resources,
-    team: Team,
-) -> None:
-    """What every other process of a team does while the first one does `run`: train on its own rows."""
-    deadline = time.monotonic() + resources.time_limit
-    device = pick_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    with ExitStack() as scratch:
-        room = _room(resources, settings, scratch, team)
-        inputs = prepare(train, val, label=label, ids=ids, exclude=exclude, settings=settings, room=room)
-        fit_steadily(inputs, settings, device, watch=_watch(inputs, settings, resources, deadline))
 
 
 def _room(resources: Resources, settings: Settings, scratch: ExitStack, team: Team) -> Room:

@@ -218,27 +218,28 @@ def check(
         resources = options.read_resources(time_limit, max_memory, checkpoint_every, resume, beside)
         quiet = quiet or options.is_assistant()
         with options.team() as team, Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
-            from lossval_cli.pipeline import assist
             from lossval_cli.pipeline import run as score
 
-            wanted: dict[str, Any] = {"label": label, "ids": ids or (), "exclude": exclude or ()}
-            wanted |= {"settings": settings, "resources": resources, "team": team}
-            if not team.leads:
-                assist(table, val, **wanted)
-                return
             needed = any(rule.kind in NEED_REMOVAL for rule in plan.rules)
             result = score(
                 table,
                 val,
                 test,
-                **wanted,
+                label=label,
+                ids=ids or (),
+                exclude=exclude or (),
+                settings=settings,
                 thresholds=suspect_from,
                 removal=removal.value if removal else "full" if needed else "off",
                 on_inputs=lambda inputs: shown.notices(inputs.notices),
                 on_epoch=shown.epoch,
                 on_stage=shown.stage,
                 on_estimate=lambda estimate: shown.notices([estimate.text()]),
+                resources=resources,
+                team=team,
             )
+            if result is None:
+                return
             shown.notices(result.valuation.notices)
             options.forget_checkpoint(resources, result)
         run = scored_run(result.report, result.table, result.inputs)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -134,19 +134,17 @@ def score(
     quiet = quiet or options.is_assistant()
     with options.team() as team, Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
         from lossval_cli.outputs.scores_io import pick, split_names
-        from lossval_cli.pipeline import assist, run
+        from lossval_cli.pipeline import run
 
-        wanted: dict[str, Any] = {"label": label, "ids": ids or (), "exclude": exclude or ()}
-        wanted |= {"settings": settings, "resources": resources, "team": team}
-        if not team.leads:
-            assist(train, val, **wanted)
-            return
         names = [] if columns is None else split_names(columns)
         result = run(
             train,
             val,
             test,
-            **wanted,
+            label=label,
+            ids=ids or (),
+            exclude=exclude or (),
+            settings=settings,
             thresholds=limits,
             # Only the reports of a run directory say what removal does.
             removal=removal.value if removal else "full" if destination.kind == "directory" else "off",
@@ -154,7 +152,11 @@ def score(
             on_epoch=shown.epoch,
             on_stage=shown.stage,
             on_estimate=lambda estimate: shown.notices([estimate.text()]),
+            resources=resources,
+            team=team,
         )
+        if result is None:
+            return
         shown.notices(result.valuation.notices)
         shown.stage("write")
         files: list[str] = []
