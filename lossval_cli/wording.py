@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from lossval_cli.errors import SchemaError
 
 _LONGEST = 40
+_LONGEST_PATH = 200
+"""Paths are there to be copied."""
 
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs, for Python, of which nothing is to be seen."""
@@ -17,10 +19,10 @@ _MOST_MARKS = 4
 """Combining marks on one letter: pointed Hebrew has so many. More would cover the lines around."""
 
 
-def shown(value: object) -> str:
-    """One value on one line: quoted, control characters escaped, cut to 40 characters."""
+def shown(value: object, longest: int = _LONGEST) -> str:
+    """One value on one line: quoted, control characters escaped, cut to `longest` characters."""
     text = value if isinstance(value, str) else str(value)
-    return repr(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
+    return repr(text if len(text) <= longest else text[: longest - 1] + "…")
 
 
 def listed(names: Iterable[str], limit: int = 8) -> str:
@@ -31,9 +33,11 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
 
 
 def plain(name: str) -> str:
-    """A name without quotes where it reads as one word or phrase, quoted and escaped where it does not."""
+    """A name without quotes where it reads as one word or phrase, quoted and escaped where it does not; cut
+    where it is long, which of a path it seldom is."""
+    longest = _LONGEST_PATH if "/" in name else _LONGEST
     ordinary = name and name == name.strip() and name.isprintable() and "," not in name
-    return name if ordinary and len(name) <= _LONGEST else shown(name)
+    return name if ordinary and len(name) <= longest else shown(name, longest)
 
 
 def printable(text: str) -> str:

@@ -15,7 +15,7 @@ from lossval_cli.settings import Settings, preset_names
 Cli = Callable[..., Outcome]
 
 DESCRIPTION = """\
-train.csv: 60 rows, 6 columns; classification into 2 classes, 4 encoded features
+train.csv: 60 rows, 7 columns; classification into 2 classes, 6 encoded features
 val.csv: 40 rows for validation
 
 column                      role      taken as
@@ -24,6 +24,7 @@ size                        feature   number
 age                         feature   number
 label                       label
 colour                      feature   category, 2 numbers
+gap                         feature   number, and whether it is missing
 same                        dropped   every row has the same value, '1'
 
 label: column label, by its name; --label names another
@@ -35,7 +36,8 @@ column same is not used: every row has the same value, '1'
 
 def test_validate_says_what_score_would_make_of_a_table(cli: Cli) -> None:
     for name, rows, seed in (("train.csv", 60, 0), ("val.csv", 40, 1)):
-        table = frame(rows, seed).assign(colour=["red", "blue"] * (rows // 2), same="1")
+        table = frame(rows, seed).assign(colour=["red", "blue"] * (rows // 2))
+        table = table.assign(gap=table["age"].where(table.index % 5 > 0), same="1")
         table.to_csv(name, index=False)
     assert cli("validate", "train.csv", "--val", "val.csv") == Outcome(0, DESCRIPTION.encode(), "")
 

@@ -56,6 +56,13 @@ def test_a_run_is_like_itself(cli: Cli, score: Callable[..., str]) -> None:
     assert len(lines) == 6
 
 
+def test_runs_on_other_labels_say_so(cli: Cli, score: Callable[..., str]) -> None:
+    """Their rows may be the same; what is said of them is not."""
+    old, new = score(frame(), "old"), score(frame(), "new", "--label", "age")
+    assert "\nlabel              label -> age\n" in cli("diff", old, new).out
+    assert told(cli, old, new)["labels"] == ["label", "age"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind"), [((), "ids"), (("--exclude", "customer"), "content"), (("--redact",), "content")]
 )

@@ -91,7 +91,10 @@ def _description(inputs: Inputs) -> list[str]:
             column = kinds[name]
             dims = int(str(column["dims"]))
             taken = str(column["type"] if dims else column["reason"])
-            taken += f", {dims} numbers" if dims > 1 else ""
+            if column["type"] == "number" and dims > 1:
+                taken += ", and whether it is missing"
+            elif dims > 1:
+                taken += f", {dims} numbers"
             role = role if dims else "dropped"
         shown = inert(name)
         if shown.lstrip().startswith("::"):  # would be a workflow command in the log of a CI run

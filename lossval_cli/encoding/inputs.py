@@ -127,7 +127,7 @@ def prepare(
         held_out = _hold_out(own.y, roles.task == "classification", settings)
         notices.append(
             f"validation: no --val, so {counted(len(held_out), 'row')} drawn from the training table "
-            f"({settings.val_fraction:.0%}) are held out as one; they are scored too"
+            f"({settings.val_fraction:.0%}) stand in for it; they are scored too"
         )
         parts = [Part(table, own.X[held_out], own.y[held_out])]
     else:

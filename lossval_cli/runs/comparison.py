@@ -50,6 +50,8 @@ class Comparison:
     removed: list[dict[str, Any]]
     changes: list[Change]
     """Suspect share, noise share and the metric."""
+    labels: tuple[str, str]
+    """The label column of each."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -62,6 +64,7 @@ class Comparison:
             "schema_version": 1,
             "old": self.old,
             "new": self.new,
+            "labels": list(self.labels),
             "matched_by": self.matched_by,
             "matched": self.matched,
             "rank_correlation": self.rank_correlation,
@@ -88,6 +91,7 @@ def compare(old: ScoredRun, new: ScoredRun) -> Comparison:
         added=[_row(new, place) for key, place in new_at.items() if key not in old_at],
         removed=[_row(old, place) for key, place in old_at.items() if key not in new_at],
         changes=_changes(old, new),
+        labels=(str(old.report["data"]["roles"]["label"]), str(new.report["data"]["roles"]["label"])),
     )
 
 
@@ -140,6 +144,8 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("rank correlation", "unknown" if correlation is None else f"{correlation:.3f}"),
         ("suspects", f"{suspects}, of the rows in both"),
     ]
+    if len(set(comparison.labels)) > 1:
+        facts.insert(0, ("label", " -> ".join(map(plain, comparison.labels))))
     for change in comparison.changes:
         old, new = _number(change, change.old), _number(change, change.new)
         facts.append((change.name.replace("_", " "), f"{old} -> {new}"))
