@@ -158,8 +158,8 @@ class _Cells:
         if chance is None:
             return f"Labelled {given}, but rows like it are near {number(float(predicted))}."
         if self.suggested(row, "label", predicted) is None:
-            return f"Labelled {given}, which is doubtful: {percent(chance)} is what the model gives it."
-        odds = f"{percent(float(ranked['predicted_probability']))} against {percent(chance)}"
+            return f"Labelled {given}, which is doubtful: {percent(chance, 0)} is what the model gives it."
+        odds = f"{percent(float(ranked['predicted_probability']), 0)} against {percent(chance, 0)}"
         return f"Labelled {given}, but rows like it are {cut(str(predicted))}: {odds}."
 
     def _odd_cell(self, column: str, row: int, term: float) -> dict[str, Any]:
