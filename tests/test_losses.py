@@ -14,13 +14,10 @@ from torch.nn import functional
 from lossval_cli.errors import CellError, SettingsError
 from lossval_cli.method import losses
 from lossval_cli.method.losses import (
-    Loss,
-    Parameter,
     check_loss,
     check_targets,
     find_loss,
     loss_names,
-    register_loss,
 )
 
 CLASSIFICATION = ["cross_entropy", "focal", "label_smoothed_cross_entropy"]
@@ -42,8 +39,6 @@ def problem(spec: str, task: losses.Task) -> str:
 def test_shipped_losses_by_task() -> None:
     assert loss_names("classification") == CLASSIFICATION
     assert loss_names("regression") == REGRESSION
-    assert find_loss("auto", "classification").per_row is losses.cross_entropy
-    assert find_loss("auto", "regression").per_row is losses.squared_error
 
 
 # --- values -----------------------------------------------------------------------------------------------
@@ -222,21 +217,6 @@ def test_own_function_from_the_current_directory(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(("name", "task"), SPECS)
 def test_shipped_losses_pass_their_own_check(name: str, task: losses.Task) -> None:
     check_loss(find_loss(name, task), 2 if task == "classification" else None)
-
-
-def test_register_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(losses, "_REGISTRY", dict(losses._REGISTRY))
-
-    def power(prediction: Tensor, target: Tensor, exponent: float = 4) -> Tensor:
-        return (prediction - target).abs() ** exponent
-
-    register_loss(Loss("power", "regression", power, parameter=Parameter("exponent", 1, 8)))
-    assert find_loss("power(3)", "regression").per_row(f64(2.0), f64(0.0)).item() == 8
-    with pytest.raises(SettingsError, match="there is a loss called 'power' already"):
-        register_loss(Loss("power", "regression", power))
-    for name in ("auto", "a:b", "two words"):
-        with pytest.raises(SettingsError, match="cannot be called"):
-            register_loss(Loss(name, "regression", power))
 
 
 # --- targets ----------------------------------------------------------------------------------------------

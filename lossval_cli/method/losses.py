@@ -124,45 +124,44 @@ def poisson_deviance(prediction: Tensor, target: Tensor) -> Tensor:
 
 # --- the registry -----------------------------------------------------------------------------------------
 
-_REGISTRY: dict[str, Loss] = {}
-_DEFAULT: dict[Task, str] = {"classification": "cross_entropy", "regression": "squared_error"}
-
-
-def register_loss(loss: Loss) -> Loss:
-    """Make a loss available by its name, and return it.
-
-    Raises SettingsError when the name is taken or is not a plain word.
-    """
-    if not loss.name.isidentifier() or loss.name == "auto":
-        raise SettingsError(
-            [f"a loss cannot be called {loss.name!r}: use letters, digits and _ only, and not 'auto'"]
-        )
-    if loss.name in _REGISTRY:
-        raise SettingsError([f"there is a loss called {loss.name!r} already; choose another name"])
-    _REGISTRY[loss.name] = loss
-    return loss
+_REGISTRY = {
+    loss.name: loss
+    for loss in (
+        Loss("cross_entropy", "classification", cross_entropy),
+        Loss("focal", "classification", focal, parameter=Parameter("gamma", 0, 10)),
+        Loss(
+            "label_smoothed_cross_entropy",
+            "classification",
+            label_smoothed_cross_entropy,
+            parameter=Parameter("smoothing", 0, 0.9),
+        ),
+        Loss("squared_error", "regression", squared_error),
+        Loss("absolute", "regression", absolute),
+        Loss("huber", "regression", huber, parameter=Parameter("delta", 1e-6, 1e6)),
+        Loss("quantile", "regression", quantile, parameter=Parameter("level", 0.001, 0.999)),
+        Loss("poisson_deviance", "regression", poisson_deviance, target="raw", link="log", lowest=0),
+    )
+}
 
 
 def loss_names(task: Task) -> list[str]:
-    """The names of the losses that fit a task, in order of registration."""
+    """The names of the losses that fit a task."""
     return [loss.name for loss in _REGISTRY.values() if loss.task == task]
 
 
 def find_loss(spec: str, task: Task) -> Loss:
     """The loss a setting means.
 
-    `spec` is "auto" (cross_entropy or squared_error by task), a registered name, a name with its parameter
-    ("huber(2)"), or "package.module:name". The last one IMPORTS AND RUNS the user's own code: the module is
-    looked for where Python looks and then in the current directory, and `name` is a per-row function for the
-    task at hand or a `Loss`. Raises SettingsError, in one line.
+    `spec` is a name, a name with its parameter ("huber(2)"), or "package.module:name". The last one IMPORTS
+    AND RUNS the user's own code: the module is looked for where Python looks and then in the current
+    directory, and `name` is a per-row function for the task at hand or a `Loss`. Raises SettingsError, in one
+    line.
     """
     if ":" in spec:
         loss = _import_loss(spec, task)
     else:
         bracket = re.fullmatch(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", spec)
         name, value = bracket.groups() if bracket else (spec, None)
-        if name == "auto" and value is None:
-            name = _DEFAULT[task]
         if name not in _REGISTRY:
             close = difflib.get_close_matches(name, _REGISTRY, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(loss_names(task))}"
@@ -260,21 +259,3 @@ def check_targets(
             f"{table}: column {column!r}, {where}: {float(y[row]):g} is below {loss.lowest:g}, the least "
             f"that loss {loss.name!r} is defined for; correct the value or choose another loss"
         )
-
-
-for _loss in (
-    Loss("cross_entropy", "classification", cross_entropy),
-    Loss("focal", "classification", focal, parameter=Parameter("gamma", 0, 10)),
-    Loss(
-        "label_smoothed_cross_entropy",
-        "classification",
-        label_smoothed_cross_entropy,
-        parameter=Parameter("smoothing", 0, 0.9),
-    ),
-    Loss("squared_error", "regression", squared_error),
-    Loss("absolute", "regression", absolute),
-    Loss("huber", "regression", huber, parameter=Parameter("delta", 1e-6, 1e6)),
-    Loss("quantile", "regression", quantile, parameter=Parameter("level", 0.001, 0.999)),
-    Loss("poisson_deviance", "regression", poisson_deviance, target="raw", link="log", lowest=0),
-):
-    register_loss(_loss)
