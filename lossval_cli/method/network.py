@@ -20,6 +20,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
 }
 
+PREDICTED_AT_ONCE = 65_536
+"""Rows a block: what is between the layers is held in memory."""
+
 
 class Ensemble:
     """E multilayer perceptrons of the same sizes and different draws.
@@ -103,7 +106,7 @@ class Ensemble:
         )
         return other
 
-    def predict(self, X: Tensor, rows_at_once: int = 65_536) -> Tensor:
+    def predict(self, X: Tensor) -> Tensor:
         """Outputs without dropout or gradients, in blocks, (E, N, outputs)."""
         with torch.no_grad():
-            return torch.cat([self(part) for part in torch.split(X, rows_at_once)], dim=1)
+            return torch.cat([self(part) for part in torch.split(X, PREDICTED_AT_ONCE)], dim=1)

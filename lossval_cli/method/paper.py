@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from geomloss import SamplesLoss
 from torch import Tensor
 from torch.nn import functional
 
-from lossval_cli.errors import SettingsError, TrainingError
+from lossval_cli.errors import TrainingError
 from lossval_cli.method.losses import Loss, cross_entropy, squared_error
+from lossval_cli.method.network import ACTIVATIONS
 
 Objective = Literal["product", "loss", "transport", "additive"]
 
@@ -35,12 +36,6 @@ PUBLISHED_REGRESSOR = (3, 90, "tanh")
 
 _BLUR = 0.05  # in units of the (standardised) features; geomloss's default, as in the published code
 _PROBABILITY_FLOOR = 1e-8  # inside the logarithm of the published cross-entropy
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
-    "tanh": torch.tanh,
-    "gelu": functional.gelu,
-    "silu": functional.silu,
-}
 
 
 class PaperEpoch(NamedTuple):
@@ -57,7 +52,6 @@ class PaperFit(NamedTuple):
 
     weights: Tensor  # (N,) raw importance weights, may be negative
     predictions: Tensor  # (N, K) probabilities, or (N,)
-    val_predictions: Tensor  # (J, K) probabilities, or (J,)
     history: tuple[PaperEpoch, ...]
 
 
@@ -89,6 +83,13 @@ def sinkhorn_divergence(weights: Tensor, X: Tensor, X_val: Tensor) -> Tensor:
     return divergence
 
 
+class BatchObjective(NamedTuple):
+    """The published objective of one mini-batch and the divergence in it, None without one; scalars."""
+
+    value: Tensor
+    divergence: Tensor | None
+
+
 def batch_objective(
     weights: Tensor,
     losses: Tensor,
@@ -98,39 +99,29 @@ def batch_objective(
     objective: Objective = "product",
     ot_power: int = 2,
     absolute: bool = False,
-) -> Tensor:
-    """The published objective of one mini-batch, a scalar.
+) -> BatchObjective:
+    """`weights` (B,) and `losses` (B,) are of the batch's rows, `X` (B, D), `X_val` (J, D).
 
-    `weights` (B,) and `losses` (B,) are of the batch's rows, `X` (B, D), `X_val` (J, D). `ot_power` 2 is the
-    paper's formula, 1 with `absolute` the published code's, 0 leaves the transport out. The ablations:
-    "loss" L_w, "transport" OT^p, "additive" (L_w + OT^p)/2.
+    `ot_power` 2 is the paper's formula, 1 with `absolute` the published code's, 0 leaves the transport out.
+    The ablations: "loss" L_w, "transport" OT^p, "additive" (L_w + OT^p)/2.
     """
     weighted_loss = weights @ losses
-    divergence = sinkhorn_divergence(weights, X, X_val) if _has_transport(objective, ot_power) else None
-    return _combine(weighted_loss, divergence, objective, ot_power, absolute)
-
-
-def _has_transport(objective: Objective, ot_power: int) -> bool:
-    return objective != "loss" and ot_power != 0
-
-
-def _combine(
-    weighted_loss: Tensor, divergence: Tensor | None, objective: Objective, ot_power: int, absolute: bool
-) -> Tensor:
-    if divergence is None:
-        return weighted_loss
+    if objective == "loss" or ot_power == 0:
+        return BatchObjective(weighted_loss, None)
+    divergence = sinkhorn_divergence(weights, X, X_val)
     transport = (divergence.abs() if absolute else divergence) ** ot_power
     if objective == "transport":
-        return transport
+        return BatchObjective(transport, divergence)
     # The published additive form has α = 1/2 on each side.
-    return (weighted_loss + transport) / 2 if objective == "additive" else weighted_loss * transport
+    value = (weighted_loss + transport) / 2 if objective == "additive" else weighted_loss * transport
+    return BatchObjective(value, divergence)
 
 
 class _Network:
     """The published MLP: linear maps between `sizes`, activations between maps, PyTorch's initialisation."""
 
     def __init__(self, sizes: list[int], activation: str, generator: torch.Generator, like: Tensor) -> None:
-        self.activation = _ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[activation]
         self.maps: list[tuple[Tensor, Tensor]] = []
         for inputs, outputs in pairwise(sizes):
             bound = 1 / math.sqrt(inputs)  # nn.Linear's own, for weight and bias alike
@@ -183,10 +174,8 @@ def fit_paper(
     are those of the untrained network. Every draw comes from `generator`: first the network, map by map,
     weights before bias, then one permutation of the rows an epoch.
 
-    Raises SettingsError for settings that contradict each other, TrainingError when an epoch ends with a loss
-    or weight that is not finite.
+    Raises TrainingError when an epoch ends with a loss or weight that is not finite.
     """
-    _check(objective, ot_power, activation, layers)
     device = torch.device(device)
     X, y, X_val = (torch.as_tensor(array).to(device) for array in (X, y, X_val))
     y = y.to(X.dtype if classes is None else torch.int64)
@@ -199,7 +188,6 @@ def fit_paper(
     weights = torch.ones(len(X), dtype=X.dtype, device=device, requires_grad=True)  # (N,)
     # One Adam over both. Its momentum moves the weights of rows outside the batch too, as published.
     optimizer = torch.optim.Adam([weights, *network.parameters()], lr=learning_rate)
-    transported = _has_transport(objective, ot_power)
 
     history = []
     for epoch in range(1, epochs + 1):
@@ -209,8 +197,9 @@ def fit_paper(
         for rows in batches:
             w, X_batch = weights[rows], X[rows]  # (B,), (B, D)
             losses = _row_losses(network(X_batch), y[rows], classes, loss)  # (B,)
-            divergence = sinkhorn_divergence(w, X_batch, X_val) if transported else None
-            value = _combine(w @ losses, divergence, objective, ot_power, absolute)
+            value, divergence = batch_objective(
+                w, losses, X_batch, X_val, objective=objective, ot_power=ot_power, absolute=absolute
+            )
             optimizer.zero_grad()
             torch.autograd.backward(value)
             optimizer.step()
@@ -222,14 +211,14 @@ def fit_paper(
                 f"preset paper: training diverged in epoch {epoch} (loss or weights not finite); "
                 f"lower learning_rate (now {learning_rate:g}) or epochs (now {epochs})"
             )
-        transport = transport_sum / len(batches) if transported else None
+        transport = None if divergence is None else transport_sum / len(batches)
         history.append(PaperEpoch(epoch, loss_sum / len(X), transport, objective_sum / len(batches)))
         if on_epoch is not None:
             on_epoch(history[-1])
 
     with torch.no_grad():
-        predictions, val_predictions = (_respond(network(rows), classes, loss).cpu() for rows in (X, X_val))
-    return PaperFit(weights.detach().cpu(), predictions, val_predictions, tuple(history))
+        predictions = _respond(network(X), classes, loss).cpu()
+    return PaperFit(weights.detach().cpu(), predictions, tuple(history))
 
 
 def _row_losses(output: Tensor, target: Tensor, classes: int | None, loss: Loss | None) -> Tensor:
@@ -247,19 +236,3 @@ def _respond(output: Tensor, classes: int | None, loss: Loss | None) -> Tensor:
     if classes is not None:
         return output.softmax(-1)
     return output.squeeze(-1) if loss is None else loss.respond(output.squeeze(-1))
-
-
-def _check(objective: str, ot_power: int, activation: str | None, layers: int | None) -> None:
-    problems = []
-    if objective not in get_args(Objective):
-        problems.append(f"objective: {objective!r} is not one of {', '.join(get_args(Objective))}")
-    if ot_power not in (0, 1, 2):
-        problems.append(f"ot_power: {ot_power!r} is not one of 0, 1, 2")
-    if objective == "transport" and ot_power == 0:
-        problems.append("ot_power: 0 leaves objective 'transport' with nothing to optimise; use 1 or 2")
-    if activation is not None and activation not in _ACTIVATIONS:
-        problems.append(f"activation: {activation!r} is not one of {', '.join(_ACTIVATIONS)}")
-    if layers is not None and layers < 1:
-        problems.append(f"layers: {layers} is below 1")
-    if problems:
-        raise SettingsError(problems)
