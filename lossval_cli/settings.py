@@ -338,9 +338,9 @@ def preset_path(name: str) -> Path:
     return next(path for folder in PRESET_DIRECTORIES if (path := folder / f"{name}.toml").is_file())
 
 
-def read_toml(path: Path, what: str = "settings file") -> dict[str, Any]:
-    """A TOML file, called `what` in messages; UsageError if it is not there or not TOML."""
-    return parse_toml(read_settings(path, what), path, what)
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file of settings; UsageError if it is not there or not TOML."""
+    return parse_toml(read_settings(path), path)
 
 
 def read_settings(path: Path, what: str = "settings file") -> bytes:

@@ -29,7 +29,7 @@ from lossval_cli.runs.resources import Resources
 from lossval_cli.settings import Settings
 from lossval_cli.tables.sources import Listed
 from lossval_cli.tables.stored import StoredColumns
-from lossval_cli.tables.table import Table, read_table, stored_table
+from lossval_cli.tables.table import Table, read_table
 
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
@@ -97,7 +97,7 @@ def test_an_encoded_file_reads_like_an_array(tables: Path, everything_stays: Non
         np.testing.assert_array_equal(parted[rows], whole[rows])
 
 
-def test_rows_of_a_stored_table_in_any_order(tables: Path) -> None:
+def test_rows_of_a_table_that_stays_in_its_files_in_any_order(tables: Path, everything_stays: None) -> None:
     """Of one file and of several, Parquet and Arrow, with columns that stand in the path; also by two who
     read together, each its own rows."""
     write(mixed(450), "big.parquet", group=64)
@@ -106,8 +106,9 @@ def test_rows_of_a_stored_table_in_any_order(tables: Path) -> None:
         write(mixed(50 + at, at), f"{ending}/part=p{at}/a.{ending}", group=20)
     rng = np.random.default_rng(0)
     for name in ("big.parquet", "parquet", "arrow"):
-        stored, read = stored_table(name), read_table(name)
-        assert stored is not None and stored.sha256 == read.sha256 and stored.rows == read.rows
+        stored, read = Room(scratch=Path).table(name), read_table(name)
+        assert isinstance(stored.data, StoredColumns)
+        assert stored.sha256 == read.sha256 and stored.rows == read.rows
         rows = rng.integers(0, read.rows, 80)
         wanted = read.data.take(pa.array(rows)).select(stored.column_names)
         assert stored.data.take(rows).to_pylist() == wanted.to_pylist()

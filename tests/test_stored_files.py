@@ -27,7 +27,7 @@ from lossval_cli.tables.arrow_sizes import arrow_sizes
 from lossval_cli.tables.parquet_editing import ParquetOriginal
 from lossval_cli.tables.parquet_sizes import parquet_sizes
 from lossval_cli.tables.sources import Source
-from lossval_cli.tables.table import read_table, stored_table
+from lossval_cli.tables.table import read_table, stored_columns
 from tests.fuzz.bombs import BOMBS, bomb, small_in_footer
 
 Cli = Callable[..., Outcome]
@@ -106,8 +106,8 @@ def test_text_that_is_written_as_what_differs_is_read(tables: Path) -> None:
     encodings = {"a": "DELTA_BYTE_ARRAY", "label": "PLAIN"}
     pq.write_table(table, "t.data", use_dictionary=False, column_encoding=encodings)
     assert read_table("t.data").data.to_pydict() == table.to_pydict()
-    kept = stored_table("t.data")
-    assert kept is not None and kept.data.take(np.arange(900)).to_pydict() == table.to_pydict()
+    kept = stored_columns("t.data")
+    assert kept is not None and kept.take(np.arange(900)).to_pydict() == table.to_pydict()
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
@@ -121,9 +121,9 @@ def test_long_rows_are_read_a_few_at_a_time(
     else:
         pq.write_table(table, "t.data")
     monkeypatch.setattr(stored, "LARGEST_PIECE", 30_000)
-    kept = stored_table("t.data")
+    kept = stored_columns("t.data")
     assert kept is not None
-    blocks = list(kept.data.blocks())
+    blocks = list(kept.blocks())
     assert len(blocks) > 50 and max(block.nbytes for _, block in blocks) <= 30_000
     assert [start for start, _ in blocks] == [0, *np.cumsum([len(block) for _, block in blocks])[:-1]]
     assert pa.concat_tables(block for _, block in blocks).to_pydict() == table.to_pydict()

@@ -10,9 +10,8 @@ Whether one is recommended is decided in `advice`.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,7 +94,6 @@ class RemovalStudy:
     failed: tuple[str, ...]
     notice: str | None
     epochs: int
-    seconds: float = field(compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """For report.json."""
@@ -135,7 +133,6 @@ def study_removal(
     Evaluated on the test table where there is one, else on validation; None where that has no labels.
     Raises SettingsError for a metric that does not fit the task.
     """
-    start = time.perf_counter()
     metric = find_metric(settings.metric, inputs.roles.task)
     part = inputs.test or inputs.val
     if part.y is None:
@@ -172,7 +169,7 @@ def study_removal(
             for seed, keeps in enumerate(plan.keeps)
         ]
     )  # (seeds, sets, n[, K])
-    return _judge(plan, predictions, inputs, judges, metric, suspect, tuple(notices), epochs, start)
+    return _judge(plan, predictions, inputs, judges, metric, suspect, tuple(notices), epochs)
 
 
 class _Judges(NamedTuple):
@@ -235,7 +232,6 @@ def _judge(
     suspect: Mask,
     notices: Sequence[str],
     epochs: int,
-    start: float,
 ) -> RemovalStudy:
     """Predictions (seeds, sets, n[, K]) -> curves and advice."""
     y = judges.y
@@ -302,7 +298,6 @@ def _judge(
         tuple(failed),
         "; ".join(notices) or None,
         epochs,
-        time.perf_counter() - start,
     )
 
 

@@ -27,7 +27,7 @@ from lossval_cli.tables.column_types import (
 from lossval_cli.tables.csv_reading import read_csv
 from lossval_cli.tables.parquet_parts import MAGIC, check_names
 from lossval_cli.tables.parquet_reading import read_parquet
-from lossval_cli.tables.sources import decompress, digest, digest_files, list_files, open_sources
+from lossval_cli.tables.sources import decompress, digest, list_files, open_sources
 from lossval_cli.tables.stored import StoredColumns, can_stay
 from lossval_cli.wording import counted, plain, shown
 
@@ -37,7 +37,7 @@ class Table:
     """A table of N rows as it was read.
 
     data: CSV has every column as text, null where a cell is empty and not quoted; Parquet and DataFrames
-    keep their types, and may be left in their files (`stored_table`).  name: as the user gave it, `<stdin>`
+    keep their types, and may be left in their files (`stored_columns`).  name: as the user gave it, `<stdin>`
     or `<DataFrame>`.  lines: (N,) int64, for CSV the 1-based line of the file on which each record starts,
     else None.  sha256: of the bytes read, None for a DataFrame.  decimal_comma: whether numbers may be
     written `1,5` (CSV separated by semicolons or tabs).  first: the row that row 0 is, where this is a block
@@ -163,12 +163,6 @@ def stored_columns(source: object) -> StoredColumns | None:
     if not data.num_rows:
         raise ReadError(f"{plain(name)} has a header and no rows")
     return data
-
-
-def stored_table(source: object) -> Table | None:
-    """A table whose columns are read when asked for; None where it is not of Parquet or Arrow files."""
-    data = stored_columns(source)
-    return None if data is None else Table(data, data.name, "parquet", None, digest_files(data.files))
 
 
 def _says_parquet(path: str) -> bool:
