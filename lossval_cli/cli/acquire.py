@@ -37,10 +37,7 @@ def acquire(
     number: Annotated[
         int, typer.Option("-n", "--number", metavar="N", min=1, help="How many rows to name.")
     ] = 100,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The table that was scored [default: where it was then]."),
-    ] = None,
+    data: options.Data = None,
     output: Annotated[
         str,
         typer.Option(
@@ -53,11 +50,9 @@ def acquire(
     form: Annotated[
         options.Format | None, typer.Option("--format", help="Of the rows [default: by the name, else csv].")
     ] = None,
-    safe_csv: Annotated[
-        bool, typer.Option("--safe-csv", help="Put ' before text cells that a spreadsheet would evaluate.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    safe_csv: options.SafeCsv = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Rank the rows of POOL by how much labelling them would help.
 

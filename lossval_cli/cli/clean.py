@@ -46,10 +46,7 @@ def clean(
             show_default=False,
         ),
     ],
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The table that was scored [default: where it was then]."),
-    ] = None,
+    data: options.Data = None,
     drop: Annotated[
         list[str] | None,
         typer.Option(

@@ -44,8 +44,10 @@ def demo(
     lines = [
         f"\nPlanted errors: {len(wrong)} of {len(ranked):,} labels are wrong ({len(wrong) / len(ranked):.0%})"
     ]
-    for top in (50, 100, 200, len(wrong)):
-        lines.append(f"  in the lowest {top:>4} rows  {len(set(ranked[:top]) & set(wrong)):>4}")
+    lines += [
+        f"  in the lowest {top:>4} rows  {len(set(ranked[:top]) & set(wrong)):>4}"
+        for top in (50, 100, 200, len(wrong))
+    ]
     lines.append(f"  among {len(suspect):>4} suspects     {len(set(suspect) & set(wrong)):>4}")
     show("\n".join(lines) + "\n")
 

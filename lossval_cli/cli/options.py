@@ -74,6 +74,10 @@ class TextFormat(StrEnum):
 RunDirectory = Annotated[
     Path, typer.Argument(metavar="RUN_DIR", help="Run directory of `lossval score`.", show_default=False)
 ]
+Data = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The table that was scored [default: where it was then]."),
+]
 Val = Annotated[
     str | None, typer.Option(metavar="VAL", help="Table to do well on; its labels are never learned from.")
 ]
@@ -113,6 +117,9 @@ ThresholdFile = Annotated[
         help="Probabilities from which rows are suspect, of `lossval calibrate` [default: highest expected "
         "F1].",
     ),
+]
+SafeCsv = Annotated[
+    bool, typer.Option("--safe-csv", help="Put ' before text cells that a spreadsheet would evaluate.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write over files that are there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]

@@ -88,9 +88,7 @@ def score(
     top: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Only the first N rows, with -o FILE or -o -.")
     ] = None,
-    safe_csv: Annotated[
-        bool, typer.Option("--safe-csv", help="Put ' before text cells that a spreadsheet would evaluate.")
-    ] = False,
+    safe_csv: options.SafeCsv = False,
     redact: Annotated[
         bool,
         typer.Option(
