@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -56,8 +56,6 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
     "same": st.just("7"),
     "absent": st.just(""),
 }
-
-DATE = datetime(2024, 1, 1)
 
 
 @st.composite
