@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lossval_cli.cli import options
-from lossval_cli.cli.console import show, show_styled, wants_colour
+from lossval_cli.cli.check_outputs import OutputFormat, pair_outputs, tell
+from lossval_cli.cli.console import show
 from lossval_cli.cli.progress import Progress, choose_mode
-from lossval_cli.errors import GateFailed, OutputError, SettingsError, UsageError
+from lossval_cli.errors import GateFailed, SettingsError, UsageError
 from lossval_cli.gate.rules import DEFAULTS, merged, read_check_table, rules_of
 from lossval_cli.gate.verdicts import NEED_REMOVAL, Rule, evaluate, passed
 from lossval_cli.outputs.destination import default_directory
-from lossval_cli.outputs.whole_files import check_file, is_run_directory, write_file
+from lossval_cli.outputs.whole_files import is_run_directory
 from lossval_cli.settings import CHECK_TABLE, read_toml
 from lossval_cli.toml_text import toml_lines
 from lossval_cli.wording import counted, listed
@@ -42,18 +40,6 @@ Rules may also stand in a [check] table of --config or, without --config, in
 
 Exit code: 0 passed, 1 failed, 2 could not be checked.
 """
-
-
-class OutputFormat(StrEnum):
-    """How the outcome is told."""
-
-    text = "text"
-    json = "json"
-    junit = "junit"
-    sarif = "sarif"
-    github = "github"
-    gitlab = "gitlab"
-    markdown = "markdown"
 
 
 @dataclass(frozen=True)
@@ -187,11 +173,9 @@ def check(
         show(options.settings_toml(settings, preset, config, assignments, shortcuts) + _check_table(plan))
         return
     read = (table, val, test, plan.baseline, config, thresholds)
-    outputs = _outputs(output_format or [], output_file or [], read)
+    outputs = pair_outputs(output_format or [], output_file or [], read)
     options.check_one_stdin(table, val, test)
     suspect_from = options.thresholds_of(thresholds)
-    from lossval_cli.gate.facts import GateResult, collect_facts, collect_suspects, find_new_rows, host_path
-    from lossval_cli.gate.formats import FORMATS
     from lossval_cli.runs.past_run import read_run, scored_run
 
     before = None if plan.baseline is None else read_run(Path(plan.baseline))
@@ -243,6 +227,14 @@ def check(
             shown.notices(result.valuation.notices)
             options.forget_checkpoint(resources, result)
         run = scored_run(result.report, result.table, result.inputs)
+    outcome = _judge(run, before, plan)
+    tell(outcome, outputs, quiet=quiet)
+    _finish(outcome, exit_zero=exit_zero)
+
+
+def _judge(run: ScoredRun, before: ScoredRun | None, plan: Plan) -> GateResult:
+    """What the rules of `plan` say of a run, beside the baseline `before`."""
+    from lossval_cli.gate.facts import GateResult, collect_facts, collect_suspects, find_new_rows, host_path
 
     notes = ["no rule given, so the defaults are checked"] if plan.by_default else []
     if epoch := run.report["summary"].get("stopped_in_epoch"):
@@ -261,7 +253,7 @@ def check(
         )
     verdicts = evaluate(plan.rules, collect_facts(run, before, new))
     suspects, count = collect_suspects(run, new)
-    outcome = GateResult(
+    return GateResult(
         verdicts=verdicts,
         passed=passed(verdicts, strict=plan.strict),
         strict=plan.strict,
@@ -272,13 +264,6 @@ def check(
         suspect_count=count,
         notes=notes,
     )
-    for form, file in outputs:
-        _write(FORMATS[form](outcome), file)
-    if "github" in [form for form, _ in outputs] and os.environ.get("GITHUB_STEP_SUMMARY"):
-        _append(Path(os.environ["GITHUB_STEP_SUMMARY"]), FORMATS["markdown"](outcome))
-    if not quiet and "-" not in [file for _, file in outputs]:
-        _show_text(FORMATS["text"](outcome))
-    _finish(outcome, exit_zero=exit_zero)
 
 
 def _finish(outcome: GateResult, *, exit_zero: bool) -> None:
@@ -333,26 +318,6 @@ def _only_metric(rules: Sequence[Rule], assignments: Sequence[str] | None) -> st
     return named.pop()
 
 
-def _outputs(
-    forms: Sequence[OutputFormat], files: Sequence[str], read: Sequence[str | Path | None]
-) -> list[tuple[str, str]]:
-    """Format and file, in pairs; one format without a file goes to standard output. What is `read` is not
-    written over."""
-    if not files and len(forms) <= 1:
-        return [(form.value, "-") for form in forms]
-    if len(forms) != len(files):
-        raise UsageError(
-            f"{len(forms)} --output-format and {len(files)} --output-file: give each format its file, "
-            "- for standard output"
-        )
-    for file in files:
-        if file != "-":
-            check_file(Path(file), force=True, read=read)  # better refused now than after training
-    if len(set(files)) < len(files):
-        raise UsageError(f"--output-file {listed(files)}: two formats cannot go to one file")
-    return [(form.value, file) for form, file in zip(forms, files, strict=True)]
-
-
 def _refuse_hopeless(plan: Plan, *, held_back: bool, removal: options.Removal | None) -> None:
     """Raise UsageError for rules that training could not make evaluable: better now than after it."""
     kinds = {rule.kind for rule in plan.rules}
@@ -389,39 +354,3 @@ def _check_table(plan: Plan) -> str:
         lines += ["", f"[{CHECK_TABLE}.{kind}]"]
         lines += toml_lines({str(rule.key): rule.notation for rule in keyed if rule.kind == kind})
     return "\n".join(lines) + "\n"
-
-
-def _write(text: str, file: str) -> None:
-    if file == "-":
-        _show_text(text)
-        return
-
-    def write(sink: BinaryIO) -> None:
-        sink.write(text.encode("utf-8", "backslashreplace"))
-
-    write_file(Path(file), write, force=True)  # CI writes the same file again and again
-
-
-def _append(path: Path, text: str) -> None:
-    """Add to the summary of a job, which other steps have written to."""
-    try:
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text + "\n")
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"GITHUB_STEP_SUMMARY {path} cannot be written: {reason}") from error
-
-
-def _show_text(text: str) -> None:
-    """Outcomes in colour where a person is looking."""
-    if not wants_colour(sys.stdout):
-        show(text)
-        return
-    from rich.text import Text
-
-    styles = {"PASSED": "green", "WARNED": "yellow", "FAILED": "bold red", "UNKNOWN": "bold red"}
-    lines = []
-    for line in text.splitlines():
-        word = line.partition(" ")[0]
-        lines.append(Text.assemble((word, styles.get(word, "")), line[len(word) :]))
-    show_styled(lines)

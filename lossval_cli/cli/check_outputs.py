@@ -1,0 +1,100 @@
+"""How `lossval check` tells its outcome: in which formats, to which files, and where people look."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from lossval_cli.cli.console import show, show_styled, wants_colour
+from lossval_cli.errors import OutputError, UsageError
+from lossval_cli.outputs.whole_files import check_file, write_file
+from lossval_cli.wording import listed
+
+if TYPE_CHECKING:
+    from lossval_cli.gate.facts import GateResult
+
+
+class OutputFormat(StrEnum):
+    """How the outcome is told."""
+
+    text = "text"
+    json = "json"
+    junit = "junit"
+    sarif = "sarif"
+    github = "github"
+    gitlab = "gitlab"
+    markdown = "markdown"
+
+
+def pair_outputs(
+    forms: Sequence[OutputFormat], files: Sequence[str], read: Sequence[str | Path | None]
+) -> list[tuple[str, str]]:
+    """Format and file, in pairs; one format without a file goes to standard output.
+
+    Raises UsageError where they are no pairs, OutputError for a file that cannot be written or is `read`.
+    """
+    if not files and len(forms) <= 1:
+        return [(form.value, "-") for form in forms]
+    if len(forms) != len(files):
+        raise UsageError(
+            f"{len(forms)} --output-format and {len(files)} --output-file: give each format its file, "
+            "- for standard output"
+        )
+    for file in files:
+        if file != "-":
+            check_file(Path(file), force=True, read=read)  # better refused now than after training
+    if len(set(files)) < len(files):
+        raise UsageError(f"--output-file {listed(files)}: two formats cannot go to one file")
+    return [(form.value, file) for form, file in zip(forms, files, strict=True)]
+
+
+def tell(outcome: GateResult, outputs: Sequence[tuple[str, str]], *, quiet: bool) -> None:
+    """Write the outcome as `outputs` say; where all goes to files, standard output still gets the text."""
+    from lossval_cli.gate.formats import FORMATS
+
+    for form, file in outputs:
+        _write(FORMATS[form](outcome), file)
+    if "github" in [form for form, _ in outputs] and os.environ.get("GITHUB_STEP_SUMMARY"):
+        _append(Path(os.environ["GITHUB_STEP_SUMMARY"]), FORMATS["markdown"](outcome))
+    if not quiet and "-" not in [file for _, file in outputs]:
+        _show_text(FORMATS["text"](outcome))
+
+
+def _write(text: str, file: str) -> None:
+    if file == "-":
+        _show_text(text)
+        return
+
+    def write(sink: BinaryIO) -> None:
+        sink.write(text.encode("utf-8", "backslashreplace"))
+
+    write_file(Path(file), write, force=True)  # CI writes the same file again and again
+
+
+def _append(path: Path, text: str) -> None:
+    """Add to the summary of a job, which other steps have written to."""
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"GITHUB_STEP_SUMMARY {path} cannot be written: {reason}") from error
+
+
+def _show_text(text: str) -> None:
+    """Outcomes in colour where a person is looking."""
+    if not wants_colour(sys.stdout):
+        show(text)
+        return
+    from rich.text import Text
+
+    styles = {"PASSED": "green", "WARNED": "yellow", "FAILED": "bold red", "UNKNOWN": "bold red"}
+    lines = []
+    for line in text.splitlines():
+        word = line.partition(" ")[0]
+        lines.append(Text.assemble((word, styles.get(word, "")), line[len(word) :]))
+    show_styled(lines)
