@@ -305,6 +305,13 @@ def test_the_level_follows_the_interval(value: float, low: float, high: float, l
     assert ("healthy" in verdict["text"]) == (level == "ok")
 
 
+def test_next_to_nothing_is_not_about_so_much() -> None:
+    text = judge(a_report(0.0004, 0.0, 0.003))["text"]
+    assert text.startswith(
+        "The data looks healthy: under 0.1% of the 1,000 rows may be noisy (likely 0% to 0.3%)"
+    )
+
+
 def test_the_verdict_and_the_figures_below_it_are_rounded_alike() -> None:
     report = a_report(0.124, 0.0512, 0.1874)
     report |= {"verdict": judge(report), "removal": None}

@@ -76,7 +76,9 @@ RunDirectory = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="The table that was scored [default: where it was then]."),
+    typer.Option(
+        metavar="FILE", help="The table that was scored [default: where it was then, else beside RUN_DIR]."
+    ),
 ]
 Val = Annotated[
     str | None, typer.Option(metavar="VAL", help="Table to do well on; its labels are never learned from.")

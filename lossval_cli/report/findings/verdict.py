@@ -28,10 +28,11 @@ def judge(report: Mapping[str, Any]) -> dict[str, Any]:
     healthy = noise["value"] < HEALTHY and noise["high"] < BAD
     level = "bad" if noise["low"] >= BAD else "ok" if healthy and not findings else "look"
     estimate, likely = percent(noise["value"]), f"likely {percent(noise['low'])} to {percent(noise['high'])}"
+    about = estimate if estimate.startswith("under") else f"about {estimate}"
     if level == "ok":
-        text = f"The data looks healthy: about {estimate} of the {rows} may be noisy"
+        text = f"The data looks healthy: {about} of the {rows} may be noisy"
     elif healthy:
-        text = f"Few rows look noisy: about {estimate} of the {rows}"
+        text = f"Few rows look noisy: {about} of the {rows}"
     else:
         text = f"About {estimate} of the {rows} look noisy"
     text += f" ({likely}){_mostly(summary)}"
