@@ -292,6 +292,12 @@ def test_degenerate_plots() -> None:
     assert "<svg" in bars([], "nothing")
 
 
+def test_ticks_of_a_narrow_range_are_told_apart() -> None:
+    drawn = curves([Series("a", "main", [1, 2, 3], [1.0031, 1.003101, 1.0031])], "flat", ("epoch", "cost"))
+    ticks = re.findall(r'class="tick y"[^>]*>([^<]*)<', drawn)
+    assert len(ticks) > 3 and len(set(ticks)) == len(ticks)
+
+
 # What comes next
 
 

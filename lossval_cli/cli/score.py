@@ -270,10 +270,10 @@ def _write_directory(
 def _show_summary(result: Result, destination: Destination, files: Sequence[str]) -> None:
     from lossval_cli.cli.console import show_styled
     from lossval_cli.report.display import summary
-    from lossval_cli.runs.run_record import place_below
+    from lossval_cli.runs.run_record import path_below
 
     written, name = [str(destination.path)], result.inputs.train.table.name
     if destination.kind == "directory":
         written = [f"{destination.path}/", *files]
-    elsewhere = not name.startswith("<") and place_below(name, destination.path) is None
+    elsewhere = not name.startswith("<") and path_below(name, destination.path) is None
     show_styled(summary(result.report, result.table, written, name if elsewhere else None))

@@ -240,10 +240,11 @@ def _known(line: Series) -> list[tuple[float, float]]:
 def _axes(x: Axis, y: Axis, x_name: str, y_name: str, **options: bool) -> list[str]:
     """Both axes; `as_percent` and `whole` (numbers alone) are of the ticks of x."""
     marks = _x_axis(x, HEIGHT, x_name, **options)
-    for tick in y.ticks(6):
+    ticks = y.ticks(6)
+    for tick, text in zip(ticks, _told(ticks), strict=True):
         at = y.at(tick)
         marks.append(f'<path class="rule" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>')
-        marks.append(f'<text class="tick y" x="{LEFT - 6}" y="{at + 3.5}">{_tick(tick)}</text>')
+        marks.append(f'<text class="tick y" x="{LEFT - 6}" y="{at + 3.5}">{text}</text>')
     marks.append(f'<text class="unit" x="0" y="11">{escape(y_name)}</text>')
     return marks
 
@@ -251,22 +252,31 @@ def _axes(x: Axis, y: Axis, x_name: str, y_name: str, **options: bool) -> list[s
 def _x_axis(x: Axis, height: float, name: str, *, as_percent: bool = False, whole: bool = False) -> list[str]:
     base = height - BOTTOM
     marks = [f'<path class="base" d="M{x.start} {base}H{x.stop}"/>']
-    for tick in x.ticks(6):
-        if whole and tick % 1:
-            continue
-        text = f"{100 * tick:.4g}%" if as_percent else _tick(tick)
+    ticks = [tick for tick in x.ticks(6) if not (whole and tick % 1)]
+    texts = [f"{text}%" for text in _told([100 * tick for tick in ticks])] if as_percent else _told(ticks)
+    for tick, text in zip(ticks, texts, strict=True):
         marks.append(f'<text class="tick" x="{x.at(tick)}" y="{base + 14}">{text}</text>')
     marks.append(f'<text class="axis" x="{(x.start + x.stop) / 2}" y="{height - 6}">{escape(name)}</text>')
     return marks
 
 
-def _tick(value: float) -> str:
+def _told(ticks: Sequence[float]) -> list[str]:
+    """Ticks as text, with as many digits as tell them apart."""
+    texts: list[str] = []
+    for digits in range(4, 16):
+        texts = [_tick(tick, digits) for tick in ticks]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
+
+
+def _tick(value: float, digits: int) -> str:
     size = abs(value)
     if size >= 1e9 or 0 < size < 1e-3:
-        return f"{value:.0e}"
+        return f"{value:.{digits - 4}e}"
     if size >= 1e6:
-        return f"{value / 1e6:.4g}M"
-    return f"{value / 1e3:.4g}k" if size >= 1e4 else f"{value:.4g}"
+        return f"{value / 1e6:.{digits}g}M"
+    return f"{value / 1e3:.{digits}g}k" if size >= 1e4 else f"{value:.{digits}g}"
 
 
 def _figure(title: str, text: str, marks: Sequence[str], height: float = HEIGHT) -> Markup:

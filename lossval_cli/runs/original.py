@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lossval_cli.errors import ReadError
 from lossval_cli.outputs.whole_files import RECORD
-from lossval_cli.runs.past_run import ScoredRun, damaged, find_place, read_part
+from lossval_cli.runs.past_run import ScoredRun, damaged, path_of_train, read_part
 from lossval_cli.tables.arrow_parts import ARROW_MAGIC
 from lossval_cli.tables.csv_editing import CsvOriginal
 from lossval_cli.tables.editing import Original
@@ -28,7 +28,7 @@ def find_original(run: Path, data: str | None) -> str:
     record = read_part(run, RECORD)
     try:
         train = record["inputs"]["train"]
-        name, path = str(train["name"]), find_place(run, train)
+        name, path = str(train["name"]), path_of_train(run, train)
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(run, error) from error
     if path is None:

@@ -95,7 +95,7 @@ def read_run(path: Path) -> ScoredRun:
     try:
         check_shape(report)
         train = record["inputs"]["train"]
-        place = find_place(path, train)
+        place = path_of_train(path, train)
         scores, digest = _read_scores(files[0]), train["sha256"]
         return _scored(
             report, scores, path=place or train["name"], find_train=lambda: _find_table(place, digest)
@@ -104,7 +104,7 @@ def read_run(path: Path) -> ScoredRun:
         raise damaged(path, error) from error
 
 
-def find_place(path: Path, train: Mapping[str, Any]) -> str | None:
+def path_of_train(path: Path, train: Mapping[str, Any]) -> str | None:
     """Where the training table of the run at `path` is, from the current directory: as run.json says of it
     (`train`), or beside the run or here if it lay elsewhere and a file of its name does now; else None."""
     beside = path.resolve().parent

@@ -61,7 +61,7 @@ def build_run_record(
         "inputs": {
             what: {
                 "name": base_name(part.table),
-                "path": place_below(part.table.name, directory),
+                "path": path_below(part.table.name, directory),
                 "format": part.table.format,
                 "rows": part.table.rows,
                 "sha256": part.table.sha256,
@@ -82,7 +82,7 @@ def build_run_record(
     }
 
 
-def place_below(name: str, directory: Path) -> str | None:
+def path_below(name: str, directory: Path) -> str | None:
     """The path of a table from the parent of the run directory, None if it does not lie below."""
     if name.startswith("<"):
         return None
