@@ -22,6 +22,7 @@ LAYERS = (
     ("tables.arrow_parts",),
     ("tables.csv_reading", "tables.parquet_reading", "tables.editing"),
     ("tables.stored",),
+    ("tables.parquet_whole",),
     ("tables.csv_editing", "tables.parquet_editing"),
     ("tables.table",),
     (

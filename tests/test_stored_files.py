@@ -28,7 +28,7 @@ from lossval_cli.tables.parquet_editing import ParquetOriginal
 from lossval_cli.tables.parquet_sizes import parquet_sizes
 from lossval_cli.tables.sources import Source
 from lossval_cli.tables.table import read_table, stored_columns
-from tests.fuzz.bombs import BOMBS, bomb, small_in_footer
+from tests.fuzz.bombs import BOMBS, IN_LISTS, bomb, small_in_footer
 
 Cli = Callable[..., Outcome]
 ROOT = str(Path(lossval_cli.__file__).parents[1])
@@ -78,6 +78,40 @@ def test_bombs_take_little_memory_whether_they_are_read_whole_or_in_parts(tmp_pa
 def test_nor_is_a_bomb_read_whole_to_be_cleaned(name: str) -> None:
     with pytest.raises(ReadError, match="would grow from"):
         ParquetOriginal([Source(name, name, bomb(name))], name)
+
+
+@pytest.mark.parametrize("name", IN_LISTS)
+def test_nor_is_one_that_lies_in_lists_and_records_alone(name: str) -> None:
+    data = IN_LISTS[name]()
+    assert len(data) < 100_000
+    with pytest.raises(ReadError, match=r"would grow from|may become any size"):
+        ParquetOriginal([Source(name, name, data)], name)
+
+
+@pytest.mark.usefixtures("tables")
+def test_lists_and_records_of_honest_files_are_read_to_be_cleaned() -> None:
+    """Of each kind, with missing values, sliced, and in each encoding of text."""
+    words = [f"tag {at}" for at in range(40)]
+    kinds = {
+        "list": pa.array([[word, None] for word in words]),
+        "map": pa.array([[("k", word)] for word in words], pa.map_(pa.string(), pa.string())),
+        "record": pa.array([{"x": 1, "y": word} for word in words]),
+        "two": pa.array([[1.0, 2.0], None] * 20, pa.list_(pa.float32(), 2)),
+        "categories": pa.array([["a", "b"]] * 40, pa.list_(pa.dictionary(pa.int8(), pa.string()))),
+        "decimals": pa.array([[1], None] * 20, pa.list_(pa.decimal128(10, 2))),
+        "nothing": pa.nulls(40, pa.list_(pa.string())),
+        "plain": pa.array(words),
+    }
+    table = pa.table(kinds).slice(3, 30)
+    for encoding in (None, "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"):
+        told = {"list.list.element": encoding, "plain": encoding}
+        options = {"use_dictionary": False, "column_encoding": told} if encoding else {}
+        sink = io.BytesIO()
+        pq.write_table(table, sink, **options)
+        Path("t.parquet").write_bytes(sink.getvalue())
+        assert read_table("t.parquet").data["plain"].to_pylist() == table["plain"].to_pylist()
+        read = ParquetOriginal([Source("t", "t", sink.getvalue())], "t").table
+        assert read.to_pylist() == table.to_pylist()
 
 
 def test_sizes_are_those_of_the_library() -> None:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from lossval_cli.errors import SchemaError
 from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size
 from lossval_cli.tables.editing import Added, Cells, Mask
-from lossval_cli.tables.parquet_parts import ParquetParts, reading
+from lossval_cli.tables.parquet_parts import reading
 from lossval_cli.tables.parquet_reading import one_below_the_other, partitions, with_partitions
+from lossval_cli.tables.parquet_whole import check_whole
 from lossval_cli.tables.sources import Source
 from lossval_cli.wording import plain
 
@@ -44,7 +45,7 @@ class ParquetOriginal:
 
     def _read(self, source: Source) -> pa.Table:
         limit = allowed_size(len(source.data), free=FREE_PARQUET_BYTES)
-        ParquetParts(source.data, source.name, limit).check()
+        check_whole(source, limit)
         with reading(plain(source.name), "Parquet"):
             file = pq.ParquetFile(pa.BufferReader(source.data))
             self._groups += [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]

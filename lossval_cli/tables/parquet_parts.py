@@ -36,6 +36,9 @@ BLOCK_BYTES = 64 << 20
 GROWING_ROWS = 256
 """Rows decoded at once where each value may be as long as all before it together."""
 
+GROWING_BYTES = 64 << 20
+"""What a block of such rows takes at most, if one row does not take more."""
+
 BUFFERS = 64 << 20
 """Of all columns, where a file is read in parts."""
 
@@ -58,7 +61,6 @@ class ParquetParts:
             sizes = parquet_sizes(file, limit)
         if sizes.bytes > limit:
             raise too_large(self.name, limit, self._stored)
-        self._values = sizes.values
         with reading(self.name, self.form):
             file = pq.ParquetFile(opened(source))
             check_columns(self.name, file.metadata.num_columns)
@@ -84,7 +86,7 @@ class ParquetParts:
                 read_dictionary=repeating,
                 buffer_size=0 if isinstance(source, bytes) else BUFFERS // (64 + len(leaves)),
             )
-        most = GROWING_ROWS if sizes.growing else BLOCK_ROWS
+        most = min(GROWING_ROWS, GROWING_BYTES // max(sizes.bytes, 1)) if sizes.growing else BLOCK_ROWS
         self._block_rows = max(1, min(most, BLOCK_BYTES // max(row, 1)))
 
     def blocks(
@@ -114,13 +116,6 @@ class ParquetParts:
             if left:
                 raise ReadError(f"{self.name} is damaged: it has not as many rows as it says")
 
-    def check(self) -> None:
-        """Raise ReadError where the whole file, lists among it, would be past the limit."""
-        if 8 * self._values > self._limit:
-            raise too_large(self.name, self._limit, self._stored)
-        for _ in self.blocks():
-            pass
-
 
 @contextlib.contextmanager
 def reading(name: str, what: str) -> Iterator[None]:
@@ -141,8 +136,19 @@ def check_names(names: Sequence[str], name: str) -> None:
 
 
 def decoded_size(column: pa.Array) -> int:
-    """Bytes of a column of a block; of a dictionary of text or bytes those it has when written out."""
+    """Bytes of a column of a block; of a dictionary of text or bytes those it has when written out, in lists
+    and records too."""
     kind = column.type
+    if pa.types.is_struct(kind):
+        return 8 * len(column) + sum(map(decoded_size, column.flatten()))
+    if pa.types.is_map(kind):
+        ends = column.offsets
+        start, many = ends[0].as_py(), ends[-1].as_py() - ends[0].as_py()
+        return 8 * len(column) + sum(
+            decoded_size(part.slice(start, many)) for part in (column.keys, column.items)
+        )
+    if pa.types.is_nested(kind):
+        return 8 * len(column) + decoded_size(column.flatten())
     if not pa.types.is_dictionary(kind):
         return max(int(column.nbytes), 8 * len(column))
     if not is_bytes(kind.value_type):
@@ -153,8 +159,10 @@ def decoded_size(column: pa.Array) -> int:
 
 
 def is_nested(kind: pa.DataType) -> bool:
-    """Whether values of a type are lists or records, or such are its categories."""
+    """Whether values of a type are lists or records, or such are its categories; JSON is both."""
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if isinstance(inner, pa.BaseExtensionType):
+        return is_nested(inner.storage_type) or is_bytes(inner.storage_type)
     return bool(pa.types.is_nested(inner) or pa.types.is_run_end_encoded(inner))
 
 

@@ -99,6 +99,8 @@ def _with_nested(table: pa.Table, schema: pa.Schema, rows: int) -> pa.Table:
 def _hollow(kind: pa.DataType) -> pa.DataType:
     """A nested type, or another in its place where missing values of it take much: a list of one size is
     spelled out even so."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.list_(pa.null())
     small = not pa.types.is_dictionary(kind) and _missing_cells(kind) <= MOST_MISSING
     return kind if small else pa.list_(pa.null())
 

@@ -17,8 +17,9 @@ from lossval_cli.limits import MAX_EXPANSION
 LARGEST = (1 << 31) // MAX_EXPANSION
 """Stored bytes from which a single page, however it was made, is within the limit."""
 
-DELTA_BYTE_ARRAY = 7
-"""An encoding of text by what it has in common with the text before: a value may be as long as all before."""
+DELTAS = {6, 7}
+"""DELTA_LENGTH_BYTE_ARRAY, of which the library makes no dictionary, and DELTA_BYTE_ARRAY: text by what it
+has in common with the text before, so that a value may be as long as all before."""
 
 LEAST = 256
 """Bytes that a page counts for at least: so many are not walked through for nothing."""
@@ -31,30 +32,40 @@ FEW_BYTES = 1 << 16
 
 
 class ParquetSizes(NamedTuple):
-    """What is in a file: bytes of all pages once unpacked, 0 in a file of LARGEST bytes or more; values, with
-    those in lists; and columns of text that grows once more when it is decoded."""
+    """What is in a file: bytes of all pages once unpacked, 0 in a file of LARGEST bytes or more; values
+    of columns and of parts of lists and records, by path; columns of text that may grow once more when it is
+    decoded."""
 
     bytes: int
-    values: int
+    values: dict[str, int]
     growing: frozenset[str]
 
 
 def parquet_sizes(file: BinaryIO, most: int) -> ParquetSizes:
     """Of an open Parquet file; bytes are counted until they are more than `most`. Where a footer or header
     is damaged what was found before it counts: the library reads no further either."""
-    total = values = 0
+    total = 0
+    values: dict[str, int] = {}
     growing: set[str] = set()
     end = file.seek(0, 2)
     for chunk in _chunks(file):
-        values += max(_whole(chunk.get(5)), 0)
-        encodings, path = chunk.get(2), chunk.get(3)
-        if isinstance(encodings, list) and DELTA_BYTE_ARRAY in encodings and isinstance(path, list):
-            growing.update(part.decode("utf-8", "replace") for part in path[:1] if isinstance(part, bytes))
+        encodings, path = chunk.get(2), _path(chunk)
+        if isinstance(encodings, list) and not DELTAS.isdisjoint(filter(_whole, encodings)):
+            growing.update(path[:1])
+        found = 0
         for header in _headers(file, chunk, end) if end < LARGEST else ():
             total += max(_whole(header.get(2)), LEAST)
+            found += _values(header)
             if total > most:
                 break
+        values[".".join(path)] = values.get(".".join(path), 0) + max(_whole(chunk.get(5)), found)
     return ParquetSizes(total, values, frozenset(growing))
+
+
+def _path(chunk: dict[int, Any]) -> list[str]:
+    path = chunk.get(3)
+    parts = path if isinstance(path, list) else []
+    return [part.decode("utf-8", "replace") for part in parts if isinstance(part, bytes)]
 
 
 def _chunks(file: BinaryIO) -> Iterator[dict[int, Any]]:
@@ -87,9 +98,12 @@ def _headers(file: BinaryIO, chunk: dict[int, Any], end: int) -> Iterator[dict[i
         except (ValueError, RecursionError):
             return
         yield header
-        for inner in _dicts([header.get(5), header.get(8)]):
-            left -= _whole(inner.get(1))
+        left -= _values(header)
         at += head.tell() + max(_whole(header.get(3)), 0)
+
+
+def _values(header: dict[int, Any]) -> int:
+    return sum(max(_whole(inner.get(1)), 0) for inner in _dicts([header.get(5), header.get(8)]))
 
 
 def _dicts(found: Any) -> list[dict[int, Any]]:
