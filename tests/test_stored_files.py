@@ -107,7 +107,7 @@ def test_lists_and_records_of_honest_files_are_read_to_be_cleaned() -> None:
         told = {"list.list.element": encoding, "plain": encoding}
         options = {"use_dictionary": False, "column_encoding": told} if encoding else {}
         sink = io.BytesIO()
-        pq.write_table(table, sink, **options)
+        pq.write_table(table, sink, row_group_size=7, **options)
         Path("t.parquet").write_bytes(sink.getvalue())
         assert read_table("t.parquet").data["plain"].to_pylist() == table["plain"].to_pylist()
         read = ParquetOriginal([Source("t", "t", sink.getvalue())], "t").table

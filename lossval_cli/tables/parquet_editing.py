@@ -48,8 +48,11 @@ class ParquetOriginal:
         check_whole(source, limit)
         with reading(plain(source.name), "Parquet"):
             file = pq.ParquetFile(pa.BufferReader(source.data))
-            self._groups += [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
-            return file.read()
+            groups = range(file.metadata.num_row_groups)
+            self._groups += [file.metadata.row_group(group) for group in groups]
+            # One by one: lists of categories of several groups are not implemented in one go.
+            read = [file.read_row_group(group) for group in groups]
+            return pa.concat_tables(read) if read else file.read()
 
     @property
     def rows(self) -> int:
