@@ -285,19 +285,19 @@ def _judge(
     if finite[0]:
         verdict = put_in_words(choice, metric, counted(len(y), f"{judges.on} row"))
     return RemovalStudy(
-        metric,
-        judges.on,
-        plan.fractions,
-        tuple(arms),
-        values[0],
-        share,
-        recommended,
-        fraction,
-        gain,
-        verdict,
-        tuple(failed),
-        "; ".join(notices) or None,
-        epochs,
+        metric=metric,
+        evaluated_on=judges.on,
+        fractions=plan.fractions,
+        arms=tuple(arms),
+        baseline=values[0],
+        suspect_share=share,
+        recommended=recommended,
+        recommended_fraction=fraction,
+        gain=gain,
+        verdict=verdict,
+        failed=tuple(failed),
+        notice="; ".join(notices) or None,
+        epochs=epochs,
     )
 
 
