@@ -1,6 +1,7 @@
-"""The figures on cases whose value can be counted by hand, and the planting of noise."""
+"""The figures on cases whose value can be counted by hand, the planting of noise, and pages of results."""
 
 import itertools
+import json
 import math
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ is not part of the installed package
 
-from benchmarks import peers, protocol, quality
+from benchmarks import peers, protocol, quality, readme
 
 NOISY = np.array([True, False, True, False])
 SCORES = np.array([0.0, 1.0, 2.0, 3.0])
@@ -149,3 +150,20 @@ def test_quality_lists_every_figure_of_a_method_that_gives_all() -> None:
     assert set(row) == set(quality.FIGURES) - {"seconds"}
     assert row["f1_flags"] == row["auroc_probability"] == row["precision_at_k"] == 1.0
     assert row["reliability"] == "30:0" + " 0:0" * 8 + " 10:10"
+
+
+def test_the_readme_quotes_the_results() -> None:
+    assert readme.quality_table() in (readme.ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("results", "page"), [("quality", "benchmarks"), ("five", "benchmarks-five")])
+def test_benchmark_pages_are_of_the_results(results: str, page: str) -> None:
+    pytest.importorskip("matplotlib")
+    from benchmarks import tables
+
+    frame = tables.read_results(tables.RESULTS / f"{results}.csv")
+    runs = json.loads((tables.RESULTS / f"{results}.json").read_text(encoding="utf-8"))
+    made, _, made_from = tables.document(frame, runs, {}).partition("## How these were made")
+    written = (tables.ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert written.startswith(made)
+    assert written.endswith(made_from)
