@@ -420,6 +420,17 @@ def test_missing_only_in_validation_is_imputed_with_a_notice() -> None:
     )
 
 
+def test_numbers_in_another_unit_than_those_of_training_are_told() -> None:
+    """Where most are where outliers lie; a few outliers are none of it."""
+    rng = np.random.default_rng(0)
+    metres = rng.uniform(1, 2, 50)
+    encoder, _ = fit_one(metres.tolist())
+    assert encoder.differences(table({"x": (100 * metres[:20]).tolist()}, "val.csv")) == (
+        "val.csv: column x: 20 of 20 numbers lie far from those of training; are they in the same unit?",
+    )
+    assert encoder.differences(table({"x": [*metres[:20], 1e300, -1e300]})) == ()
+
+
 # What is left out and what is refused
 
 

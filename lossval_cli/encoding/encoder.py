@@ -120,7 +120,7 @@ class Encoder:
             yield source.column, source.read(table)
 
     def differences(self, table: Table) -> tuple[str, ...]:
-        """What `table` holds that training rows do not, missing cells or levels, as notices."""
+        """What `table` holds that training rows do not, missing cells, levels, far numbers, as notices."""
         notices = []
         for source, encoder in zip(self._sources, self._encoders, strict=True):
             values = source.read(table)
@@ -130,6 +130,13 @@ class Encoder:
                 numeric = isinstance(encoder, NumberEncoder | DateEncoder)
                 stand_in = "; the training median stands in" if numeric else ""
                 notices.append(f"{where}: {counted(absent, 'missing cell')}, training has none{stand_in}")
+            if isinstance(encoder, NumberEncoder):
+                far, present = encoder.far(values), len(values) - absent
+                if 2 * far > present:
+                    notices.append(
+                        f"{where}: {far:,} of {counted(present, 'number')} lie far from those of "
+                        "training; are they in the same unit?"
+                    )
             if isinstance(encoder, OneHotEncoder | HashedEncoder) and (unseen := encoder.unseen(values)):
                 notices.append(f"{where}: {counted(unseen, 'row')} with a level that no training row has")
         return tuple(notices)

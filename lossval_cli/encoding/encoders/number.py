@@ -55,6 +55,10 @@ class NumberEncoder:
             part *= self.factor
             out[:, at] = part
 
+    def far(self, values: Floats) -> int:
+        """How many of `values` (n,) lie where only outliers of the training rows do."""
+        return 0 if self.standard is None else self.standard.far(values[~np.isnan(values)])
+
     def _parts(self, values: Floats, absent: npt.NDArray[np.bool_]) -> list[Floats]:
         """Number and indicator before they share the block's variance: an absent value lies 1 aside."""
         parts = []

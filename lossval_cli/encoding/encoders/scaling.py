@@ -79,11 +79,18 @@ class Standardiser:
 
     def apply(self, values: Floats) -> Floats:
         """Any finite `values` (n,) -> finite float64 (n,)."""
-        with np.errstate(over="ignore", under="ignore"):
-            z = (np.ldexp(values, -self.exponent) - self.centre) / self.spread
-        z = squash(z)
+        z = squash(self._robust(values))
         z -= self.mean
         z /= self.deviation
+        return z
+
+    def far(self, values: Floats) -> int:
+        """How many of `values` lie where outliers do: are bent inwards."""
+        return int((np.abs(self._robust(values)) > LINEAR).sum())
+
+    def _robust(self, values: Floats) -> Floats:
+        with np.errstate(over="ignore", under="ignore"):
+            z: Floats = (np.ldexp(values, -self.exponent) - self.centre) / self.spread
         return z
 
     @property
