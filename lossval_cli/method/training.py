@@ -233,7 +233,9 @@ class _Run:
         at = draw_rows(N, FIT_ROWS, torch.Generator().manual_seed(settings.seed)).sort().values
         trains, _ = fold_masks(fold[at], members, folds)
         y = torch.as_tensor(problem.y[at.numpy()])
-        self.network.scales = relevance(rows.sample(at).cpu(), y, trains, self.classes).to(device)
+        sample = rows.sample(at).cpu()
+        scales = relevance(sample, y, trains, self.classes, len(problem.blocks))
+        self.network.scales = scales.to(device)
         fold = fold[rows.own].to(device)
         totals = Totals(fold, members, folds, outputs, by_all=held_out is not None)
         self.state = State(
