@@ -9,6 +9,7 @@ from sklearn.datasets import make_classification
 from sklearn.metrics import roc_auc_score
 
 from lossval_cli.encoding.encoder import Block
+from lossval_cli.method import surprise
 from lossval_cli.method.densities import LevelDensities, NumberDensities
 from lossval_cli.method.surprise import Oddness, measure
 
@@ -60,6 +61,26 @@ def test_few_blatant_rows_of_a_narrow_table_are_found(rows: int) -> None:
     odd = found(X).probability > 0.5
     assert odd[: rows // 50].mean() >= 0.8
     assert odd[rows // 50 :].mean() <= 0.005
+
+
+@pytest.mark.parametrize("rows", [300, 1_000])
+def test_a_single_column_has_no_odd_rows_but_far_ones(rows: int) -> None:
+    """Every row has near neighbours there: one that has none so near is not odd for that."""
+    X = np.random.default_rng(0).standard_normal((rows, 1)).astype(np.float32)
+    assert (found(X).probability > 0.5).mean() <= 0.01
+    X[:5] = 9.0
+    assert (found(X).probability[:5] > 0.5).all()
+
+
+def test_directions_of_a_very_wide_table_are_looked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which breaks correlations all the same: columns that belong together stand together."""
+    X = correlated(800, 5)
+    moved = X[:40].copy()
+    X[:40] = np.random.default_rng(6).permuted(moved, axis=0)  # each column as it was, together they are odd
+    wide = np.tile(X, 2) + 0.05 * np.random.default_rng(7).standard_normal((800, 12)).astype(np.float32)
+    monkeypatch.setattr(surprise, "TOGETHER", 6)
+    odd = found(wide).probability
+    assert roc_auc_score(np.arange(800) < 40, odd) > 0.95
 
 
 def test_odd_rows_of_a_wide_table_are_found() -> None:

@@ -55,6 +55,9 @@ CELL_MOVE = (3.0, 10.0)
 """How far a single cell is moved, either way: a wrong unit, a slipped digit. Less is no surprise on its
 own."""
 
+TOGETHER = 512
+"""Columns, at most, that directions are looked for among: that takes the cube of as many steps."""
+
 NEIGHBOURS = 1_024
 """Rows among which the nearest is looked for."""
 
@@ -90,6 +93,11 @@ WHOLE, REMOTEST = View(slice(0, 6), 0.5), View(slice(6, 7), 0.25)
 
 BEYOND = 0.2
 """How much of its slope a term keeps beyond its ceiling, when rows are told apart."""
+
+
+LEAST_SPREAD = 0.1
+"""Nats. In a single column every row has near neighbours: what hardly differs among rows and copies is not
+blown up where a row goes beyond."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +220,8 @@ class _Terms:
     levels: tuple[LevelDensities, ...]
     """One for each of the others."""
     centre: Floats
-    directions: Floats
-    """(D, D) orthonormal."""
+    directions: tuple[Floats, ...]
+    """(d, d) orthonormal, of one stretch of columns after the other."""
     along: tuple[NumberDensities, ...]
     """One a bandwidth, over the directions."""
     neighbours: npt.NDArray[np.float32]
@@ -223,22 +231,22 @@ class _Terms:
     def fit(cls, X: npt.NDArray[np.float32], blocks: Sequence[Block]) -> _Terms:
         numeric = np.array([block.kind in ("number", "date") for block in blocks])
         centre = np.median(X, axis=0).astype(np.float64)
-        centred = X - centre
-        directions = np.linalg.eigh(centred.T @ centred)[1]
+        directions = tuple(np.linalg.eigh(part.T @ part)[1] for part in _stretches(X - centre))
         kinds = np.flatnonzero(numeric), np.flatnonzero(~numeric)
         neighbours = X[:: math.ceil(len(X) / NEIGHBOURS)]
         draft = cls(blocks, *kinds, (), (), centre, directions, (), neighbours)
+        rotated = draft._rotated(X)
         return replace(
             draft,
             columns=tuple(NumberDensities.fit(draft._numbers(X), width) for width in BANDWIDTHS),
             levels=tuple(LevelDensities.fit(draft._block(X, at)) for at in draft.others),
-            along=tuple(NumberDensities.fit(centred @ directions, width) for width in BANDWIDTHS),
+            along=tuple(NumberDensities.fit(rotated, width) for width in BANDWIDTHS),
         )
 
     def of(self, X: npt.NDArray[np.float32]) -> tuple[Floats, npt.NDArray[np.float32]]:
         """Rows that were not fitted on -> terms (n, T), and each block's own fine log ratio (n, blocks)."""
         by_number = [densities.log_ratio(self._numbers(X)) for densities in self.columns]
-        rotated = (X - self.centre) @ self.directions
+        rotated = self._rotated(X)
         along = [densities.log_ratio(rotated) for densities in self.along]
         by_block = np.empty((len(X), len(self.blocks)), np.float32)
         by_block[:, self.numbers] = by_number[0]
@@ -269,11 +277,20 @@ class _Terms:
         tampered[np.arange(len(X)), [self.blocks[at].start for at in chosen]] += moves.astype(np.float32)
         return tampered
 
+    def _rotated(self, X: npt.NDArray[np.float32]) -> Floats:
+        parts = zip(_stretches(X - self.centre), self.directions, strict=True)
+        return np.concatenate([part @ directions for part, directions in parts], axis=1)
+
     def _numbers(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return X[:, [self.blocks[at].start for at in self.numbers]]
 
     def _block(self, X: npt.NDArray[np.float32], at: int) -> npt.NDArray[np.float32]:
         return X[:, self.blocks[at].start : self.blocks[at].stop]
+
+
+def _stretches(centred: Floats) -> list[Floats]:
+    """(n, D) in parts of up to TOGETHER columns, as even as can be."""
+    return np.array_split(centred, max(1, math.ceil(centred.shape[1] / TOGETHER)), axis=1)
 
 
 @dataclass(frozen=True)
@@ -328,7 +345,8 @@ class _Ratio:
         ceiling = np.quantile(copies, view.ceiling, axis=0)
         own, copies = np.minimum(own, ceiling), np.minimum(copies, ceiling)
         # Standardised by both together: the unit of a term then does not matter to RIDGE.
-        centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0) + 1e-12
+        centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0)
+        spread = np.maximum(spread, LEAST_SPREAD)
         found = fit_mixture((own - centre) / spread, (copies - centre) / spread, weight)
         return cls(view, ceiling, centre, spread, *found)
 
