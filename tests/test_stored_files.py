@@ -102,6 +102,10 @@ def test_lists_and_records_of_honest_files_are_read_to_be_cleaned() -> None:
         "nothing": pa.nulls(40, pa.list_(pa.string())),
         "plain": pa.array(words),
     }
+    try:
+        pq.write_table(pa.table({"two": kinds["two"]}), io.BytesIO())
+    except pa.ArrowNotImplementedError:  # older versions of pyarrow write no missing lists of one size
+        kinds["two"] = pa.array([[1.0, None]] * 40, pa.list_(pa.float32(), 2))
     table = pa.table(kinds).slice(3, 30)
     for encoding in (None, "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"):
         told = {"list.list.element": encoding, "plain": encoding}

@@ -24,6 +24,7 @@ from lossval_cli.method.advice import Answers, choose, put_in_words
 from lossval_cli.method.metrics import Metric, find_metric
 from lossval_cli.method.network import Ensemble
 from lossval_cli.method.optimizer import AdamW
+from lossval_cli.method.relevance import relevance
 from lossval_cli.method.removal_plan import Mask, Plan, make_plan
 from lossval_cli.method.training import batch_size_for, learning_rate_factor
 from lossval_cli.method.valuation import Valuation
@@ -203,7 +204,10 @@ def _retrain(
         generator=generator,
         device=device,
     ).repeated(len(keeps))
-    weight = torch.as_tensor(keeps, dtype=X.dtype).to(device)
+    kept = torch.as_tensor(keeps, dtype=X.dtype)
+    columns = len(inputs.encoder.blocks)
+    network.scales = relevance(X.cpu(), y.cpu(), kept, classes, columns).to(device)
+    weight = kept.to(device)
     optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
     batches = math.ceil(len(X) / min(len(X), settings.batch_size or batch_size_for(len(X))))
     weight = weight * (batches / weight.sum(1, keepdim=True))  # sums to about 1 over a batch
