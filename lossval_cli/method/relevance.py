@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 LEAST = 0.5
-"""Scale of a column that says nothing, where there are ENOUGH rows a column."""
+"""Scale of a column that says nothing, where rows are enough for the columns."""
 
 ENOUGH = 50
+"""Rows a column from which a table is not wide."""
 FEWEST_ROWS = 1_000
 """Tables of fewer rows are treated as if they had as many: short ones are not wide."""
 
@@ -26,13 +27,16 @@ FIT_ROWS = 8_192
 """Rows that relevance is taken from where there are more."""
 
 
-def relevance(X: Tensor, y: Tensor, trains: Tensor, classes: int | None, columns: int) -> Tensor:
+def relevance(
+    X: Tensor, y: Tensor, trains: Tensor, classes: int | None, columns: int, least: float = LEAST
+) -> Tensor:
     """(E, D) up to 1, for each of E members from the rows it trains on alone.
 
     X (n, D) of a table of so many `columns`, which become one input or several; y (n,), trains (E, n) 1
-    where a member trains on a row; `classes` K, or None for numbers.
+    where a member trains on a row; `classes` K, or None for numbers; `least`: scale of a column that says
+    nothing, where there are ENOUGH rows a column.
     """
-    least = LEAST * min(1.0, max(len(X), FEWEST_ROWS) / (ENOUGH * columns))
+    least *= min(1.0, max(len(X), FEWEST_ROWS) / (ENOUGH * columns))
     chance = max(1.0, 2 * math.log(columns / 10))
     X = X.double()
     X = X - X.mean(0)
