@@ -2,7 +2,7 @@
 
 Tables of 20 columns (18 numbers, one of them with missing cells, a category and a count) as Parquet, in
 memory and, from a million rows on, within --max-memory. Each run is a process of its own: peak memory is
-VmHWM of /proc, the size of the encoded rows is read off the disk, stages off --progress json. At 100,000 rows
+VmHWM of /proc, stages are read off --progress json. At 100,000 rows
 one process is set against two (gloo, one thread each), in turn; with --processes nothing else is measured and
 the rest of the results stays.
 
@@ -75,15 +75,13 @@ def score(folder: Path, rows: int, epochs: int, *extra: str) -> dict[str, object
         text=True,
     )
     assert running.stderr is not None
-    marks, disk, last = {}, 0, ""
+    marks, last = {}, ""
     for line in running.stderr:
         last = line
         if line.startswith("{"):
             event = json.loads(line)
             name = event.get("name") or event["event"]
             marks.setdefault(name, time.monotonic() - started)
-            encoded = [path.stat().st_size for path in folder.glob(".encoded*/*") if path.is_file()]
-            disk = max([disk, *encoded])
     assert running.wait() == 0 and last.startswith("measured 0"), last
     _, _, peak, cpu = last.split()
     return {
@@ -94,7 +92,6 @@ def score(folder: Path, rows: int, epochs: int, *extra: str) -> dict[str, object
         "cpu_seconds": float(cpu),
         "stages": marks,
         "peak_bytes": int(peak),
-        "encoded_bytes": disk,
         "load": os.getloadavg()[0],
     }
 
