@@ -23,7 +23,7 @@ from sklearn.ensemble import (
 
 import lossval_cli
 from benchmarks.removal import TABLES, load, mislabelled
-from lossval_cli.method.acquisition import forecast, pick
+from lossval_cli.runs.acquisition import forecast, pick
 from lossval_cli.tables.table import read_table
 
 TRAIN, VAL, POOL, FRESH, ASKED = 500, 200, 2_000, 2_000, 150
@@ -66,7 +66,7 @@ def run(name: str, scene: str, seed: int) -> dict[str, object]:
     result = lossval_cli.score(
         train.assign(label=labels), val, label="label", task=task, seed=seed, removal="off", threads=1
     )
-    encoder, X = result.inputs.encoder, result.inputs.train.X
+    encoder, X = result.dataset.encoder, result.dataset.train.X
     X_pool, X_fresh = (encoder.transform(read_table(part)) for part in (pool, fresh))
     expected = forecast(X, result.valuation.feature_evidence, X_pool, np.random.default_rng(seed))
     named = pick(X_pool, expected.value, ASKED, np.random.default_rng(seed))
@@ -93,9 +93,7 @@ def run(name: str, scene: str, seed: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure and print the table of docs/acquire.md."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=["cpu_activity", "electricity", "pol"], choices=TABLES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[100, 101])
     given = parser.parse_args()

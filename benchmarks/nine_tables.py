@@ -67,9 +67,7 @@ def score(name: str, label: str, folder: Path) -> str:
     seconds = time.perf_counter() - start
     if done.returncode:
         return f"| {name} | exit {done.returncode}: {done.stderr.strip().splitlines()[-1]} |"
-    found = pd.read_csv(
-        folder / "train.lossval" / "scores.csv", keep_default_na=False, na_values={"importance": [""]}
-    )
+    found = pd.read_csv(folder / "train.lossval" / "scores.csv", keep_default_na=False, na_values={"importance": [""]})
     assert sorted(found["row"]) == list(range(len(train)))
     assert found["importance"].is_monotonic_increasing
     truth = wrong[found["row"]]

@@ -75,7 +75,7 @@ def lossval_paper(split: Split, seed: int) -> np.ndarray:
     """LossVal as published (Wibiral et al., 2024): the weights after 30 epochs, product with OT squared."""
     import torch  # here, because no other peer needs it
 
-    from lossval_cli.method.paper import fit_paper
+    from lossval_cli.lossval.paper import fit_paper
 
     classes = int(split.y_train.max()) + 1 if split.task == "classification" else None
     generator = torch.Generator().manual_seed(seed)

@@ -102,9 +102,7 @@ def make_split(dataset: str, noise: Noise, rate: float, seed: int) -> Split:
     y = standardise(y).astype(np.float32) if task == "regression" else y
     name = zlib.crc32(dataset.encode())
     order = np.random.default_rng([name, seed]).permutation(len(X))
-    train, val, test = np.split(
-        order[: TRAIN_ROWS + VAL_ROWS + TEST_ROWS], [TRAIN_ROWS, TRAIN_ROWS + VAL_ROWS]
-    )
+    train, val, test = np.split(order[: TRAIN_ROWS + VAL_ROWS + TEST_ROWS], [TRAIN_ROWS, TRAIN_ROWS + VAL_ROWS])
 
     rng = np.random.default_rng([name, seed, zlib.crc32(noise.encode()), round(rate * 10_000)])
     X_train, y_train, noisy_label, noisy_feature = plant(X[train], y[train], noise, rate, rng)

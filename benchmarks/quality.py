@@ -137,10 +137,7 @@ def already_measured(out: Path) -> set[Run]:
     reader = csv.DictReader(whole.decode().splitlines())
     if reader.fieldnames and tuple(reader.fieldnames) != COLUMNS:
         sys.exit(f"{out}: its columns are those of another version; give another --out or remove it")
-    return {
-        Run(row["dataset"], row["noise"], float(row["rate"]), int(row["seed"]), row["method"])
-        for row in reader
-    }
+    return {Run(row["dataset"], row["noise"], float(row["rate"]), int(row["seed"]), row["method"]) for row in reader}
 
 
 def note_run(out: Path, arguments: Sequence[str]) -> None:

@@ -62,9 +62,7 @@ def main() -> None:
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf-8")
     pattern = r"(?<=## How good it is\n).*?(?=\n## Commands)"
-    path.write_text(
-        re.sub(pattern, lambda _: quality_table() + "\n", text, flags=re.DOTALL), encoding="utf-8"
-    )
+    path.write_text(re.sub(pattern, lambda _: quality_table() + "\n", text, flags=re.DOTALL), encoding="utf-8")
 
 
 if __name__ == "__main__":

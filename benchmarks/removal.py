@@ -22,8 +22,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import lossval_cli
-from lossval_cli.method.importance import in_units
 from lossval_cli.pipeline import Result
+from lossval_cli.ranking import in_units
 from lossval_cli.tables.table import read_table
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -113,8 +113,8 @@ def advised(result: Result) -> np.ndarray:
 
 def judge(case: Case, result: Result, keep: np.ndarray) -> dict[str, float]:
     """Accuracy, or R², on the fresh rows of each model trained on the rows that `keep` (N,) names."""
-    inputs = result.inputs
-    X, X_fresh = inputs.train.X, inputs.encoder.transform(read_table(case.fresh))
+    dataset = result.dataset
+    X, X_fresh = dataset.train.X, dataset.encoder.transform(read_table(case.fresh))
     y, truth = case.train["label"].to_numpy(), case.fresh["label"].to_numpy()
     if case.task == "classification":
         models: dict[str, Any] = {
@@ -123,13 +123,9 @@ def judge(case: Case, result: Result, keep: np.ndarray) -> dict[str, float]:
         }
     else:
         models = {"boosting": HistGradientBoostingRegressor(random_state=0), "linear": Ridge()}
-    values = {
-        name: float(model.fit(X[keep], y[keep]).score(X_fresh, truth)) for name, model in models.items()
-    }
-    kept = lossval_cli.score(
-        case.train[keep], case.val, label="label", task=case.task, removal="off", threads=1
-    )
-    fit, own = kept.valuation.fit, kept.inputs
+    values = {name: float(model.fit(X[keep], y[keep]).score(X_fresh, truth)) for name, model in models.items()}
+    kept = lossval_cli.score(case.train[keep], case.val, label="label", task=case.task, removal="off", threads=1)
+    fit, own = kept.valuation.fit, kept.dataset
     assert fit is not None
     answer = fit.predict(own.encoder.transform(read_table(case.fresh)))
     if case.task == "classification":
@@ -145,9 +141,7 @@ def run(name: str, seed: int, share: float, judged_on: str = "test") -> dict[str
     """One table, one repetition: what was advised, and what it did on fresh rows, as one flat record."""
     case = make_case(name, seed, share)
     test = case.test if judged_on == "test" else None
-    result = lossval_cli.score(
-        case.train, case.val, test=test, label="label", task=case.task, seed=seed, threads=1
-    )
+    result = lossval_cli.score(case.train, case.val, test=test, label="label", task=case.task, seed=seed, threads=1)
     study = result.report["removal"]
     drop = advised(result)
     gain = study["expected_gain"] or {"value": np.nan, "low": np.nan, "high": np.nan}
@@ -194,10 +188,7 @@ def as_markdown(records: pd.DataFrame) -> str:
         cells = [str(name), f"{noise:.0%}", f"{len(done)} of {len(runs)}"]
         if len(done):
             cells += [f"{done['dropped'].mean():.0%}", f"{done['wrong_among_dropped'].mean():.0%}"]
-            cells += [
-                f"{done[f'{model}_before'].mean():.3f} → {done[f'{model}_after'].mean():.3f}"
-                for model in MODELS
-            ]
+            cells += [f"{done[f'{model}_before'].mean():.3f} → {done[f'{model}_after'].mean():.3f}" for model in MODELS]
         else:
             cells += ["", ""] + [f"{runs[f'{model}_before'].mean():.3f}" for model in MODELS]
         shown = done if len(done) else runs
@@ -208,9 +199,7 @@ def as_markdown(records: pd.DataFrame) -> str:
 
 def main() -> None:
     """Measure, write benchmarks/results/removal.csv and print the table of docs/removal.md."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=TABLES)
     parser.add_argument("--seeds", nargs="+", type=int, default=REPORTED_SEEDS)
     parser.add_argument("--shares", nargs="+", type=float, default=[SHARE, 0.0])

@@ -24,9 +24,9 @@ OPTIONS = ["--set", "epochs=200", "--set", "members=4", "--removal", "off", "-q"
 
 def write_table(path: Path, rows: int, seed: int) -> None:
     """Five numbers and a class."""
-    problem = make_problem(rows, 5, 10, seed)
+    training_data = make_problem(rows, 5, 10, seed)
     lines = ["a,b,c,d,e,label"]
-    for row, label in zip(problem.X, problem.y, strict=True):
+    for row, label in zip(training_data.X, training_data.y, strict=True):
         lines.append(",".join(f"{x:.4f}" for x in row) + f",{label}")
     path.write_text("\n".join(lines) + "\n")
 

@@ -130,15 +130,11 @@ def processes(folder: Path, rows: int, count: int, epochs: int) -> dict[str, obj
 
 def main() -> None:
     """Measure, print, and write what there is after every run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=float, default=1e7, help="rows of the largest table")
     parser.add_argument("--quick", action="store_true", help="up to 100,000 rows")
     parser.add_argument("--processes", action="store_true", help="only one process against two")
-    parser.add_argument(
-        "--folder", type=Path, help="where tables are written, on a disk [default: beside here]"
-    )
+    parser.add_argument("--folder", type=Path, help="where tables are written, on a disk [default: beside here]")
     options = parser.parse_args()
     most = 1e5 if options.quick else options.most
     sizes = [rows for rows in (10_000, 100_000, 1_000_000, 2_000_000, 10_000_000) if rows <= most]

@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from lossval_cli.encoding.encoder import Block
-from lossval_cli.method.losses import find_loss
-from lossval_cli.method.network import Ensemble
-from lossval_cli.method.optimizer import AdamW
-from lossval_cli.method.paper import fit_paper
-from lossval_cli.method.training import Problem, batch_size_for, fit_lossval, learning_rate_factor
+from lossval_cli.features.encoder import Block
+from lossval_cli.losses import find_loss
+from lossval_cli.lossval.network import Ensemble
+from lossval_cli.lossval.optimizer import AdamW
+from lossval_cli.lossval.paper import fit_paper
+from lossval_cli.lossval.training import TrainingData, batch_size_for, fit_lossval, learning_rate_factor
 from lossval_cli.settings import Settings
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
@@ -38,23 +38,23 @@ PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 CPU = torch.device("cpu")
 
 
-def make_problem(rows: int, columns: int, val_rows: int, seed: int = 0) -> Problem:
+def make_problem(rows: int, columns: int, val_rows: int, seed: int = 0) -> TrainingData:
     """Two classes of a smooth function of standard normal features."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((rows, columns), dtype=np.float32)
     y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(np.int64)
     blocks = tuple(Block(f"x{at}", "number", at, at + 1) for at in range(columns))
-    return Problem(X, y, rng.standard_normal((val_rows, columns), dtype=np.float32), blocks, 2)
+    return TrainingData(X, y, rng.standard_normal((val_rows, columns), dtype=np.float32), blocks, 2)
 
 
-def plain_training(problem: Problem, settings: Settings) -> None:
+def plain_training(training_data: TrainingData, settings: Settings) -> None:
     """The default network trained as usual: same sizes, batches, optimiser and schedule, no weights."""
     generator = torch.Generator().manual_seed(settings.seed)
-    X, y = torch.as_tensor(problem.X), torch.as_tensor(problem.y)
+    X, y = torch.as_tensor(training_data.X), torch.as_tensor(training_data.y)
     network = Ensemble(
         settings.ensemble_size(len(X))[0],
         X.shape[1],
-        problem.classes or 1,
+        training_data.classes or 1,
         settings,
         generator=generator,
         device=CPU,
@@ -75,9 +75,9 @@ def plain_training(problem: Problem, settings: Settings) -> None:
         float(total)
 
 
-def valuation(problem: Problem, settings: Settings) -> None:
+def valuation(training_data: TrainingData, settings: Settings) -> None:
     """The default method."""
-    fit_lossval(problem, find_loss("cross_entropy", "classification"), settings, CPU)
+    fit_lossval(training_data, find_loss("cross_entropy", "classification"), settings, CPU)
 
 
 def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
@@ -100,23 +100,23 @@ def one_member(**settings: object) -> Settings:
 
 def overhead(rows: int, val_rows: int, columns: int, epochs: int, repeats: int) -> dict[str, float]:
     """Valuation against plain training."""
-    problem, settings = make_problem(rows, columns, val_rows), one_member(epochs=epochs)
+    training_data, settings = make_problem(rows, columns, val_rows), one_member(epochs=epochs)
     plain, valued = medians(
-        repeats, lambda: plain_training(problem, settings), lambda: valuation(problem, settings)
+        repeats, lambda: plain_training(training_data, settings), lambda: valuation(training_data, settings)
     )
     return {"plain_seconds": plain, "valuation_seconds": valued, "ratio": valued / plain}
 
 
 def against_published(rows: int, val_rows: int, columns: int, steps: int, repeats: int) -> dict[str, float]:
     """The published algorithm, on `steps` batches of 32 and scaled to an epoch, against an epoch of ours."""
-    problem = make_problem(rows, columns, val_rows)
+    training_data = make_problem(rows, columns, val_rows)
     part = min(rows, 32 * steps)
 
     def published() -> None:
         fit_paper(
-            problem.X[:part],
-            problem.y[:part],
-            problem.X_val,
+            training_data.X[:part],
+            training_data.y[:part],
+            training_data.X_val,
             classes=2,
             epochs=1,
             generator=torch.Generator().manual_seed(0),
@@ -124,7 +124,7 @@ def against_published(rows: int, val_rows: int, columns: int, steps: int, repeat
 
     epochs = 10
     ours_settings = one_member(epochs=epochs, batch_size=32)
-    slow, fast = medians(repeats, published, lambda: valuation(problem, ours_settings))
+    slow, fast = medians(repeats, published, lambda: valuation(training_data, ours_settings))
     slow_epoch, fast_epoch = slow * rows / part, fast / epochs
     return {"published_epoch": slow_epoch, "valuation_epoch": fast_epoch, "ratio": slow_epoch / fast_epoch}
 
@@ -133,9 +133,9 @@ def growth(sizes: list[int], columns: int, epochs: int) -> list[dict[str, float]
     """Seconds per row of so many epochs of one member as rows grow, and the peak memory so far in bytes."""
     points = []
     for rows in sizes:
-        problem = make_problem(rows, columns, 2_000)
+        training_data = make_problem(rows, columns, 2_000)
         start = time.perf_counter()
-        valuation(problem, one_member(epochs=epochs, batch_size=1024))
+        valuation(training_data, one_member(epochs=epochs, batch_size=1024))
         taken = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         points.append({"rows": rows, "seconds_per_row": taken / rows, "peak_bytes": peak})
@@ -148,9 +148,7 @@ def growth(sizes: list[int], columns: int, epochs: int) -> list[dict[str, float]
 
 def main() -> None:
     """Measure, print and write benchmarks/results/speed.json and docs/speed.md."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes and few repeats")
     quick = parser.parse_args().quick
     result: dict[str, object] = {
@@ -169,9 +167,7 @@ def main() -> None:
     if not quick:
         result["published 20,000 / 2,000"] = against_published(20_000, 2_000, 10, 4, 1)
         print("published 20,000 / 2,000:", result["published 20,000 / 2,000"], file=sys.stderr)
-    result["growth"] = growth(
-        [10_000, 100_000] if quick else [10_000, 100_000, 1_000_000], 20, 2 if quick else 3
-    )
+    result["growth"] = growth([10_000, 100_000] if quick else [10_000, 100_000, 1_000_000], 20, 2 if quick else 3)
     if not quick:
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
         PAGE.write_text(as_markdown(result))

@@ -163,8 +163,7 @@ def markdown(table: pd.DataFrame, digits: int = 3, bold: bool = False) -> str:
         top = texts[values.idxmax()] if bold and values.notna().any() else ""
         shown[column] = [f"**{text}**" if text and text == top else text for text in texts]
     lines += [
-        "| " + " | ".join([str(name), *row]) + " |"
-        for name, row in zip(shown.index, shown.to_numpy(), strict=True)
+        "| " + " | ".join([str(name), *row]) + " |" for name, row in zip(shown.index, shown.to_numpy(), strict=True)
     ]
     return "\n".join(lines)
 
@@ -241,9 +240,7 @@ def provenance(run: dict[str, Any]) -> str:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--csv", type=Path, default=RESULTS / "quality.csv")
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs" / "benchmarks.md", help="plots lie beside it"
-    )
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md", help="plots lie beside it")
     given = parser.parse_args(arguments)
     frame = read_results(given.csv)
     runs = json.loads(given.csv.with_suffix(".json").read_text())

@@ -45,9 +45,7 @@ def settings() -> list[tuple[str, str, str, str]]:
     found = []
     for name, knob in Settings.knobs().items():
         default = getattr(Settings(), name)
-        shown = (
-            "auto" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-        )
+        shown = "auto" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
         allowed = knob.range() + (" | auto" if knob.auto else "")
         found.append((name, allowed, shown, knob.why))
     return found
@@ -58,18 +56,14 @@ def presets() -> list[tuple[str, str, dict[str, Any]]]:
     found = []
     for name in preset_names():
         path = preset_path(name)
-        comment = [
-            line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"
-        ]
+        comment = [line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
         found.append((name, " ".join(comment[1:]).strip(), read_toml(path)))
     return found
 
 
 def _command(verb: Any, parent: Any) -> Command:
     with verb.make_context(verb.name, ["x"], parent=parent, resilient_parsing=True) as context:
-        arguments = [
-            Entry(item.metavar, item.help) for item in verb.params if item.param_type_name == "argument"
-        ]
+        arguments = [Entry(item.metavar, item.help) for item in verb.params if item.param_type_name == "argument"]
         records = [item.get_help_record(context) for item in verb.get_params(context)
                    if item.param_type_name == "option"]  # fmt: skip
         options = [Entry(_plain_choices(name), " ".join(what.split())) for name, what in records]

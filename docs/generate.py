@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from docs.commands import Command, Entry, commands, presets, settings
-from lossval_cli._version import __version__
+from lossval_cli.version import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,8 +79,7 @@ def settings_page() -> str:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| `{name}` | {_cell(allowed)} | {default} | {_cell(why)} |"
-        for name, allowed, default, why in settings()
+        f"| `{name}` | {_cell(allowed)} | {default} | {_cell(why)} |" for name, allowed, default, why in settings()
     ]
     lines += ["", "## Presets", "", "| preset | for | sets |", "|---|---|---|"]
     for name, purpose, values in presets():
@@ -101,9 +100,7 @@ def man_page(verbs: Sequence[Command]) -> str:
     for verb in verbs:
         lines += [_roff(verb.usage), ".br"]
     lines += [".SH DESCRIPTION"]
-    lines += [
-        _roff("Results go to standard output, everything else to standard error. Nothing is ever asked.")
-    ]
+    lines += [_roff("Results go to standard output, everything else to standard error. Nothing is ever asked.")]
     for verb in verbs:
         lines.append(f'.SH "LOSSVAL {verb.name.upper()}"')
         for paragraph in verb.paragraphs:

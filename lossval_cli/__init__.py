@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from lossval_cli._version import __version__
 from lossval_cli.errors import LossvalError
+from lossval_cli.version import __version__
 
 if TYPE_CHECKING:
     from lossval_cli.api import score

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from lossval_cli.calibration.thresholds import read_thresholds
-from lossval_cli.encoding.inputs import Source
 from lossval_cli.errors import UsageError
-from lossval_cli.method.state import Epoch
-from lossval_cli.outputs.whole_files import remove_file
+from lossval_cli.features.dataset import Source
+from lossval_cli.lossval.state import Epoch
+from lossval_cli.noise.thresholds import read_thresholds
 from lossval_cli.pipeline import Result, run
-from lossval_cli.runs.resources import Resources
+from lossval_cli.runtime.atomic_write import remove_file
+from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import Settings
 
 

@@ -68,7 +68,7 @@ class DeviceError(LossvalError):
     """The device asked for is not there."""
 
 
-class TeamError(LossvalError):
+class DistributedError(LossvalError):
     """Another process of a run on several has ended or cannot be reached."""
 
 

@@ -15,25 +15,25 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from lossval_cli._version import __version__
-from lossval_cli.calibration.thresholds import Thresholds
-from lossval_cli.encoding.inputs import Inputs, Part, Source, prepare
-from lossval_cli.encoding.room import Room
 from lossval_cli.errors import UsageError
-from lossval_cli.method.devices import pick_device
-from lossval_cli.method.foresight import LARGE, Foresight, foresee
-from lossval_cli.method.importance import rank_rows
-from lossval_cli.method.noise import with_thresholds
-from lossval_cli.method.removal import RemovalStudy, study_removal
-from lossval_cli.method.state import Epoch
-from lossval_cli.method.team import ALONE, Team
-from lossval_cli.method.valuation import Valuation, fit_steadily, value_rows
-from lossval_cli.method.watch import Watch
-from lossval_cli.outputs.checkpoint import CheckpointFile
-from lossval_cli.outputs.whole_files import scratch_directory
+from lossval_cli.features.dataset import Dataset, Source, Split, load_dataset
+from lossval_cli.features.storage_plan import StoragePlan
+from lossval_cli.lossval.fit import Valuation, fit_with_retries, value_rows
+from lossval_cli.lossval.state import Epoch
+from lossval_cli.lossval.time_estimate import LARGE, TimeEstimate, estimate_time
+from lossval_cli.noise.label_errors import with_thresholds
+from lossval_cli.noise.thresholds import Thresholds
+from lossval_cli.ranking import rank_rows
+from lossval_cli.removal.study import RemovalStudy, study_removal
 from lossval_cli.report.build import build_report
-from lossval_cli.runs.resources import Resources
+from lossval_cli.runtime.atomic_write import scratch_directory
+from lossval_cli.runtime.checkpoint import CheckpointFile
+from lossval_cli.runtime.device import pick_device
+from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
+from lossval_cli.runtime.resources import Resources
+from lossval_cli.runtime.stop import TrainingMonitor
 from lossval_cli.settings import Settings
+from lossval_cli.version import __version__
 
 CHECKPOINT_VERSION = 2
 """Raised when a checkpoint holds other things than before."""
@@ -47,7 +47,7 @@ class Result:
     """One line per training row, lowest importance first."""
     report: dict[str, Any]
     """The content of report.json."""
-    inputs: Inputs
+    dataset: Dataset
     valuation: Valuation
     removal: RemovalStudy | None
     settings: Settings
@@ -75,12 +75,12 @@ def run(
     settings: Settings,
     thresholds: Thresholds | None = None,
     removal: str = "full",
-    on_inputs: Callable[[Inputs], None] | None = None,
+    on_dataset: Callable[[Dataset], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
-    on_estimate: Callable[[Foresight], None] | None = None,
+    on_estimate: Callable[[TimeEstimate], None] | None = None,
     resources: Resources | None = None,
-    team: Team = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> Result | None:
     """Read, train, judge, study removal, report. `removal` is full, quick or off; `thresholds` decide which
     rows are suspect, without them the method does.
@@ -93,9 +93,7 @@ def run(
     Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
     if thresholds is not None and settings.method == "paper":
-        raise UsageError(
-            "thresholds: the published algorithm only ranks rows and flags none: use another preset"
-        )
+        raise UsageError("thresholds: the published algorithm only ranks rows and flags none: use another preset")
     resources = resources or Resources()
     deadline = time.monotonic() + resources.time_limit
     clock = Clock(on_stage)
@@ -104,66 +102,66 @@ def run(
         torch.set_num_threads(settings.threads)
     with ExitStack() as scratch:
         with clock("read"):
-            room = _room(resources, settings, scratch, team)
-            tables = (train, val, test if team.leads else None)
-            inputs = prepare(*tables, label=label, ids=ids, exclude=exclude, settings=settings, room=room)
-            watch = _watch(inputs, settings, resources, deadline)
-            if not team.leads:
-                fit_steadily(inputs, settings, device, watch=watch)
+            storage = _room(resources, settings, scratch, processes)
+            tables = (train, val, test if processes.is_main else None)
+            dataset = load_dataset(*tables, label=label, ids=ids, exclude=exclude, settings=settings, storage=storage)
+            monitor = _watch(dataset, settings, resources, deadline)
+            if not processes.is_main:
+                fit_with_retries(dataset, settings, device, monitor=monitor)
                 return None
             if thresholds is not None:
-                inputs = replace(inputs, notices=inputs.notices + thresholds.notices(inputs, settings))
-            if on_inputs is not None:
-                on_inputs(inputs)
-        if on_estimate is not None and inputs.train.table.rows >= LARGE:
-            on_estimate(foresee(inputs, settings, device))
+                dataset = replace(dataset, notices=dataset.notices + thresholds.notices(dataset, settings))
+            if on_dataset is not None:
+                on_dataset(dataset)
+        if on_estimate is not None and dataset.train.table.rows >= LARGE:
+            on_estimate(estimate_time(dataset, settings, device))
         with clock("train"):
-            valuation = value_rows(inputs, settings, device, on_epoch, watch=watch)
+            valuation = value_rows(dataset, settings, device, on_epoch, monitor=monitor)
         if thresholds is not None and valuation.noise is not None:
             noise = with_thresholds(valuation.noise, thresholds.label, thresholds.features)
             valuation = replace(valuation, noise=noise)
         study = None
         if removal != "off" and time.monotonic() < deadline:
             with clock("removal"):
-                study = study_removal(inputs, valuation, settings, device, removal)
+                study = study_removal(dataset, valuation, settings, device, removal)
         with clock("report"):
-            table = rank_rows(inputs, valuation)
-            report = build_report(inputs, valuation, study, table, settings, device)
+            table = rank_rows(dataset, valuation)
+            report = build_report(dataset, valuation, study, table, settings, device)
     report["thresholds"] = None if thresholds is None else thresholds.to_dict()
     report["timing"] = clock.seconds
-    return Result(table, report, inputs, valuation, study, settings)
+    return Result(table, report, dataset, valuation, study, settings)
 
 
-def _room(resources: Resources, settings: Settings, scratch: ExitStack, team: Team) -> Room:
+def _room(resources: Resources, settings: Settings, scratch: ExitStack, processes: ProcessGroup) -> StoragePlan:
     """Encoded rows go to a directory that lasts as long as `scratch`, made when it is needed."""
-    if settings.method == "paper" and not team.is_alone:
+    if settings.method == "paper" and not processes.is_single:
         raise UsageError("method paper runs in one process: start it without torchrun")
     beside = resources.scratch
     if beside is None or settings.method == "paper":  # which knows arrays only
-        return Room(resources.memory, team=team)
+        return StoragePlan(resources.memory, processes=processes)
     make = cache(lambda: scratch.enter_context(scratch_directory(beside)))
-    return Room(resources.memory, make, team)
+    return StoragePlan(resources.memory, make, processes)
 
 
-def _watch(inputs: Inputs, settings: Settings, resources: Resources, deadline: float) -> Watch:
+def _watch(dataset: Dataset, settings: Settings, resources: Resources, deadline: float) -> TrainingMonitor:
     """A checkpoint has to agree with the run in anything that changes what is found."""
     if resources.checkpoint is None:
-        return Watch(deadline=deadline)
-    tables = {"train": inputs.train, "val": inputs.val}
-    roles = inputs.roles
+        return TrainingMonitor(deadline=deadline)
+    tables = {"train": dataset.train, "val": dataset.val}
+    roles = dataset.roles
     harmless = ("device", "threads", "metric")
     identity = {
         "versions": {"lossval": __version__, "checkpoint": CHECKPOINT_VERSION},
         "settings": {name: value for name, value in settings.as_dict().items() if name not in harmless},
         "tables": {f"the {name} table": _digest(part) for name, part in tables.items()},
         "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
-        "order": {"the rows of a chunk": inputs.room.chunk_rows},
+        "order": {"the rows of a chunk": dataset.storage.chunk_rows},
     }
     checkpoint = CheckpointFile(resources.checkpoint, identity)
-    return Watch(checkpoint, every=resources.checkpoint_every, resume=resources.resume, deadline=deadline)
+    return TrainingMonitor(checkpoint, every=resources.checkpoint_every, resume=resources.resume, deadline=deadline)
 
 
-def _digest(part: Part) -> str:
+def _digest(part: Split) -> str:
     """Of the bytes of a table's files, or of what became of a DataFrame."""
     if part.table.sha256 is not None:
         return part.table.sha256

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from lossval_cli.errors import SettingsError, UsageError
 from lossval_cli.limits import MAX_SETTINGS_BYTES, read_small
-from lossval_cli.wording import printable
+from lossval_cli.text.format import escape_control
 
 SMALL_TABLE = 10_000
 """Rows up to which a table gets more members than a large one."""
@@ -349,7 +349,7 @@ def read_settings(path: Path, what: str = "settings file") -> bytes:
         return read_small(path, MAX_SETTINGS_BYTES) if path.is_file() else _read_once(path)
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
-        raise UsageError(f"{what} {printable(str(path))}: {reason}") from error
+        raise UsageError(f"{what} {escape_control(str(path))}: {reason}") from error
 
 
 @functools.cache
@@ -363,9 +363,9 @@ def parse_toml(data: bytes, path: Path, what: str = "settings file") -> dict[str
     try:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise UsageError(f"{what} {printable(str(path))} is not UTF-8 text (byte {error.start})") from error
+        raise UsageError(f"{what} {escape_control(str(path))} is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{what} {printable(str(path))} is not valid TOML: {error}") from error
+        raise UsageError(f"{what} {escape_control(str(path))} is not valid TOML: {error}") from error
 
 
 def find_project_table(start: Path) -> tuple[Path, dict[str, Any]] | None:

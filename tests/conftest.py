@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from lossval_cli.cli import main
-from lossval_cli.encoding import room as rooms
-from lossval_cli.encoding.footprint import Size
+from lossval_cli.features import storage_plan as storage_plan
+from lossval_cli.runtime.memory import MemoryEstimate
 
 QUICK = ("--set", "epochs=2", "--set", "members=4", "--removal", "off")
 """Training that is over in a moment."""
@@ -93,6 +93,6 @@ def quick() -> tuple[str, ...]:
 @pytest.fixture
 def everything_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table that can stay in its file does, however small."""
-    monkeypatch.setattr(rooms, "FEWEST_BYTES", 0)
-    monkeypatch.setattr(rooms, "spare_memory", lambda: 10**12)
-    monkeypatch.setattr(Size, "resident", lambda *_: 10**13)
+    monkeypatch.setattr(storage_plan, "FEWEST_BYTES", 0)
+    monkeypatch.setattr(storage_plan, "spare_memory", lambda: 10**12)
+    monkeypatch.setattr(MemoryEstimate, "resident", lambda *_: 10**13)

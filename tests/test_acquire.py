@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from conftest import Outcome, frame
 
-from lossval_cli.method.acquisition import forecast, pick
+from lossval_cli.runs.acquisition import forecast, pick
 
 Cli = Callable[..., Outcome]
 
@@ -56,9 +56,7 @@ def test_the_quality_of_the_prediction_is_said_and_quiet_is_quiet(scored: Cli) -
 def test_a_label_column_is_ignored_and_rows_may_come_from_standard_input(scored: Cli) -> None:
     plain = scored("acquire", "pool.csv", "--run", "train.lossval", "-n", "9").out
     pool = pd.read_csv("pool.csv").assign(label="no such label")
-    piped = scored(
-        "acquire", "-", "--run", "train.lossval", "-n", "9", stdin=pool.to_csv(index=False).encode()
-    )
+    piped = scored("acquire", "-", "--run", "train.lossval", "-n", "9", stdin=pool.to_csv(index=False).encode())
     assert piped.code == 0 and piped.out == plain
 
 

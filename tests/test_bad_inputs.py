@@ -140,10 +140,7 @@ CASES: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
     "label column absent": (
         nothing,
         (GOOD, "--label", "lable"),
-        (
-            "--label lable: train.csv has no such column; did you mean label? its columns are "
-            "customer, size, age, label"
-        ),
+        ("--label lable: train.csv has no such column; did you mean label? its columns are customer, size, age, label"),
     ),
     "id column absent": (
         nothing,
@@ -180,10 +177,7 @@ CASES: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
     "one label missing": (
         cell(7, "label", ""),
         BAD,
-        (
-            "bad.csv line 9, column label: the label is missing (1 such row in all); fill it in or"
-            " remove the row"
-        ),
+        ("bad.csv line 9, column label: the label is missing (1 such row in all); fill it in or remove the row"),
     ),
     "one class": (
         column("label", "yes"),
@@ -204,26 +198,17 @@ CASES: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
     "infinite feature": (
         cell(3, "size", "inf"),
         BAD,
-        (
-            "bad.csv line 5, column size: 'inf' is not finite; leave the cell empty (missing) or "
-            "write a number"
-        ),
+        ("bad.csv line 5, column size: 'inf' is not finite; leave the cell empty (missing) or write a number"),
     ),
     "minus infinite feature": (
         cell(4, "size", "-Infinity"),
         BAD,
-        (
-            "bad.csv line 6, column size: '-Infinity' is not finite; leave the cell empty "
-            "(missing) or write a number"
-        ),
+        ("bad.csv line 6, column size: '-Infinity' is not finite; leave the cell empty (missing) or write a number"),
     ),
     "missing numeric label": (
         changed(lambda table: table.assign(label=["1.5", "nan", *["2.5", "3"] * 29])),
         BAD,
-        (
-            "bad.csv line 3, column label: the label is missing (1 such row in all); fill it in or"
-            " remove the row"
-        ),
+        ("bad.csv line 3, column label: the label is missing (1 such row in all); fill it in or remove the row"),
     ),
     "infinite label": (
         changed(lambda table: table.assign(label=["1.5", "inf", *["2.5", "3"] * 29])),

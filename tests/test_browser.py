@@ -13,9 +13,7 @@ import pytest
 from lossval_cli.report.render_html import render_html
 from tests.test_render import HOSTILE, VARIANTS, example, poisoned, without
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install lossval[test]"
-)
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install lossval[test]")
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 

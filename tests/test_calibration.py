@@ -13,9 +13,9 @@ from lossval_cli.calibration.choice import GRID, NONE, choose_threshold
 from lossval_cli.calibration.counts import Share, as_scored, count_flags, measure_reliability
 from lossval_cli.calibration.planting import Planted, flipped_labels, plant_noise
 from lossval_cli.calibration.trials import Trial
-from lossval_cli.encoding.inputs import Inputs, prepare
 from lossval_cli.errors import UsageError
-from lossval_cli.method.noise import NoiseEstimate
+from lossval_cli.features.dataset import Dataset, load_dataset
+from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.settings import Settings
 
 SETTINGS = Settings(members=4, epochs=1)
@@ -31,9 +31,7 @@ def mixed(rows: int = 120) -> pd.DataFrame:
             "colour": rng.choice(["red", "green", "blue"], rows),
             "since": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 900, rows), "D"),
             "member": rng.random(rows) < 0.5,
-            "remark": [
-                f"the {rng.choice(['quick', 'lazy', 'old'])} fox number {n} said so" for n in range(rows)
-            ],
+            "remark": [f"the {rng.choice(['quick', 'lazy', 'old'])} fox number {n} said so" for n in range(rows)],
         }
     )
     table.loc[::7, "price"] = np.nan
@@ -56,9 +54,9 @@ def source(form: str, folder: Path) -> pd.DataFrame | Path:
     return path
 
 
-def planted(inputs: Inputs, rate: float = 0.2, seed: int = 0) -> Planted:
-    free = np.arange(len(inputs.train.X)) % 5 > 0
-    return plant_noise(inputs, rate, free, np.random.default_rng(seed))
+def planted(dataset: Dataset, rate: float = 0.2, seed: int = 0) -> Planted:
+    free = np.arange(len(dataset.train.X)) % 5 > 0
+    return plant_noise(dataset, rate, free, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("label", ["label", "price"])
@@ -71,8 +69,8 @@ def test_planted_rows_and_no_others_are_changed(form: str, label: str, tmp_path:
         frame.to_csv(tmp_path / "whole.csv", index=False)
     elif label == "price":
         return
-    inputs = prepare(given, None, label=label, settings=SETTINGS)
-    table, found = inputs.train.table, planted(inputs)
+    dataset = load_dataset(given, None, label=label, settings=SETTINGS)
+    table, found = dataset.train.table, planted(dataset)
     free = np.arange(table.rows) % 5 > 0
     count = round(0.2 * free.sum())
     assert found.label.sum() == count
@@ -88,42 +86,42 @@ def test_planted_rows_and_no_others_are_changed(form: str, label: str, tmp_path:
             assert not (differs & ~found.features).any(), name
             assert differs[found.features].mean() > 0.3, name
         assert found.table.typed(name).type == table.typed(name).type, name
-    prepare(found.table, None, label=label, settings=SETTINGS)
+    load_dataset(found.table, None, label=label, settings=SETTINGS)
 
 
 @pytest.mark.parametrize("form", ["csv", "comma"])
 def test_planted_numbers_are_written_as_the_column_is(form: str, tmp_path: Path) -> None:
     """No row may be told by its digits alone."""
-    inputs = prepare(source(form, tmp_path), None, label="label", settings=SETTINGS)
-    found = planted(inputs)
-    price = [cell for cell in found.table.as_given("price").to_pylist() if cell]
-    assert max(len(cell.replace(",", ".").partition(".")[2]) for cell in price) <= 2
-    assert ("," in "".join(price)) == (form == "comma")
+    dataset = load_dataset(source(form, tmp_path), None, label="label", settings=SETTINGS)
+    found = planted(dataset)
+    penalty = [cell for cell in found.table.as_given("price").to_pylist() if cell]
+    assert max(len(cell.replace(",", ".").partition(".")[2]) for cell in penalty) <= 2
+    assert ("," in "".join(penalty)) == (form == "comma")
     assert all(cell.lstrip("-").isdigit() for cell in found.table.as_given("small").to_pylist())
-    missing = inputs.train.table.typed("price").is_null()
+    missing = dataset.train.table.typed("price").is_null()
     assert found.table.typed("price").is_null() == missing
 
 
 def test_no_class_dies_out(tmp_path: Path) -> None:
     frame = mixed()
     frame["label"] = ["rare", "rare"] + ["yes", "no"] * 59
-    inputs = prepare(frame, None, label="label", settings=SETTINGS)
+    dataset = load_dataset(frame, None, label="label", settings=SETTINGS)
     for seed in range(20):
-        found = plant_noise(inputs, 0.4, np.ones(120, bool), np.random.default_rng(seed))
+        found = plant_noise(dataset, 0.4, np.ones(120, bool), np.random.default_rng(seed))
         assert set(pc.unique(found.table.as_given("label")).to_pylist()) == {"rare", "yes", "no"}
 
 
 def test_the_same_draw_plants_the_same() -> None:
-    inputs = prepare(mixed(), None, label="label", settings=SETTINGS)
-    first, again, other = planted(inputs), planted(inputs), planted(inputs, seed=1)
+    dataset = load_dataset(mixed(), None, label="label", settings=SETTINGS)
+    first, again, other = planted(dataset), planted(dataset), planted(dataset, seed=1)
     assert first.table.data.equals(again.table.data)
     assert not first.table.data.equals(other.table.data)
 
 
 def test_a_table_too_small_to_plant_in_is_refused() -> None:
-    inputs = prepare(mixed(20), None, label="label", settings=SETTINGS)
+    dataset = load_dataset(mixed(20), None, label="label", settings=SETTINGS)
     with pytest.raises(UsageError, match=r"--rates 0\.01 of 16 rows of <DataFrame>"):
-        planted(inputs, 0.01)
+        planted(dataset, 0.01)
 
 
 def test_flipped_labels_are_others_each_alike() -> None:
@@ -144,9 +142,7 @@ def noise(label: np.ndarray, features: np.ndarray, threshold: float = 0.5) -> No
 def trial(seed: int, rate: float, repeat: int = 0, rows: int = 400) -> Trial:
     """Probabilities that know something."""
     rng = np.random.default_rng(seed)
-    kind = rng.permutation(
-        np.repeat([1, 2, 0], [int(rate * rows), int(rate * rows), rows - 2 * int(rate * rows)])
-    )
+    kind = rng.permutation(np.repeat([1, 2, 0], [int(rate * rows), int(rate * rows), rows - 2 * int(rate * rows)]))
     label, features = kind == 1, kind == 2
     probabilities = (
         np.clip(rng.beta(1, 6, rows) + 0.5 * truth * rng.random(rows), 0, 1) for truth in (label, features)
@@ -194,9 +190,7 @@ def test_reliability_counts_every_judged_row_once() -> None:
 
 @pytest.mark.parametrize("kind", ["label", "features"])
 def test_the_threshold_is_the_best_of_all(kind: str) -> None:
-    trials = [
-        trial(seed, rate, repeat) for seed, (rate, repeat) in enumerate([(0.05, 0), (0.05, 1), (0.2, 0)])
-    ]
+    trials = [trial(seed, rate, repeat) for seed, (rate, repeat) in enumerate([(0.05, 0), (0.05, 1), (0.2, 0)])]
     judged = np.arange(400) % 3 > 0
 
     def by(threshold: float) -> list[tuple[float, float]]:
@@ -204,9 +198,7 @@ def test_the_threshold_is_the_best_of_all(kind: str) -> None:
             trials,
             judged,
             kind,
-            lambda noise: (
-                (noise.label_probability if kind == "label" else noise.feature_probability) >= threshold
-            ),
+            lambda noise: (noise.label_probability if kind == "label" else noise.feature_probability) >= threshold,
         )
         return [(one.f1, one.precision.value or 0.0) for one in found]
 

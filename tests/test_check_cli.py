@@ -43,9 +43,7 @@ def test_a_run_directory_passes_or_fails(run: Cli) -> None:
     fine = run("check", "train.lossval", "--max-suspects", str(count))
     assert (fine.code, fine.err) == (0, "")
     assert fine.out.splitlines()[0] == "check of train.csv: 60 rows"
-    assert re.match(
-        rf"PASSED   max_suspects  {count} of 60 rows \(.*%\)  at most {count}$", fine.out.splitlines()[1]
-    )
+    assert re.match(rf"PASSED   max_suspects  {count} of 60 rows \(.*%\)  at most {count}$", fine.out.splitlines()[1])
     assert fine.out.splitlines()[-1] == "gate passed: 1 passed"
     assert count > 0
     bad = run("check", "train.lossval", "--max-suspects", "0")
@@ -101,9 +99,7 @@ def test_what_cannot_be_evaluated_is_an_error(arguments: list[str], message: str
         (["--baseline", "nowhere"], "nowhere: no such run directory"),
     ],
 )
-def test_what_training_would_not_help_is_refused_before_it(
-    arguments: list[str], message: str, cli: Cli
-) -> None:
+def test_what_training_would_not_help_is_refused_before_it(arguments: list[str], message: str, cli: Cli) -> None:
     outcome = cli("check", "train.csv", *arguments, "--progress", "json", "--exit-zero")
     assert outcome.code == 2
     assert message in outcome.err
@@ -139,9 +135,7 @@ def test_a_removal_that_could_not_be_studied_is_no_gain_unknown(
     assert f"removal could not be studied: {why}" in outcome.err
 
 
-def test_a_summary_of_a_job_that_cannot_be_written_is_an_error(
-    run: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_summary_of_a_job_that_cannot_be_written_is_an_error(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "no/where.md")
     asked = ("check", "train.lossval", "--max-suspects", "100%")
     outcome = run(*asked, "--output-format", "github")
@@ -239,9 +233,7 @@ def test_tables_and_their_run_directory_say_the_same(run: Cli, quick: Quick) -> 
     assert first == second
 
 
-def test_formats_go_to_their_files_and_text_to_the_terminal(
-    run: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_formats_go_to_their_files_and_text_to_the_terminal(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     forms = ["text", "json", "junit", "sarif", "github", "gitlab", "markdown"]
     arguments = [part for form in forms for part in ("--output-format", form, "--output-file", f"out.{form}")]
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
@@ -375,9 +367,7 @@ def test_redacted_runs_can_be_checked(cli: Cli, quick: Quick) -> None:
 
 
 def test_rules_of_a_file_and_of_the_project(run: Cli) -> None:
-    Path("rules.toml").write_text(
-        'epochs = 3\n[check]\nmax_suspects = 0\n[check.max_class_suspects]\nyes = "0%"\n'
-    )
+    Path("rules.toml").write_text('epochs = 3\n[check]\nmax_suspects = 0\n[check.max_class_suspects]\nyes = "0%"\n')
     assert run("check", "train.lossval", "--config", "rules.toml").code == 1
     over = ("--max-suspects", "100%", "--max-class-suspects", "yes=100%")
     assert run("check", "train.lossval", "--config", "rules.toml", *over).code == 0
@@ -414,7 +404,7 @@ def test_score_reads_the_project_too(cli: Cli, quick: Quick) -> None:
 
 
 def test_no_more_rows_than_hosts_accept_are_passed_on(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lossval_cli.gate.facts.MOST_ROWS", 2)
+    monkeypatch.setattr("lossval_cli.checks.values.MOST_ROWS", 2)
     scores = pd.read_csv("train.lossval/scores.csv", dtype=object, keep_default_na=False)
     scores.assign(suspect="features").to_csv("train.lossval/scores.csv", index=False)
     outcome = run("check", "train.lossval", "--max-suspects", "0", "--output-format", "json")
@@ -522,9 +512,7 @@ def test_two_hundred_bad_rows_in_a_second_commit_fail_the_gate(
     assert "FAILED   max_suspect_increase" in third.out
 
 
-def test_moved_rows_keep_their_fingerprints(
-    cli: Cli, repository: Callable[[pd.DataFrame, str], None]
-) -> None:
+def test_moved_rows_keep_their_fingerprints(cli: Cli, repository: Callable[[pd.DataFrame, str], None]) -> None:
     table = customers(120, 0)
     table.loc[:5, "paid"] = np.where(table.loc[:5, "paid"] == "yes", "no", "yes")
     customers(60, 1).to_csv("val.csv", index=False)

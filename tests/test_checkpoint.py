@@ -21,10 +21,10 @@ from torch import Tensor
 
 import lossval_cli
 from lossval_cli.errors import Diverged, TrainingError, UsageError
-from lossval_cli.method.losses import find_loss
-from lossval_cli.method.state import Epoch
-from lossval_cli.method.training import Fit, fit_lossval
-from lossval_cli.method.watch import Interrupted, Watch
+from lossval_cli.losses import find_loss
+from lossval_cli.lossval.state import Epoch
+from lossval_cli.lossval.training import Fit, fit_lossval
+from lossval_cli.runtime.stop import Interrupted, TrainingMonitor
 from lossval_cli.settings import Settings
 
 COMMAND = [sys.executable, "-m", "lossval_cli", "score", "train.csv", "--val", "val.csv", "--removal", "off"]
@@ -42,7 +42,7 @@ class Shelf:
     def __init__(self, watch_after: int | None = None) -> None:
         self.saved: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None = None
         self.times, self.after = 0, watch_after
-        self.watch = Watch(self, every=0.0, resume=True)
+        self.monitor = TrainingMonitor(self, every=0.0, resume=True)
 
     def load(self) -> Any:
         return self.saved
@@ -57,15 +57,13 @@ class Shelf:
         )
         self.times += 1
         if self.times == self.after:
-            self.watch._interrupted = True
+            self.monitor._interrupted = True
 
 
-def fitted(watch: Watch | None = None, **overrides: object) -> Fit:
-    settings = Settings.resolve(
-        overrides={"epochs": 6, "members": 4, "folds": 4, "dropout": 0.1, **overrides}
-    )
+def fitted(monitor: TrainingMonitor | None = None, **overrides: object) -> Fit:
+    settings = Settings.resolve(overrides={"epochs": 6, "members": 4, "folds": 4, "dropout": 0.1, **overrides})
     return fit_lossval(
-        make_problem(120)[0], find_loss("cross_entropy", "classification"), settings, CPU, watch=watch
+        make_problem(120)[0], find_loss("cross_entropy", "classification"), settings, CPU, monitor=monitor
     )
 
 
@@ -74,8 +72,8 @@ def test_going_on_from_any_step_gives_the_same_bits(after: int) -> None:
     """In the first step, in the middle of an epoch, at the end of one, among the remembered epochs."""
     shelf = Shelf(after)
     with pytest.raises(Interrupted, match=r"^interrupted in epoch \d of 6 and saved; the same command with"):
-        fitted(shelf.watch)
-    whole, resumed = fitted(), fitted(Watch(shelf, resume=True))
+        fitted(shelf.monitor)
+    whole, resumed = fitted(), fitted(TrainingMonitor(shelf, resume=True))
     for name in ("label_evidence", "feature_evidence", "spread", "predictions"):
         assert getattr(whole, name).tobytes() == getattr(resumed, name).tobytes(), name
     assert whole.history == resumed.history
@@ -83,7 +81,7 @@ def test_going_on_from_any_step_gives_the_same_bits(after: int) -> None:
 
 
 def test_a_passed_deadline_still_judges_every_row() -> None:
-    cut = fitted(Watch(deadline=time.monotonic()))
+    cut = fitted(TrainingMonitor(deadline=time.monotonic()))
     assert cut.stopped and len(cut.history) == 1
     assert torch.tensor(cut.predictions).sum(1).allclose(torch.ones(120, dtype=torch.float64), atol=1e-5)
     assert cut.label_evidence.std() > 0 and cut.feature_evidence.std() > 0
@@ -102,9 +100,7 @@ def test_a_passed_deadline_still_judges_every_row() -> None:
         ),
     ],
 )
-def test_a_run_begun_anew_with_smaller_steps_is_gone_on_with(
-    tables: Path, settings: dict[str, Any], why: str
-) -> None:
+def test_a_run_begun_anew_with_smaller_steps_is_gone_on_with(tables: Path, settings: dict[str, Any], why: str) -> None:
     """Ended in the training that repeats the first one, it goes on there, to the same bits and notices."""
     settings |= {"members": 4, "batch_size": 160, "removal": "off"}
     saving = {"checkpoint": "saved", "checkpoint_every": 1e-6}
@@ -138,9 +134,9 @@ def test_with_no_time_left_a_run_that_diverges_is_not_begun_anew() -> None:
     """It ends in the one line of the error."""
     y = np.where(np.arange(100) == 3, np.float32(np.inf), np.float32(0.0))
     broken = make_problem(100)[0]._replace(y=y, classes=None)
-    loss, watch = find_loss("squared_error", "regression"), Watch(deadline=time.monotonic())
+    loss, monitor = find_loss("squared_error", "regression"), TrainingMonitor(deadline=time.monotonic())
     with pytest.raises(TrainingError, match=r"^training diverged in epoch 1: the loss is not fin") as caught:
-        fit_lossval(broken, loss, Settings(), CPU, watch=watch)
+        fit_lossval(broken, loss, Settings(), CPU, monitor=monitor)
     assert not isinstance(caught.value, Diverged)
 
 
@@ -157,9 +153,7 @@ def until_saved() -> None:
         time.sleep(0.02)
 
 
-def test_killed_again_and_again_it_ends_with_the_same_scores(
-    tables: Path, cli: Callable[..., Outcome]
-) -> None:
+def test_killed_again_and_again_it_ends_with_the_same_scores(tables: Path, cli: Callable[..., Outcome]) -> None:
     """SIGKILL twice after the first checkpoint, then the rest. Twenty times: benchmarks/resume.py."""
     frame(400).to_csv("train.csv", index=False)
     before = sorted(os.listdir())

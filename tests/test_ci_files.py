@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import Outcome
 
-from lossval_cli.gate.formats import FORMATS
-from lossval_cli.gate.verdicts import KINDS_OF_RULE
+from lossval_cli.checks.evaluate import KINDS_OF_RULE
+from lossval_cli.checks.formats import FORMATS
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs/ci.md").read_text(encoding="utf-8")

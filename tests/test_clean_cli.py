@@ -105,15 +105,10 @@ def test_the_lowest_and_weights(cli: Cli, score: Score, options: tuple[str]) -> 
     for text, gone in (("lowest:10%", 6), ("lowest:4", 4)):
         arguments = ("--drop", text, "--add-weights", "my weight", "--force")
         outcome = cli("clean", str(RUN), "-o", "c.csv", *arguments)
-        assert (
-            outcome.err
-            == f"c.csv: {60 - gone} of 60 rows kept, {gone} left out, weights in column my weight\n"
-        )
+        assert outcome.err == f"c.csv: {60 - gone} of 60 rows kept, {gone} left out, weights in column my weight\n"
         found, given = pd.read_csv("c.csv"), pd.read_csv("train.csv")
         left = scores[gone:].sort_values("row")
-        pd.testing.assert_frame_equal(
-            found.drop(columns="my weight"), given.iloc[left["row"]].reset_index(drop=True)
-        )
+        pd.testing.assert_frame_equal(found.drop(columns="my weight"), given.iloc[left["row"]].reset_index(drop=True))
         assert found["my weight"].mean() == pytest.approx(1)
         wanted = left["importance"].to_numpy() / left["importance"].mean()
         np.testing.assert_allclose(found["my weight"], wanted)
@@ -121,9 +116,7 @@ def test_the_lowest_and_weights(cli: Cli, score: Score, options: tuple[str]) -> 
 
 WRITTEN: Mapping[str, Callable[[pd.DataFrame], bytes]] = {
     "plain": lambda table: table.to_csv(index=False).encode(),
-    "CRLF and a mark": lambda table: (
-        b"\xef\xbb\xbf" + table.to_csv(index=False, lineterminator="\r\n").encode()
-    ),
+    "CRLF and a mark": lambda table: b"\xef\xbb\xbf" + table.to_csv(index=False, lineterminator="\r\n").encode(),
     "semicolons, decimal commas": lambda table: table.to_csv(index=False, sep=";", decimal=",").encode(),
     "all quoted": lambda table: table.to_csv(index=False, quoting=csv.QUOTE_ALL).encode(),
     "no last break": lambda table: table.to_csv(index=False).encode().rstrip(b"\n"),
@@ -170,9 +163,7 @@ def test_packed_files(cli: Cli, score: Score) -> None:
 def test_parquet_stays_parquet(cli: Cli, score: Score) -> None:
     run = score("train.parquet", "--removal", "off")
     rows = pq.read_table(run / "scores.parquet")["row"].to_pylist()
-    outcome = cli(
-        "clean", str(run), "-o", "c.parquet", "--removed", "r.pq", "--drop", "lowest:10%", "--relabel"
-    )
+    outcome = cli("clean", str(run), "-o", "c.parquet", "--removed", "r.pq", "--drop", "lowest:10%", "--relabel")
     assert outcome.code == 0, outcome.err
     given, kept, removed = (pq.read_table(name) for name in ("train.parquet", "c.parquet", "r.pq"))
     assert kept.schema.equals(given.schema)
@@ -309,9 +300,7 @@ def test_the_table_must_be_the_one_that_was_scored(cli: Cli, score: Score) -> No
         "again, or name the right one with --data FILE\n"
     )
     Path("train.csv").unlink()
-    assert cli(*clean).err == (
-        "error: train.csv is not there any more: say where the table is with --data FILE\n"
-    )
+    assert cli(*clean).err == ("error: train.csv is not there any more: say where the table is with --data FILE\n")
     frame().to_csv("moved.csv", index=False)
     assert cli(*clean, "--data", "moved.csv").code == 0
     outcome = cli(*clean, "--data", "nothing.here", "--force")
@@ -379,16 +368,12 @@ def test_what_is_not_written_again_says_what_to_do(cli: Cli, quick: tuple[str, .
         sink.write_table(pa.table(frame()))
     assert cli("score", "rows.arrow", *quick, "-q").code == 0
     assert cli("clean", "rows.lossval", "-o", "c.parquet", "--drop", "lowest:4").err == (
-        "error: rows.arrow is an Arrow file, and cleaned tables are CSV or Parquet: save it as Parquet and "
-        "score that\n"
+        "error: rows.arrow is an Arrow file, and cleaned tables are CSV or Parquet: save it as Parquet and score that\n"
     )
 
 
 def test_the_published_method_ranks_only(cli: Cli, tables: Path) -> None:
-    assert (
-        cli("score", "train.csv", "--preset", "paper", "--set", "epochs=1", "--removal", "off", "-q").code
-        == 0
-    )
+    assert cli("score", "train.csv", "--preset", "paper", "--set", "epochs=1", "--removal", "off", "-q").code == 0
     clean = ("clean", str(RUN), "-o", "c.csv", "--force")
     for choice in (("--drop", "suspects"), ("--drop", "label"), ("--relabel",)):
         assert cli(*clean, *choice).err == (

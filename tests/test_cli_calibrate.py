@@ -40,9 +40,7 @@ def test_what_a_person_is_told(calibrated: Outcome) -> None:
     assert lines[0] == "Calibration on train.csv: 150 rows, 2 rates of planted noise, 2 repeats each"
     for kind in ("label", "features", "either"):
         for rate in ("10%", "20%"):
-            assert re.search(
-                rf"^{kind} +{rate} +\d+ +\d+ +(\d+% \(\d+ to \d+%\)|–) ", calibrated.out, re.MULTILINE
-            )
+            assert re.search(rf"^{kind} +{rate} +\d+ +\d+ +(\d+% \(\d+ to \d+%\)|–) ", calibrated.out, re.MULTILINE)
     assert len(re.findall(r"^\d+% to \d+0% ", calibrated.out, re.MULTILINE)) == 10
     assert "label: suspect from a probability of " in calibrated.out
     assert lines[-1] == "Written  t.toml"
@@ -82,10 +80,7 @@ def test_formats_say_the_same(cli: Cli, calibrated: Outcome) -> None:
     arguments = ("calibrate", "train.csv", "--val", "val.csv", *LITTLE, "--output-format")
     said = json.loads(cli(*arguments, "json").out)
     assert said["interval"] == {"method": "Wilson", "level": 0.95}
-    assert (
-        said["thresholds"]["label"]["threshold"]
-        == tomllib.loads(Path("t.toml").read_text())["thresholds"]["label"]
-    )
+    assert said["thresholds"]["label"]["threshold"] == tomllib.loads(Path("t.toml").read_text())["thresholds"]["label"]
     assert sum(one["noisy"]["of"] for one in said["reliability"]) == 4 * (150 - said["planted"]["left_out"])
     page = cli(*arguments, "markdown").out
     assert page.startswith("## Calibration on train")
@@ -98,14 +93,9 @@ def test_score_and_check_flag_by_the_file(cli: Cli, calibrated: Outcome) -> None
     common = ("train.csv", "--val", "val.csv", *SAME, "--removal", "off", "--thresholds", "t.toml")
     outcome = cli("score", *common)
     assert outcome.code == 0, outcome.err
-    assert (
-        "thresholds: rows are suspect from 0.2 (label) and 0.2 (features) on, chosen for highest F1"
-        in outcome.err
-    )
+    assert "thresholds: rows are suspect from 0.2 (label) and 0.2 (features) on, chosen for highest F1" in outcome.err
     assert "not known" not in outcome.err
-    report, record = (
-        json.loads(Path("train.lossval", name).read_text()) for name in ("report.json", "run.json")
-    )
+    report, record = (json.loads(Path("train.lossval", name).read_text()) for name in ("report.json", "run.json"))
     assert report["thresholds"]["label"] == 0.2
     assert report["thresholds"] == record["thresholds"]
     jsonschema.validate(report, json.loads(SCHEMA.read_text(encoding="utf-8")))
@@ -125,15 +115,10 @@ def test_score_and_check_flag_by_the_file(cli: Cli, calibrated: Outcome) -> None
 
 
 def test_another_table_or_other_settings_are_noticed(cli: Cli, calibrated: Outcome) -> None:
-    pd.read_csv("train.csv").assign(extra=range(150)).rename(columns={"age": "years"}).to_csv(
-        "o.csv", index=False
-    )
+    pd.read_csv("train.csv").assign(extra=range(150)).rename(columns={"age": "years"}).to_csv("o.csv", index=False)
     common = ("--removal", "off", "--thresholds", "t.toml", "-o", "s.csv", "--force")
     outcome = cli("score", "o.csv", "--label", "label", *SAME, "--set", "epochs=3", *common)
-    assert (
-        "t.toml was measured on a table with other columns (train.csv; this one lacks age and has"
-        in outcome.err
-    )
+    assert "t.toml was measured on a table with other columns (train.csv; this one lacks age and has" in outcome.err
     assert "t.toml was measured with 1 other setting (epochs 8, here 3)" in outcome.err
     assert outcome.code == 0
 
@@ -161,9 +146,7 @@ def test_another_table_or_other_settings_are_noticed(cli: Cli, calibrated: Outco
     ],
 )
 @pytest.mark.parametrize("verb", ["score", "check"])
-def test_malformed_files_are_one_line(
-    verb: str, change: Callable[[str], str] | None, message: str, cli: Cli
-) -> None:
+def test_malformed_files_are_one_line(verb: str, change: Callable[[str], str] | None, message: str, cli: Cli) -> None:
     good = (
         'lossval_thresholds = 1\ngoal = "highest F1"\n[thresholds]\nlabel = 0.3\nfeatures = 0.4\n'
         '[table]\nname = "a.csv"\nlabel = "label"\ncolumns = ["size"]\n[settings]\nepochs = 3\n\n'
@@ -210,9 +193,7 @@ def test_a_precision_out_of_reach_is_told_and_writes_no_file(cli: Cli) -> None:
     )
     outcome = cli(*arguments, "-o", "t.toml")
     assert outcome.code == 2
-    assert "no threshold reaches precision 1 at every rate; the best precision is" in outcome.out.replace(
-        "\n", " "
-    )
+    assert "no threshold reaches precision 1 at every rate; the best precision is" in outcome.out.replace("\n", " ")
     assert "error: no threshold file: no threshold for " in outcome.err
     assert not Path("t.toml").exists()
 
@@ -235,6 +216,4 @@ def test_numbers_as_labels_and_standard_input(cli: Cli) -> None:
     epochs = [event for event in events if event["event"] == "epoch"]
     assert [event["epoch"] for event in epochs] == list(range(1, 41))
     assert {event["epochs"] for event in epochs} == {40}
-    assert [event["name"] for event in events if event["event"] == "stage"] == ["read", "train"] + 4 * [
-        "trial"
-    ]
+    assert [event["name"] for event in events if event["event"] == "stage"] == ["read", "train"] + 4 * ["trial"]

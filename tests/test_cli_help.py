@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 from conftest import Outcome
 
-from lossval_cli._version import __version__
 from lossval_cli.cli.app import app
+from lossval_cli.version import __version__
 
 VERBS = [command.callback.__name__ for command in app.registered_commands if command.callback]
 
@@ -27,9 +27,7 @@ def test_alone_it_prints_help(cli: Callable[..., Outcome]) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_command_has_help_with_examples_within_80_columns(
-    verb: str, cli: Callable[..., Outcome]
-) -> None:
+def test_every_command_has_help_with_examples_within_80_columns(verb: str, cli: Callable[..., Outcome]) -> None:
     outcome = cli(verb, "--help")
     assert outcome.code == 0
     assert outcome.err == ""
@@ -116,9 +114,7 @@ def test_the_completion_script_is_for_lossval(shell: str) -> None:
     assert "lossval" in done.stdout.replace("_LOSSVAL", "")
 
 
-def test_an_unexpected_failure_is_one_line(
-    cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_failure_is_one_line(cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("first line\nsecond line")
 

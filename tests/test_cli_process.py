@@ -42,9 +42,7 @@ def heed_signals() -> None:
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [*COMMAND, *arguments], env=ENVIRONMENT | environment, capture_output=True, check=True
-    )
+    return subprocess.run([*COMMAND, *arguments], env=ENVIRONMENT | environment, capture_output=True, check=True)
 
 
 @pytest.fixture(autouse=True)

@@ -63,9 +63,7 @@ def test_a_run_directory_holds_every_row_once(cli: Cli, quick: Quick) -> None:
     assert sorted(os.listdir()) == ["train.csv", "train.lossval", "train.parquet", "val.csv"]
 
 
-def test_what_was_decided_is_told_on_standard_error_and_the_summary_on_standard_output(
-    cli: Cli, quick: Quick
-) -> None:
+def test_what_was_decided_is_told_on_standard_error_and_the_summary_on_standard_output(cli: Cli, quick: Quick) -> None:
     outcome = cli("score", "train.csv", "--val", "val.csv", *quick)
     assert outcome.err.splitlines() == [
         "label: column label, by its name; --label names another",
@@ -177,9 +175,7 @@ def test_one_file_of_scores(name: str, cli: Cli, quick: Quick) -> None:
 
 def test_columns_sort_and_top(cli: Cli, quick: Quick) -> None:
     start = ("score", "train.csv", *quick, "-o", "-")
-    assert cli(*start, "--columns", "row,rank", "--top", "2", "--sort", "original").out.startswith(
-        "row,rank\n0,"
-    )
+    assert cli(*start, "--columns", "row,rank", "--top", "2", "--sort", "original").out.startswith("row,rank\n0,")
     best = rows(cli(*start, "--sort", "best", "--top", "3").out)
     assert list(best["rank"]) == [60, 59, 58]
 
@@ -244,9 +240,7 @@ def test_progress_as_json_lines(cli: Cli, quick: Quick) -> None:
     assert math.isfinite(epoch["transport"])
 
 
-def test_colour_and_progress_are_for_terminals(
-    cli: Cli, quick: Quick, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_colour_and_progress_are_for_terminals(cli: Cli, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     plain = cli("score", "train.csv", *quick)
@@ -292,9 +286,7 @@ def test_force(cli: Cli, quick: Quick) -> None:
     assert Path("s.csv").read_text().startswith("rank,")
 
 
-def test_output_that_becomes_impossible_during_the_run(
-    cli: Cli, quick: Quick, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_output_that_becomes_impossible_during_the_run(cli: Cli, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkdir("parent")
     from lossval_cli.runs import run_directory
 
@@ -324,7 +316,7 @@ def test_redact_leaves_ids_and_feature_values_out(cli: Cli, quick: Quick) -> Non
 
 
 def test_redact_empties_sections_it_does_not_know() -> None:
-    from lossval_cli.outputs.redaction import redact_report
+    from lossval_cli.runs.redaction import redact_report
 
     report = {
         "summary": {"rows": 1},
@@ -397,7 +389,7 @@ def test_a_hostile_table_reaches_the_terminal_as_plain_text(cli: Cli, quick: Qui
     ],
 )
 def test_name_of_the_run_directory(given: str, name: str) -> None:
-    from lossval_cli.outputs.destination import default_directory
+    from lossval_cli.runs.destination import default_directory
 
     assert default_directory(given) == name
 
@@ -420,7 +412,7 @@ class TestPython:
         result = lossval_cli.score(
             "train.csv", label="label", ids="customer", exclude="age", epochs=1, members=4, removal="off"
         )
-        assert result.inputs.roles.features == ("size",)
+        assert result.dataset.roles.features == ("size",)
 
     def test_a_typo_is_an_error(self, tables: Path) -> None:
         with pytest.raises(lossval_cli.LossvalError, match="did you mean epochs"):

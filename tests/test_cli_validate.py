@@ -66,9 +66,7 @@ def test_what_validate_accepts_score_accepts(cli: Cli, quick: tuple[str, ...]) -
     assert outcome.code == 0
     assert "numbers.csv: 60 rows, 4 columns; regression, 1 encoded feature\n" in outcome.out
     assert "age                         excluded\n" in outcome.out
-    run = cli(
-        "score", "numbers.csv", "--exclude", "age", "--id", "customer", "--set", "loss=absolute", *quick
-    )
+    run = cli("score", "numbers.csv", "--exclude", "age", "--id", "customer", "--set", "loss=absolute", *quick)
     assert run.code == 0
 
 
@@ -98,9 +96,7 @@ def test_a_preset_in_full_is_a_config_that_means_the_same(name: str, cli: Cli) -
     assert set(tomllib.loads(outcome.out)) <= set(Settings.knobs())
     assert all(f"\n# {knob.why}" in outcome.out for key, knob in Settings.knobs().items() if key != "preset")
     Path("mine.toml").write_text(outcome.out)
-    assert Settings.resolve(config="mine.toml").as_dict() == Settings.resolve(name).as_dict() | {
-        "preset": "default"
-    }
+    assert Settings.resolve(config="mine.toml").as_dict() == Settings.resolve(name).as_dict() | {"preset": "default"}
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest(cli: Cli) -> None:

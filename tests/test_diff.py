@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from check_samples import HOSTILE
 from conftest import Outcome, frame
-from gate_samples import HOSTILE
 
-from lossval_cli.runs.comparison import compare
-from lossval_cli.runs.past_run import read_run
+from lossval_cli.runs.diff import compare
+from lossval_cli.runs.loaded import read_run
 
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]
@@ -79,9 +79,7 @@ def test_moved_rows_are_the_same_rows(
     assert sorted(row["row"] for row in said["added"]) == list(range(20))  # type: ignore[attr-defined]
 
 
-def test_without_ids_and_without_the_table_rows_are_matched_by_number(
-    cli: Cli, score: Callable[..., str]
-) -> None:
+def test_without_ids_and_without_the_table_rows_are_matched_by_number(cli: Cli, score: Callable[..., str]) -> None:
     old, new = (score(frame(rows), name, "--redact") for rows, name in ((60, "old"), (50, "new")))
     Path("old.csv").unlink()
     said = told(cli, old, new)

@@ -27,9 +27,7 @@ QUICK = "[tool.lossval]\nepochs = 4\nmembers = 4\n"
 """Read by every command that is not given --config; and `lossval score` makes no removal study unless asked.
 The tutorial runs without either: what it shows is real."""
 
-SHELL = (
-    'lossval() { "$PYTHON" -m lossval_cli "$@"; }; python() { "$PYTHON" "$@"; }; export -f lossval python\n'
-)
+SHELL = 'lossval() { "$PYTHON" -m lossval_cli "$@"; }; python() { "$PYTHON" "$@"; }; export -f lossval python\n'
 
 
 @pytest.fixture
@@ -38,9 +36,7 @@ def folder(tables: Path) -> Path:
     names = {"data.csv": ("wine", 0, 400), "main.csv": ("wine", 0, 300), "unlabelled.csv": ("wine", 500, 600),
              "val.csv": ("wine_val", 0, 200), "test.csv": ("wine_val", 200, 400)}  # fmt: skip
     for name, (source, first, last) in names.items():
-        head, *rows = (
-            (ROOT / "examples" / f"{source}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-        )
+        head, *rows = (ROOT / "examples" / f"{source}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
         (tables / name).write_text(head + "".join(rows[first:last]), encoding="utf-8")
     pd.read_csv(tables / "data.csv").to_parquet(tables / "data.parquet", index=False)
     (tables / "pyproject.toml").write_text(QUICK)
@@ -53,11 +49,7 @@ def run(cli: Callable[..., Outcome], folder: Path) -> Callable[[str], Outcome]:
 
     def call(line: str) -> Outcome:
         if line.startswith("lossval ") and not re.search(r"[|<>&;$*~]", line):
-            quick = (
-                line.startswith("lossval score ")
-                and "--removal" not in line
-                and Path("pyproject.toml").is_file()
-            )
+            quick = line.startswith("lossval score ") and "--removal" not in line and Path("pyproject.toml").is_file()
             return cli(*shlex.split(line)[1:], *(["--removal", "off"] if quick else []))
         environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
         done = subprocess.run(
@@ -93,9 +85,7 @@ def run_page(name: str, run: Callable[[str], Outcome]) -> None:
                 continue
             outcome = run(line)
             # A gate may fail on these tables, and 1 says that it was asked.
-            assert outcome.code in ((0, 1) if "lossval check" in line else (0,)), (
-                f"{where}: {line}\n{outcome.err}"
-            )
+            assert outcome.code in ((0, 1) if "lossval check" in line else (0,)), f"{where}: {line}\n{outcome.err}"
             assert "error: " not in outcome.err or outcome.code == 1, f"{where}: {line}\n{outcome.err}"
             printed += outcome.out + outcome.err
 

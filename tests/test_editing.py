@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from test_table_properties import CELLS, written
 
 from lossval_cli.errors import SchemaError
-from lossval_cli.tables.csv_editing import CsvOriginal
 from lossval_cli.tables.csv_layout import find_layout
-from lossval_cli.tables.editing import Added, Cells
-from lossval_cli.tables.parquet_editing import ParquetOriginal
-from lossval_cli.tables.sources import Source
+from lossval_cli.tables.csv_rewrite import CsvOriginal
+from lossval_cli.tables.files import Source
+from lossval_cli.tables.parquet_rewrite import ParquetOriginal
+from lossval_cli.tables.rewrite import Added, Cells
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BOM = b"\xef\xbb\xbf"
@@ -43,9 +43,7 @@ CASE = tuple[list[str], list[list[str]], bytes, list[int], str]
 
 @SETTINGS
 @given(written(), st.data())
-def test_kept_records_are_the_inputs_own_bytes_and_the_removed_are_the_rest(
-    case: CASE, data: st.DataObject
-) -> None:
+def test_kept_records_are_the_inputs_own_bytes_and_the_removed_are_the_rest(case: CASE, data: st.DataObject) -> None:
     _, rows, content, _, delimiter = case
     keep = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))), bool)
     layout = find_layout(content.removeprefix(BOM), delimiter)
@@ -92,9 +90,7 @@ def parsed(content: bytes, delimiter: str) -> list[list[str]]:
         io.BytesIO(content),
         read_options=pa.csv.ReadOptions(autogenerate_column_names=True),
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types={f"f{at}": pa.string() for at in range(20)}, null_values=[]
-        ),
+        convert_options=pa.csv.ConvertOptions(column_types={f"f{at}": pa.string() for at in range(20)}, null_values=[]),
     )
     assert table.num_rows == len(layout.starts)
     return [list(row.values()) for row in table.to_pylist()]

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lossval_cli.encoding.encoder import Block, Encoder
 from lossval_cli.errors import CellError, SchemaError
+from lossval_cli.features.encoder import Block, Encoder
 from lossval_cli.tables.table import Table, read_table
 
 Floats = npt.NDArray[np.floating]
@@ -69,9 +69,7 @@ def mixed(rows: int = 400, seed: int = 0) -> dict[str, pa.Array]:
         "count": pa.array(rng.integers(0, 4, rows)),
         "note": pa.array([" ".join(row) for row in rng.choice(words, (rows, 9))], mask=gone),
         "shop": pa.array([f"shop {i}" for i in rng.integers(0, 90, rows)]),
-        "when": pa.array(
-            [start + dt.timedelta(hours=int(h)) for h in rng.integers(0, 20_000, rows)], mask=gone
-        ),
+        "when": pa.array([start + dt.timedelta(hours=int(h)) for h in rng.integers(0, 20_000, rows)], mask=gone),
     }
 
 

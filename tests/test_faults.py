@@ -52,16 +52,16 @@ def fill(place: Path, *, but: int) -> None:
     (place / "filler").write_bytes(b"\0" * (space.f_bavail * space.f_frsize - but))
 
 
-@pytest.mark.parametrize("room", [0, 20_000, 60_000])
+@pytest.mark.parametrize("storage", [0, 20_000, 60_000])
 @pytest.mark.parametrize("output", ["out", "scores.csv"])
 def test_a_full_disk_leaves_the_older_results_and_nothing_else(
-    cli: Cli, quick: tuple[str, ...], small_disk: Path, room: int, output: str
+    cli: Cli, quick: tuple[str, ...], small_disk: Path, storage: int, output: str
 ) -> None:
     big = pd.concat([frame(300, seed) for seed in range(5)])
     big.to_csv("train.csv", index=False)  # scores of about 200 KB
     target = f"disk/{output}"
     assert cli("score", "val.csv", *quick, "-q", "-o", target).code == 0
-    fill(small_disk, but=room)
+    fill(small_disk, but=storage)
     before = contents(small_disk)
     outcome = cli("score", "train.csv", *quick, "-q", "-o", target, "--force")
     assert outcome.code == 2
@@ -69,9 +69,7 @@ def test_a_full_disk_leaves_the_older_results_and_nothing_else(
     assert contents(small_disk) == before
 
 
-def test_a_read_only_file_system_is_told_before_training(
-    cli: Cli, quick: tuple[str, ...], small_disk: Path
-) -> None:
+def test_a_read_only_file_system_is_told_before_training(cli: Cli, quick: tuple[str, ...], small_disk: Path) -> None:
     assert cli("score", "val.csv", *quick, "-q", "-o", "disk/out").code == 0
     before = contents(small_disk)
     assert mount("-o", "remount,ro", str(small_disk))
@@ -119,9 +117,7 @@ def test_a_full_tmp_and_a_home_that_cannot_be_written_do_not_matter(small_disk: 
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_file_that_changes_meanwhile_is_one_of_its_versions_and_so_is_its_hash(
-    tables: Path, suffix: str
-) -> None:
+def test_a_file_that_changes_meanwhile_is_one_of_its_versions_and_so_is_its_hash(tables: Path, suffix: str) -> None:
     """What is hashed is what is learned from, however often the file is replaced."""
     versions = {}
     for name, rows in (("one", 200), ("two", 300)):

@@ -68,9 +68,7 @@ def test_units_of_a_column_do_not_matter(plain: np.ndarray) -> None:
 
 
 def test_renaming_classes_does_not_matter(plain: np.ndarray) -> None:
-    train, val = (
-        frame.assign(label=frame["label"].map({"no": "0-no", "yes": "1-yes"})) for frame in (TRAIN, VAL)
-    )
+    train, val = (frame.assign(label=frame["label"].map({"no": "0-no", "yes": "1-yes"})) for frame in (TRAIN, VAL))
     np.testing.assert_array_equal(importances(train, val), plain)
 
 

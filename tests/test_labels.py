@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossval_cli.encoding.labels import ClassLabels, NumberLabels
-from lossval_cli.encoding.roles import Roles
 from lossval_cli.errors import CellError, LossvalError, SchemaError
+from lossval_cli.features.labels import ClassLabels, NumberLabels
+from lossval_cli.features.roles import Roles
 from lossval_cli.tables.table import Table, read_table
 
 ROLES = Roles("y", (), (), ("x",), "classification", ())
@@ -92,9 +92,7 @@ def test_pandas_categories_and_missing_values() -> None:
 
 
 def test_classes_of_one_row_are_pointed_out(tmp_path: Path) -> None:
-    assert ClassLabels.fit(csv(tmp_path, "a b b b c c"), ROLES).notices == (
-        "label 'a': one training row only",
-    )
+    assert ClassLabels.fit(csv(tmp_path, "a b b b c c"), ROLES).notices == ("label 'a': one training row only",)
     assert ClassLabels.fit(csv(tmp_path, "a a b b"), ROLES).notices == ()
 
 
@@ -140,9 +138,7 @@ def test_encoding_and_decoding_is_the_identity(cells: list[str]) -> None:
                                  "too many for classes; name another column with --label"),
     ],
 )  # fmt: skip
-def test_class_labels_that_cannot_be_used(
-    tmp_path: Path, labels: str, kind: type[LossvalError], message: str
-) -> None:
+def test_class_labels_that_cannot_be_used(tmp_path: Path, labels: str, kind: type[LossvalError], message: str) -> None:
     with pytest.raises(kind) as error:
         ClassLabels.fit(csv(tmp_path, labels), ROLES)
     assert str(error.value) == message
@@ -205,9 +201,7 @@ def test_targets_are_finite_whatever_they_are(values: list[float]) -> None:
     assert np.isfinite(target.encode(stored(pa.array([1.7e308, -1.7e308])))).all()
 
 
-@pytest.mark.parametrize(
-    ("lowest", "advice"), [(1.0, "its logarithm"), (-9.0, "something that grows more slowly")]
-)
+@pytest.mark.parametrize(("lowest", "advice"), [(1.0, "its logarithm"), (-9.0, "something that grows more slowly")])
 def test_heavy_tails_are_pointed_out(lowest: float, advice: str) -> None:
     values = np.random.default_rng(1).uniform(1, 5, size=1_000)
     values[:2] = lowest, 1e4
@@ -235,9 +229,7 @@ def test_heavy_tails_are_pointed_out(lowest: float, advice: str) -> None:
                                           "beyond floating point; use another unit"),
     ],
 )  # fmt: skip
-def test_targets_that_cannot_be_used(
-    tmp_path: Path, labels: str, kind: type[LossvalError], message: str
-) -> None:
+def test_targets_that_cannot_be_used(tmp_path: Path, labels: str, kind: type[LossvalError], message: str) -> None:
     with pytest.raises(kind) as error:
         NumberLabels.fit(csv(tmp_path, labels), ROLES)
     assert str(error.value) == message
@@ -245,9 +237,7 @@ def test_targets_that_cannot_be_used(
 
 def test_validation_targets_are_checked_too(tmp_path: Path) -> None:
     target = NumberLabels.fit(csv(tmp_path, "1 2 3"), ROLES)
-    with pytest.raises(
-        CellError, match=r"val.csv line 3, column y: 'n_a' is not a number; a validation label"
-    ):
+    with pytest.raises(CellError, match=r"val.csv line 3, column y: 'n_a' is not a number; a validation label"):
         target.encode(stored_text(["1", "n_a"]), "validation")
     with pytest.raises(CellError, match=r"^val.csv line 2, column y: label 'inf' is not finite"):
         target.encode(csv(tmp_path, "inf 1", "val.csv"), "validation")

@@ -78,18 +78,14 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "rows.parquet": (lambda: _parquet(9_000_000), "more than 67,108,864"),
     "list.parquet": (
-        lambda: _parquet(
-            20, a=pa.array([[0] * 200_000] * 20, pa.list_(pa.int8())), b=pa.array(np.zeros(20, np.int8))
-        ),
+        lambda: _parquet(20, a=pa.array([[0] * 200_000] * 20, pa.list_(pa.int8())), b=pa.array(np.zeros(20, np.int8))),
         "lists, records or bytes",
     ),
     "deeper.parquet": (lambda: _nested(1_500), TOO_DEEP),
 }
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="peak memory is counted in kilobytes on Linux"
-)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is counted in kilobytes on Linux")
 def test_bombs_are_refused_and_memory_stays_bounded(tmp_path: Path) -> None:
     for name, (make, _) in BOMBS.items():
         Path(tmp_path, name).write_bytes(make())
@@ -132,18 +128,14 @@ def test_what_never_ends_is_not_read_to_its_end(cli: Callable[..., Outcome], qui
         assert refused.code == 2 and refused.err.startswith("error: train.lossval"), refused.err
 
 
-def test_scores_of_a_run_are_read_within_the_limits(
-    cli: Callable[..., Outcome], quick: tuple[str, ...]
-) -> None:
+def test_scores_of_a_run_are_read_within_the_limits(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
     assert cli("score", "train.parquet", *quick, "-q").code == 0
     Path("train.lossval/scores.parquet").write_bytes(bomb("text.parquet"))
     refused = cli("check", "train.lossval")
     assert refused.code == 2 and "would grow from" in refused.err
 
 
-def test_settings_and_rules_of_a_pipe_are_read_once(
-    cli: Callable[..., Outcome], quick: tuple[str, ...]
-) -> None:
+def test_settings_and_rules_of_a_pipe_are_read_once(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
     """`check RUN_DIR --config <(command)`: rules that were read as settings are still rules."""
     assert cli("score", "train.csv", *quick, "-q").code == 0
     os.mkfifo("pipe")

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lossval_cli import losses
 from lossval_cli.errors import CellError, SettingsError
-from lossval_cli.method import losses
-from lossval_cli.method.losses import (
+from lossval_cli.losses import (
     check_loss,
     check_targets,
     find_loss,
@@ -29,7 +29,7 @@ def f64(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def problem(spec: str, task: losses.Task) -> str:
+def training_data(spec: str, task: losses.Task) -> str:
     with pytest.raises(SettingsError) as caught:
         find_loss(spec, task)
     assert len(str(caught.value).splitlines()) == 1
@@ -58,9 +58,7 @@ def test_classification_equals_torch() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(20, 7, generator=generator, dtype=torch.float64)
     y = torch.randint(7, (20,), generator=generator)
-    torch.testing.assert_close(
-        losses.cross_entropy(logits, y), functional.cross_entropy(logits, y, reduction="none")
-    )
+    torch.testing.assert_close(losses.cross_entropy(logits, y), functional.cross_entropy(logits, y, reduction="none"))
     torch.testing.assert_close(
         losses.label_smoothed_cross_entropy(logits, y, smoothing=0.3),
         functional.cross_entropy(logits, y, reduction="none", label_smoothing=0.3),
@@ -171,8 +169,7 @@ def test_parameter_in_brackets() -> None:
         (
             "no_such_module_here:f",
             "regression",
-            "loss: cannot load 'no_such_module_here:f': "
-            "ModuleNotFoundError: No module named 'no_such_module_here'",
+            "loss: cannot load 'no_such_module_here:f': ModuleNotFoundError: No module named 'no_such_module_here'",
         ),
         (
             "math:nope",
@@ -183,12 +180,12 @@ def test_parameter_in_brackets() -> None:
     ],
 )
 def test_lookup_errors(spec: str, task: losses.Task, message: str) -> None:
-    assert problem(spec, task) == message
+    assert training_data(spec, task) == message
 
 
 def test_own_function_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_lossval_test_loss.py").write_text(
-        "from lossval_cli.method.losses import Loss\n"
+        "from lossval_cli.losses import Loss\n"
         "def quartic(prediction, target):\n    return (prediction - target) ** 4\n"
         "def total(prediction, target):\n    return quartic(prediction, target).sum()\n"
         "def constant(prediction, target):\n    return (prediction - target).detach()\n"
@@ -201,8 +198,8 @@ def test_own_function_from_the_current_directory(tmp_path: Path, monkeypatch: py
     check_loss(loss, None)
     assert loss.per_row(f64(2.0), f64(0.0)).item() == 16
     assert find_loss("own_lossval_test_loss:whole", "regression").target == "raw"
-    assert "but the task is classification" in problem("own_lossval_test_loss:whole", "classification")
-    assert "SyntaxError" in problem("own_lossval_test_bad:f", "regression")
+    assert "but the task is classification" in training_data("own_lossval_test_loss:whole", "classification")
+    assert "SyntaxError" in training_data("own_lossval_test_bad:f", "regression")
     expected = {
         "total": "must return one number a row, here shape (2, 3), but returned ()",
         "constant": "has no gradient with respect to the prediction",

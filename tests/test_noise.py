@@ -9,18 +9,16 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit, softmax
 from sklearn.metrics import roc_auc_score
 
-from lossval_cli.method.noise import NoiseEstimate, _suspects, estimate_noise
-from lossval_cli.method.surprise import Oddness
+from lossval_cli.noise.label_errors import NoiseEstimate, _suspects, estimate_noise
+from lossval_cli.noise.outliers import OutlierEstimate
 
 
-def ordinary(rows: int) -> Oddness:
+def ordinary(rows: int) -> OutlierEstimate:
     """Nothing odd about any row's features."""
-    return Oddness(np.full(rows, -5.0), np.zeros(rows), 0.0, 0.005, np.zeros((rows, 1), np.float32))
+    return OutlierEstimate(np.full(rows, -5.0), np.zeros(rows), 0.0, 0.005, np.zeros((rows, 1), np.float32))
 
 
-def classes(
-    rows: int, share: float, K: int, sharpness: float, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def classes(rows: int, share: float, K: int, sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Calibrated predictions of noise-free labels, labels with a share flipped, and which."""
     rng = np.random.default_rng(seed)
     p = softmax(sharpness * rng.standard_normal((rows, K)), axis=1)
@@ -52,10 +50,7 @@ def test_probabilities_are_calibrated() -> None:
     probability, truth = (
         np.concatenate(parts)
         for parts in zip(
-            *(
-                (noise.probability, wrong)
-                for noise, wrong in (estimate(0.15, seed=seed) for seed in range(20))
-            ),
+            *((noise.probability, wrong) for noise, wrong in (estimate(0.15, seed=seed) for seed in range(20))),
             strict=True,
         )
     )

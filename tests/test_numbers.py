@@ -114,9 +114,7 @@ def test_constant_features_are_left_out_and_told(plain: np.ndarray) -> None:
 def test_identical_rows_are_told() -> None:
     one, other = TRAIN[TRAIN["label"] == "yes"][:1], TRAIN[TRAIN["label"] == "no"][:1]
     result = run(pd.concat([one] * 60 + [other] * 60), VAL)
-    assert "120 training rows are 2 different rows, repeated. Each counts as often as it occurs." in said(
-        result
-    )
+    assert "120 training rows are 2 different rows, repeated. Each counts as often as it occurs." in said(result)
 
 
 def test_duplicated_validation_is_told_and_changes_ranks_no_more_than_a_seed(plain: np.ndarray) -> None:
@@ -133,9 +131,7 @@ def test_a_transport_that_does_not_converge_is_told() -> None:
 
 def test_permuted_columns_and_renamed_classes_change_no_bit(plain: np.ndarray) -> None:
     names = {"no": "a-no", "yes": "b-yes"}
-    frames = [
-        frame[["label", "c", "b", "a"]].assign(label=frame["label"].map(names)) for frame in (TRAIN, VAL)
-    ]
+    frames = [frame[["label", "c", "b", "a"]].assign(label=frame["label"].map(names)) for frame in (TRAIN, VAL)]
     np.testing.assert_array_equal(by_row(run(*frames)), plain)
 
 

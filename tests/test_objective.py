@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lossval_cli.method.objective import Objective
-from lossval_cli.method.transport import Transport
+from lossval_cli.lossval.objective import Objective
+from lossval_cli.lossval.transport import Transport
 
 
 @pytest.mark.parametrize("form", ["product", "additive", "loss", "transport"])
@@ -42,9 +42,7 @@ def test_gradient_in_the_weights_equals_finite_differences(form: str, power: int
     direction = torch.randn(N, generator=generator, dtype=torch.float64)
     direction -= direction.mean()
     step = 1e-4
-    difference = (log_objective(weights + step * direction) - log_objective(weights - step * direction)) / (
-        2 * step
-    )
+    difference = (log_objective(weights + step * direction) - log_objective(weights - step * direction)) / (2 * step)
     assert difference == pytest.approx(float(gradient @ direction), rel=2e-4, abs=1e-8)
 
 

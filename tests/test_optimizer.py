@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from lossval_cli.method.optimizer import AdamW
+from lossval_cli.lossval.optimizer import AdamW
 
 
 def test_steps_are_those_of_torch_and_go_on_from_a_checkpoint() -> None:
@@ -35,7 +35,7 @@ def test_steps_are_those_of_torch_and_go_on_from_a_checkpoint() -> None:
 def test_no_step_loads_the_compiler() -> None:
     code = (
         "import sys, torch\n"
-        "from lossval_cli.method.optimizer import AdamW\n"
+        "from lossval_cli.lossval.optimizer import AdamW\n"
         "weights = torch.ones(3, requires_grad=True)\n"
         "weights.sum().backward()\n"
         "AdamW([weights], weight_decay=0.0).step(0.1)\n"

@@ -19,16 +19,16 @@ import pytest
 from conftest import Outcome, frame
 
 import lossval_cli
-from lossval_cli.encoding.encoded_file import EncodedFile
-from lossval_cli.encoding.footprint import Size, amount, largest_chunk
-from lossval_cli.encoding.inputs import prepare
-from lossval_cli.encoding.room import Room
-from lossval_cli.method import rows as order
+from lossval_cli.features.dataset import load_dataset
+from lossval_cli.features.encoded_file import EncodedFile
+from lossval_cli.features.storage_plan import StoragePlan
 from lossval_cli.pipeline import run
-from lossval_cli.runs.resources import Resources
+from lossval_cli.runtime import row_loader as order
+from lossval_cli.runtime.memory import MemoryEstimate, amount, largest_chunk
+from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import Settings
-from lossval_cli.tables.sources import Listed
-from lossval_cli.tables.stored import StoredColumns
+from lossval_cli.tables.files import Listed
+from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table, read_table
 
 ENVIRONMENT = os.environ | {
@@ -69,20 +69,20 @@ def test_scores_and_report_are_those_of_a_table_in_memory(
     mixed(60, 1).to_csv("val.csv", index=False)
     kept = run(path, val, settings=SETTINGS, removal="quick")
     read = run(path, val, settings=SETTINGS, removal="quick", resources=Resources(scratch=Path("encoded.x")))
-    assert isinstance(read.inputs.train.X, EncodedFile) and isinstance(kept.inputs.train.X, np.ndarray)
+    assert isinstance(read.dataset.train.X, EncodedFile) and isinstance(kept.dataset.train.X, np.ndarray)
     assert read.table.to_pydict() == kept.table.to_pydict()
     for key in set(kept.report) - {"timing", "notices"}:
         assert read.report[key] == kept.report[key], key
-    assert any("encoded rows take" in notice for notice in read.inputs.notices)
+    assert any("encoded rows take" in notice for notice in read.dataset.notices)
     assert not list(Path().glob(".encoded*"))
 
 
 def test_an_encoded_file_reads_like_an_array(tables: Path, everything_stays: None) -> None:
     write(mixed(450), "big.parquet", group=70)
     (tables / "scratch").mkdir()
-    whole = prepare("big.parquet", None, settings=SETTINGS).train.X
-    parted = prepare(
-        "big.parquet", None, settings=SETTINGS, room=Room(scratch=lambda: tables / "scratch")
+    whole = load_dataset("big.parquet", None, settings=SETTINGS).train.X
+    parted = load_dataset(
+        "big.parquet", None, settings=SETTINGS, storage=StoragePlan(scratch=lambda: tables / "scratch")
     ).train.X
     assert parted.shape == whole.shape and len(parted) == 450
     rng = np.random.default_rng(0)
@@ -106,8 +106,8 @@ def test_rows_of_a_table_that_stays_in_its_files_in_any_order(tables: Path, ever
         write(mixed(50 + at, at), f"{ending}/part=p{at}/a.{ending}", group=20)
     rng = np.random.default_rng(0)
     for name in ("big.parquet", "parquet", "arrow"):
-        stored, read = Room(scratch=Path).table(name), read_table(name)
-        assert isinstance(stored.data, StoredColumns)
+        stored, read = StoragePlan(scratch=Path).table(name), read_table(name)
+        assert isinstance(stored.data, StreamedTable)
         assert stored.sha256 == read.sha256 and stored.rows == read.rows
         rows = rng.integers(0, read.rows, 80)
         wanted = read.data.take(pa.array(rows)).select(stored.column_names)
@@ -121,7 +121,7 @@ def test_rows_of_a_table_that_stays_in_its_files_in_any_order(tables: Path, ever
             ]
 
 
-def read_by_two(table: Table, ask: Callable[[StoredColumns], Any]) -> list[Any]:
+def read_by_two(table: Table, ask: Callable[[StreamedTable], Any]) -> list[Any]:
     """What two threads get, each of which reads its half of the rows."""
     met, shared = threading.Barrier(2, timeout=20), {}
 
@@ -133,7 +133,7 @@ def read_by_two(table: Table, ask: Callable[[StoredColumns], Any]) -> list[Any]:
             met.wait()
             return parts
 
-        assert isinstance(table.data, StoredColumns)
+        assert isinstance(table.data, StreamedTable)
         return ask(table.data.read_together(own, share))
 
     middle = table.rows // 2
@@ -145,14 +145,14 @@ def test_only_fragments_that_are_asked_for_are_read(tables: Path) -> None:
     """A row group and a record batch that are damaged do not matter to who reads the others."""
     for path in ("big.parquet", "big.arrow"):
         write(mixed(400), path, group=100)
-        before = StoredColumns([Listed(path, path)], path).take(np.arange(200, 400)).to_pylist()
+        before = StreamedTable([Listed(path, path)], path).take(np.arange(200, 400)).to_pylist()
         damaged = bytearray(Path(path).read_bytes())
         place = damaged.find(b"c0-150")
         if path == "big.parquet":  # packed, and the first pages of the second group
             place = pq.read_metadata(path).row_group(1).column(0).data_page_offset + 400
         damaged[place - 400 : place + 400] = bytes(800)
         Path(path).write_bytes(damaged)
-        columns = StoredColumns([Listed(path, path)], path)
+        columns = StreamedTable([Listed(path, path)], path)
         assert columns.ends.tolist() == [100, 200, 300, 400]
         after = pa.concat_tables([block for _, block in columns.blocks(slice(200, 400))])
         assert after.to_pylist() == before
@@ -171,7 +171,7 @@ def test_an_epoch_visits_every_row_once(rows: int, count: int) -> None:
 
 
 def test_the_largest_chunk_that_fits() -> None:
-    size = Size(rows=10**7, width=20, outputs=2, val_rows=1_000, members=8, judges=2)
+    size = MemoryEstimate(rows=10**7, width=20, outputs=2, val_rows=1_000, members=8, judges=2)
     chunks = [largest_chunk(size, memory) for memory in (10**9, 6 * 10**9, 10**12)]
     assert chunks[0] is None and chunks[2] == 1 << 20
     assert amount(1.25e9) == "1.2 GB" and amount(3e6) == "3.0 MB"
@@ -212,7 +212,7 @@ MEASURE = """
 import sys
 import lossval_cli.pipeline
 from lossval_cli.cli import main
-from lossval_cli.encoding.footprint import process
+from lossval_cli.runtime.memory import process
 limit = process() // 10**6 + 230
 code = main([*sys.argv[1:], "--max-memory", f"{limit}MB"])
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -19,8 +19,8 @@ import pytest
 from conftest import Outcome
 
 from lossval_cli.errors import OutputError
-from lossval_cli.outputs import whole_files
-from lossval_cli.outputs.whole_files import check_directory, check_file, write_directory, write_file
+from lossval_cli.runtime import atomic_write
+from lossval_cli.runtime.atomic_write import check_directory, check_file, write_directory, write_file
 
 RECORD = json.dumps({"tool": "lossval", "schema_version": 1}).encode()
 
@@ -31,11 +31,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def writer(content: bytes) -> whole_files.Writer:
+def writer(content: bytes) -> atomic_write.Writer:
     return lambda file: file.write(content) and None
 
 
-def a_run(content: bytes = b"new") -> dict[str, whole_files.Writer]:
+def a_run(content: bytes = b"new") -> dict[str, atomic_write.Writer]:
     return {"scores.csv": writer(content), "run.json": writer(RECORD)}
 
 
@@ -77,7 +77,7 @@ class TestReplacing:
     @pytest.fixture(autouse=True)
     def way(self, atomic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         if not atomic:
-            monkeypatch.setattr(whole_files, "_exchange", lambda one, other: False)
+            monkeypatch.setattr(atomic_write, "_exchange", lambda one, other: False)
         elif not sys.platform.startswith("linux"):
             pytest.skip("renameat2 is Linux")
 
@@ -113,7 +113,7 @@ class TestReplacing:
 
 def test_a_failed_second_rename_brings_the_older_run_back(monkeypatch: pytest.MonkeyPatch) -> None:
     write_directory(Path("out"), a_run(b"old"), force=False)
-    monkeypatch.setattr(whole_files, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(atomic_write, "_exchange", lambda one, other: False)
     rename, calls = os.rename, []
 
     def second_fails(source: Path, target: Path) -> None:
@@ -133,7 +133,7 @@ def test_what_a_killed_run_left_is_cleared_but_not_what_is_in_use() -> None:
     os.mkdir(".out.dead0000.lossval-tmp")
     Path(".out.dead0000.lossval-tmp/scores.csv").write_text("half")
     os.mkdir(".other.dead0000.lossval-tmp")
-    with whole_files._Private(Path("out")) as alive:
+    with atomic_write._Private(Path("out")) as alive:
         write_directory(Path("out"), a_run(), force=False)
         assert left() == [".other.dead0000.lossval-tmp", alive.path.name, "out"]
     assert left() == [".other.dead0000.lossval-tmp", "out"]
@@ -173,13 +173,13 @@ def test_an_interruption_between_the_renames_waits_until_they_are_over(
 ) -> None:
     write_directory(Path("out"), a_run(b"old"), force=False)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in the background
-    move = whole_files._move_others
+    move = atomic_write._move_others
 
     def interrupted(old: Path, new: Path) -> None:
         signal.raise_signal(signal.SIGINT)
         move(old, new)
 
-    monkeypatch.setattr(whole_files, "_move_others", interrupted)
+    monkeypatch.setattr(atomic_write, "_move_others", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
             write_directory(Path("out"), a_run(), force=False)
@@ -192,7 +192,7 @@ def test_an_interruption_between_the_renames_waits_until_they_are_over(
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 is Linux")
 def test_killed_at_any_moment_there_is_one_whole_run() -> None:
     loop = (
-        "import json; from pathlib import Path; from lossval_cli.outputs.whole_files import write_directory\n"
+        "import json\nfrom pathlib import Path\nfrom lossval_cli.runtime.atomic_write import write_directory\n"
         "record = json.dumps({'tool': 'lossval', 'schema_version': 1}).encode()\n"
         "for n in range(10**6):\n"
         "    text = (b'%d\\n' % n) * 2000\n"
@@ -200,7 +200,7 @@ def test_killed_at_any_moment_there_is_one_whole_run() -> None:
         "    write_directory(Path('out'), {name: (lambda file, text=text: file.write(text) and None)\n"
         "        for name, text in files.items()}, force=False)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(whole_files.__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(Path(atomic_write.__file__).parents[2])}
     for moment in range(6):
         child = subprocess.Popen([sys.executable, "-c", loop], env=environment)
         deadline = time.monotonic() + 30
@@ -304,9 +304,7 @@ def contents() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
-def test_what_a_command_reads_is_not_written_over(
-    cli: Callable[..., Outcome], quick: tuple[str, ...]
-) -> None:
+def test_what_a_command_reads_is_not_written_over(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
     """Not with --force, not through another name, and not by --output-file, which asks for no --force."""
     assert cli("score", "train.csv", "--val", "val.csv", *quick, "-q").code == 0
     os.link("train.csv", "again.csv")

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 import torch
 
-from lossval_cli.encoding.inputs import Inputs, prepare
-from lossval_cli.method.importance import rank_rows
-from lossval_cli.method.noise import NoiseEstimate
-from lossval_cli.method.surprise import measure
-from lossval_cli.method.training import Epoch, Fit
-from lossval_cli.method.transport import Potentials
-from lossval_cli.method.valuation import Valuation
+from lossval_cli.features.dataset import Dataset, load_dataset
+from lossval_cli.lossval.fit import Valuation
+from lossval_cli.lossval.training import Epoch, Fit
+from lossval_cli.lossval.transport import Potentials
+from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.noise.outliers import measure
+from lossval_cli.ranking import rank_rows
 from lossval_cli.report.build import build_report
-from lossval_cli.runs.run_directory import json_bytes, render_pages
+from lossval_cli.runs.directory import json_bytes, render_pages
 from lossval_cli.settings import Settings
 
 ROWS = 1_000_000
@@ -40,9 +40,9 @@ def big_table(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def a_valuation(inputs: Inputs, rng: np.random.Generator) -> Valuation:
+def a_valuation(dataset: Dataset, rng: np.random.Generator) -> Valuation:
     """What a training could say: every tenth row is suspect, and every label is doubted somewhere."""
-    rows = len(inputs.train.X)
+    rows = len(dataset.train.X)
     label, features = rng.normal(size=rows) * 0.1, rng.normal(size=rows) * 0.1
     probability = rng.random(rows)
     predictions = np.zeros((rows, CLASSES), np.float32)
@@ -51,8 +51,8 @@ def a_valuation(inputs: Inputs, rng: np.random.Generator) -> Valuation:
         probability, probability, probability, probability > 0.95, label < -0.16, 0.95, 0.9, 0.1, 0.05, 0.15
     )
     # Which columns are odd is read off densities that a few rows tell.
-    measured = measure(inputs.train.X[:500], inputs.encoder.blocks, rng)
-    oddness = measured._replace(log_ratio=features, probability=probability)
+    measured = measure(dataset.train.X[:500], dataset.encoder.blocks, rng)
+    outlier_estimate = measured._replace(log_ratio=features, probability=probability)
     potentials = Potentials(torch.zeros(rows), torch.zeros(1), 1.0, 0.01, True)
     history = tuple(Epoch(at, 300, 1 / (at + 1), 2 / (at + 1)) for at in range(300))
     spread = np.abs(label)
@@ -61,7 +61,7 @@ def a_valuation(inputs: Inputs, rng: np.random.Generator) -> Valuation:
         feature_evidence=features,
         spread=spread,
         predictions=predictions,
-        oddness=oddness,
+        outlier_estimate=outlier_estimate,
         potentials=potentials,
         history=history,
         stopped=False,
@@ -76,10 +76,10 @@ def a_valuation(inputs: Inputs, rng: np.random.Generator) -> Valuation:
 def pages() -> dict[str, bytes]:
     rng = np.random.default_rng(0)
     settings = Settings.resolve(None, None, {})
-    inputs = prepare(big_table(ROWS, rng), big_table(1_000, rng), label="label", settings=settings)
-    valuation = a_valuation(inputs, rng)
-    table = rank_rows(inputs, valuation)
-    report: dict[str, Any] = build_report(inputs, valuation, None, table, settings, torch.device("cpu"))
+    dataset = load_dataset(big_table(ROWS, rng), big_table(1_000, rng), label="label", settings=settings)
+    valuation = a_valuation(dataset, rng)
+    table = rank_rows(dataset, valuation)
+    report: dict[str, Any] = build_report(dataset, valuation, None, table, settings, torch.device("cpu"))
     return render_pages(json_bytes(report))
 
 

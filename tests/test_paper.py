@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lossval_cli.errors import TrainingError
-from lossval_cli.method.losses import find_loss, squared_error
-from lossval_cli.method.paper import (
+from lossval_cli.losses import find_loss, squared_error
+from lossval_cli.lossval.paper import (
     PaperEpoch,
     PaperFit,
     batch_objective,
@@ -60,12 +60,8 @@ def test_golden_divergence(case: dict[str, Any], weights: Tensor) -> None:
     assert_same(weights.grad, case, "sinkhorn_divergence_grad_weights")
 
 
-@pytest.mark.parametrize(
-    ("key", "ot_power", "absolute"), [("lossval_squared", 2, False), ("lossval_abs", 1, True)]
-)
-def test_golden_objective(
-    case: dict[str, Any], weights: Tensor, key: str, ot_power: int, absolute: bool
-) -> None:
+@pytest.mark.parametrize(("key", "ot_power", "absolute"), [("lossval_squared", 2, False), ("lossval_abs", 1, True)])
+def test_golden_objective(case: dict[str, Any], weights: Tensor, key: str, ot_power: int, absolute: bool) -> None:
     predictions = torch.tensor(case["predictions"], dtype=torch.float64, requires_grad=True)
     rows = losses_of(case, predictions)
     choices: Any = {"ot_power": ot_power, "absolute": absolute}
@@ -79,9 +75,7 @@ def test_golden_objective(
 # --- the objective ----------------------------------------------------------------------------------------
 
 
-def clouds(
-    seed: int, scale: float = 1.0, rows: int = 12, val_rows: int = 12
-) -> tuple[Tensor, Tensor, Tensor]:
+def clouds(seed: int, scale: float = 1.0, rows: int = 12, val_rows: int = 12) -> tuple[Tensor, Tensor, Tensor]:
     """Masses (B,) that sum to J, X (B, 3), X_val (J, 3), float64."""
     generator = torch.Generator().manual_seed(seed)
     X, X_val = (scale * torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in (rows, val_rows))
@@ -107,12 +101,8 @@ def test_gradients_of_the_losses_against_finite_differences() -> None:
     rows = torch.linspace(0.1, 2, len(masses), dtype=torch.float64, requires_grad=True)
     fixed = masses.detach()
     assert torch.autograd.gradcheck(lambda r: batch_objective(fixed, r, X, X_val).value, (rows,))
-    assert torch.autograd.gradcheck(
-        lambda r: batch_objective(fixed, r, X, X_val, objective="additive").value, (rows,)
-    )
-    assert torch.autograd.gradcheck(
-        lambda w, r: batch_objective(w, r, X, X_val, ot_power=0).value, (masses, rows)
-    )
+    assert torch.autograd.gradcheck(lambda r: batch_objective(fixed, r, X, X_val, objective="additive").value, (rows,))
+    assert torch.autograd.gradcheck(lambda w, r: batch_objective(w, r, X, X_val, ot_power=0).value, (masses, rows))
 
 
 def test_ablations_are_made_of_the_two_parts() -> None:
@@ -136,8 +126,7 @@ def test_absolute_reading_drops_the_sign() -> None:
     X, X_val = (torch.tensor(rows, dtype=torch.float64) for rows in ([[0.0, 0.0], [0.1, 0.0]], [[4.0, 0.0]]))
     losses = torch.tensor([30.0, 1.0], dtype=torch.float64)
     signed, unsigned = (
-        batch_objective(masses, losses, X, X_val, ot_power=1, absolute=choice).value.item()
-        for choice in (False, True)
+        batch_objective(masses, losses, X, X_val, ot_power=1, absolute=choice).value.item() for choice in (False, True)
     )
     assert signed < 0
     assert unsigned == -signed
@@ -205,9 +194,7 @@ def test_the_generator_decides_every_bit() -> None:
 def test_the_loss_ablation_is_blind_to_the_validation_rows() -> None:
     X, y, X_val, _ = two_clusters()
     fits = [
-        fit_paper(
-            X, y, rows, classes=2, epochs=2, objective="loss", generator=torch.Generator().manual_seed(0)
-        )
+        fit_paper(X, y, rows, classes=2, epochs=2, objective="loss", generator=torch.Generator().manual_seed(0))
         for rows in (X_val, X_val + 5)
     ]
     assert torch.equal(fits[0].weights, fits[1].weights)

@@ -11,13 +11,13 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss, r2_score, roc_auc_score
 
-from lossval_cli.encoding.inputs import Inputs, prepare
 from lossval_cli.errors import SettingsError
-from lossval_cli.method import removal
-from lossval_cli.method.metrics import METRICS, find_metric
-from lossval_cli.method.removal import RemovalStudy, study_removal
-from lossval_cli.method.removal_plan import FRACTIONS, make_plan
-from lossval_cli.method.valuation import Valuation, value_rows
+from lossval_cli.features.dataset import Dataset, load_dataset
+from lossval_cli.lossval.fit import Valuation, value_rows
+from lossval_cli.metrics import METRICS, find_metric
+from lossval_cli.removal import study as removal
+from lossval_cli.removal.plan import FRACTIONS, make_plan
+from lossval_cli.removal.study import RemovalStudy, study_removal
 from lossval_cli.settings import Settings
 
 CPU = torch.device("cpu")
@@ -38,13 +38,13 @@ def table(rows: int, share: float, seed: int, task: str = "classification") -> p
 
 def run(
     share: float, seed: int = 0, task: str = "classification", mode: str = "full", **overrides: object
-) -> tuple[RemovalStudy, Inputs, Valuation, Settings]:
+) -> tuple[RemovalStudy, Dataset, Valuation, Settings]:
     settings = Settings.resolve(overrides={"task": task, "members": 4, **overrides})
-    inputs = prepare(table(400, share, seed, task), table(500, 0.0, seed + 100, task), settings=settings)
-    valuation = value_rows(inputs, settings, CPU)
-    study = study_removal(inputs, valuation, settings, CPU, mode)
+    dataset = load_dataset(table(400, share, seed, task), table(500, 0.0, seed + 100, task), settings=settings)
+    valuation = value_rows(dataset, settings, CPU)
+    study = study_removal(dataset, valuation, settings, CPU, mode)
     assert study is not None
-    return study, inputs, valuation, settings
+    return study, dataset, valuation, settings
 
 
 def test_removal_is_advised_where_labels_are_wrong_and_helps_on_rows_never_seen() -> None:
@@ -52,7 +52,7 @@ def test_removal_is_advised_where_labels_are_wrong_and_helps_on_rows_never_seen(
     assert study.recommended != "nothing"
     assert study.gain is not None and study.gain[0] > 0
     assert study.verdict.startswith("Removing")
-    fresh = prepare(table(400, 0.3, 0), None, table(3000, 0.0, 999), settings=settings)
+    fresh = load_dataset(table(400, 0.3, 0), None, table(3000, 0.0, 999), settings=settings)
     on_test = study_removal(fresh, valuation, settings, CPU, "full")
     assert on_test is not None and on_test.evaluated_on == "test"
     curves = {arm.name: arm for arm in on_test.arms}
@@ -86,8 +86,8 @@ def test_retraining_in_a_wide_table_learns_what_training_does() -> None:
         return pd.DataFrame(X).add_prefix("x").assign(label=(X[:, :4].sum(axis=1) > 0).astype(int))
 
     settings = Settings.resolve(overrides={"members": 4})
-    inputs = prepare(wide(400), wide(300), settings=settings)
-    study = study_removal(inputs, value_rows(inputs, settings, CPU), settings, CPU, "quick")
+    dataset = load_dataset(wide(400), wide(300), settings=settings)
+    study = study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "quick")
     assert study is not None
     assert study.baseline.mean() > 0.85
 
@@ -105,17 +105,15 @@ def test_the_same_seed_gives_the_same_study() -> None:
 
 
 def test_a_retraining_that_diverges_is_said_so() -> None:
-    steep = Settings.resolve(
-        overrides={"learning_rate": 10.0, "members": 4, "layers": 8, "loss": "squared_error"}
-    )
+    steep = Settings.resolve(overrides={"learning_rate": 10.0, "members": 4, "layers": 8, "loss": "squared_error"})
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2, "task": "regression"})
-    numbers = prepare(table(200, 0.1, 0, "regression"), table(80, 0.0, 1, "regression"), settings=settings)
+    numbers = load_dataset(table(200, 0.1, 0, "regression"), table(80, 0.0, 1, "regression"), settings=settings)
     calm = value_rows(numbers, settings, CPU)
     # Infinite inputs stand for whatever makes a network overflow: nothing in it is faked.
     wild = numbers.train.X.copy()
     wild[3] = np.float32(3e38)
     broken = study_removal(
-        Inputs(**{**vars(numbers), "train": type(numbers.train)(numbers.train.table, wild, numbers.train.y)}),
+        Dataset(**{**vars(numbers), "train": type(numbers.train)(numbers.train.table, wild, numbers.train.y)}),
         calm,
         steep,
         CPU,
@@ -129,8 +127,8 @@ def test_a_retraining_that_diverges_is_said_so() -> None:
 
 def test_a_removal_that_leaves_next_to_nothing_is_not_run() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
-    inputs = prepare(table(18, 0.0, 5), table(40, 0.0, 6), settings=settings)
-    study = study_removal(inputs, value_rows(inputs, settings, CPU), settings, CPU, "full")
+    dataset = load_dataset(table(18, 0.0, 5), table(40, 0.0, 6), settings=settings)
+    study = study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "full")
     assert study is not None
     assert "lowest_first 50%: not run, it would leave 9 rows" in study.failed
     assert study.to_dict()["lowest_first"][-1] is None
@@ -139,10 +137,10 @@ def test_a_removal_that_leaves_next_to_nothing_is_not_run() -> None:
 def test_a_removal_that_would_empty_a_class_is_not_run_but_a_mistyped_label_may_go() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
     train = table(100, 0.0, 0).assign(label=["yes"] * 89 + ["no"] * 10 + ["yse"])
-    inputs = prepare(train, table(40, 0.0, 1).assign(label=["yes", "no"] * 20), settings=settings)
+    dataset = load_dataset(train, table(40, 0.0, 1).assign(label=["yes", "no"] * 20), settings=settings)
     importance = np.r_[np.ones(89), np.zeros(11)]
-    ranked = replace(value_rows(inputs, settings, CPU), importance=importance)
-    study = study_removal(inputs, ranked, settings, CPU, "quick")
+    ranked = replace(value_rows(dataset, settings, CPU), importance=importance)
+    study = study_removal(dataset, ranked, settings, CPU, "quick")
     assert study is not None
     assert "lowest_first 20%: not run, it would leave no row labelled 'no'" in study.failed
     assert not any(line.startswith("lowest_first 5%") for line in study.failed)
@@ -150,9 +148,9 @@ def test_a_removal_that_would_empty_a_class_is_not_run_but_a_mistyped_label_may_
 
 def test_random_removal_is_drawn_again_for_every_seed() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
-    inputs = prepare(table(100, 0.0, 0), table(40, 0.0, 1), settings=settings)
+    dataset = load_dataset(table(100, 0.0, 0), table(40, 0.0, 1), settings=settings)
     order, nobody = np.arange(100), np.zeros(100, bool)
-    plan = make_plan(inputs, order, order, nobody, "quick", np.random.default_rng(0))
+    plan = make_plan(dataset, order, order, nobody, "quick", np.random.default_rng(0))
     half = plan.keeps[:, plan.places["random", 0.3]]
     assert half.sum(axis=1).tolist() == [70, 70] and (half[0] != half[1]).any()
     same = plan.keeps[:, plan.places["lowest_first", 0.3]]
@@ -162,8 +160,8 @@ def test_random_removal_is_drawn_again_for_every_seed() -> None:
 def test_many_evaluation_rows_are_drawn_from_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removal, "MOST_JUDGES", 50)
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
-    inputs = prepare(table(100, 0.0, 0), table(40, 0.0, 1), table(80, 0.0, 2), settings=settings)
-    study = study_removal(inputs, value_rows(inputs, settings, CPU), settings, CPU, "quick")
+    dataset = load_dataset(table(100, 0.0, 0), table(40, 0.0, 1), table(80, 0.0, 2), settings=settings)
+    study = study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "quick")
     assert study is not None
     assert study.notice == "judged on 50 rows drawn from 80"
 
@@ -179,17 +177,15 @@ def test_a_handful_of_evaluation_rows_advises_nothing(rows: int) -> None:
     """However often they are repeated."""
     settings = Settings.resolve(overrides={"members": 4, "epochs": 8})
     val = pd.concat([table(rows, 0.0, 100)] * (60 // rows), ignore_index=True)
-    inputs = prepare(table(200, 0.3, 0), val, settings=settings)
-    study = study_removal(inputs, value_rows(inputs, settings, CPU), settings, CPU, "quick")
+    dataset = load_dataset(table(200, 0.3, 0), val, settings=settings)
+    study = study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "quick")
     assert study is not None and study.recommended == "nothing"
 
 
 def test_a_validation_table_without_labels_gives_no_study() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
-    inputs = prepare(
-        table(60, 0.0, 0), table(60, 0.0, 1).drop(columns="label"), label="label", settings=settings
-    )
-    assert study_removal(inputs, value_rows(inputs, settings, CPU), settings, CPU, "quick") is None
+    dataset = load_dataset(table(60, 0.0, 0), table(60, 0.0, 1).drop(columns="label"), label="label", settings=settings)
+    assert study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "quick") is None
 
 
 def test_metrics_equal_scikit_learns() -> None:
@@ -200,9 +196,7 @@ def test_metrics_equal_scikit_learns() -> None:
     assert METRICS["accuracy"].compute(p, y) == accuracy_score(y, best)
     assert METRICS["macro_f1"].compute(p, y) == pytest.approx(f1_score(y, best, average="macro"))
     assert METRICS["log_loss"].compute(p, y) == pytest.approx(log_loss(y, p))
-    assert METRICS["auroc"].compute(p, y) == pytest.approx(
-        roc_auc_score(y, p, multi_class="ovr", average="macro")
-    )
+    assert METRICS["auroc"].compute(p, y) == pytest.approx(roc_auc_score(y, p, multi_class="ovr", average="macro"))
     two = p[:, :2] / p[:, :2].sum(1, keepdims=True)
     assert METRICS["auroc"].compute(two, y % 2) == pytest.approx(roc_auc_score(y % 2, two[:, 1]))
     z, t = rng.standard_normal(50), rng.standard_normal(50)

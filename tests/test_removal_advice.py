@@ -11,9 +11,9 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 import lossval_cli
-from lossval_cli.method.advice import Answers, choose, put_in_words
-from lossval_cli.method.metrics import METRICS
-from lossval_cli.method.removal_plan import FRACTIONS
+from lossval_cli.metrics import METRICS
+from lossval_cli.removal.plan import FRACTIONS
+from lossval_cli.removal.recommendation import Answers, choose, put_in_words
 
 
 def tumours() -> pd.DataFrame:
@@ -31,9 +31,7 @@ def large_digits() -> pd.DataFrame:
     return table.data.assign(label=(table.target > 4).astype(int))
 
 
-@pytest.mark.parametrize(
-    ("table", "rows", "seed"), [(tumours, 250, 1), (even_digits, 400, 2), (large_digits, 400, 1)]
-)
+@pytest.mark.parametrize(("table", "rows", "seed"), [(tumours, 250, 1), (even_digits, 400, 2), (large_digits, 400, 1)])
 def test_what_is_advised_helps_another_model_on_rows_nobody_has_seen(
     table: Callable[[], pd.DataFrame], rows: int, seed: int
 ) -> None:

@@ -16,10 +16,10 @@ import jsonschema
 import pytest
 
 import lossval_cli
-from lossval_cli.report.phrases import next_step, not_studied
 from lossval_cli.report.plots import BOTTOM, HEIGHT, TOP, Axis, Series, bars, curves, histogram
 from lossval_cli.report.render_html import render_html
 from lossval_cli.report.render_markdown import escaped, render_markdown
+from lossval_cli.report.sentences import next_step, not_studied
 
 PACKAGE = Path(lossval_cli.__file__).parent
 GOLDEN = Path(__file__).with_name("golden")
@@ -223,9 +223,7 @@ def test_the_html_page_asks_for_nothing_from_outside() -> None:
 def test_the_html_page_of_a_large_table_stays_small() -> None:
     report = example()
     wide = [{"column": f"column {at}".ljust(80, "<"), "value": "x" * 80} for at in range(24)]
-    report["suspects"] = [row | {"features": wide, "reason": "y" * 300} for row in report["suspects"] * 12][
-        :100
-    ]
+    report["suspects"] = [row | {"features": wide, "reason": "y" * 300} for row in report["suspects"] * 12][:100]
     bins = [at % 40 for at in range(1_600)]
     edges = [at / 40 for at in range(41)]
     report["distributions"]["evidence"] = {
@@ -311,9 +309,7 @@ def test_ticks_of_a_narrow_range_are_told_apart() -> None:
         ("nothing", 0.4, None),
     ],
 )
-def test_the_next_step_is_the_advice_as_a_command(
-    recommended: str, surest: float, options: str | None
-) -> None:
+def test_the_next_step_is_the_advice_as_a_command(recommended: str, surest: float, options: str | None) -> None:
     """Where removal is not shown to help, labels are mended, and never by a command that would mend none."""
     report = example()
     report["removal"]["recommended"] = recommended

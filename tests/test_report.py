@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import lossval_cli
-from lossval_cli.outputs.redaction import redact_report
 from lossval_cli.pipeline import Result, run
-from lossval_cli.runs.run_directory import json_bytes
+from lossval_cli.runs.directory import json_bytes
+from lossval_cli.runs.redaction import redact_report
 from lossval_cli.settings import Settings
 
 SCHEMA = json.loads(
@@ -105,7 +105,7 @@ def test_suspects_say_why(noisy: Result) -> None:
     scores = noisy.scores.set_index("row")
     assert [row["rank"] for row in suspects] == sorted(row["rank"] for row in suspects)
     assert {row["row"] for row in suspects} == set(scores.index[scores["suspect"] != ""])
-    train = pd.read_csv(Path(noisy.inputs.train.table.name), dtype=str)
+    train = pd.read_csv(Path(noisy.dataset.train.table.name), dtype=str)
     for row in suspects:
         assert row["ids"] == {"deed": train["deed"][row["row"]]}
         assert row["given"] == train["label"][row["row"]]
@@ -158,10 +158,8 @@ def test_the_same_inputs_give_the_same_report(tmp_path: Path) -> None:
 def test_no_place_and_no_nan(noisy: Result) -> None:
     text = json_bytes(noisy.report).decode()
     assert "/tmp" not in text
-    assert str(Path(noisy.inputs.train.table.name).parent) not in text
-    del noisy.report["model"]["history"][
-        :
-    ]  # filled from floats that may be anything; the rest is null already
+    assert str(Path(noisy.dataset.train.table.name).parent) not in text
+    del noisy.report["model"]["history"][:]  # filled from floats that may be anything; the rest is null already
     json.dumps({**noisy.report, "timing": {}}, allow_nan=False)
 
 

@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from lossval_cli.method.neighbours import nearest
+from lossval_cli.noise.neighbours import nearest
 from lossval_cli.report.findings.class_noise import confusion, noise_by_label
+from lossval_cli.report.findings.column_counts import count_column, row_keys
 from lossval_cli.report.findings.coverage import measure_coverage
 from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
+from lossval_cli.report.findings.names import cell, rounded, wilson
 from lossval_cli.report.findings.slices import find_slices, holm
-from lossval_cli.report.findings.tally import row_keys, tally_column
 from lossval_cli.report.findings.verdict import judge
-from lossval_cli.report.findings.wordings import cell, rounded, wilson
-from lossval_cli.report.phrases import figures
+from lossval_cli.report.sentences import figures
 from lossval_cli.tables.table import Table
-from lossval_cli.wording import number, percent
+from lossval_cli.text.format import format_number, format_percent
 
 
 def a_table(rows: int, **columns: list[Any]) -> Table:
@@ -43,7 +43,7 @@ def one_kind(mask: np.ndarray) -> np.ndarray:
 def test_numbers_are_cut_into_ranges_of_as_many_rows() -> None:
     values = np.random.default_rng(0).permutation(1000).astype(float)
     values[:7] = np.nan
-    tally = tally_column("x", "number", values, one_kind(values > 899))
+    tally = count_column("x", "number", values, one_kind(values > 899))
     assert tally.rows.sum() == 1000
     assert tally.rows[-1] == 7
     assert tally.names[-1] == "missing"
@@ -63,14 +63,14 @@ def test_numbers_are_cut_into_ranges_of_as_many_rows() -> None:
     ],
 )
 def test_few_values_are_taken_one_by_one(kind: str, values: list[float], names: tuple[str, ...]) -> None:
-    tally = tally_column("x", kind, np.array(values), np.zeros((4, 2), bool))
+    tally = count_column("x", kind, np.array(values), np.zeros((4, 2), bool))
     assert tally.names == names
     assert tally.rows.tolist() == [1, 2, 1]
 
 
 def test_levels_are_counted_and_the_rarest_left_out() -> None:
     values = ["common"] * 20 + [f"rare{at}" for at in range(1500)] + [None] * 3
-    tally = tally_column("x", "category", texts(values), np.ones((len(values), 2), bool))
+    tally = count_column("x", "category", texts(values), np.ones((len(values), 2), bool))
     assert len(tally.names) == 1001
     assert tally.rows[tally.names.index("common")] == 20
     assert tally.rows[tally.names.index("missing")] == 3
@@ -106,8 +106,8 @@ def test_a_slice_with_many_suspects_is_found_and_no_other() -> None:
     who = rng.choice(["ann", "bob", "eve"], 3000)
     suspect = rng.random(3000) < np.where(who == "bob", 0.3, 0.05)
     tallies = [
-        tally_column("annotator", "category", texts(list(who)), one_kind(suspect)),
-        tally_column("size", "number", rng.normal(size=3000), one_kind(suspect)),
+        count_column("annotator", "category", texts(list(who)), one_kind(suspect)),
+        count_column("size", "number", rng.normal(size=3000), one_kind(suspect)),
     ]
     found = find_slices(tallies, 3000, (int(suspect.sum()), 0))
     assert found["looks"] == 13
@@ -125,9 +125,7 @@ def test_many_looks_at_nothing_find_nothing() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         suspect = rng.random(1000) < 0.1
-        tallies = [
-            tally_column(str(at), "number", rng.normal(size=1000), one_kind(suspect)) for at in range(30)
-        ]
+        tallies = [count_column(str(at), "number", rng.normal(size=1000), one_kind(suspect)) for at in range(30)]
         wrong += bool(find_slices(tallies, 1000, (int(suspect.sum()), 0))["found"])
     assert wrong <= 2
 
@@ -142,7 +140,7 @@ def test_slices_of_the_same_rows_are_told_once() -> None:
     suspect = rng.random(1000) < np.where(place == "here", 0.4, 0.05)
     twin = np.where(place == "here", "yes", "no")
     tallies = [
-        tally_column(name, "category", texts(list(values)), one_kind(suspect))
+        count_column(name, "category", texts(list(values)), one_kind(suspect))
         for name, values in (("place", place), ("twin", twin))
     ]
     (one,) = find_slices(tallies, 1000, (int(suspect.sum()), 0))["found"]
@@ -151,7 +149,7 @@ def test_slices_of_the_same_rows_are_told_once() -> None:
 
 
 def test_no_suspects_no_looks() -> None:
-    tally = tally_column("x", "number", np.arange(50.0), np.zeros((50, 2), bool))
+    tally = count_column("x", "number", np.arange(50.0), np.zeros((50, 2), bool))
     assert find_slices([tally], 50, (0, 0)) == {"looks": 0, "found": []}
 
 
@@ -245,7 +243,7 @@ def test_of_many_classes_the_commonest_pairs_are_told() -> None:
     found = confusion(y, (y + 1) % 60, np.ones(300, bool), tuple(str(k) for k in range(60)))
     assert found["matrix"] is found["classes"] is None
     assert len(found["pairs"]) == 20
-    tally = tally_column("label", "category", texts([str(k) for k in y]), np.stack([y == 59, y == 0], axis=1))
+    tally = count_column("label", "category", texts([str(k) for k in y]), np.stack([y == 59, y == 0], axis=1))
     told = noise_by_label(tally)
     assert len(told) == 50
     assert next(one for one in told if one["label"] == "59")["suspects"] == 5
@@ -266,12 +264,18 @@ def test_wilson_of_nothing_is_everything() -> None:
 
 
 def test_numbers_and_cells_in_words() -> None:
-    assert [percent(x) for x in (None, 0.0, 0.0004, 0.0123, 0.05, 0.124, 0.9998, 1.0)] == [
+    assert [format_percent(x) for x in (None, 0.0, 0.0004, 0.0123, 0.05, 0.124, 0.9998, 1.0)] == [
         "–", "0%", "under 0.1%", "1.2%", "5%", "12.4%", "over 99.9%", "100%",
     ]  # fmt: skip
-    assert [percent(x, 0) for x in (0.004, 0.124, 0.996)] == ["under 1%", "12%", "over 99%"]
-    assert [number(x) for x in (0.0, 12345.6, 0.012346, 3.0, 2e9)] == ["0", "12,346", "0.01235", "3", "2e+09"]
-    assert [number(x, 3, "+") for x in (0.0012346, -1234.5)] == ["+0.00123", "-1,234"]
+    assert [format_percent(x, 0) for x in (0.004, 0.124, 0.996)] == ["under 1%", "12%", "over 99%"]
+    assert [format_number(x) for x in (0.0, 12345.6, 0.012346, 3.0, 2e9)] == [
+        "0",
+        "12,346",
+        "0.01235",
+        "3",
+        "2e+09",
+    ]
+    assert [format_number(x, 3, "+") for x in (0.0012346, -1234.5)] == ["+0.00123", "-1,234"]
     assert rounded([1.23456789, float("nan"), float("inf")]) == [1.2346, None, None]
     assert cell(float("nan")) is None
     assert cell("x" * 81) == "x" * 79 + "…"
@@ -307,9 +311,7 @@ def test_the_level_follows_the_interval(value: float, low: float, high: float, l
 
 def test_next_to_nothing_is_not_about_so_much() -> None:
     text = judge(a_report(0.0004, 0.0, 0.003))["text"]
-    assert text.startswith(
-        "The data looks healthy: under 0.1% of the 1,000 rows may be noisy (likely 0% to 0.3%)"
-    )
+    assert text.startswith("The data looks healthy: under 0.1% of the 1,000 rows may be noisy (likely 0% to 0.3%)")
 
 
 def test_the_verdict_and_the_figures_below_it_are_rounded_alike() -> None:

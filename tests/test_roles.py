@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lossval_cli.encoding.roles import Roles, check_agreement, decide_roles
 from lossval_cli.errors import CellError, LossvalError, SchemaError, UsageError
+from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.tables.table import read_table
 
 N = 60
@@ -182,8 +182,7 @@ BAD_ROLES: dict[str, tuple[dict[str, object], dict[str, object], type[LossvalErr
         {"a": NOISE, "y": [[1]] * N},
         {},
         SchemaError,
-        "<DataFrame>: label column y holds list<item: int64> values; "
-        "name a label of numbers or classes with --label",
+        "<DataFrame>: label column y holds list<item: int64> values; name a label of numbers or classes with --label",
     ),
     "regression on words": (
         {"a": NOISE, "y": ["1", "2", "low"] * 20},
@@ -234,9 +233,7 @@ TRAIN = pd.DataFrame({"row id": range(N), "age": NOISE, "zip": NOISE, "y": BINAR
         ),
     ],
 )
-def test_tables_that_disagree_are_shown_the_difference(
-    names: list[str], needs_label: bool, message: str
-) -> None:
+def test_tables_that_disagree_are_shown_the_difference(names: list[str], needs_label: bool, message: str) -> None:
     train = read_table(TRAIN)
     roles = decide_roles(train, label="y", ids=(), exclude=(), task="auto")
     other = read_table(pd.DataFrame(dict.fromkeys(names, NOISE)))

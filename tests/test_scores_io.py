@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossval_cli.errors import UsageError
-from lossval_cli.outputs.scores_io import BLOCK_ROWS, check_columns, pick, split_names, write_scores
-from lossval_cli.tables.csv_reading import read_csv
+from lossval_cli.runs.scores_io import BLOCK_ROWS, check_columns, pick, split_names, write_scores
+from lossval_cli.tables.csv import read_csv
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
@@ -33,10 +33,7 @@ def written(table: pa.Table, form: str, **options: bool) -> bytes:
 @given(st.lists(st.tuples(st.none() | TEXT, st.none() | TEXT), min_size=1, max_size=6))
 def test_text_comes_back_from_csv_exactly(rows: list[tuple[str | None, str | None]]) -> None:
     table = pa.table(
-        {
-            name: pa.array(cells, pa.string())
-            for name, cells in zip("ab", zip(*rows, strict=True), strict=True)
-        }
+        {name: pa.array(cells, pa.string()) for name, cells in zip("ab", zip(*rows, strict=True), strict=True)}
     )
     back = read_csv(written(table, "csv"), "scores.csv").data
     assert back.to_pydict() == table.to_pydict()
@@ -62,9 +59,7 @@ def test_a_lone_missing_cell_is_not_a_blank_line() -> None:
 
 
 def test_json_lines_have_null_for_what_json_cannot_say() -> None:
-    table = pa.table(
-        {'ke"y': [math.nan, math.inf, 1.5], "text": [None, 'a"\n', "é"], "flag": [True, None, False]}
-    )
+    table = pa.table({'ke"y': [math.nan, math.inf, 1.5], "text": [None, 'a"\n', "é"], "flag": [True, None, False]})
     assert written(table, "jsonl").decode() == (
         '{"ke\\"y": null, "text": null, "flag": true}\n'
         '{"ke\\"y": null, "text": "a\\"\\n", "flag": null}\n'
@@ -149,9 +144,7 @@ def test_pick_sorts_cuts_and_selects() -> None:
 
 def test_names_of_columns() -> None:
     assert split_names('rank, "a,b",row') == ["rank", "a,b", "row"]
-    with pytest.raises(
-        UsageError, match=r"^--columns ranc: the scores have no such column; did you mean rank\?$"
-    ):
+    with pytest.raises(UsageError, match=r"^--columns ranc: the scores have no such column; did you mean rank\?$"):
         check_columns(["ranc"], ["rank", "row"])
     with pytest.raises(UsageError, match="more than once"):
         check_columns(["row", "row"], ["rank", "row"])

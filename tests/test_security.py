@@ -81,9 +81,7 @@ def names_of(tree: ast.AST) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix()
-)
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_no_pickle_no_eval_no_yaml_no_network_no_other_programs(path: Path) -> None:
     found = names_of(ast.parse(path.read_text(encoding="utf-8")))
     modules = {name for name in found for bad in FORBIDDEN_MODULES if f"{name}.".startswith(f"import {bad}.")}
@@ -163,18 +161,12 @@ def test_names_of_columns_ids_and_classes_are_never_paths_or_code(
     table = frame()
     table["customer"] = [f"{HOSTILE}{row}" for row in range(60)]
     table["label"] = table["label"].map({"yes": f"yes{HOSTILE}", "no": f"no{HOSTILE}"})
-    table = table.rename(
-        columns={"customer": f"id{HOSTILE}", "label": f"label{HOSTILE}", "size": f"x{HOSTILE}"}
-    )
+    table = table.rename(columns={"customer": f"id{HOSTILE}", "label": f"label{HOSTILE}", "size": f"x{HOSTILE}"})
     table.to_csv("train.csv", index=False)
     before = set(tables.rglob("*"))
-    run = cli(
-        "score", "train.csv", "--label", f"label{HOSTILE}", "--id", f"id{HOSTILE}", "--safe-csv", *quick
-    )
+    run = cli("score", "train.csv", "--label", f"label{HOSTILE}", "--id", f"id{HOSTILE}", "--safe-csv", *quick)
     assert run.code == 0, run.err
-    assert {path.parent.name for path in set(tables.rglob("*")) - before if path.is_file()} == {
-        "train.lossval"
-    }
+    assert {path.parent.name for path in set(tables.rglob("*")) - before if path.is_file()} == {"train.lossval"}
     for text in (run.out, run.err):
         assert all(not line.startswith(("::", "##[")) for line in text.splitlines())
     html = Path("train.lossval/report.html").read_text()
@@ -200,9 +192,7 @@ def test_redact_holds_in_every_file_and_format(cli: Cli, quick: tuple[str, ...])
     assert cli("score", "train.csv", "--val", "val.csv", *quick, "--redact", "--id", "customer").code == 0
     texts = {path.name: path.read_text() for path in Path("train.lossval").iterdir()}
     for form in OutputFormat:
-        texts[form.value] = cli(
-            "check", "train.lossval", "--max-suspects", "0", "--output-format", form.value
-        ).out
+        texts[form.value] = cli("check", "train.lossval", "--max-suspects", "0", "--output-format", form.value).out
     texts["report"] = cli("report", "train.lossval", "-o", "-", "--format", "html").out
     words = ("swordfish", "hunter2", "tr0ub4dor", "c0-7", "street 4", "73107", "73,107")
     assert {name: [word for word in words if word in text] for name, text in texts.items()} == {
@@ -244,9 +234,9 @@ def test_an_output_file_of_check_follows_no_link(cli: Cli, quick: tuple[str, ...
 def test_what_is_being_written_is_for_its_owner_alone(cli: Cli, quick: tuple[str, ...], tables: Path) -> None:
     """While a real run writes: the directory 0700, each file in it 0600 until it is whole."""
     seen: dict[str, int] = {}
-    from lossval_cli.outputs import whole_files
+    from lossval_cli.runtime import atomic_write
 
-    write = whole_files._write
+    write = atomic_write._write
 
     def watched(path: Path, writer: object, *rest: object, **more: object) -> None:
         def look(file: object) -> None:
@@ -257,7 +247,7 @@ def test_what_is_being_written_is_for_its_owner_alone(cli: Cli, quick: tuple[str
         write(path, look, *rest, **more)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole_files, "_write", watched)
+        patch.setattr(atomic_write, "_write", watched)
         assert cli("score", "train.csv", "-q", *quick).code == 0
     assert seen.pop("lossval-tmp") == 0o700
     assert len(seen) == 5

@@ -53,8 +53,7 @@ def test_all_problems_are_reported_at_once() -> None:
         "setting 'epoch' is unknown: did you mean epochs?",
         "setting epochs must be from 1 to 100,000, not 0",
         "setting blur must be a number, not 'x'",
-        "setting objective must be one of product, loss, transport, additive, not 'produkt'; "
-        "did you mean product?",
+        "setting objective must be one of product, loss, transport, additive, not 'produkt'; did you mean product?",
     )
 
 

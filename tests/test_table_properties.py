@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lossval_cli.errors import DataError
+from lossval_cli.tables.csv import read_csv
 from lossval_cli.tables.csv_layout import field_counts, find_layout
-from lossval_cli.tables.csv_reading import read_csv
 from lossval_cli.tables.table import read_table
 
 CELLS = st.text(st.sampled_from("ab0,;\t| \"\r\n'é漢-"), max_size=8)

@@ -160,9 +160,7 @@ def _zstd(text: bytes) -> bytes:
 def test_text_is_typed_by_all_its_values(cells: str, values: list[object]) -> None:
     found = typed(cells)
     if isinstance(found[0], datetime.datetime):
-        found = [
-            f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime.datetime) else value for value in found
-        ]
+        found = [f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime.datetime) else value for value in found]
     assert found == values
     assert [type(value) for value in found] == [type(value) for value in values]
 
@@ -425,11 +423,7 @@ BAD_FILES: dict[str, tuple[bytes, type[DataError], str]] = {
         "if you trust it, store it as plain CSV",
     ),
     "dictionary bomb": (
-        _parquet(
-            a=pa.DictionaryArray.from_arrays(pa.array([0] * 11_000, pa.int8()), ["x" * 50_000]).cast(
-                pa.string()
-            )
-        ),
+        _parquet(a=pa.DictionaryArray.from_arrays(pa.array([0] * 11_000, pa.int8()), ["x" * 50_000]).cast(pa.string())),
         ReadError,
         "t.csv would grow from %d bytes to more than 67,108,864 when decompressed and is refused; "
         "if you trust it, store it as plain CSV",

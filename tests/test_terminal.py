@@ -21,7 +21,7 @@ from rich.cells import cell_len
 from test_cli_process import COMMAND, ENVIRONMENT, QUICK, heed_signals
 
 from lossval_cli.report.display import WIDTH
-from lossval_cli.wording import printable
+from lossval_cli.text.format import escape_control
 
 HOSTILE = (
     "\x1b[2J\x1b[31mred",
@@ -87,7 +87,7 @@ def assert_harmless(sent: str) -> list[str]:
     """That nothing is left but visible text once what is ours is away; its lines."""
     lines = OURS.sub("", sent).split("\n")
     for line in lines:
-        assert printable(line.replace("\t", "")) == line.replace("\t", "")
+        assert escape_control(line.replace("\t", "")) == line.replace("\t", "")
         assert not any(unicodedata.category(char) in ("Cc", "Cf") for char in line.replace("\t", ""))
     return lines
 
@@ -146,8 +146,6 @@ def test_the_terminal_is_left_as_it_was_by_ctrl_c_and_a_plain_one_gets_no_sequen
         ("\u3164\u2800", "\\u3164\\u2800"),
     ],
 )
-def test_text_of_any_script_stays_and_what_would_cover_or_hide_it_is_spelled_out(
-    text: str, seen: str
-) -> None:
-    assert printable(text) == seen
-    assert printable(seen) == seen
+def test_text_of_any_script_stays_and_what_would_cover_or_hide_it_is_spelled_out(text: str, seen: str) -> None:
+    assert escape_control(text) == seen
+    assert escape_control(seen) == seen

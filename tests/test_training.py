@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from lossval_cli.encoding.encoder import Block
 from lossval_cli.errors import TrainingError
-from lossval_cli.method.losses import find_loss
-from lossval_cli.method.state import Epoch
-from lossval_cli.method.totals import draw_folds, fold_masks
-from lossval_cli.method.training import Fit, Problem, _normalised, fit_lossval
+from lossval_cli.features.encoder import Block
+from lossval_cli.losses import find_loss
+from lossval_cli.lossval.cross_fitting import draw_folds, fold_masks
+from lossval_cli.lossval.state import Epoch
+from lossval_cli.lossval.training import Fit, TrainingData, _normalised, fit_lossval
 from lossval_cli.settings import Settings
 
 CPU = torch.device("cpu")
 
 
-def make_problem(rows: int = 300, noise: float = 0.15, seed: int = 0) -> tuple[Problem, np.ndarray]:
+def make_problem(rows: int = 300, noise: float = 0.15, seed: int = 0) -> tuple[TrainingData, np.ndarray]:
     """Two classes split by a plane, some labels flipped; (problem, flipped (N,))."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((rows + 60, 5)).astype(np.float32)
@@ -33,14 +33,14 @@ def make_problem(rows: int = 300, noise: float = 0.15, seed: int = 0) -> tuple[P
     flipped[rng.choice(rows, int(noise * rows), replace=False)] = True
     y[:rows][flipped] = 1 - y[:rows][flipped]
     blocks = tuple(Block(f"x{at}", "number", at, at + 1) for at in range(5))
-    return Problem(X[:rows], y[:rows], X[rows:], blocks, 2), flipped
+    return TrainingData(X[:rows], y[:rows], X[rows:], blocks, 2), flipped
 
 
-def fit(problem: Problem, on_epoch: Any = None, loss: str | None = None, **overrides: object) -> Fit:
+def fit(training_data: TrainingData, on_epoch: Any = None, loss: str | None = None, **overrides: object) -> Fit:
     settings = Settings.resolve(overrides={"epochs": 12, **overrides})
-    name = loss or ("cross_entropy" if problem.classes else "huber(0.5)")
-    task = "classification" if problem.classes else "regression"
-    return fit_lossval(problem, find_loss(name, task), settings, CPU, on_epoch)
+    name = loss or ("cross_entropy" if training_data.classes else "huber(0.5)")
+    task = "classification" if training_data.classes else "regression"
+    return fit_lossval(training_data, find_loss(name, task), settings, CPU, on_epoch)
 
 
 def importance(result: Fit) -> np.ndarray:
@@ -66,20 +66,20 @@ def test_normalising_keeps_differences_and_gives_mean_one(parts: list[tuple[floa
 
 
 def test_wrong_labels_sink_by_their_label_evidence() -> None:
-    problem, flipped = make_problem()
-    result = fit(problem)
+    training_data, flipped = make_problem()
+    result = fit(training_data)
     assert roc_auc_score(flipped, -result.label_evidence) > 0.9
     assert roc_auc_score(flipped, -importance(result)) > 0.85
     assert 0.3 < roc_auc_score(flipped, -result.feature_evidence) < 0.7  # features know nothing of labels
 
 
 def test_odd_rows_sink_by_their_feature_evidence() -> None:
-    problem, _ = make_problem(noise=0.0)
+    training_data, _ = make_problem(noise=0.0)
     odd = np.zeros(300, bool)
     odd[:20] = True
-    X = problem.X.copy()
+    X = training_data.X.copy()
     X[odd] += 4 * np.sign(X[odd])
-    result = fit(problem._replace(X=X))
+    result = fit(training_data._replace(X=X))
     assert roc_auc_score(odd, -result.feature_evidence) > 0.95
 
 
@@ -91,17 +91,17 @@ def test_regression_finds_wrong_numbers() -> None:
     wrong[rng.choice(400, 60, replace=False)] = True
     y[:400][wrong] = rng.permutation(y[:400])[wrong]
     blocks = tuple(Block(f"x{at}", "number", at, at + 1) for at in range(4))
-    result = fit(Problem(X[:400], y[:400], X[400:], blocks, None), epochs=25)
+    result = fit(TrainingData(X[:400], y[:400], X[400:], blocks, None), epochs=25)
     assert result.predictions.shape == (400,)
     assert roc_auc_score(wrong, -result.label_evidence) > 0.8
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_nearly_the_same_ranks() -> None:
-    problem, _ = make_problem()
-    first, again = fit(problem, epochs=25), fit(problem, epochs=25)
+    training_data, _ = make_problem()
+    first, again = fit(training_data, epochs=25), fit(training_data, epochs=25)
     np.testing.assert_array_equal(importance(first), importance(again))
     np.testing.assert_array_equal(first.predictions, again.predictions)
-    other = fit(problem, epochs=25, seed=7)
+    other = fit(training_data, epochs=25, seed=7)
     assert spearmanr(importance(first), importance(other)).statistic > 0.9
 
 
@@ -141,9 +141,9 @@ def test_every_row_is_judged_only_by_members_that_never_train_on_it() -> None:
 
 def test_held_out_rows_are_scored_like_others() -> None:
     """Without --val a part of training stands in; clean rows must not sink or rise for being in it."""
-    problem, _ = make_problem(400, noise=0.0)
+    training_data, _ = make_problem(400, noise=0.0)
     held_out = np.arange(0, 400, 5)
-    result = fit(problem._replace(X_val=problem.X[held_out], held_out=held_out), epochs=25)
+    result = fit(training_data._replace(X_val=training_data.X[held_out], held_out=held_out), epochs=25)
     is_held = np.zeros(400, bool)
     is_held[held_out] = True
     assert 0.35 < roc_auc_score(is_held, importance(result)) < 0.65
@@ -167,26 +167,26 @@ def test_ablations_leave_out_what_they_say(objective: str, label_counts: bool, f
 
 
 def test_power_one_halves_what_features_count_in_the_first_step() -> None:
-    problem = make_problem(120)[0]
-    squared, plain = (fit(problem, ot_power=power, epochs=1) for power in (2, 1))
+    training_data = make_problem(120)[0]
+    squared, plain = (fit(training_data, ot_power=power, epochs=1) for power in (2, 1))
     np.testing.assert_allclose(
         np.diff(squared.feature_evidence), 2 * np.diff(plain.feature_evidence), rtol=1e-4, atol=1e-6
     )
 
 
 def test_a_loss_that_is_not_finite_stops_with_one_line() -> None:
-    problem = make_problem(100)[0]
+    training_data = make_problem(100)[0]
     y = np.where(np.arange(100) == 3, np.float32(np.inf), np.float32(0.0))
-    broken = problem._replace(y=y, classes=None)
+    broken = training_data._replace(y=y, classes=None)
     with pytest.raises(TrainingError, match=r"^training diverged in epoch 1: the loss is not finite; lower"):
         fit(broken, loss="squared_error", epochs=2)
 
 
 def test_predict_answers_for_other_rows() -> None:
-    problem, _ = make_problem(noise=0.0)
-    result = fit(problem, epochs=25)
-    probabilities = result.predict(problem.X_val)
-    truth = (problem.X_val[:, 0] + problem.X_val[:, 1] > 0).astype(int)
+    training_data, _ = make_problem(noise=0.0)
+    result = fit(training_data, epochs=25)
+    probabilities = result.predict(training_data.X_val)
+    truth = (training_data.X_val[:, 0] + training_data.X_val[:, 1] > 0).astype(int)
     assert probabilities.shape == (60, 2)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
     assert (probabilities.argmax(1) == truth).mean() > 0.9

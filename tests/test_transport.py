@@ -11,7 +11,7 @@ from geomloss import SamplesLoss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossval_cli.method.transport import Potentials, Transport, half_squared_distances, median_cost
+from lossval_cli.lossval.transport import Potentials, Transport, half_squared_distances, median_cost
 
 
 def solve(X: torch.Tensor, X_val: torch.Tensor, masses: torch.Tensor, **options: object) -> Potentials:
@@ -19,9 +19,7 @@ def solve(X: torch.Tensor, X_val: torch.Tensor, masses: torch.Tensor, **options:
     return transport.solve(masses, tolerance=1e-6, most=5000, generator=torch.Generator().manual_seed(0))
 
 
-def clouds(
-    rows: int, val_rows: int, columns: int, seed: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def clouds(rows: int, val_rows: int, columns: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     X = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
     X_val = 0.5 + torch.randn(val_rows, columns, generator=generator, dtype=torch.float64)
@@ -148,10 +146,10 @@ def test_scaling_features_scales_the_cost() -> None:
 
 def test_a_price_is_added_to_its_row_and_moves_nobody() -> None:
     X, X_val, masses = clouds(15, 6, 2, seed=6)
-    price = torch.rand(15, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    free, priced = solve(X, X_val, masses), solve(X, X_val, masses, price=price)
-    torch.testing.assert_close(priced.f, free.f + price, atol=1e-8, rtol=0)
-    assert priced.cost == pytest.approx(free.cost + float(masses @ price))
+    penalty = torch.rand(15, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    free, priced = solve(X, X_val, masses), solve(X, X_val, masses, penalty=penalty)
+    torch.testing.assert_close(priced.f, free.f + penalty, atol=1e-8, rtol=0)
+    assert priced.cost == pytest.approx(free.cost + float(masses @ penalty))
 
 
 def test_a_held_out_row_is_not_transported_to_itself() -> None:
@@ -181,7 +179,7 @@ def test_many_rows_are_solved_on_a_part_and_measured_on_all(monkeypatch: pytest.
     """The short cut for large tables must land near the full solution."""
     X, X_val, masses = clouds(3000, 20, 3, seed=2)
     whole = solve(X, X_val, masses)
-    monkeypatch.setattr("lossval_cli.method.transport.SOLVE_ROWS", 1000)
+    monkeypatch.setattr("lossval_cli.lossval.transport.SOLVE_ROWS", 1000)
     part = solve(X, X_val, masses)
     assert part.marginal_error < 0.05
     assert np.corrcoef(part.f.numpy(), whole.f.numpy())[0, 1] > 0.999
@@ -192,8 +190,8 @@ def test_costs_beyond_the_cache_are_computed_again_to_the_same_result(
 ) -> None:
     X, X_val, masses = clouds(200, 10, 3, seed=12)
     cached = solve(X, X_val, masses)
-    monkeypatch.setattr("lossval_cli.method.transport.CACHE_ENTRIES", 0)
-    monkeypatch.setattr("lossval_cli.method.transport.BLOCK_ENTRIES", 300)
+    monkeypatch.setattr("lossval_cli.lossval.transport.CACHE_ENTRIES", 0)
+    monkeypatch.setattr("lossval_cli.lossval.transport.BLOCK_ENTRIES", 300)
     again = solve(X, X_val, masses)
     torch.testing.assert_close(again.f, cached.f, atol=1e-9, rtol=0)
 

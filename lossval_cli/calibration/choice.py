@@ -9,7 +9,7 @@ import numpy as np
 
 from lossval_cli.calibration.counts import Bools, Found, count_flags, counted_rows, planted_rows
 from lossval_cli.calibration.trials import Trial
-from lossval_cli.method.noise import Floats, NoiseEstimate
+from lossval_cli.noise.label_errors import Floats, NoiseEstimate
 
 GRID = np.array([*np.arange(1, 100) / 100, 0.995, 0.999])
 """Thresholds that are tried; few enough that one is not chosen for what a single row does."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from lossval_cli.calibration.trials import Trial
-from lossval_cli.method.noise import NoiseEstimate
+from lossval_cli.noise.label_errors import NoiseEstimate
 
 Bools = npt.NDArray[np.bool_]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lossval_cli._version import __version__
 from lossval_cli.calibration.choice import Choice, choose_threshold
 from lossval_cli.calibration.counts import (
     INTERVAL,
@@ -19,6 +18,7 @@ from lossval_cli.calibration.counts import (
 )
 from lossval_cli.calibration.trials import Trial, Untouched
 from lossval_cli.report.build import base_name
+from lossval_cli.version import __version__
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new fields alone do not raise it."""
@@ -94,17 +94,17 @@ class Calibration:
 
 def conclude(untouched: Untouched, trials: Sequence[Trial], precision: float | None) -> Calibration:
     """Count and choose. precision: what flags have to reach, None for the highest F1."""
-    inputs, judged = untouched.inputs, untouched.judged
-    val = None if inputs.held_out is not None else inputs.val.table
+    dataset, judged = untouched.dataset, untouched.judged
+    val = None if dataset.held_out is not None else dataset.val.table
     return Calibration(
-        table=base_name(inputs.train.table),
-        sha256=inputs.train.table.sha256,
+        table=base_name(dataset.train.table),
+        sha256=dataset.train.table.sha256,
         val=None if val is None else base_name(val),
         val_sha256=None if val is None else val.sha256,
         rows=len(judged),
         left_out=int((~judged).sum()),
-        label_column=inputs.roles.label,
-        columns=inputs.roles.features,
+        label_column=dataset.roles.label,
+        columns=dataset.roles.features,
         rates=tuple(sorted({trial.rate for trial in trials})),
         repeats=1 + max(trial.repeat for trial in trials),
         settings=untouched.settings.as_dict(),

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.encoding.inputs import Inputs
 from lossval_cli.errors import UsageError
+from lossval_cli.features.dataset import Dataset
 from lossval_cli.tables.column_types import NumberForm, is_text
 from lossval_cli.tables.table import Table
-from lossval_cli.wording import counted, plain
+from lossval_cli.text.format import format_name, pluralize
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -39,31 +39,31 @@ class Planted(NamedTuple):
     features: Bools  # (N,) rows in which at least one feature was changed; never those above
 
 
-def plant_noise(inputs: Inputs, rate: float, free: Bools, rng: np.random.Generator) -> Planted:
+def plant_noise(dataset: Dataset, rate: float, free: Bools, rng: np.random.Generator) -> Planted:
     """A copy of the training table in which the share `rate` of the rows `free` (N,) has a wrong label, and
     as many others odd features.
 
     Of each class one row keeps its label, so that none dies out. Missing numbers stay missing. Raises
     UsageError where the rate comes to less than one row.
     """
-    table, y = inputs.train.table, inputs.train.y
+    table, y = dataset.train.table, dataset.train.y
     assert y is not None  # the training table has a label: prepare() sees to it
     order = rng.permutation(np.flatnonzero(free))
     count = round(rate * len(order))
     keeps_label = np.zeros(len(y), bool)
-    if inputs.classes is not None:
+    if dataset.classes is not None:
         keeps_label[np.unique(y, return_index=True)[1]] = True
     label_rows = order[~keeps_label[order]][:count]
     feature_rows = order[~np.isin(order, label_rows)][:count]
     if min(len(label_rows), len(feature_rows)) < max(count, 1):
         raise UsageError(
-            f"--rates {rate:g} of {counted(len(order), 'row')} of {plain(table.name)} that are not suspect "
+            f"--rates {rate:g} of {pluralize(len(order), 'row')} of {format_name(table.name)} that are not suspect "
             "leaves nothing to plant or nothing to plant it in: give other rates or a larger table"
         )
     columns = {name: table.data[name] for name in table.column_names}
-    columns[inputs.roles.label] = _with_labels(columns[inputs.roles.label], y, label_rows, rng)
+    columns[dataset.roles.label] = _with_labels(columns[dataset.roles.label], y, label_rows, rng)
     changed = np.zeros(len(feature_rows), bool)
-    for name in inputs.roles.features:
+    for name in dataset.roles.features:
         columns[name], differs = _with_odd_cells(table, name, feature_rows, rng)
         changed |= differs
     label, features = np.zeros(len(y), bool), np.zeros(len(y), bool)
@@ -95,9 +95,7 @@ def _with_labels(
     return column.take(pa.array(source))
 
 
-def _with_odd_cells(
-    table: Table, name: str, rows: Rows, rng: np.random.Generator
-) -> tuple[pa.ChunkedArray, Bools]:
+def _with_odd_cells(table: Table, name: str, rows: Rows, rng: np.random.Generator) -> tuple[pa.ChunkedArray, Bools]:
     """A feature column with odd cells in `rows`, and in which of them (len(rows),) the cell changed."""
     column, typed = table.data[name], table.typed(name)
     # Drawn for every column whatever it is, so that a column does not change what is planted in the next.

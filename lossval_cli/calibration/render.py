@@ -11,7 +11,7 @@ from lossval_cli.calibration.choice import NONE
 from lossval_cli.calibration.counts import Found, Reliability, Share
 from lossval_cli.calibration.outcome import Calibration
 from lossval_cli.report.render_markdown import escaped
-from lossval_cli.wording import counted, percent, printable
+from lossval_cli.text.format import escape_control, format_percent, pluralize
 
 HEADS = ("", "planted", "rows", "flagged", "precision", "at least", "recall")
 RELIABILITY_HEADS = ("noise probability", "mean", "rows", "planted", "share planted")
@@ -58,22 +58,22 @@ def calibration_markdown(found: Calibration) -> str:
 
 def _title(found: Calibration) -> str:
     return (
-        f"Calibration on {found.table}: {counted(found.rows, 'row')}, "
-        f"{counted(len(found.rates), 'rate')} of planted noise, {counted(found.repeats, 'repeat')} each"
+        f"Calibration on {found.table}: {pluralize(found.rows, 'row')}, "
+        f"{pluralize(len(found.rates), 'rate')} of planted noise, {pluralize(found.repeats, 'repeat')} each"
     )
 
 
 def _left_out(found: Calibration) -> str:
-    share = percent(found.left_out / found.rows)
+    share = format_percent(found.left_out / found.rows)
     return (
-        f"{counted(found.left_out, 'row')} ({share}) suspect before anything was planted: they may be real "
+        f"{pluralize(found.left_out, 'row')} ({share}) suspect before anything was planted: they may be real "
         "errors, so nothing is planted in them and they are left out. Each trial plants wrong labels in this "
         "share of the others and odd features in as many more."
     )
 
 
 def _error(found: Calibration) -> str:
-    return f"Stated and planted differ by {percent(found.calibration_error)} on average."
+    return f"Stated and planted differ by {format_percent(found.calibration_error)} on average."
 
 
 def _chosen(found: Calibration) -> str:
@@ -86,7 +86,7 @@ def _thresholds(found: Calibration) -> list[str]:
         if choice.threshold is None:
             told.append(
                 f"{choice.kind}: no threshold reaches {found.goal} at every rate; the best precision is "
-                f"{percent(choice.best_precision)}."
+                f"{format_percent(choice.best_precision)}."
             )
         elif choice.threshold == NONE:
             told.append(f"{choice.kind}: no threshold finds a planted row, so no row will be suspect by it.")
@@ -99,11 +99,11 @@ def _flag_rows(found: Sequence[Found]) -> list[tuple[str, ...]]:
     return [
         (
             one.kind,
-            percent(one.rate),
+            format_percent(one.rate),
             f"{one.planted:,}",
             f"{one.flagged:,}",
             _ranged(one.precision),
-            percent(one.least_precision.value, 0),
+            format_percent(one.least_precision.value, 0),
             _ranged(one.recall),
         )
         for one in found
@@ -114,7 +114,7 @@ def _reliability_rows(found: Sequence[Reliability]) -> list[tuple[str, ...]]:
     return [
         (
             f"{100 * one.low:.0f}% to {100 * one.high:.0f}%",
-            percent(one.stated),
+            format_percent(one.stated),
             f"{one.noisy.of:,}",
             f"{one.noisy.hits:,}",
             _ranged(one.noisy),
@@ -147,4 +147,4 @@ def _table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> list[str]:
 
 
 def _wrapped(text: str, style: str = "") -> list[Text]:
-    return [Text(line, style) for line in textwrap.wrap(printable(text), 80)]
+    return [Text(line, style) for line in textwrap.wrap(escape_control(text), 80)]

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.calibration.planting import plant_noise
-from lossval_cli.encoding.inputs import Inputs, Source, prepare
 from lossval_cli.errors import UsageError
-from lossval_cli.method.devices import pick_device
-from lossval_cli.method.noise import NoiseEstimate
-from lossval_cli.method.state import Epoch
-from lossval_cli.method.valuation import value_rows
+from lossval_cli.features.dataset import Dataset, Source, load_dataset
+from lossval_cli.lossval.fit import value_rows
+from lossval_cli.lossval.state import Epoch
+from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.runtime.device import pick_device
 from lossval_cli.settings import Settings
 
 Bools = npt.NDArray[np.bool_]
@@ -45,7 +45,7 @@ class Trial(NamedTuple):
 class Untouched:
     """What the run on the table as it is found."""
 
-    inputs: Inputs
+    dataset: Dataset
     settings: Settings
     noise: NoiseEstimate
     seconds: float
@@ -64,18 +64,18 @@ def run_untouched(
     ids: Sequence[str] = (),
     exclude: Sequence[str] = (),
     settings: Settings,
-    on_inputs: Callable[[Inputs], None],
+    on_dataset: Callable[[Dataset], None],
     on_epoch: OnEpoch | None = None,
 ) -> Untouched:
     """Read and score the table as it is. Raises LossvalError, one line; UsageError for a preset that does not
     judge rows."""
     if settings.method == "paper":
         raise UsageError("the published algorithm only ranks rows and flags none: calibrate another preset")
-    inputs = prepare(train, val, label=label, ids=ids, exclude=exclude, settings=settings)
-    on_inputs(inputs)
+    dataset = load_dataset(train, val, label=label, ids=ids, exclude=exclude, settings=settings)
+    on_dataset(dataset)
     start = time.perf_counter()
-    noise = _noise(inputs, settings, on_epoch)
-    return Untouched(inputs, settings, noise, time.perf_counter() - start)
+    noise = _noise(dataset, settings, on_epoch)
+    return Untouched(dataset, settings, noise, time.perf_counter() - start)
 
 
 def run_trial(untouched: Untouched, rate: float, repeat: int, on_epoch: OnEpoch | None = None) -> Trial:
@@ -83,22 +83,22 @@ def run_trial(untouched: Untouched, rate: float, repeat: int, on_epoch: OnEpoch 
 
     Roles and task are those of the untouched table. What is planted depends on seed, rate and repeat alone.
     """
-    inputs = untouched.inputs
+    dataset = untouched.dataset
     rng = np.random.default_rng([untouched.settings.seed, round(rate * 1_000_000), repeat])
-    planted = plant_noise(inputs, rate, untouched.judged, rng)
-    settings = replace(untouched.settings, task=inputs.roles.task)
-    noisy = prepare(
+    planted = plant_noise(dataset, rate, untouched.judged, rng)
+    settings = replace(untouched.settings, task=dataset.roles.task)
+    noisy = load_dataset(
         planted.table,
-        None if inputs.held_out is not None else inputs.val.table,
-        label=inputs.roles.label,
-        ids=inputs.roles.ids,
-        exclude=inputs.roles.excluded,
+        None if dataset.held_out is not None else dataset.val.table,
+        label=dataset.roles.label,
+        ids=dataset.roles.ids,
+        exclude=dataset.roles.excluded,
         settings=settings,
     )
     return Trial(rate, repeat, planted.label, planted.features, _noise(noisy, settings, on_epoch))
 
 
-def _noise(inputs: Inputs, settings: Settings, on_epoch: OnEpoch | None) -> NoiseEstimate:
-    noise = value_rows(inputs, settings, pick_device(settings.device), on_epoch).noise
+def _noise(dataset: Dataset, settings: Settings, on_epoch: OnEpoch | None) -> NoiseEstimate:
+    noise = value_rows(dataset, settings, pick_device(settings.device), on_epoch).noise
     assert noise is not None  # the lossval method judges rows
     return noise

@@ -17,7 +17,7 @@ from typing import Any
 from lossval_cli.cli.app import CLICK_ERRORS, run_command
 from lossval_cli.cli.console import say_what_ended_it
 from lossval_cli.errors import LossvalError, OutputError
-from lossval_cli.wording import plain
+from lossval_cli.text.format import format_name
 
 __all__ = ["main"]
 
@@ -66,7 +66,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "error: out of memory: use a smaller table, fewer members or a smaller batch_size"
     if isinstance(error, OSError):  # a name too long, links in a circle: nothing of ours
-        where = f"{plain(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
+        where = f"{format_name(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         return f"error: {where}{(error.strerror or str(error)).lower()}"
     lines = str(error).splitlines()
     what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

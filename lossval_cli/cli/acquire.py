@@ -12,7 +12,7 @@ from lossval_cli.cli import options
 from lossval_cli.cli.console import is_screen, say
 from lossval_cli.cli.writing import write_rows
 from lossval_cli.errors import UsageError
-from lossval_cli.wording import plain
+from lossval_cli.text.format import format_name
 
 EXAMPLES = """\b
 Examples:
@@ -26,17 +26,12 @@ def acquire(
         str,
         typer.Argument(
             metavar="POOL",
-            help="Table of unlabelled rows with the feature columns of the training table, or - for standard "
-            "input.",
+            help="Table of unlabelled rows with the feature columns of the training table, or - for standard input.",
             show_default=False,
         ),
     ],
-    run: Annotated[
-        Path, typer.Option(metavar="RUN_DIR", help="Run directory of `lossval score`.", show_default=False)
-    ],
-    number: Annotated[
-        int, typer.Option("-n", "--number", metavar="N", min=1, help="How many rows to name.")
-    ] = 100,
+    run: Annotated[Path, typer.Option(metavar="RUN_DIR", help="Run directory of `lossval score`.", show_default=False)],
+    number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="How many rows to name.")] = 100,
     data: options.Data = None,
     output: Annotated[
         str,
@@ -60,21 +55,21 @@ def acquire(
     important and unlike one another. A label column is not read. Says on standard error
     how well the prediction does on held-out rows.
     """
-    from lossval_cli.outputs.destination import find_destination
+    from lossval_cli.runs.destination import find_destination
 
     options.check_one_stdin(pool, data)
     destination = find_destination(output, pool, None if form is None else form.value)
     if destination.kind == "directory":
-        raise UsageError(f"-o {plain(output)}: rows are written to a .csv, .csv.gz, .jsonl or .parquet file")
+        raise UsageError(f"-o {format_name(output)}: rows are written to a .csv, .csv.gz, .jsonl or .parquet file")
     chosen = destination.format_for("csv")
     if safe_csv and chosen != "csv":
         raise UsageError(f"--safe-csv is about CSV, and the rows are written as {chosen}")
     if destination.kind == "stream" and chosen == "parquet" and is_screen(sys.stdout):
         raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
     destination.check(force=force, read=(pool, data, run))
-    from lossval_cli.runs.candidates import rank_candidates
+    from lossval_cli.runs.pool import rank_pool
 
-    ranking = rank_candidates(run, pool, data, number)
+    ranking = rank_pool(run, pool, data, number)
     if not quiet:
         for line in (*ranking.notices, ranking.quality):
             say(line)

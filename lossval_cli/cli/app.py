@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from lossval_cli._version import __version__
 from lossval_cli.cli.acquire import EXAMPLES as ACQUIRE_EXAMPLES
 from lossval_cli.cli.acquire import acquire
 from lossval_cli.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
@@ -34,6 +33,7 @@ from lossval_cli.cli.score import score
 from lossval_cli.cli.validate import EXAMPLES as VALIDATE_EXAMPLES
 from lossval_cli.cli.validate import validate
 from lossval_cli.errors import UsageError
+from lossval_cli.version import __version__
 
 CLICK_ERRORS: tuple[type[Exception], ...] = (typer.BadParameter.__mro__[2],)
 """ClickException, in a tuple for `except`. Newer typers carry a copy of click, older ones use the package: by

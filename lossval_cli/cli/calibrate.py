@@ -13,13 +13,13 @@ from lossval_cli.cli import options
 from lossval_cli.cli.console import show, show_styled
 from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import UsageError
-from lossval_cli.outputs.whole_files import check_file, write_file
-from lossval_cli.wording import counted, printable
+from lossval_cli.runtime.atomic_write import check_file, write_file
+from lossval_cli.text.format import escape_control, pluralize
 
 if TYPE_CHECKING:
     from lossval_cli.calibration.outcome import Calibration
-    from lossval_cli.encoding.inputs import Inputs
-    from lossval_cli.method.state import Epoch
+    from lossval_cli.features.dataset import Dataset
+    from lossval_cli.lossval.state import Epoch
 
 EXAMPLES = """\b
 Examples:
@@ -52,12 +52,8 @@ def calibrate(
     device: options.Device = None,
     seed: options.Seed = None,
     threads: options.Threads = None,
-    rates: Annotated[
-        str, typer.Option(metavar="A,B", help="Shares of rows to plant each kind of noise in.")
-    ] = RATES,
-    repeats: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100, help="Trials at each rate, in other rows.")
-    ] = 3,
+    rates: Annotated[str, typer.Option(metavar="A,B", help="Shares of rows to plant each kind of noise in.")] = RATES,
+    repeats: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Trials at each rate, in other rows.")] = 3,
     precision: Annotated[
         float | None,
         typer.Option(
@@ -105,13 +101,13 @@ def calibrate(
         shown.stage("read")
         shown.notices(
             [
-                f"calibrate: {counted(trials + 1, 'run')}, one on the table as it is and "
-                f"{counted(repeats, 'trial')} at {counted(len(shares), 'rate')} of planted noise"
+                f"calibrate: {pluralize(trials + 1, 'run')}, one on the table as it is and "
+                f"{pluralize(repeats, 'trial')} at {pluralize(len(shares), 'rate')} of planted noise"
             ]
         )
 
-        def on_inputs(inputs: Inputs) -> None:
-            shown.notices(inputs.notices)
+        def on_dataset(dataset: Dataset) -> None:
+            shown.notices(dataset.notices)
             shown.stage("train")
 
         def on_epoch(done: int) -> Callable[[Epoch], None]:
@@ -127,7 +123,7 @@ def calibrate(
             ids=ids or (),
             exclude=exclude or (),
             settings=settings,
-            on_inputs=on_inputs,
+            on_dataset=on_dataset,
             on_epoch=on_epoch(0),
         )
         shown.notices([f"calibrate: about {_duration(untouched.seconds * trials)} to go"])
@@ -168,9 +164,9 @@ def _tell(outcome: Calibration, form: options.TextFormat) -> None:
 
         show_styled(calibration_lines(outcome))
     elif form is options.TextFormat.json:
-        from lossval_cli.gate.formats.inert import inert_json
+        from lossval_cli.text.escape import escape_ci_json
 
-        show(inert_json(outcome.to_dict()))
+        show(escape_ci_json(outcome.to_dict()))
     else:
         from lossval_cli.calibration.render import calibration_markdown
 
@@ -178,7 +174,7 @@ def _tell(outcome: Calibration, form: options.TextFormat) -> None:
 
 
 def _write(outcome: Calibration, path: Path, *, force: bool, tell: bool) -> None:
-    from lossval_cli.calibration.thresholds import threshold_text
+    from lossval_cli.noise.thresholds import threshold_text
 
     for choice in outcome.choices:
         if choice.threshold is None:
@@ -192,4 +188,4 @@ def _write(outcome: Calibration, path: Path, *, force: bool, tell: bool) -> None
 
     write_file(path, write, force=force)
     if tell:
-        show(f"\nWritten  {printable(str(path))}\n")
+        show(f"\nWritten  {escape_control(str(path))}\n")

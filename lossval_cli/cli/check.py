@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lossval_cli.checks.evaluate import NEED_REMOVAL, Rule, evaluate, passed
+from lossval_cli.checks.rules import DEFAULTS, merged, read_check_table, rules_of
 from lossval_cli.cli import options
 from lossval_cli.cli.check_outputs import OutputFormat, pair_outputs, tell
 from lossval_cli.cli.console import show
 from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import GateFailed, SettingsError, UsageError
-from lossval_cli.gate.rules import DEFAULTS, merged, read_check_table, rules_of
-from lossval_cli.gate.verdicts import NEED_REMOVAL, Rule, evaluate, passed
-from lossval_cli.outputs.destination import default_directory
-from lossval_cli.outputs.whole_files import is_run_directory
+from lossval_cli.runs.destination import default_directory
+from lossval_cli.runtime.atomic_write import is_run_directory
 from lossval_cli.settings import CHECK_TABLE, read_toml
+from lossval_cli.text.format import join_names, pluralize
 from lossval_cli.toml_text import toml_lines
-from lossval_cli.wording import counted, listed
 
 if TYPE_CHECKING:
-    from lossval_cli.gate.facts import GateResult
-    from lossval_cli.runs.past_run import ScoredRun
+    from lossval_cli.checks.values import GateResult
+    from lossval_cli.runs.loaded import LoadedRun
 
 EXAMPLES = """\b
 Examples:
@@ -94,15 +94,11 @@ def check(
     max_noise_share: Annotated[
         str | None, _limit("Estimated share of noisy rows, by the lower end of its interval.")
     ] = None,
-    max_class_suspects: Annotated[
-        list[str] | None, _limit("Suspects of one class. Repeatable.", "NAME=LIMIT")
-    ] = None,
+    max_class_suspects: Annotated[list[str] | None, _limit("Suspects of one class. Repeatable.", "NAME=LIMIT")] = None,
     min_metric: Annotated[
         list[str] | None, _limit("What a model reaches, e.g. accuracy=0.8. Repeatable.", "NAME=LIMIT")
     ] = None,
-    max_metric: Annotated[
-        list[str] | None, _limit("The same where less is better, e.g. rmse=3.", "NAME=LIMIT")
-    ] = None,
+    max_metric: Annotated[list[str] | None, _limit("The same where less is better, e.g. rmse=3.", "NAME=LIMIT")] = None,
     max_removal_gain: Annotated[
         str | None, _limit("Gain by removing rows: 1% is a point of accuracy, or a hundredth of an error.")
     ] = None,
@@ -111,17 +107,13 @@ def check(
     max_suspect_increase: Annotated[
         str | None, _limit("Share of suspects above that of --baseline, in points: 1%.")
     ] = None,
-    baseline: Annotated[
-        str | None, typer.Option(metavar="RUN_DIR", help="An earlier run to compare with.")
-    ] = None,
+    baseline: Annotated[str | None, typer.Option(metavar="RUN_DIR", help="An earlier run to compare with.")] = None,
     new_rows_only: Annotated[
         bool,
         typer.Option("--new-rows-only", help="Judge suspects and noise of rows whose ids --baseline lacks."),
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="Exit with 0 even if a rule failed.")
-    ] = False,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even if a rule failed.")] = False,
     output_format: Annotated[
         list[OutputFormat] | None,
         typer.Option(
@@ -176,7 +168,7 @@ def check(
     outputs = pair_outputs(output_format or [], output_file or [], read)
     options.check_one_stdin(table, val, test)
     suspect_from = options.thresholds_of(thresholds)
-    from lossval_cli.runs.past_run import read_run, scored_run
+    from lossval_cli.runs.loaded import loaded_run, read_run
 
     before = None if plan.baseline is None else read_run(Path(plan.baseline))
     if is_run_directory(Path(table)) or table.rstrip("/").endswith(".lossval"):
@@ -195,13 +187,16 @@ def check(
         _refuse_training_options(training)
         if options.is_assistant():
             return
-        run: ScoredRun = read_run(Path(table))
+        run: LoadedRun = read_run(Path(table))
     else:
         _refuse_hopeless(plan, held_back=bool(val or test), removal=removal)
         beside = Path(default_directory(table)).with_suffix(".check")  # of which a checkpoint has its name
         resources = options.read_resources(time_limit, max_memory, checkpoint_every, resume, beside)
         quiet = quiet or options.is_assistant()
-        with options.team() as team, Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
+        with (
+            options.processes() as processes,
+            Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown,
+        ):
             from lossval_cli.pipeline import run as score
 
             needed = any(rule.kind in NEED_REMOVAL for rule in plan.rules)
@@ -215,26 +210,32 @@ def check(
                 settings=settings,
                 thresholds=suspect_from,
                 removal=removal.value if removal else "full" if needed else "off",
-                on_inputs=lambda inputs: shown.notices(inputs.notices),
+                on_dataset=lambda dataset: shown.notices(dataset.notices),
                 on_epoch=shown.epoch,
                 on_stage=shown.stage,
                 on_estimate=lambda estimate: shown.notices([estimate.text()]),
                 resources=resources,
-                team=team,
+                processes=processes,
             )
             if result is None:
                 return
             shown.notices(result.valuation.notices)
             options.forget_checkpoint(resources, result)
-        run = scored_run(result.report, result.table, result.inputs)
+        run = loaded_run(result.report, result.table, result.dataset)
     outcome = _judge(run, before, plan)
     tell(outcome, outputs, quiet=quiet)
     _finish(outcome, exit_zero=exit_zero)
 
 
-def _judge(run: ScoredRun, before: ScoredRun | None, plan: Plan) -> GateResult:
+def _judge(run: LoadedRun, before: LoadedRun | None, plan: Plan) -> GateResult:
     """What the rules of `plan` say of a run, beside the baseline `before`."""
-    from lossval_cli.gate.facts import GateResult, collect_facts, collect_suspects, find_new_rows, host_path
+    from lossval_cli.checks.values import (
+        GateResult,
+        collect_facts,
+        collect_suspects,
+        find_new_rows,
+        host_path,
+    )
 
     notes = ["no rule given, so the defaults are checked"] if plan.by_default else []
     if epoch := run.report["summary"].get("stopped_in_epoch"):
@@ -248,9 +249,7 @@ def _judge(run: ScoredRun, before: ScoredRun | None, plan: Plan) -> GateResult:
     if plan.new_rows_only:
         assert before is not None  # _plan() sees to it
         new = find_new_rows(run, before)
-        notes.append(
-            f"{int(new.sum()):,} of {counted(len(new), 'row')} are new; suspects and noise are theirs"
-        )
+        notes.append(f"{int(new.sum()):,} of {pluralize(len(new), 'row')} are new; suspects and noise are theirs")
     verdicts = evaluate(plan.rules, collect_facts(run, before, new))
     suspects, count = collect_suspects(run, new)
     return GateResult(
@@ -276,8 +275,8 @@ def _finish(outcome: GateResult, *, exit_zero: bool) -> None:
         return
     bad = ("failed", "warned") if outcome.strict else ("failed",)
     broken = [verdict.rule.name for verdict in outcome.verdicts if verdict.outcome in bad]
-    count = f"{len(broken)} of {counted(len(outcome.verdicts), 'rule')}"
-    raise GateFailed(f"{outcome.table} failed {count}: {listed(broken)}")
+    count = f"{len(broken)} of {pluralize(len(outcome.verdicts), 'rule')}"
+    raise GateFailed(f"{outcome.table} failed {count}: {join_names(broken)}")
 
 
 def _plan(
@@ -324,11 +323,9 @@ def _refuse_hopeless(plan: Plan, *, held_back: bool, removal: options.Removal | 
     metrics = {str(rule.key) for rule in plan.rules if rule.kind in ("min_metric", "max_metric")}
     problems = []
     if len(metrics) > 1:
-        problems.append(
-            f"a run measures one metric, not {listed(sorted(metrics))}: check one of them at a time"
-        )
+        problems.append(f"a run measures one metric, not {join_names(sorted(metrics))}: check one of them at a time")
     if removal is options.Removal.off and kinds & NEED_REMOVAL:
-        problems.append(f"{listed(sorted(kinds & NEED_REMOVAL))}: leave out --removal off")
+        problems.append(f"{join_names(sorted(kinds & NEED_REMOVAL))}: leave out --removal off")
     if "max_suspect_increase" in kinds and plan.baseline is None:
         problems.append("max_suspect_increase: there is nothing to compare with: give --baseline RUN_DIR")
     if "max_leakage" in kinds and not held_back:

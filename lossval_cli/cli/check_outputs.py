@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from lossval_cli.cli.console import show, show_styled, wants_colour
 from lossval_cli.errors import OutputError, UsageError
-from lossval_cli.outputs.whole_files import check_file, write_file
-from lossval_cli.wording import listed
+from lossval_cli.runtime.atomic_write import check_file, write_file
+from lossval_cli.text.format import join_names
 
 if TYPE_CHECKING:
-    from lossval_cli.gate.facts import GateResult
+    from lossval_cli.checks.values import GateResult
 
 
 class OutputFormat(StrEnum):
@@ -48,13 +48,13 @@ def pair_outputs(
         if file != "-":
             check_file(Path(file), force=True, read=read)  # better refused now than after training
     if len(set(files)) < len(files):
-        raise UsageError(f"--output-file {listed(files)}: two formats cannot go to one file")
+        raise UsageError(f"--output-file {join_names(files)}: two formats cannot go to one file")
     return [(form.value, file) for form, file in zip(forms, files, strict=True)]
 
 
 def tell(outcome: GateResult, outputs: Sequence[tuple[str, str]], *, quiet: bool) -> None:
     """Write the outcome as `outputs` say; where all goes to files, standard output still gets the text."""
-    from lossval_cli.gate.formats import FORMATS
+    from lossval_cli.checks.formats import FORMATS
 
     for form, file in outputs:
         _write(FORMATS[form](outcome), file)

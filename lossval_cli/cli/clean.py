@@ -13,11 +13,11 @@ import typer
 from lossval_cli.cli import options
 from lossval_cli.cli.console import is_screen, results, say
 from lossval_cli.errors import OutputError, UsageError
-from lossval_cli.wording import counted, listed, plain, shown
+from lossval_cli.text.format import format_name, join_names, pluralize, quote
 
 if TYPE_CHECKING:
-    from lossval_cli.outputs.whole_files import Writer
-    from lossval_cli.runs.cleaning import Cleaning
+    from lossval_cli.runs.clean import Cleaning
+    from lossval_cli.runtime.atomic_write import Writer
 
 EXAMPLES = """\b
 Examples:
@@ -49,9 +49,7 @@ def clean(
     data: options.Data = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="WHAT", help="Rows to leave out: suspects, label, features, lowest:5%. Repeatable."
-        ),
+        typer.Option(metavar="WHAT", help="Rows to leave out: suspects, label, features, lowest:5%. Repeatable."),
     ] = None,
     relabel: Annotated[
         bool,
@@ -68,9 +66,7 @@ def clean(
         str | None,
         typer.Option(metavar="COLUMN", help="Add the importances as a last column, with a mean of one."),
     ] = None,
-    removed: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where the rows go that are left out.")
-    ] = None,
+    removed: Annotated[str | None, typer.Option(metavar="FILE", help="Where the rows go that are left out.")] = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -87,11 +83,11 @@ def clean(
         raise UsageError("--min-probability goes with --relabel")
     if removed is not None and not drop:
         raise UsageError("--removed goes with --drop: nothing is left out without it")
-    from lossval_cli.runs.cleaning import plan_cleaning, read_drop
+    from lossval_cli.runs.clean import plan_cleaning, read_drop
+    from lossval_cli.runs.label_fixes import LabelColumn
+    from lossval_cli.runs.loaded import read_run
     from lossval_cli.runs.original import find_original, open_original
-    from lossval_cli.runs.past_run import read_run
-    from lossval_cli.runs.relabelling import LabelColumn
-    from lossval_cli.tables.editing import Added
+    from lossval_cli.tables.rewrite import Added
 
     drops = [read_drop(text) for text in drop or ()]
     least = 0.8 if min_probability is None else _share(min_probability)
@@ -131,14 +127,14 @@ def _share(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise UsageError(f"--min-probability {shown(text)}: give a share such as 0.9 or 90%")
+        raise UsageError(f"--min-probability {quote(text)}: give a share such as 0.9 or 90%")
     return share
 
 
 def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) -> None:
     """Raise UsageError or OutputError for a file that must not or cannot be written."""
-    from lossval_cli.outputs.whole_files import OWN_FILES, check_file
-    from lossval_cli.tables.sources import list_files
+    from lossval_cli.runtime.atomic_write import OWN_FILES, check_file
+    from lossval_cli.tables.files import list_files
 
     read = [file for file in list_files(path) if os.path.exists(file.path)]
     if len({os.path.abspath(target) for target in targets}) < len(targets):
@@ -149,12 +145,12 @@ def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) 
         if not target or "\0" in target:
             raise UsageError(f"{target!r} is not a file name")
         if any(os.path.exists(target) and os.path.samefile(target, file.path) for file in read):
-            raise OutputError(f"{plain(target)} is the table that was scored; name another file")
+            raise OutputError(f"{format_name(target)} is the table that was scored; name another file")
         if os.path.isdir(path) and Path(path).resolve() in Path(target).resolve().parents:
-            raise OutputError(f"{plain(target)} lies in the table that was scored; name another file")
+            raise OutputError(f"{format_name(target)} lies in the table that was scored; name another file")
         place = Path(target)
         if place.name in OWN_FILES and os.path.realpath(place.parent) == os.path.realpath(run):
-            raise OutputError(f"{plain(target)} belongs to the run; name another file")
+            raise OutputError(f"{format_name(target)} belongs to the run; name another file")
         check_file(place, force=force)
 
 
@@ -167,19 +163,21 @@ def _check_ending(target: str, form: str, path: str) -> None:
     is_parquet = target.lower().endswith(PARQUET_ENDINGS)
     if (form == "parquet") != is_parquet or target.lower().endswith(OTHER_ENDINGS):
         form_name, example = ("Parquet", ".parquet") if form == "parquet" else ("CSV", ".csv or .csv.gz")
-        raise UsageError(f"{plain(target)}: {plain(path)} is {form_name} and stays so: name a {example} file")
+        raise UsageError(
+            f"{format_name(target)}: {format_name(path)} is {form_name} and stays so: name a {example} file"
+        )
 
 
 def _check_column(name: str, present: Sequence[str]) -> None:
     if name != name.strip() or not name or not name.isprintable():
-        raise UsageError(f"--add-weights {shown(name)} is not a column name")
+        raise UsageError(f"--add-weights {quote(name)} is not a column name")
     if name in present:
-        raise UsageError(f"--add-weights {plain(name)}: the table has a column of that name; choose another")
+        raise UsageError(f"--add-weights {format_name(name)}: the table has a column of that name; choose another")
 
 
 def _write(target: str, write: Writer, *, force: bool) -> None:
     """`write` to a file, packed as its name says, or to standard output."""
-    from lossval_cli.outputs.whole_files import write_file
+    from lossval_cli.runtime.atomic_write import write_file
 
     if target == "-":
         with results() as stream:
@@ -199,14 +197,14 @@ def _write(target: str, write: Writer, *, force: bool) -> None:
 
 def _tell(targets: Sequence[str], cleaning: Cleaning, weights: str | None) -> None:
     rows, kept = len(cleaning.keep), int(cleaning.keep.sum())
-    done = [f"{kept:,} of {counted(rows, 'row')} kept"]
+    done = [f"{kept:,} of {pluralize(rows, 'row')} kept"]
     if kept < rows:
-        done.append(f"{rows - kept:,} {'in ' + plain(targets[1]) if targets[1:] else 'left out'}")
+        done.append(f"{rows - kept:,} {'in ' + format_name(targets[1]) if targets[1:] else 'left out'}")
     if cleaning.cells is not None:
         done.append(f"{len(cleaning.cells.rows):,} relabelled")
     if weights is not None:
-        done.append(f"weights in column {plain(weights)}")
-    name = "standard output" if targets[0] == "-" else plain(targets[0])
+        done.append(f"weights in column {format_name(weights)}")
+    name = "standard output" if targets[0] == "-" else format_name(targets[0])
     say(f"{name}: {', '.join(done)}")
     if cleaning.emptied:
-        say(f"no row is left with the label {listed(map(shown, cleaning.emptied))}")
+        say(f"no row is left with the label {join_names(map(quote, cleaning.emptied))}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from lossval_cli.errors import OutputError
-from lossval_cli.wording import printable
+from lossval_cli.text.format import escape_control
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,7 +24,7 @@ _COMMAND, _TEXT = "##[", "## ["
 
 def say(line: str) -> None:
     """One line on standard error. That nobody listens there is no reason to stop."""
-    line = printable(line).replace(_COMMAND, _TEXT)
+    line = escape_control(line).replace(_COMMAND, _TEXT)
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(line + "\n")  # Python spells out there what the terminal cannot show
         sys.stderr.flush()
@@ -101,7 +101,7 @@ class _Screen(io.RawIOBase):
 
 def _visible(text: str) -> str:
     """`text` with the lines and tabs that it has, and nothing else that a terminal would obey."""
-    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+    return "\n".join("\t".join(map(escape_control, line.split("\t"))) for line in text.split("\n"))
 
 
 @contextlib.contextmanager

@@ -25,9 +25,7 @@ def demo(
         str | None,
         typer.Option("-o", "--output", metavar="DIR", help="Run directory [default: wine.lossval/]."),
     ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only say how many errors were found.")
-    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say how many errors were found.")] = False,
 ) -> None:
     """Score 2,000 white wines, 300 of them with a wrong quality score, and count how many are found.
 
@@ -38,15 +36,10 @@ def demo(
     score(str(folder / "wine.csv"), str(folder / "wine_val.csv"), output=target, quiet=quiet)
     wrong = _column(folder / "wine_truth.csv", "id")
     ranked = _column(Path(target) / "scores.csv", "id")
-    suspect = [
-        row for row, kind in zip(ranked, _column(Path(target) / "scores.csv", "suspect"), strict=True) if kind
-    ]
-    lines = [
-        f"\nPlanted errors: {len(wrong)} of {len(ranked):,} labels are wrong ({len(wrong) / len(ranked):.0%})"
-    ]
+    suspect = [row for row, kind in zip(ranked, _column(Path(target) / "scores.csv", "suspect"), strict=True) if kind]
+    lines = [f"\nPlanted errors: {len(wrong)} of {len(ranked):,} labels are wrong ({len(wrong) / len(ranked):.0%})"]
     lines += [
-        f"  in the lowest {top:>4} rows  {len(set(ranked[:top]) & set(wrong)):>4}"
-        for top in (50, 100, 200, len(wrong))
+        f"  in the lowest {top:>4} rows  {len(set(ranked[:top]) & set(wrong)):>4}" for top in (50, 100, 200, len(wrong))
     ]
     lines.append(f"  among {len(suspect):>4} suspects     {len(set(suspect) & set(wrong)):>4}")
     show("\n".join(lines) + "\n")

@@ -29,14 +29,14 @@ def diff(
     Rows are matched by their ids, else by what they hold (all columns but the label, if both tables are where
     they were), else by row number. Exits with 0 whatever changed.
     """
-    from lossval_cli.gate.formats.inert import inert, inert_json
-    from lossval_cli.runs.comparison import compare, comparison_lines, comparison_markdown
-    from lossval_cli.runs.past_run import read_run
+    from lossval_cli.runs.diff import compare, comparison_lines, comparison_markdown
+    from lossval_cli.runs.loaded import read_run
+    from lossval_cli.text.escape import escape_ci, escape_ci_json
 
     comparison = compare(read_run(old), read_run(new))
     if output_format is options.TextFormat.json:
-        show(inert_json(comparison.to_dict()))
+        show(escape_ci_json(comparison.to_dict()))
     elif output_format is options.TextFormat.markdown:
         show(comparison_markdown(comparison))
     else:
-        show("\n".join(inert(line) for line in comparison_lines(comparison)) + "\n")
+        show("\n".join(escape_ci(line) for line in comparison_lines(comparison)) + "\n")

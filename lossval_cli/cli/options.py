@@ -16,14 +16,14 @@ import typer
 from lossval_cli.cli.quantities import read_bytes, read_seconds
 from lossval_cli.errors import UsageError
 from lossval_cli.settings import Settings, find_project_table
+from lossval_cli.text.format import escape_control
 from lossval_cli.toml_text import toml_lines
-from lossval_cli.wording import printable
 
 if TYPE_CHECKING:
-    from lossval_cli.calibration.thresholds import Thresholds
-    from lossval_cli.method.team import Team
+    from lossval_cli.noise.thresholds import Thresholds
     from lossval_cli.pipeline import Result
-    from lossval_cli.runs.resources import Resources
+    from lossval_cli.runtime.distributed import ProcessGroup
+    from lossval_cli.runtime.resources import Resources
 
 
 class Format(StrEnum):
@@ -76,19 +76,13 @@ RunDirectory = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(
-        metavar="FILE", help="The table that was scored [default: where it was then, else beside RUN_DIR]."
-    ),
+    typer.Option(metavar="FILE", help="The table that was scored [default: where it was then, else beside RUN_DIR]."),
 ]
-Val = Annotated[
-    str | None, typer.Option(metavar="VAL", help="Table to do well on; its labels are never learned from.")
-]
+Val = Annotated[str | None, typer.Option(metavar="VAL", help="Table to do well on; its labels are never learned from.")]
 Test = Annotated[str | None, typer.Option(metavar="TEST", help="Table for the removal report alone.")]
 Label = Annotated[
     str | None,
-    typer.Option(
-        metavar="COL", help="Column to predict [default: label, target, y or class, else the last]."
-    ),
+    typer.Option(metavar="COL", help="Column to predict [default: label, target, y or class, else the last]."),
 ]
 Ids = Annotated[
     list[str] | None,
@@ -103,9 +97,7 @@ ValFraction = Annotated[
     str | None,
     typer.Option(metavar="SHARE", help="Share of rows held out when there is no --val [default: 0.2]."),
 ]
-Preset = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Named settings; `lossval presets` lists them.")
-]
+Preset = Annotated[str | None, typer.Option(metavar="NAME", help="Named settings; `lossval presets` lists them.")]
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in TOML, over the preset's.")]
 Assignments = Annotated[
     list[str] | None,
@@ -116,13 +108,10 @@ ThresholdFile = Annotated[
     typer.Option(
         "--thresholds",
         metavar="FILE",
-        help="Probabilities from which rows are suspect, of `lossval calibrate` [default: highest expected "
-        "F1].",
+        help="Probabilities from which rows are suspect, of `lossval calibrate` [default: highest expected F1].",
     ),
 ]
-SafeCsv = Annotated[
-    bool, typer.Option("--safe-csv", help="Put ' before text cells that a spreadsheet would evaluate.")
-]
+SafeCsv = Annotated[bool, typer.Option("--safe-csv", help="Put ' before text cells that a spreadsheet would evaluate.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over files that are there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 ProgressOption = Annotated[
@@ -134,17 +123,11 @@ ShowSettings = Annotated[
     typer.Option("--show-settings", help="Print the settings as TOML, with where each is from, and stop."),
 ]
 Seed = Annotated[str | None, typer.Option(metavar="N", help="Of every random draw [default: 0].")]
-Threads = Annotated[
-    str | None, typer.Option(metavar="N", help="CPU threads; the same number gives the same bits.")
-]
-Device = Annotated[
-    str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N [default: auto].")
-]
+Threads = Annotated[str | None, typer.Option(metavar="N", help="CPU threads; the same number gives the same bits.")]
+Device = Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N [default: auto].")]
 CheckpointEvery = Annotated[
     str | None,
-    typer.Option(
-        metavar="TIME", help="Save training so often, e.g. 10m, in a hidden file that goes when it is done."
-    ),
+    typer.Option(metavar="TIME", help="Save training so often, e.g. 10m, in a hidden file that goes when it is done."),
 ]
 Resume = Annotated[
     bool,
@@ -173,14 +156,12 @@ def read_resources(
 
     Raises UsageError.
     """
-    from lossval_cli.outputs.checkpoint import checkpoint_path
-    from lossval_cli.runs.resources import Resources
+    from lossval_cli.runtime.checkpoint import checkpoint_path
+    from lossval_cli.runtime.resources import Resources
 
     wanted = resume or checkpoint_every is not None
     if wanted and results is None:
-        raise UsageError(
-            "--checkpoint-every and --resume need -o DIR or FILE: a checkpoint lies beside the results"
-        )
+        raise UsageError("--checkpoint-every and --resume need -o DIR or FILE: a checkpoint lies beside the results")
     found = Resources(resume=resume, scratch=_scratch(results))
     if wanted and results is not None:
         found = replace(found, checkpoint=checkpoint_path(results))
@@ -195,7 +176,7 @@ def read_resources(
 
 def forget_checkpoint(resources: Resources, result: Result) -> None:
     """Remove the checkpoint of a run that has come to its end."""
-    from lossval_cli.outputs.whole_files import remove_file
+    from lossval_cli.runtime.atomic_write import remove_file
 
     if resources.checkpoint is not None and result.is_complete:
         remove_file(resources.checkpoint)
@@ -208,18 +189,18 @@ def is_assistant() -> bool:
 
 
 @contextlib.contextmanager
-def team() -> Iterator[Team]:
+def processes() -> Iterator[ProcessGroup]:
     """The processes that `torchrun` has started; without it this one alone.
 
     Who is ended by torchrun because another process is gone says so.
     """
-    from lossval_cli.method.team import joined
+    from lossval_cli.runtime.distributed import joined
 
     with joined() as found:
         try:
             yield found
         except KeyboardInterrupt as interrupt:
-            if found.is_alone or str(interrupt):
+            if found.is_single or str(interrupt):
                 raise
             raise KeyboardInterrupt(
                 "interrupted, or ended because another process of this run is gone; nothing was written "
@@ -263,7 +244,7 @@ def settings_toml(
         where = {
             "built in": "default",
             "preset": f"preset {settings.preset}",
-            "file": printable(_settings_file(config)),
+            "file": escape_control(_settings_file(config)),
             "given": "--set" if options.get(name) is None else f"--{name.replace('_', '-')}",
         }
         lines.append(f"{line:32} # {where[origins[name]]}")
@@ -298,7 +279,7 @@ def thresholds_of(file: Path | None) -> Thresholds | None:
     """What --thresholds names, None where it is not given. Raises UsageError, one line."""
     if file is None:
         return None
-    from lossval_cli.calibration.thresholds import read_thresholds
+    from lossval_cli.noise.thresholds import read_thresholds
 
     return read_thresholds(file)
 

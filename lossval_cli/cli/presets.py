@@ -35,10 +35,7 @@ def presets(
         width = max(map(len, preset_names())) + 2
         for preset in preset_names():
             purpose = _purpose(preset_path(preset).read_text(encoding="utf-8"))
-            show(
-                textwrap.fill(purpose, 80, initial_indent=f"{preset:{width}}", subsequent_indent=" " * width)
-                + "\n"
-            )
+            show(textwrap.fill(purpose, 80, initial_indent=f"{preset:{width}}", subsequent_indent=" " * width) + "\n")
         return
     settings = Settings.resolve(name).as_dict()
     lines = [f"# All settings of the preset {name}. What is commented out is left to the method (auto)."]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lossval_cli.cli.console import is_terminal, say, wants_colour
 
 if TYPE_CHECKING:
-    from lossval_cli.method.state import Epoch
+    from lossval_cli.lossval.state import Epoch
 
 Mode = Literal["bar", "json", "off"]
 
@@ -83,9 +83,7 @@ class Progress:
             if math.isfinite(epoch.transport):
                 detail += f"  transport {epoch.transport:.3g}"
             last = epoch.epoch == epoch.epochs
-            self._bar.update(
-                self._task, total=epoch.epochs, completed=epoch.epoch, detail=detail, refresh=last
-            )
+            self._bar.update(self._task, total=epoch.epochs, completed=epoch.epoch, detail=detail, refresh=last)
         self._event(
             "epoch",
             epoch=epoch.epoch,

@@ -11,7 +11,7 @@ import typer
 from lossval_cli.cli import options
 from lossval_cli.cli.console import results, say
 from lossval_cli.errors import UsageError
-from lossval_cli.wording import listed, plain
+from lossval_cli.text.format import format_name, join_names
 
 EXAMPLES = """\b
 Examples:
@@ -63,9 +63,9 @@ def report(
     chosen = _chosen(output, form)
     from jinja2 import TemplateError
 
-    from lossval_cli.outputs.whole_files import check_file, write_file
-    from lossval_cli.runs.past_run import damaged, read_part
-    from lossval_cli.runs.run_directory import json_bytes, render_pages
+    from lossval_cli.runs.directory import json_bytes, render_pages
+    from lossval_cli.runs.loaded import damaged, read_part
+    from lossval_cli.runtime.atomic_write import check_file, write_file
 
     if output not in (None, "-"):
         check_file(Path(str(output)), force=force, read=[run])
@@ -88,7 +88,7 @@ def report(
 
         write_file(path, write, force=force or output is None)
     if not quiet:
-        say(f"wrote {listed(map(str, wanted))}")
+        say(f"wrote {join_names(map(str, wanted))}")
 
 
 def _chosen(output: str | None, form: ReportFormat | None) -> ReportFormat:
@@ -103,7 +103,7 @@ def _chosen(output: str | None, form: ReportFormat | None) -> ReportFormat:
         raise UsageError(f"-o {output!r} is not a file name")
     named = _ENDINGS.get(Path(output).suffix.lower())
     if named is None and form is None:
-        raise UsageError(f"-o {plain(output)}: name a .html, .md or .json file, or add --format")
+        raise UsageError(f"-o {format_name(output)}: name a .html, .md or .json file, or add --format")
     if named is not None and form is not None and named is not form:
-        raise UsageError(f"-o {plain(output)} and --format {form} contradict each other: leave one out")
+        raise UsageError(f"-o {format_name(output)} and --format {form} contradict each other: leave one out")
     return form or named or ReportFormat.html

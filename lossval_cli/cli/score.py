@@ -15,10 +15,10 @@ from lossval_cli.cli.console import is_screen, show
 from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.cli.writing import write_rows
 from lossval_cli.errors import UsageError
-from lossval_cli.outputs.destination import Destination, find_destination
+from lossval_cli.runs.destination import Destination, find_destination
 
 if TYPE_CHECKING:
-    from lossval_cli.encoding.inputs import Inputs
+    from lossval_cli.features.dataset import Dataset
     from lossval_cli.pipeline import Result
 
 EXAMPLES = """\b
@@ -58,9 +58,7 @@ def score(
         str | None,
         typer.Option(metavar="NAME", help=f"{options.METRIC_HELP} [default: accuracy or rmse]."),
     ] = None,
-    removal: Annotated[
-        options.Removal | None, typer.Option(help=f"{options.REMOVAL_HELP} [default: full].")
-    ] = None,
+    removal: Annotated[options.Removal | None, typer.Option(help=f"{options.REMOVAL_HELP} [default: full].")] = None,
     thresholds: options.ThresholdFile = None,
     output: Annotated[
         str | None,
@@ -78,9 +76,7 @@ def score(
     force: Annotated[
         bool, typer.Option("--force", help="Write into a directory that is not ours, or over a file.")
     ] = False,
-    columns: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Columns to write, with -o FILE or -o -.")
-    ] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to write, with -o FILE or -o -.")] = None,
     sort: Annotated[
         options.Sort | None,
         typer.Option(help="Row that comes first, with -o FILE or -o - [default: worst]."),
@@ -130,9 +126,12 @@ def score(
     resources = options.read_resources(time_limit, max_memory, checkpoint_every, resume, results)
     started = datetime.now(UTC)
     quiet = quiet or options.is_assistant()
-    with options.team() as team, Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
-        from lossval_cli.outputs.scores_io import pick, split_names
+    with (
+        options.processes() as processes,
+        Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown,
+    ):
         from lossval_cli.pipeline import run
+        from lossval_cli.runs.scores_io import pick, split_names
 
         names = [] if columns is None else split_names(columns)
         result = run(
@@ -146,12 +145,12 @@ def score(
             thresholds=limits,
             # Only the reports of a run directory say what removal does.
             removal=removal.value if removal else "full" if destination.kind == "directory" else "off",
-            on_inputs=lambda inputs: _start_training(inputs, names, redact, shown),
+            on_dataset=lambda dataset: _start_training(dataset, names, redact, shown),
             on_epoch=shown.epoch,
             on_stage=shown.stage,
             on_estimate=lambda estimate: shown.notices([estimate.text()]),
             resources=resources,
-            team=team,
+            processes=processes,
         )
         if result is None:
             return
@@ -201,32 +200,30 @@ def _check_choices(
     if destination.kind == "directory":
         for option, value in (("--columns", columns), ("--sort", sort), ("--top", top)):
             if value is not None:
-                raise UsageError(
-                    f"{option} is for -o FILE or -o -: a run directory holds every row and column"
-                )
+                raise UsageError(f"{option} is for -o FILE or -o -: a run directory holds every row and column")
     if safe_csv and destination.form in ("jsonl", "parquet"):
         raise UsageError(f"--safe-csv is about CSV, and the scores are written as {destination.form}")
     if destination.kind == "stream" and destination.form == "parquet" and is_screen(sys.stdout):
         raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
 
 
-def _start_training(inputs: Inputs, names: list[str], redact: bool, shown: Progress) -> None:
+def _start_training(dataset: Dataset, names: list[str], redact: bool, shown: Progress) -> None:
     """The last moment to refuse: what the scores will hold is known, and nobody has waited yet."""
-    from lossval_cli.outputs.scores_io import check_columns
+    from lossval_cli.runs.scores_io import check_columns
     from lossval_cli.score_columns import given_names, score_columns
 
-    label, ids = inputs.roles.label, inputs.roles.ids
+    label, ids = dataset.roles.label, dataset.roles.ids
     called = given_names(label, ids)
     hidden = {called[name] for name in ids} if redact else set()
     check_columns(names, [name for name in score_columns(label, ids) if name not in hidden])
-    shown.notices(inputs.notices)
+    shown.notices(dataset.notices)
 
 
 def _redacted(result: Result) -> Result:
-    from lossval_cli.outputs.redaction import redact_report, redact_table
+    from lossval_cli.runs.redaction import redact_report, redact_table
     from lossval_cli.score_columns import given_names
 
-    roles = result.inputs.roles
+    roles = result.dataset.roles
     called = given_names(roles.label, roles.ids)
     return replace(
         result,
@@ -245,15 +242,15 @@ def _write_directory(
     force: bool,
 ) -> list[str]:
     """Write the run directory and return the names of its files."""
-    from lossval_cli.outputs.whole_files import write_directory
-    from lossval_cli.runs.run_directory import run_files
-    from lossval_cli.runs.run_record import build_run_record
+    from lossval_cli.runs.directory import run_files
+    from lossval_cli.runs.record import build_run_record
+    from lossval_cli.runtime.atomic_write import write_directory
 
-    form = destination.format_for(result.inputs.train.table.format)
+    form = destination.format_for(result.dataset.train.table.format)
     if safe_csv and form != "csv":
         raise UsageError(f"--safe-csv is about CSV, and the scores are written as {form}: add --format csv")
     record = build_run_record(
-        result.inputs,
+        result.dataset,
         result.settings,
         device=result.report["model"]["device"],
         options={name: value for name, value in given.items() if value},
@@ -270,9 +267,9 @@ def _write_directory(
 def _show_summary(result: Result, destination: Destination, files: Sequence[str]) -> None:
     from lossval_cli.cli.console import show_styled
     from lossval_cli.report.display import summary
-    from lossval_cli.runs.run_record import path_below
+    from lossval_cli.runs.record import path_below
 
-    written, name = [str(destination.path)], result.inputs.train.table.name
+    written, name = [str(destination.path)], result.dataset.train.table.name
     if destination.kind == "directory":
         written = [f"{destination.path}/", *files]
     elsewhere = not name.startswith("<") and path_below(name, destination.path) is None

@@ -9,10 +9,10 @@ import typer
 from lossval_cli.cli import options
 from lossval_cli.cli.console import say, show
 from lossval_cli.errors import LossvalError
-from lossval_cli.wording import counted, printable
+from lossval_cli.text.format import escape_control, pluralize
 
 if TYPE_CHECKING:
-    from lossval_cli.encoding.inputs import Inputs
+    from lossval_cli.features.dataset import Dataset
 
 EXAMPLES = """\b
 Examples:
@@ -23,9 +23,7 @@ Examples:
 
 
 def validate(
-    tables: Annotated[
-        list[str], typer.Argument(metavar="TABLE...", help="Tables to check.", show_default=False)
-    ],
+    tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="Tables to check.", show_default=False)],
     val: options.Val = None,
     test: options.Test = None,
     label: options.Label = None,
@@ -47,14 +45,14 @@ def validate(
     shortcuts = {"task": task, "val_fraction": val_fraction, "device": device}
     settings = options.resolve_settings(preset, config, assignments, shortcuts)
     options.check_one_stdin(*tables, val, test)
-    from lossval_cli.encoding.inputs import prepare
-    from lossval_cli.method.devices import pick_device
+    from lossval_cli.features.dataset import load_dataset
+    from lossval_cli.runtime.device import pick_device
 
     pick_device(settings.device)
     failed = 0
     for place, table in enumerate(tables):
         try:
-            inputs = prepare(
+            dataset = load_dataset(
                 table, val, test, label=label, ids=ids or (), exclude=exclude or (), settings=settings
             )
         except LossvalError as error:
@@ -64,29 +62,29 @@ def validate(
             failed += 1
             continue
         if not quiet:
-            show(("\n" if place else "") + "\n".join(_description(inputs)) + "\n")
+            show(("\n" if place else "") + "\n".join(_description(dataset)) + "\n")
     if failed:
         raise typer.Exit(2)
 
 
-def _description(inputs: Inputs) -> list[str]:
+def _description(dataset: Dataset) -> list[str]:
     from rich.cells import cell_len, set_cell_size
 
-    from lossval_cli.gate.formats.inert import inert
+    from lossval_cli.text.escape import escape_ci
 
-    roles, table = inputs.roles, inputs.train.table
-    classes = "" if inputs.classes is None else f" into {inputs.classes} classes"
+    roles, table = dataset.roles, dataset.train.table
+    classes = "" if dataset.classes is None else f" into {dataset.classes} classes"
     lines = [
-        f"{printable(table.name)}: {table.rows:,} rows, {counted(len(table.column_names), 'column')}; "
-        f"{roles.task}{classes}, {counted(inputs.encoder.width, 'encoded feature')}"
+        f"{escape_control(table.name)}: {table.rows:,} rows, {pluralize(len(table.column_names), 'column')}; "
+        f"{roles.task}{classes}, {pluralize(dataset.encoder.width, 'encoded feature')}"
     ]
-    for what, part in (("validation", inputs.val), ("test", inputs.test)):
-        if part is not None and not (what == "validation" and inputs.held_out is not None):
-            lines.append(f"{printable(part.table.name)}: {part.table.rows:,} rows for {what}")
+    for what, part in (("validation", dataset.val), ("test", dataset.test)):
+        if part is not None and not (what == "validation" and dataset.held_out is not None):
+            lines.append(f"{escape_control(part.table.name)}: {part.table.rows:,} rows for {what}")
     lines += ["", "column                      role      taken as"]
-    kinds = {str(column["column"]): column for column in inputs.encoder.describe()}
+    kinds = {str(column["column"]): column for column in dataset.encoder.describe()}
     for name in table.column_names:
-        role, taken = _role(inputs, name), ""
+        role, taken = _role(dataset, name), ""
         if name in kinds:
             column = kinds[name]
             dims = int(str(column["dims"]))
@@ -96,18 +94,18 @@ def _description(inputs: Inputs) -> list[str]:
             elif dims > 1:
                 taken += f", {dims} numbers"
             role = role if dims else "dropped"
-        shown = inert(name)
+        shown = escape_ci(name)
         if shown.lstrip().startswith("::"):  # would be a workflow command in the log of a CI run
             shown = f"'{shown}'"
         shown = shown if cell_len(shown) <= 26 else set_cell_size(shown, 25) + "…"
-        lines.append(f"{set_cell_size(shown, 26)}  {role:8}  {printable(taken)}".rstrip())
-    if inputs.notices:
-        lines += ["", *(printable(notice) for notice in inputs.notices)]
+        lines.append(f"{set_cell_size(shown, 26)}  {role:8}  {escape_control(taken)}".rstrip())
+    if dataset.notices:
+        lines += ["", *(escape_control(notice) for notice in dataset.notices)]
     return lines
 
 
-def _role(inputs: Inputs, column: str) -> str:
-    roles = inputs.roles
+def _role(dataset: Dataset, column: str) -> str:
+    roles = dataset.roles
     if column == roles.label:
         return "label"
     return "id" if column in roles.ids else "excluded" if column in roles.excluded else "feature"

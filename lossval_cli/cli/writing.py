@@ -9,13 +9,13 @@ from lossval_cli.cli.console import results
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lossval_cli.outputs.destination import Destination
+    from lossval_cli.runs.destination import Destination
 
 
 def write_rows(table: pa.Table, destination: Destination, *, safe_csv: bool, force: bool) -> None:
     """Write `table`; what can be told of `destination` beforehand has been checked."""
-    from lossval_cli.outputs.scores_io import write_scores
-    from lossval_cli.outputs.whole_files import write_file
+    from lossval_cli.runs.scores_io import write_scores
+    from lossval_cli.runtime.atomic_write import write_file
 
     form = destination.format_for("csv")
     if destination.kind == "stream":

@@ -14,27 +14,27 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from lossval_cli._version import REPORT_VERSION
-from lossval_cli.encoding.inputs import Inputs, Part
-from lossval_cli.encoding.labels import ClassLabels
-from lossval_cli.method.importance import suspect_kinds
-from lossval_cli.method.noise import NoiseEstimate
-from lossval_cli.method.removal import RemovalStudy
-from lossval_cli.method.valuation import Valuation
+from lossval_cli.features.dataset import Dataset, Split
+from lossval_cli.features.labels import ClassLabels
+from lossval_cli.lossval.fit import Valuation
+from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.ranking import suspect_kinds
+from lossval_cli.removal.study import RemovalStudy
 from lossval_cli.report.findings.class_noise import confusion, noise_by_label
 from lossval_cli.report.findings.coverage import measure_coverage
 from lossval_cli.report.findings.distributions import find_distributions
 from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
 from lossval_cli.report.findings.explain import explain_suspects
 from lossval_cli.report.findings.health import check_health
+from lossval_cli.report.findings.names import rounded
 from lossval_cli.report.findings.slices import find_slices
-from lossval_cli.report.findings.survey import Survey, keys_of, survey
+from lossval_cli.report.findings.table_scan import TableScan, keys_of, scan_table
 from lossval_cli.report.findings.verdict import judge
-from lossval_cli.report.findings.wordings import rounded
 from lossval_cli.score_columns import KINDS
 from lossval_cli.settings import Settings
 from lossval_cli.tables.table import Table
-from lossval_cli.wording import plain
+from lossval_cli.text.format import format_name
+from lossval_cli.version import REPORT_VERSION
 
 MOST_COLUMNS = 200
 """Columns that `data` describes; a wide table would drown the rest."""
@@ -44,7 +44,7 @@ MOST_EPOCHS = 200
 
 
 def build_report(
-    inputs: Inputs,
+    dataset: Dataset,
     valuation: Valuation,
     removal: RemovalStudy | None,
     table: pa.Table,
@@ -57,7 +57,7 @@ def build_report(
     """
     noise = valuation.noise
     kinds = suspect_kinds(noise, len(valuation.importance))
-    seen = survey(inputs, noise)
+    seen = scan_table(dataset, noise)
     study = None if removal is None else removal.to_dict()
     recommended = study["recommended_fraction"] if study and study["recommended"] == "lowest" else 0.0
     report: dict[str, Any] = {
@@ -65,59 +65,59 @@ def build_report(
         "verdict": None,
         "summary": _summary(valuation, kinds),
         "removal": study,
-        "suspects": explain_suspects(inputs, valuation, table, kinds, seen),
+        "suspects": explain_suspects(dataset, valuation, table, kinds, seen),
         "model": _model(valuation, device),
-        "data": _data(inputs),
+        "data": _data(dataset),
         "settings": settings.as_dict(),
         "timing": {},
-        "notices": [*valuation.notices, *_notices(inputs)],
+        "notices": [*valuation.notices, *_notices(dataset)],
         "classes": None if noise is None else noise_by_label(seen.label),
-        "confusion": _confusion(inputs, valuation),
+        "confusion": _confusion(dataset, valuation),
         "slices": _slices(noise, seen, len(kinds)),
-        "conflicting_duplicates": _conflicts(inputs, seen),
+        "conflicting_duplicates": _conflicts(dataset, seen),
         "leakage": {
-            "val": None if inputs.held_out is not None else _leakage(inputs, seen, inputs.val),
-            "test": None if inputs.test is None else _leakage(inputs, seen, inputs.test),
+            "val": None if dataset.held_out is not None else _leakage(dataset, seen, dataset.val),
+            "test": None if dataset.test is None else _leakage(dataset, seen, dataset.test),
         },
-        "coverage": _coverage(inputs, settings),
+        "coverage": _coverage(dataset, settings),
         "distributions": find_distributions(valuation, kinds, recommended),
-        "health": check_health(inputs, valuation, settings, seen.keys),
+        "health": check_health(dataset, valuation, settings, seen.keys),
     }
     report["verdict"] = judge(report)
     return report
 
 
-def _confusion(inputs: Inputs, valuation: Valuation) -> dict[str, Any] | None:
+def _confusion(dataset: Dataset, valuation: Valuation) -> dict[str, Any] | None:
     """None for numbers and where nothing is suspected."""
-    y, noise = inputs.train.y, valuation.noise
-    if noise is None or y is None or not isinstance(inputs.labels, ClassLabels):
+    y, noise = dataset.train.y, valuation.noise
+    if noise is None or y is None or not isinstance(dataset.labels, ClassLabels):
         return None
     suggested = valuation.predictions.argmax(axis=1)
-    return confusion(y.astype(np.int64), suggested, noise.label_suspect, inputs.labels.names)
+    return confusion(y.astype(np.int64), suggested, noise.label_suspect, dataset.labels.names)
 
 
-def _slices(noise: NoiseEstimate | None, seen: Survey, rows: int) -> dict[str, Any]:
-    totals = (0, 0) if noise is None else (int(noise.label_suspect.sum()), int(noise.feature_suspect.sum()))
-    return find_slices([*seen.features.values(), *seen.excluded.values()], rows, totals)
+def _slices(noise: NoiseEstimate | None, seen: TableScan, rows: int) -> dict[str, Any]:
+    evidence = (0, 0) if noise is None else (int(noise.label_suspect.sum()), int(noise.feature_suspect.sum()))
+    return find_slices([*seen.features.values(), *seen.excluded.values()], rows, evidence)
 
 
-def _conflicts(inputs: Inputs, seen: Survey) -> dict[str, Any]:
-    assert inputs.train.y is not None
-    return find_conflicts(seen.keys, inputs.train.y, inputs.train.table, inputs.roles.label)
+def _conflicts(dataset: Dataset, seen: TableScan) -> dict[str, Any]:
+    assert dataset.train.y is not None
+    return find_conflicts(seen.keys, dataset.train.y, dataset.train.table, dataset.roles.label)
 
 
-def _leakage(inputs: Inputs, seen: Survey, other: Part) -> dict[str, Any]:
-    train = inputs.train
+def _leakage(dataset: Dataset, seen: TableScan, other: Split) -> dict[str, Any]:
+    train = dataset.train
     assert train.y is not None
-    keys = keys_of(inputs, other.table)
+    keys = keys_of(dataset, other.table)
     return find_leakage(seen.keys, train.y, train.table, keys, other.y, other.table)
 
 
-def _coverage(inputs: Inputs, settings: Settings) -> dict[str, Any] | None:
+def _coverage(dataset: Dataset, settings: Settings) -> dict[str, Any] | None:
     """None where validation was drawn from the training table, and lies where that lies."""
-    if inputs.held_out is not None:
+    if dataset.held_out is not None:
         return None
-    return measure_coverage(inputs.train.X, inputs.val.X[:], inputs.val.table, settings.seed)
+    return measure_coverage(dataset.train.X, dataset.val.X[:], dataset.val.table, settings.seed)
 
 
 def _summary(valuation: Valuation, kinds: npt.NDArray[np.object_]) -> dict[str, Any]:
@@ -161,18 +161,18 @@ def base_name(table: Table) -> str:
     return os.path.basename(table.name.rstrip("/")) or table.name
 
 
-def _notices(inputs: Inputs) -> list[str]:
+def _notices(dataset: Dataset) -> list[str]:
     """The notices, with tables called by their base names."""
-    notices = list(inputs.notices)
-    for part in (inputs.train, inputs.val, inputs.test):
+    notices = list(dataset.notices)
+    for part in (dataset.train, dataset.val, dataset.test):
         if part is not None:
-            name, base = plain(part.table.name), plain(base_name(part.table))
+            name, base = format_name(part.table.name), format_name(base_name(part.table))
             notices = [notice.replace(name, base) for notice in notices]
     return notices
 
 
-def _data(inputs: Inputs) -> dict[str, Any]:
-    tables = {"train": inputs.train, "val": inputs.val, "test": inputs.test}
+def _data(dataset: Dataset) -> dict[str, Any]:
+    tables = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
     return {
         "tables": {
             name: {
@@ -185,13 +185,13 @@ def _data(inputs: Inputs) -> dict[str, Any]:
             if part is not None
         },
         "roles": {
-            "label": inputs.roles.label,
-            "ids": list(inputs.roles.ids),
-            "excluded": list(inputs.roles.excluded),
-            "task": inputs.roles.task,
-            "classes": getattr(inputs.labels, "names", None),
+            "label": dataset.roles.label,
+            "ids": list(dataset.roles.ids),
+            "excluded": list(dataset.roles.excluded),
+            "task": dataset.roles.task,
+            "classes": getattr(dataset.labels, "names", None),
         },
-        "columns": inputs.encoder.describe()[:MOST_COLUMNS],
-        "column_count": len(inputs.roles.features),
-        "held_out": inputs.held_out is not None,
+        "columns": dataset.encoder.describe()[:MOST_COLUMNS],
+        "column_count": len(dataset.roles.features),
+        "held_out": dataset.held_out is not None,
     }

@@ -17,8 +17,8 @@ import pyarrow as pa
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from lossval_cli.report.phrases import metric_name, next_step
-from lossval_cli.wording import counted, number, percent, printable
+from lossval_cli.report.sentences import metric_name, next_step
+from lossval_cli.text.format import escape_control, format_number, format_percent, pluralize
 
 WIDTH = 80
 
@@ -53,9 +53,7 @@ class Column(NamedTuple):
     right: bool = False
 
 
-def summary(
-    report: Mapping[str, Any], table: pa.Table, written: Sequence[str], data: str | None = None
-) -> list[Text]:
+def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], data: str | None = None) -> list[Text]:
     """Lines of at most 80 columns, commands aside. table: the ranked rows; written: what was written,
     directory first; data: where the scored table is, if the run does not know.
     """
@@ -63,13 +61,13 @@ def summary(
     lines += _suspects(report["summary"])
     lines.append(_headed("Importance", _histogram(table["importance"].to_numpy())))
     lines += _removal(report["removal"])
-    lines += [Text(), Text(f"{counted(min(WORST, table.num_rows), 'row')} of least importance", "bold")]
+    lines += [Text(), Text(f"{pluralize(min(WORST, table.num_rows), 'row')} of least importance", "bold")]
     lines += _rows(_worst(table.slice(0, WORST)))
     lines += [Text(), *_written(written)]
-    step = next_step(report, None if data is None else printable(data))
+    step = next_step(report, None if data is None else escape_control(data))
     if step and written[1:]:  # what goes on from here reads the directory
         does, choices = step
-        command = f"lossval clean {shlex.quote(printable(written[0].rstrip('/')))} {choices}"
+        command = f"lossval clean {shlex.quote(escape_control(written[0].rstrip('/')))} {choices}"
         lines += [Text(), Text("Look at the suspects in report.html. Then", "bold"), Text(f"  {command}")]
         lines += [Text(line) for line in textwrap.wrap(f"{does}.", WIDTH)]
     return lines
@@ -77,7 +75,7 @@ def summary(
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
     """`text` on exactly `width` terminal columns, cut with an ellipsis if need be."""
-    text = printable(text)
+    text = escape_control(text)
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…"
     padding = " " * (width - cell_len(text))
@@ -105,9 +103,7 @@ def _title(report: Mapping[str, Any]) -> Text:
     name = data["tables"]["train"]["name"]
     classes = roles["classes"]
     what = "regression" if classes is None else f"{len(classes)} classes"
-    return Text(
-        fit(f"{name}: {report['summary']['rows']:,} rows, {roles['label']} ({what})", WIDTH).rstrip(), "bold"
-    )
+    return Text(fit(f"{name}: {report['summary']['rows']:,} rows, {roles['label']} ({what})", WIDTH).rstrip(), "bold")
 
 
 def _headed(head: str, text: str) -> Text:
@@ -121,13 +117,13 @@ def _suspects(numbers: Mapping[str, Any]) -> list[Text]:
     lines = []
     if "stopped_in_epoch" in numbers:
         lines.append(_headed("Cut short", f"time was up in epoch {numbers['stopped_in_epoch']}"))
-    lines.append(_headed("Suspects", f"{numbers['suspects']:,} ({percent(numbers['suspect_share'])})"))
+    lines.append(_headed("Suspects", f"{numbers['suspects']:,} ({format_percent(numbers['suspect_share'])})"))
     width = len(f"{max(numbers['by_kind'].values()):,}")
     for kind, count in numbers["by_kind"].items():
         if count:
             lines.append(Text(f"  {kind:{_MARGIN - 2}}{count:{width},}  {REASONS[kind]}"))
-    interval = f"{percent(share['low'])} to {percent(share['high'])}"
-    lines.append(_headed("Noise share", f"{percent(share['value'])} of the rows, likely {interval}"))
+    interval = f"{format_percent(share['low'])} to {format_percent(share['high'])}"
+    lines.append(_headed("Noise share", f"{format_percent(share['value'])} of the rows, likely {interval}"))
     return lines
 
 
@@ -154,7 +150,7 @@ def _removal(study: Mapping[str, Any] | None) -> list[Text]:
     lines = [_headed("Removal", fit(text, WIDTH - _MARGIN).rstrip())]
     direction = "" if study["greater_is_better"] else f"less {metric_name(study)} is better"
     for remark in (direction, study["verdict"], study["notice"]):
-        wrapped = textwrap.wrap(printable(remark or ""), WIDTH - _MARGIN)
+        wrapped = textwrap.wrap(escape_control(remark or ""), WIDTH - _MARGIN)
         lines += [Text(" " * _MARGIN + line) for line in wrapped]
     return lines
 
@@ -179,13 +175,13 @@ def _worst(rows: pa.Table) -> list[Column]:
 def _cell(value: object) -> str:
     if value is None:
         return "(missing)"
-    return number(value).replace(",", "") if isinstance(value, float) else str(value)
+    return format_number(value).replace(",", "") if isinstance(value, float) else str(value)
 
 
 def _rows(columns: list[Column]) -> list[Text]:
     *others, why = columns
     widths = [
-        min(column.widest, max(cell_len(printable(text)) for text in (column.head, *column.cells)))
+        min(column.widest, max(cell_len(escape_control(text)) for text in (column.head, *column.cells)))
         for column in others
     ]
     left = WIDTH - sum(widths) - 2 * len(widths)
@@ -194,8 +190,7 @@ def _rows(columns: list[Column]) -> list[Text]:
     for at in range(-1, len(why.cells)):
         cells = [column.head if at < 0 else column.cells[at] for column in others]
         fitted = [
-            fit(cell, width, right=column.right)
-            for cell, width, column in zip(cells, widths, others, strict=True)
+            fit(cell, width, right=column.right) for cell, width, column in zip(cells, widths, others, strict=True)
         ]
         last = why.head if at < 0 else reasons[why.cells[at]]
         lines.append(Text("  ".join([*fitted, last]).rstrip(), "dim" if at < 0 else ""))
@@ -204,8 +199,8 @@ def _rows(columns: list[Column]) -> list[Text]:
 
 def _written(paths: Sequence[str]) -> list[Text]:
     """The paths, as many to a line as fit; a long one is not cut, so that it can be copied."""
-    lines = [_headed("Written", printable(paths[0]))]
-    rest = ", ".join(printable(path) for path in paths[1:])
+    lines = [_headed("Written", escape_control(paths[0]))]
+    rest = ", ".join(escape_control(path) for path in paths[1:])
     if rest:
         lines.append(Text(" " * _MARGIN + rest))
     return lines

@@ -18,9 +18,7 @@ LEFT, RIGHT, TOP, BOTTOM = 54, 12, 26, 40
 
 MOST_BARS = 12
 
-ROOT_TICKS = [
-    sign * digit * 10.0**power for sign in (-1, 1) for power in range(-3, 3) for digit in (1, 2, 5)
-] + [0.0]
+ROOT_TICKS = [sign * digit * 10.0**power for sign in (-1, 1) for power in range(-3, 3) for digit in (1, 2, 5)] + [0.0]
 
 
 class Series(NamedTuple):
@@ -125,15 +123,11 @@ def scatter(
             low, high = y.at(grid[1][row]), y.at(grid[1][row + 1])
             level = 1 + round(4 * math.log1p(count) / math.log1p(most))
             levels.setdefault(level, []).append(f"M{left} {low}H{right}V{high}H{left}Z")
-        marks += [
-            f'<path class="bin b{level}" d="{"".join(paths)}"/>' for level, paths in sorted(levels.items())
-        ]
+        marks += [f'<path class="bin b{level}" d="{"".join(paths)}"/>' for level, paths in sorted(levels.items())]
     for css, marked in (("dots", False), ("dots mark", True)):
         path = "".join(f"M{x.at(px)} {y.at(py)}h0" for px, py, is_marked in points if is_marked == marked)
         marks.append(f'<path class="{css}" d="{path}"/>')
-    text = (
-        f"{sum(point[2] for point in points):,} suspects in the accent colour; the rest of the rows in grey."
-    )
+    text = f"{sum(point[2] for point in points):,} suspects in the accent colour; the rest of the rows in grey."
     return _figure(title, text, [*_axes(x, y, *names), *marks])
 
 
@@ -207,9 +201,7 @@ def bars(rows: Sequence[tuple[str, float, float, float]], title: str) -> Markup:
             f'<path class="mark" d="M{x.at(0)} {top + 4}H{x.at(share)}v12H{x.at(0)}Z"/>',
             f'<path class="whisker" d="M{x.at(low)} {top + 10}H{x.at(high)}"/>',
         ]
-    text = " ".join(
-        f"{name}: {share:.1%}, interval {low:.1%} to {high:.1%}." for name, share, low, high in rows
-    )
+    text = " ".join(f"{name}: {share:.1%}, interval {low:.1%} to {high:.1%}." for name, share, low, high in rows)
     return _figure(title, text, marks, height)
 
 

@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from lossval_cli.report import plots
-from lossval_cli.report.phrases import (
+from lossval_cli.report.sentences import (
     beside,
     cell,
     figures,
@@ -29,7 +29,7 @@ from lossval_cli.report.phrases import (
     usual,
     verdict,
 )
-from lossval_cli.wording import percent
+from lossval_cli.text.format import format_percent
 
 ARMS = (
     ("lowest_first", "lowest first", "main"),
@@ -74,7 +74,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         plots=_plots(report),
         cell=cell,
         measured=measured,
-        percent=percent,
+        format_percent=format_percent,
         usual=usual,
     )
 
@@ -97,7 +97,7 @@ def _removal_plot(study: Mapping[str, Any]) -> Markup | None:
     names = ("share of rows removed", metric_name(study))
     what = {"lowest": "advised: the lowest", "suspects": "advised: the suspects,"}.get(study["recommended"])
     share = study["recommended_fraction"]
-    mark = (share, f"{what} {percent(share)}") if what else None
+    mark = (share, f"{what} {format_percent(share)}") if what else None
     title = f"{names[1]} as rows are removed"
     return plots.curves(lines, title, names, as_percent=True, free=("second",), mark=mark)
 
@@ -129,9 +129,7 @@ def _plots(report: Mapping[str, Any]) -> list[tuple[str, Markup]]:
 def _importance(bins: Mapping[str, Any]) -> Markup:
     suspects = [sum(kinds) for kinds in zip(*bins["suspects"].values(), strict=True)]
     marks = {mark["importance"]: mark["name"] for mark in bins["marks"]}  # of two in one place the last
-    return plots.histogram(
-        bins["edges"], bins["rows"], suspects, list(marks.items()), "Importance of all rows"
-    )
+    return plots.histogram(bins["edges"], bins["rows"], suspects, list(marks.items()), "Importance of all rows")
 
 
 def _evidence(evidence: Mapping[str, Any]) -> Markup:

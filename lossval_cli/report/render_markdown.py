@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lossval_cli.report.phrases import (
+from lossval_cli.report.sentences import (
     figures,
     findings,
     measured,
@@ -18,7 +18,7 @@ from lossval_cli.report.phrases import (
     suspect_facts,
     verdict,
 )
-from lossval_cli.wording import counted, percent, printable
+from lossval_cli.text.format import escape_control, format_percent, pluralize
 
 SUSPECTS, CLASSES, POINTS, SLICES, PAIRS, NOTICES = 10, 6, 4, 3, 3, 3
 """Lines a section may have: all of them together stay under sixty."""
@@ -44,9 +44,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     blocks = [
         [f"## {LEVELS[level]} {escaped(text, 400)}"],
         [f"Data report of {escaped(table)}, label {escaped(report['data']['roles']['label'])}."],
-        _table(
-            ["", "", ""], [[f.name, f"**{escaped(f.value)}**", escaped(f.note, 160)] for f in figures(report)]
-        ),
+        _table(["", "", ""], [[f.name, f"**{escaped(f.value)}**", escaped(f.note, 160)] for f in figures(report)]),
         *_next(report),
         *_removal(report.get("removal")),
         *_suspects(report),
@@ -58,7 +56,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
 
 def escaped(value: object, longest: int = LONGEST) -> str:
     """A value as inert text on one line: markup becomes what it looks like, mentions and links nothing."""
-    text = printable(str(value))
+    text = escape_control(str(value))
     if len(text) > longest:
         text = text[: longest - 1] + "…"
     return _LINKED.sub(_JOINER, _MARKUP.sub(lambda found: f"&#{ord(found[0])};", text))
@@ -77,7 +75,7 @@ def _next(report: Mapping[str, Any]) -> list[list[str]]:
 def _removal(study: Mapping[str, Any] | None) -> list[list[str]]:
     if study is None:
         return []
-    head = ["removed", *(percent(fraction) for fraction in study["fractions"])]
+    head = ["removed", *(format_percent(fraction) for fraction in study["fractions"])]
     arms = {"lowest first": "lowest_first", "any rows": "random", "highest first": "highest_first"}
     rows = [[name, *(measured(value) for value in study[arm])] for name, arm in arms.items()]
     better = "greater is better" if study["greater_is_better"] else "less is better"
@@ -101,7 +99,7 @@ def _suspects(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _first(shown: int, every: int) -> str:
-    return counted(every, "suspect") if shown == every else f"First {shown} of {every:,} suspects"
+    return pluralize(every, "suspect") if shown == every else f"First {shown} of {every:,} suspects"
 
 
 def _classes(report: Mapping[str, Any]) -> list[list[str]]:
@@ -114,7 +112,7 @@ def _classes(report: Mapping[str, Any]) -> list[list[str]]:
             escaped(one["label"]),
             f"{one['rows']:,}",
             f"{one['suspects']:,}",
-            f"{percent(one['share'])} ({percent(one['low'])} to {percent(one['high'])})",
+            f"{format_percent(one['share'])} ({format_percent(one['low'])} to {format_percent(one['high'])})",
         ]
         for one in worst
     ]
@@ -126,14 +124,14 @@ def _findings(report: Mapping[str, Any]) -> list[list[str]]:
     lines = [escaped(text, 300) for text in findings(report)["look"][:POINTS]]
     for pair in (report.get("confusion") or {}).get("pairs", [])[:PAIRS]:
         labels = f"{escaped(pair['given'])} that should perhaps be {escaped(pair['suggested'])}"
-        lines.append(f"{labels}: {counted(pair['rows'], 'row')}")
+        lines.append(f"{labels}: {pluralize(pair['rows'], 'row')}")
     for one in (report.get("slices") or {}).get("found", [])[:SLICES]:
         where = f"{escaped(one['column'])} {escaped(one['value'])}"
         if one["alike"]:
             where += f" (and {len(one['alike'])} more with the same rows)"
-        count = f"{one['suspects']:,} of {counted(one['rows'], 'row')} suspect by {one['kind']}"
+        count = f"{one['suspects']:,} of {pluralize(one['rows'], 'row')} suspect by {one['kind']}"
         lines.append(
-            f"{where}: {count}, {percent(one['share'])} against {percent(one['elsewhere'])} elsewhere"
+            f"{where}: {count}, {format_percent(one['share'])} against {format_percent(one['elsewhere'])} elsewhere"
         )
     lines += [escaped(notice, 200) for notice in report["notices"][:NOTICES]]
     return [["### Also"], [f"- {line}" for line in lines]] if lines else []

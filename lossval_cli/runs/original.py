@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 
 from lossval_cli.errors import ReadError
-from lossval_cli.outputs.whole_files import RECORD
-from lossval_cli.runs.past_run import ScoredRun, damaged, path_of_train, read_part
+from lossval_cli.runs.loaded import LoadedRun, damaged, path_of_train, read_part
+from lossval_cli.runtime.atomic_write import RECORD
 from lossval_cli.tables.arrow_parts import ARROW_MAGIC
-from lossval_cli.tables.csv_editing import CsvOriginal
-from lossval_cli.tables.editing import Original
-from lossval_cli.tables.parquet_editing import ParquetOriginal
+from lossval_cli.tables.csv_rewrite import CsvOriginal
+from lossval_cli.tables.files import Source, decompress, digest, list_files, read_file
 from lossval_cli.tables.parquet_parts import MAGIC
-from lossval_cli.tables.sources import Source, decompress, digest, list_files, read_file
-from lossval_cli.wording import plain
+from lossval_cli.tables.parquet_rewrite import ParquetOriginal
+from lossval_cli.tables.rewrite import Original
+from lossval_cli.text.format import format_name
 
 
 def find_original(run: Path, data: str | None) -> str:
@@ -32,26 +32,27 @@ def find_original(run: Path, data: str | None) -> str:
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(run, error) from error
     if path is None:
-        where = "standard input" if name.startswith("<") else f"{plain(name)} in another directory"
-        raise ReadError(f"{plain(str(run))} was made on {where}: say where the table is with --data FILE")
+        where = "standard input" if name.startswith("<") else f"{format_name(name)} in another directory"
+        raise ReadError(f"{format_name(str(run))} was made on {where}: say where the table is with --data FILE")
     if not os.path.exists(path) and not glob.has_magic(path):
-        raise ReadError(f"{plain(path)} is not there any more: say where the table is with --data FILE")
+        raise ReadError(f"{format_name(path)} is not there any more: say where the table is with --data FILE")
     return path
 
 
-def open_original(path: str, run: ScoredRun, directory: Path) -> Original:
+def open_original(path: str, run: LoadedRun, directory: Path) -> Original:
     """The table at `path`; ReadError where it is not the one that `run`, of `directory`, was made on, or is
     not of CSV or Parquet."""
     sources = [Source(file.path, file.relative, read_file(file.path)) for file in list_files(path)]
     if digest(sources) != run.report["data"]["tables"]["train"]["sha256"]:
         raise ReadError(
-            f"{plain(path)} is not the table that {plain(str(directory))} was made on (its SHA-256 differs): "
+            f"{format_name(path)} is not the table that {format_name(str(directory))} was made on "
+            "(its SHA-256 differs): "
             "score it again, or name the right one with --data FILE"
         )
     for source in sources:
         if source.data.startswith(ARROW_MAGIC):
             raise ReadError(
-                f"{plain(source.name)} is an Arrow file, and cleaned tables are CSV or Parquet: save it as "
+                f"{format_name(source.name)} is an Arrow file, and cleaned tables are CSV or Parquet: save it as "
                 "Parquet and score that"
             )
     table: Original
@@ -60,5 +61,5 @@ def open_original(path: str, run: ScoredRun, directory: Path) -> Original:
     else:
         table = CsvOriginal(decompress(sources[0]), path)
     if table.rows != len(run.row):
-        raise ReadError(f"{plain(str(directory))} is damaged: its scores are not those of {plain(path)}")
+        raise ReadError(f"{format_name(str(directory))} is damaged: its scores are not those of {format_name(path)}")
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lossval_cli.wording import shown
+from lossval_cli.text.format import quote
 
 _NUMBER = (int, float)
 
@@ -34,9 +34,7 @@ REPORT = {
             "metric": str,
             "greater_is_better": bool,
             "baseline": {"mean": _Maybe(_NUMBER)},
-            "expected_gain": _Maybe(
-                {"value": _Maybe(_NUMBER), "low": _Maybe(_NUMBER), "high": _Maybe(_NUMBER)}
-            ),
+            "expected_gain": _Maybe({"value": _Maybe(_NUMBER), "low": _Maybe(_NUMBER), "high": _Maybe(_NUMBER)}),
         }
     ),
     "thresholds": _Maybe({"file": str, "label": _NUMBER, "features": _NUMBER}),
@@ -57,7 +55,7 @@ def check_shape(value: object, shape: Any = REPORT, where: str = "report.json") 
         shape = shape.shape
     if isinstance(shape, dict):
         if not isinstance(value, dict):
-            raise ValueError(f"{where} is {shown(value)}")
+            raise ValueError(f"{where} is {quote(value)}")
         for key, inner in shape.items():
             here = f"{where}: {key}" if where == "report.json" else f"{where}.{key}"
             if inner is object and key not in value:
@@ -65,8 +63,8 @@ def check_shape(value: object, shape: Any = REPORT, where: str = "report.json") 
             check_shape(value.get(key), inner, here)
     elif isinstance(shape, list):
         if not isinstance(value, list):
-            raise ValueError(f"{where} is {shown(value)}")
+            raise ValueError(f"{where} is {quote(value)}")
         for place, item in enumerate(value):
             check_shape(item, shape[0], f"{where}[{place}]")
     elif not isinstance(value, shape) or (isinstance(value, bool) and shape in (int, _NUMBER)):
-        raise ValueError(f"{where} is {shown(value)}")
+        raise ValueError(f"{where} is {quote(value)}")

@@ -19,7 +19,7 @@ from lossval_cli.tables.parquet_parts import (
     opened,
     reading,
 )
-from lossval_cli.wording import plain
+from lossval_cli.text.format import format_name
 
 ARROW_MAGIC = b"ARROW1"
 
@@ -32,7 +32,7 @@ class ArrowParts:
     def __init__(self, source: bytes | Path, name: str, limit: int, largest: int | None = None) -> None:
         """`largest`: bytes that one batch may take, None: as many as all. Raises ReadError where it is
         damaged or past a limit."""
-        self.name = plain(name)
+        self.name = format_name(name)
         self.decoded = 0
         """Bytes of the blocks of the present pass so far."""
         self._limit = limit

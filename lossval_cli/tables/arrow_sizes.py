@@ -120,9 +120,7 @@ class _Table(NamedTuple):
         count = _number(self.data, start, "<I")
         if count > MOST_BLOCKS or start + 4 + count * size > len(self.data):
             raise ValueError("a list is longer than what holds it")
-        return [
-            self.data[start + 4 + place * size : start + 4 + (place + 1) * size] for place in range(count)
-        ]
+        return [self.data[start + 4 + place * size : start + 4 + (place + 1) * size] for place in range(count)]
 
 
 def _number(data: bytes, at: int, form: str) -> int:

@@ -65,9 +65,7 @@ def field_counts(data: bytes, delimiter: str, layout: Layout) -> np.ndarray:
 
 def positions(view: np.ndarray, byte: int) -> np.ndarray:
     """Offsets of one byte value, (P,) int64."""
-    found = [
-        np.flatnonzero(view[start : start + _CHUNK] == byte) + start for start in range(0, view.size, _CHUNK)
-    ]
+    found = [np.flatnonzero(view[start : start + _CHUNK] == byte) + start for start in range(0, view.size, _CHUNK)]
     return np.concatenate(found).astype(np.int64, copy=False) if found else np.zeros(0, np.int64)
 
 

@@ -23,7 +23,7 @@ from lossval_cli.errors import ReadError
 from lossval_cli.limits import check_columns, too_large
 from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.parquet_sizes import parquet_sizes
-from lossval_cli.wording import doubled_names, plain
+from lossval_cli.text.format import duplicate_names, format_name
 
 MAGIC = b"PAR1"
 
@@ -50,7 +50,7 @@ class ParquetParts:
 
     def __init__(self, source: bytes | Path, name: str, limit: int) -> None:
         """Raises ReadError where it is damaged or past a limit."""
-        self.name = plain(name)
+        self.name = format_name(name)
         self.decoded = 0
         """Bytes of the blocks of the present pass so far."""
         self._limit = limit
@@ -76,9 +76,7 @@ class ParquetParts:
             if sum(max(group.total_byte_size, group.num_rows * row) for group in groups) > limit:
                 raise too_large(self.name, limit, self._stored)
             repeating = [
-                field.name
-                for field in self.schema
-                if is_bytes(field.type) and field.name not in sizes.growing
+                field.name for field in self.schema if is_bytes(field.type) and field.name not in sizes.growing
             ]
             self._file = pq.ParquetFile(
                 opened(source),
@@ -132,7 +130,7 @@ def check_names(names: Sequence[str], name: str) -> None:
     """Raise SchemaError when two columns have one name."""
     doubled = [column for column, times in Counter(names).items() if times > 1]
     if doubled:
-        raise doubled_names(plain(name), doubled)
+        raise duplicate_names(format_name(name), doubled)
 
 
 def decoded_size(column: pa.Array) -> int:
@@ -144,9 +142,7 @@ def decoded_size(column: pa.Array) -> int:
     if pa.types.is_map(kind):
         ends = column.offsets
         start, many = ends[0].as_py(), ends[-1].as_py() - ends[0].as_py()
-        return 8 * len(column) + sum(
-            decoded_size(part.slice(start, many)) for part in (column.keys, column.items)
-        )
+        return 8 * len(column) + sum(decoded_size(part.slice(start, many)) for part in (column.keys, column.items))
     if pa.types.is_nested(kind):
         return 8 * len(column) + decoded_size(column.flatten())
     if not pa.types.is_dictionary(kind):
@@ -168,11 +164,7 @@ def is_nested(kind: pa.DataType) -> bool:
 
 def flat_columns(schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
     """Those of `columns` (None: of all) that are no lists or records, in the order of the schema."""
-    return [
-        field.name
-        for field in schema
-        if not is_nested(field.type) and (columns is None or field.name in columns)
-    ]
+    return [field.name for field in schema if not is_nested(field.type) and (columns is None or field.name in columns)]
 
 
 def only_rows(rows: int) -> pa.RecordBatch:

@@ -11,9 +11,9 @@ import pyarrow as pa
 from lossval_cli.errors import ReadError, SchemaError
 from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size, too_large
 from lossval_cli.tables.arrow_parts import ARROW_MAGIC, ArrowParts
+from lossval_cli.tables.files import Source
 from lossval_cli.tables.parquet_parts import ParquetParts, is_nested, reading
-from lossval_cli.tables.sources import Source
-from lossval_cli.wording import counted, listed, plain
+from lossval_cli.text.format import format_name, join_names, pluralize
 
 MOST_MISSING = 64
 """Cells that a missing value of a nested type may have."""
@@ -35,12 +35,12 @@ def read_parquet(sources: Sequence[Source], name: str) -> pa.Table:
         parts.append(with_partitions(part, source.relative, part.num_rows))
         size += parts[-1].nbytes
         if size > limit:
-            raise too_large(plain(name), limit, stored)
+            raise too_large(format_name(name), limit, stored)
     table = one_below_the_other(parts, sources, name)
     if not table.num_columns:
-        raise ReadError(f"{plain(name)} has no columns")
+        raise ReadError(f"{format_name(name)} has no columns")
     if not table.num_rows:
-        raise ReadError(f"{plain(name)} has a header and no rows")
+        raise ReadError(f"{format_name(name)} has a header and no rows")
     return table
 
 
@@ -54,13 +54,11 @@ def one_below_the_other(parts: Sequence[pa.Table], sources: Sequence[Source], na
         different = set(part.column_names) ^ set(first.column_names)
         if different:
             raise SchemaError(
-                f"{plain(name)}: {plain(source.relative)} and {plain(sources[0].relative)} differ in "
-                f"{counted(len(different), 'column')}: {listed(sorted(different))}"
+                f"{format_name(name)}: {format_name(source.relative)} and {format_name(sources[0].relative)} differ in "
+                f"{pluralize(len(different), 'column')}: {join_names(sorted(different))}"
             )
     try:
-        return pa.concat_tables(
-            [part.select(first.column_names) for part in parts], promote_options="permissive"
-        )
+        return pa.concat_tables([part.select(first.column_names) for part in parts], promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise different_types(name, error) from error
 
@@ -68,12 +66,12 @@ def one_below_the_other(parts: Sequence[pa.Table], sources: Sequence[Source], na
 def different_types(name: str, error: Exception) -> SchemaError:
     """The error for files whose columns do not fit together."""
     reason = str(error).partition("\n")[0][:160]
-    return SchemaError(f"{plain(name)}: one column has different types in its files ({reason})")
+    return SchemaError(f"{format_name(name)}: one column has different types in its files ({reason})")
 
 
 def _read_one(source: Source, limit: int) -> pa.Table:
     if not source.data:
-        raise ReadError(f"{plain(source.name)} is empty")
+        raise ReadError(f"{format_name(source.name)} is empty")
     kind = ArrowParts if source.data.startswith(ARROW_MAGIC) else ParquetParts
     parts = kind(source.data, source.name, limit)
     batches = [batch for _, batch in parts.blocks()]
@@ -89,10 +87,7 @@ def as_declared(table: pa.Table, schema: pa.Schema, rows: int) -> pa.Table:
 
 def _with_nested(table: pa.Table, schema: pa.Schema, rows: int) -> pa.Table:
     """The columns in the order of the file, those of lists and records empty."""
-    columns = [
-        pa.nulls(rows, _hollow(field.type)) if is_nested(field.type) else table[field.name]
-        for field in schema
-    ]
+    columns = [pa.nulls(rows, _hollow(field.type)) if is_nested(field.type) else table[field.name] for field in schema]
     return pa.table(columns, names=schema.names)
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from lossval_cli.errors import ReadError
 from lossval_cli.limits import too_large
+from lossval_cli.tables.files import Source
 from lossval_cli.tables.parquet_parts import (
     BLOCK_ROWS,
     MAGIC,
@@ -23,8 +24,7 @@ from lossval_cli.tables.parquet_parts import (
     reading,
 )
 from lossval_cli.tables.parquet_sizes import parquet_sizes
-from lossval_cli.tables.sources import Source
-from lossval_cli.wording import plain
+from lossval_cli.text.format import format_name
 
 
 def check_whole(source: Source, limit: int) -> None:
@@ -46,7 +46,7 @@ def check_whole(source: Source, limit: int) -> None:
     for path in growing:
         if sizes.values.get(path, 0) * sizes.bytes > limit:
             raise ReadError(
-                f"{parts.name}: text in lists or records ({plain(path)}) may become any size: store it in "
+                f"{parts.name}: text in lists or records ({format_name(path)}) may become any size: store it in "
                 "another encoding than DELTA_BYTE_ARRAY or DELTA_LENGTH_BYTE_ARRAY"
             )
     for _ in parts.blocks():

@@ -24,12 +24,12 @@ from lossval_cli.tables.column_types import (
     parse_text,
     without_nulls,
 )
-from lossval_cli.tables.csv_reading import read_csv
+from lossval_cli.tables.csv import read_csv
+from lossval_cli.tables.files import decompress, digest, list_files, open_sources
 from lossval_cli.tables.parquet_parts import MAGIC, check_names
 from lossval_cli.tables.parquet_reading import read_parquet
-from lossval_cli.tables.sources import decompress, digest, list_files, open_sources
-from lossval_cli.tables.stored import StoredColumns, can_stay
-from lossval_cli.wording import counted, plain, shown
+from lossval_cli.tables.streamed import StreamedTable, can_stay
+from lossval_cli.text.format import format_name, pluralize, quote
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Table:
     of a longer table.
     """
 
-    data: pa.Table | StoredColumns
+    data: pa.Table | StreamedTable
     name: str
     format: Literal["csv", "parquet", "frame"]
     lines: np.ndarray | None
@@ -88,9 +88,7 @@ class Table:
         """How a text column is written (pass it to `typed_as` of another table), None for any other."""
         return self.text_type(column).form if is_text(self.data[column].type) else None
 
-    def typed_as(
-        self, column: str, dtype: pa.DataType, *, form: str | NumberForm | None = None
-    ) -> pa.ChunkedArray:
+    def typed_as(self, column: str, dtype: pa.DataType, *, form: str | NumberForm | None = None) -> pa.ChunkedArray:
         """A column as the type another table's column has, (N,).
 
         Ask for float64 rather than int64 where `3.5` is as good as `3`. form: as the other table's
@@ -108,15 +106,15 @@ class Table:
             return parse_text(text, TextType(dtype, form or own.form))
         except Misfit as misfit:
             raise CellError(
-                f"{self.place(misfit.row)}, column {plain(column)}: {shown(misfit.value)} is not "
+                f"{self.place(misfit.row)}, column {format_name(column)}: {quote(misfit.value)} is not "
                 f"{_KIND_NAMES.get(str(dtype), str(dtype))}"
             ) from None
 
     def place(self, row: int) -> str:
         """Where a 0-based row is, for messages: `val.csv line 12`, or `val.parquet row 10`."""
         if self.lines is not None:
-            return f"{plain(self.name)} line {self.lines[row]}"
-        return f"{plain(self.name)} row {self.first + row}"
+            return f"{format_name(self.name)} line {self.lines[row]}"
+        return f"{format_name(self.name)} row {self.first + row}"
 
 
 _KIND_NAMES = {
@@ -150,7 +148,7 @@ def read_table(source: str | Path | pd.DataFrame | Table) -> Table:
     return Table(text.data, name, "csv", text.lines, sha256, decimal_comma=text.delimiter in ";\t")
 
 
-def stored_columns(source: object) -> StoredColumns | None:
+def open_streamed(source: object) -> StreamedTable | None:
     """Parquet or Arrow files that are left where they are; None for any other source. Raises ReadError and
     SchemaError."""
     if not isinstance(source, str | Path) or str(source) == "-":
@@ -159,9 +157,9 @@ def stored_columns(source: object) -> StoredColumns | None:
     files = list_files(name)
     if not can_stay(files):
         return None
-    data = StoredColumns(files, name)
+    data = StreamedTable(files, name)
     if not data.num_rows:
-        raise ReadError(f"{plain(name)} has a header and no rows")
+        raise ReadError(f"{format_name(name)} has a header and no rows")
     return data
 
 
@@ -194,7 +192,7 @@ def _from_series(series: pd.Series, label: str) -> pa.ChunkedArray:
         )
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise SchemaError(
-            f"<DataFrame> column {plain(label)}: {counted(len(series), 'value')} cannot be read"
+            f"<DataFrame> column {format_name(label)}: {pluralize(len(series), 'value')} cannot be read"
         ) from error
 
 

@@ -130,8 +130,7 @@ def run_many(total: int, number: int, kinds: list[str], out: Path) -> bool:
         minutes = (time.monotonic() - started) / 60
         cases = codes.total() - codes["crash"]
         print(
-            f"{kind}: {cases:,} cases ({told}); slowest {slowest:.1f} s, "
-            f"peak {peak:,} MiB, {minutes:.0f} min",
+            f"{kind}: {cases:,} cases ({told}); slowest {slowest:.1f} s, peak {peak:,} MiB, {minutes:.0f} min",
             flush=True,
         )
         with Path(out, "counts.jsonl").open("a") as counts:

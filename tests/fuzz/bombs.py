@@ -127,9 +127,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "said.parquet": _said_to_grow,
     "growing.parquet": _growing,
     "zeros.arrow": lambda: _arrow(pa.table({"a": np.zeros(40 * ROWS), "label": _labels(40 * ROWS)})),
-    "zeros.lz4.arrow": lambda: _arrow(
-        pa.table({"a": np.zeros(20 * ROWS), "label": _labels(20 * ROWS)}), "lz4"
-    ),
+    "zeros.lz4.arrow": lambda: _arrow(pa.table({"a": np.zeros(20 * ROWS), "label": _labels(20 * ROWS)}), "lz4"),
     "text.arrow": lambda: _arrow(pa.table({"a": _repeated("x" * 10**6), "label": _labels(ROWS)})),
     "list.arrow": lambda: _arrow(pa.table({"a": _repeated([0] * 10**5), "label": _labels(ROWS)})),
     "missing.arrow": lambda: _arrow(pa.table({"a": pa.nulls(50 * ROWS), "label": pa.nulls(50 * ROWS)})),

@@ -8,10 +8,10 @@ from typing import Any
 import typer
 from hypothesis import strategies as st
 
+from lossval_cli.checks.evaluate import KINDS_OF_RULE
 from lossval_cli.cli import options
 from lossval_cli.cli.app import app
 from lossval_cli.cli.check import OutputFormat
-from lossval_cli.gate.verdicts import KINDS_OF_RULE
 from lossval_cli.settings import Settings
 from tests.fuzz.tables import HOSTILE, damaged
 
@@ -22,9 +22,7 @@ UNBOUNDED = ("epochs", "members", "hidden", "layers", "threads", "folds")
 """Settings that are allowed to take hours or gigabytes."""
 
 SCALARS = st.one_of(
-    st.sampled_from(
-        ["auto", "0", "1", "-1", "0.5", "1e400", "nan", "inf", "true", "", "cross_entropy", "huber"]
-    ),
+    st.sampled_from(["auto", "0", "1", "-1", "0.5", "1e400", "nan", "inf", "true", "", "cross_entropy", "huber"]),
     st.sampled_from(HOSTILE),
     st.text(max_size=6),
 )
@@ -82,16 +80,12 @@ TOML_VALUES: st.SearchStrategy[Any] = st.recursive(
 def toml_files(draw: st.DrawFn) -> bytes:
     """A settings file: known and unknown keys, values of every type, a [check] table, damage."""
     lines = []
-    keys = st.sampled_from(
-        [*(key for key in Settings.knobs() if key not in (*UNBOUNDED, "preset")), "epoch", "check"]
-    )
+    keys = st.sampled_from([*(key for key in Settings.knobs() if key not in (*UNBOUNDED, "preset")), "epoch", "check"])
     for key in draw(st.lists(keys, max_size=4, unique=draw(st.integers(0, 9)) > 0)):
         lines.append(f"{key} = {_toml(draw(TOML_VALUES))}")
     if draw(st.booleans()):
         lines.append("[check]")
-        for key in draw(
-            st.lists(st.sampled_from([*KINDS_OF_RULE, "baseline", "strict", "max_suspect"]), max_size=3)
-        ):
+        for key in draw(st.lists(st.sampled_from([*KINDS_OF_RULE, "baseline", "strict", "max_suspect"]), max_size=3)):
             lines.append(f"{key} = {_toml(draw(TOML_VALUES | LIMITS))}")
     return damaged(draw, "\n".join(lines).encode("utf-8", "surrogatepass"))
 
@@ -128,9 +122,7 @@ def option_lines(draw: st.DrawFn) -> list[str]:
     if settable:
         line += [part for key, value in SHORT.items() for part in ("--set", f"{key}={value}")]
     if draw(st.integers(0, 9)) == 0:
-        line.insert(
-            draw(st.integers(0, len(line))), draw(st.sampled_from([*HOSTILE, "--", "--help", "--nope", "-o"]))
-        )
+        line.insert(draw(st.integers(0, len(line))), draw(st.sampled_from([*HOSTILE, "--", "--help", "--nope", "-o"])))
     return [part.replace("\0", "") for part in line]
 
 
@@ -156,9 +148,7 @@ def _values(name: str) -> st.SearchStrategy[str]:
         return st.sampled_from(
             ["-", "out", "out.csv", "out.parquet", "out.jsonl.gz", "no/out", "..", "", "a\nb", "x" * 300]
         )
-    columns = st.sampled_from(
-        ["label", "size", "customer", "age", "lable", "rank", "row,rank", *HOSTILE[:20]]
-    )
+    columns = st.sampled_from(["label", "size", "customer", "age", "lable", "rank", "row,rank", *HOSTILE[:20]])
     return columns | SCALARS
 
 

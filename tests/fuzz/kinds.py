@@ -22,9 +22,7 @@ def base_files(place: Path) -> dict[str, bytes]:
     with inside(place):
         for name, rows in (("train.csv", 24), ("val.csv", 12)):
             rng = np.random.default_rng(rows)
-            table = pd.DataFrame(
-                {"customer": [f"k{row}" for row in range(rows)], "size": rng.normal(size=rows)}
-            )
+            table = pd.DataFrame({"customer": [f"k{row}" for row in range(rows)], "size": rng.normal(size=rows)})
             table["age"] = rng.integers(18, 80, rows)
             table["label"] = np.where(table["size"] > 0, "yes", "no")
             table.to_csv(name, index=False)

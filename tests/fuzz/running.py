@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from lossval_cli.cli import main
-from lossval_cli.encoding import room as rooms
-from lossval_cli.encoding.footprint import Size
-from lossval_cli.tables import stored
+from lossval_cli.features import storage_plan as storage_plan
+from lossval_cli.runtime.memory import MemoryEstimate
+from lossval_cli.tables import streamed
 
 LONGEST = 30
 """Seconds after which a case counts as a hang; the slowest of a hundred thousand takes about one."""
@@ -106,10 +106,7 @@ def _fill(place: Path, files: dict[str, bytes]) -> None:
 
 def _contents(place: Path) -> dict[str, int]:
     """Every file below `place` with a hash of what it holds."""
-    return {
-        str(path.relative_to(place)): hash(path.read_bytes()) if path.is_file() else 0
-        for path in place.rglob("*")
-    }
+    return {str(path.relative_to(place)): hash(path.read_bytes()) if path.is_file() else 0 for path in place.rglob("*")}
 
 
 @contextlib.contextmanager
@@ -127,7 +124,7 @@ def _streams(out: io.TextIOWrapper, err: io.TextIOWrapper, stdin: bytes) -> Iter
 def everything_stays(change: Change | None = None) -> Iterator[None]:
     """Tables are read in parts, as if there were no room for them in memory."""
     opened = 0
-    true_open = stored._File.open
+    true_open = streamed._File.open
 
     def counted(file: Any, limit: int) -> Any:
         nonlocal opened
@@ -137,10 +134,10 @@ def everything_stays(change: Change | None = None) -> Iterator[None]:
         return true_open(file, limit)
 
     with (
-        mock.patch.object(rooms, "FEWEST_BYTES", 0),
-        mock.patch.object(rooms, "spare_memory", lambda: 10**12),
-        mock.patch.object(Size, "resident", lambda *_: 10**13),
-        mock.patch.object(stored._File, "open", counted),
+        mock.patch.object(storage_plan, "FEWEST_BYTES", 0),
+        mock.patch.object(storage_plan, "spare_memory", lambda: 10**12),
+        mock.patch.object(MemoryEstimate, "resident", lambda *_: 10**13),
+        mock.patch.object(streamed._File, "open", counted),
     ):
         yield
 

@@ -73,9 +73,7 @@ def csv_tables(draw: st.DrawFn) -> bytes:
         column = draw(st.lists(KINDS[kind], min_size=min(rows, 12), max_size=min(rows, 12)))
         columns.append([column[at % len(column)] for at in range(rows)])
     for _ in range(draw(st.integers(1, 6)) if rows and not draw(st.integers(0, 2)) else 0):
-        columns[draw(st.integers(0, len(columns) - 1))][draw(st.integers(0, rows - 1))] = draw(
-            st.sampled_from(HOSTILE)
-        )
+        columns[draw(st.integers(0, len(columns) - 1))][draw(st.integers(0, rows - 1))] = draw(st.sampled_from(HOSTILE))
     delimiter = draw(st.sampled_from(",,,;\t| "))
     ending = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
     careful = draw(st.integers(0, 5)) > 0
@@ -105,9 +103,7 @@ def damaged(draw: st.DrawFn, data: bytes, most: int = 3) -> bytes:
         elif way == 2:
             changed[at:at] = changed[at : at + draw(st.integers(1, 40))]
         elif way == 3:
-            changed[at:at] = draw(
-                st.sampled_from([b'"', b"\0", b"\n", b",", b"\xff\xfe", b"\xef\xbb\xbf", b"\r"])
-            )
+            changed[at:at] = draw(st.sampled_from([b'"', b"\0", b"\n", b",", b"\xff\xfe", b"\xef\xbb\xbf", b"\r"]))
         elif way == 4:
             del changed[at:]
         elif changed:
@@ -136,9 +132,7 @@ TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
         f"int{bits}": (getattr(pa, f"int{bits}")(), st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
         for bits in (8, 16, 32, 64)
     },
-    **{
-        f"uint{bits}": (getattr(pa, f"uint{bits}")(), st.integers(0, 2**bits - 1)) for bits in (8, 16, 32, 64)
-    },
+    **{f"uint{bits}": (getattr(pa, f"uint{bits}")(), st.integers(0, 2**bits - 1)) for bits in (8, 16, 32, 64)},
     "float32": (pa.float32(), st.floats(width=32)),
     "float64": (pa.float64(), st.floats()),
     "bool": (pa.bool_(), st.booleans()),
@@ -199,9 +193,7 @@ def arrow_tables(draw: st.DrawFn) -> bytes:
     """An Arrow file of any types, and half of the time damage to it, mostly to what says where things are."""
     table = draw(arrow_columns())
     sink = io.BytesIO()
-    options = pa.ipc.IpcWriteOptions(
-        compression=draw(st.sampled_from([None, "lz4", "zstd"])), unify_dictionaries=True
-    )
+    options = pa.ipc.IpcWriteOptions(compression=draw(st.sampled_from([None, "lz4", "zstd"])), unify_dictionaries=True)
     with pa.ipc.new_file(sink, table.schema, options=options) as file:
         file.write_table(table, max_chunksize=draw(st.sampled_from([None, 1, 7])))
     data = damaged(draw, sink.getvalue(), most=6)

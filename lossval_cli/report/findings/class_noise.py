@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.report.findings.tally import Tally
-from lossval_cli.report.findings.wordings import cut, rounded, wilson
+from lossval_cli.report.findings.column_counts import ColumnCounts
+from lossval_cli.report.findings.names import cut, rounded, wilson
 
 MATRIX_CLASSES = 12
 """A larger table of all against all is not read by anyone."""
@@ -17,7 +17,7 @@ MOST_CLASSES = 50
 MOST_PAIRS = 20
 
 
-def noise_by_label(tally: Tally) -> list[dict[str, Any]]:
+def noise_by_label(tally: ColumnCounts) -> list[dict[str, Any]]:
     """Rows, suspects and their share with its 95 % interval; `tally` is of the label column.
 
     Its kinds are: any suspect, label suspects. Of many classes, those with the most suspects.

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
-from lossval_cli.method.neighbours import nearest
-from lossval_cli.method.rows import RowSource
-from lossval_cli.report.findings.wordings import rounded, wilson
+from lossval_cli.noise.neighbours import nearest
+from lossval_cli.report.findings.names import rounded, wilson
+from lossval_cli.runtime.row_loader import RowSource
 from lossval_cli.tables.table import Table
 
 UNUSUAL = 0.01
@@ -28,7 +28,7 @@ QUERY_ROWS = 2_000
 """Rows of either table whose distances are taken."""
 
 LISTED = 20
-SURPRISE = 1e-3
+SIGNIFICANCE = 1e-3
 
 Rows = npt.NDArray[np.float32]
 
@@ -55,10 +55,8 @@ def measure_coverage(X: RowSource, X_val: Rows, val: Table, seed: int) -> dict[s
         "low": low,
         "high": high,
         "expected_share": UNUSUAL,
-        "suspicious": bool(bdtrc(count - 1, len(queries), 2 * UNUSUAL) < SURPRISE),
-        "examples": [
-            {"row": int(row), "line": None if val.lines is None else int(val.lines[row])} for row in farthest
-        ],
+        "suspicious": bool(bdtrc(count - 1, len(queries), 2 * UNUSUAL) < SIGNIFICANCE),
+        "examples": [{"row": int(row), "line": None if val.lines is None else int(val.lines[row])} for row in farthest],
     }
 
 

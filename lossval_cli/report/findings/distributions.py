@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.method.valuation import Valuation
-from lossval_cli.report.findings.wordings import rounded
+from lossval_cli.lossval.fit import Valuation
+from lossval_cli.report.findings.names import rounded
 from lossval_cli.score_columns import KINDS
 
 Floats = npt.NDArray[np.float64]

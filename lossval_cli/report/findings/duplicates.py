@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
-from lossval_cli.report.findings.tally import Keys, with_label
-from lossval_cli.report.findings.wordings import cell
+from lossval_cli.report.findings.column_counts import Keys, with_label
+from lossval_cli.report.findings.names import cell
 from lossval_cli.tables.table import Table
 
 EXAMPLES = 10
 ROWS_OF_AN_EXAMPLE = 6
 LEAKS_LISTED = 50
 
-SURPRISE = 0.01
+SIGNIFICANCE = 0.01
 """Probability below which rows shared by two tables are more than the repetitions of such a table."""
 
 
@@ -79,7 +79,7 @@ def find_leakage(
         "other_rows": in_other,
         "other_share": in_other / len(other_keys),
         "expected_share": twins,
-        "suspicious": bool(in_other and surprise < SURPRISE),
+        "suspicious": bool(in_other and surprise < SIGNIFICANCE),
         "compared": "features and label" if other_y is not None else "features",
         "examples": [
             {

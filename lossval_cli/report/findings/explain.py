@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.encoding.inputs import Inputs
-from lossval_cli.encoding.labels import ClassLabels
-from lossval_cli.method.valuation import Valuation
-from lossval_cli.report.findings.survey import Survey
-from lossval_cli.report.findings.wordings import Json, cell, cut, rounded
+from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.labels import ClassLabels
+from lossval_cli.lossval.fit import Valuation
+from lossval_cli.report.findings.names import Json, cell, cut, rounded
+from lossval_cli.report.findings.table_scan import TableScan
 from lossval_cli.score_columns import given_names
-from lossval_cli.wording import counted, number, percent
+from lossval_cli.text.format import format_number, format_percent, pluralize
 
 TOP = 100
 """Suspects that the report lists; the scores hold all of them."""
@@ -30,7 +30,7 @@ LEAST_ODD = 1.0
 
 
 def explain_suspects(
-    inputs: Inputs, valuation: Valuation, table: pa.Table, kinds: npt.NDArray[np.object_], seen: Survey
+    dataset: Dataset, valuation: Valuation, table: pa.Table, kinds: npt.NDArray[np.object_], seen: TableScan
 ) -> list[dict[str, Any]]:
     """The first TOP suspects in rank order.
 
@@ -38,8 +38,8 @@ def explain_suspects(
     """
     order = table["row"].to_numpy()
     places = np.flatnonzero(kinds[order] != "")[:TOP]
-    names = given_names(inputs.roles.label, inputs.roles.ids)
-    cells = _Cells(inputs, valuation, seen, order[places])
+    names = given_names(dataset.roles.label, dataset.roles.ids)
+    cells = _Cells(dataset, valuation, seen, order[places])
     result = []
     for place, ranked in zip(places, table.take(pa.array(places)).to_pylist(), strict=True):
         row = int(order[place])
@@ -49,8 +49,8 @@ def explain_suspects(
                 "rank": ranked["rank"],
                 "row": row,
                 "line": ranked["line"],
-                "ids": {cut(name): cell(ranked[names[name]]) for name in inputs.roles.ids},
-                "given": cell(ranked[names[inputs.roles.label]]),
+                "ids": {cut(name): cell(ranked[names[name]]) for name in dataset.roles.ids},
+                "given": cell(ranked[names[dataset.roles.label]]),
                 "suggested": cells.suggested(row, str(kinds[row]), ranked["predicted"]),
                 "predicted": cell(ranked["predicted"]),
                 "predicted_probability": cells.finite(ranked["predicted_probability"]),
@@ -75,16 +75,14 @@ def explain_suspects(
 class _Cells:
     """What is said of the listed rows and their cells."""
 
-    def __init__(
-        self, inputs: Inputs, valuation: Valuation, seen: Survey, rows: npt.NDArray[np.int64]
-    ) -> None:
-        self.inputs, self.valuation, self.seen = inputs, valuation, seen
-        table = inputs.train.table
+    def __init__(self, dataset: Dataset, valuation: Valuation, seen: TableScan, rows: npt.NDArray[np.int64]) -> None:
+        self.dataset, self.valuation, self.seen = dataset, valuation, seen
+        table = dataset.train.table
         # The listed rows alone, typed as the whole table is.
         self.table = replace(table, data=table.data.take(pa.array(rows)), lines=None)
         self.place = {int(row): at for at, row in enumerate(rows)}
-        self.values = dict(inputs.encoder.read(self.table))
-        self.columns = [name for name in table.column_names if name in inputs.encoder.types]
+        self.values = dict(dataset.encoder.read(self.table))
+        self.columns = [name for name in table.column_names if name in dataset.encoder.types]
         self._counts: dict[tuple[str, str], int] = {}
 
     @staticmethod
@@ -97,14 +95,14 @@ class _Cells:
 
     def given_probability(self, row: int) -> float | None:
         """What the model gives the label that the row has; None for numbers."""
-        y = self.inputs.train.y
-        if y is None or not isinstance(self.inputs.labels, ClassLabels):
+        y = self.dataset.train.y
+        if y is None or not isinstance(self.dataset.labels, ClassLabels):
             return None
         return self.finite(self.valuation.predictions[row, int(y[row])])
 
     def suggested(self, row: int, kind: str, predicted: Any) -> Json:
         """The label that the model expects where the given one is doubted, None where it has no other."""
-        labels, y = self.inputs.labels, self.inputs.train.y
+        labels, y = self.dataset.labels, self.dataset.train.y
         if "label" not in kind or y is None:
             return None
         if isinstance(labels, ClassLabels) and labels.names[int(y[row])] == predicted:
@@ -114,15 +112,13 @@ class _Cells:
     def features(self, row: int, first: list[str]) -> list[dict[str, Json]]:
         """The row's own cells as given, `first` of them first."""
         ordered = [*first, *(column for column in self.columns if column not in first)][:COLUMNS]
-        return [
-            {"column": cut(column), "value": cell(self._given(column, row).as_py())} for column in ordered
-        ]
+        return [{"column": cut(column), "value": cell(self._given(column, row).as_py())} for column in ordered]
 
     def odd(self, row: int) -> list[dict[str, Any]]:
         """The columns that make a row odd, the oddest first, each with what is usual there."""
         assert self.valuation.fit is not None
-        terms = self.valuation.fit.oddness.column_terms.of(row, self.inputs.train.X[[row]][0])
-        columns = [block.column for block in self.inputs.encoder.blocks]
+        terms = self.valuation.fit.outlier_estimate.column_terms.of(row, self.dataset.train.X[[row]][0])
+        columns = [block.column for block in self.dataset.encoder.blocks]
         # Far out, where no row is, a density ratio levels off: there the distance is what counts.
         oddity = np.maximum(terms, [self._beyond(column, row) for column in columns])
         order = np.argsort(-oddity, kind="stable")[:ODD_COLUMNS]
@@ -151,15 +147,15 @@ class _Cells:
         return " ".join(parts)
 
     def _label_reason(self, row: int, ranked: dict[str, Any]) -> str:
-        label = self.inputs.roles.label
-        given = str(cell(ranked[given_names(label, self.inputs.roles.ids)[label]]))
+        label = self.dataset.roles.label
+        given = str(cell(ranked[given_names(label, self.dataset.roles.ids)[label]]))
         predicted = ranked["predicted"]
         chance = self.given_probability(row)
         if chance is None:
-            return f"Labelled {given}, but rows like it are near {number(float(predicted))}."
+            return f"Labelled {given}, but rows like it are near {format_number(float(predicted))}."
         if self.suggested(row, "label", predicted) is None:
-            return f"Labelled {given}, which is doubtful: {percent(chance, 0)} is what the model gives it."
-        odds = f"{percent(float(ranked['predicted_probability']), 0)} against {percent(chance, 0)}"
+            return f"Labelled {given}, which is doubtful: {format_percent(chance, 0)} is what the model gives it."
+        odds = f"{format_percent(float(ranked['predicted_probability']), 0)} against {format_percent(chance, 0)}"
         return f"Labelled {given}, but rows like it are {cut(str(predicted))}: {odds}."
 
     def _odd_cell(self, column: str, row: int, term: float) -> dict[str, Any]:
@@ -176,9 +172,7 @@ class _Cells:
         else:
             alike = self._alike(column, given)
             usual = {"rows": alike}
-            text = (
-                f"{cut(column)} {shown} (as in {alike:,} of {counted(self.inputs.train.table.rows, 'row')})"
-            )
+            text = f"{cut(column)} {shown} (as in {alike:,} of {pluralize(self.dataset.train.table.rows, 'row')})"
         return {
             "column": cut(column),
             "value": value,
@@ -194,7 +188,7 @@ class _Cells:
         """Training rows with the very same cell."""
         key = (column, str(given))
         if key not in self._counts:
-            every = self.inputs.train.table.as_given(column)
+            every = self.dataset.train.table.as_given(column)
             same = pc.equal(every, given) if given.is_valid else every.is_null()
             self._counts[key] = int(pc.sum(same).as_py() or 0)
         return self._counts[key]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossval_cli.encoding.inputs import Inputs
-from lossval_cli.method.valuation import Valuation
-from lossval_cli.report.findings.survey import keys_of
-from lossval_cli.report.findings.tally import Keys
+from lossval_cli.features.dataset import Dataset
+from lossval_cli.lossval.fit import Valuation
+from lossval_cli.report.findings.column_counts import Keys
+from lossval_cli.report.findings.table_scan import keys_of
 from lossval_cli.settings import Settings
-from lossval_cli.wording import counted, number, percent
+from lossval_cli.text.format import format_number, format_percent, pluralize
 
 FEW_VALIDATION_ROWS = 50
 """Fewer say little about where the data should lie."""
@@ -24,15 +24,13 @@ MANY_TIES = 0.01
 """Share of rows of equal importance beyond which their order says nothing."""
 
 
-def check_health(
-    inputs: Inputs, valuation: Valuation, settings: Settings, keys: Keys
-) -> list[dict[str, str]]:
+def check_health(dataset: Dataset, valuation: Valuation, settings: Settings, keys: Keys) -> list[dict[str, str]]:
     """One record a check: `check`, `level` (ok or look) and `text`. `keys` (N,) of the training rows."""
-    checks = [_loss(valuation), _validation(inputs)]
-    if repeats := _repeats(inputs, keys):
+    checks = [_loss(valuation), _validation(dataset)]
+    if repeats := _repeats(dataset, keys):
         checks.append(repeats)
     if valuation.fit is not None:
-        checks += [_transport(valuation), _spread(settings, len(inputs.train.X))]
+        checks += [_transport(valuation), _spread(settings, len(dataset.train.X))]
     checks.append(_ties(valuation))
     return [{"check": name, "level": "ok" if good else "look", "text": text} for name, good, text in checks]
 
@@ -43,7 +41,7 @@ Check = tuple[str, bool, str]
 def _loss(valuation: Valuation) -> Check:
     losses = [epoch.loss for epoch in valuation.history]
     first, last = losses[0], losses[-1]
-    text = f"The loss went from {number(first)} to {number(last)} in {counted(len(losses), 'epoch')}."
+    text = f"The loss went from {format_number(first)} to {format_number(last)} in {pluralize(len(losses), 'epoch')}."
     if valuation.fit is not None and valuation.fit.stopped:
         return "training", False, f"{text} Time was up before the last epoch: ranks are not settled."
     if len(losses) == 1 or last < first:
@@ -51,35 +49,35 @@ def _loss(valuation: Valuation) -> Check:
     return "training", False, f"{text} It did not fall: lower learning_rate, or train longer."
 
 
-def _validation(inputs: Inputs) -> Check:
-    rows = len(inputs.val.X)
-    whence = "held out from the training table" if inputs.held_out is not None else "given"
-    text = f"{counted(rows, 'validation row')}, {whence}."
+def _validation(dataset: Dataset) -> Check:
+    rows = len(dataset.val.X)
+    whence = "held out from the training table" if dataset.held_out is not None else "given"
+    text = f"{pluralize(rows, 'validation row')}, {whence}."
     if rows >= FEW_VALIDATION_ROWS:
         return "validation", True, text
     return "validation", False, f"{text} That is few: what they say of the features is uncertain."
 
 
-def _repeats(inputs: Inputs, keys: Keys) -> Check | None:
+def _repeats(dataset: Dataset, keys: Keys) -> Check | None:
     """Where most rows of a table are the same few: they are counted, and weigh, as often as they occur."""
     tables = [("training", keys)]
-    if inputs.held_out is None:
-        tables.append(("validation", keys_of(inputs, inputs.val.table)))
+    if dataset.held_out is None:
+        tables.append(("validation", keys_of(dataset, dataset.val.table)))
     told = []
     for what, own in tables:
         different = len(np.unique(own))
         if different < MANY_REPEATS * len(own):
-            told.append(f"{len(own):,} {what} rows are {counted(different, 'different row')}, repeated")
+            told.append(f"{len(own):,} {what} rows are {pluralize(different, 'different row')}, repeated")
     return ("repeats", False, f"{' and '.join(told)}. Each counts as often as it occurs.") if told else None
 
 
 def _transport(valuation: Valuation) -> Check:
     assert valuation.fit is not None
     potentials = valuation.fit.potentials
-    error = percent(potentials.marginal_error)
+    error = format_percent(potentials.marginal_error)
     anchors = valuation.fit.anchors
     if anchors is not None and anchors["error"] > ROUGH:
-        used, of, off = f"{anchors['used']:,}", f"{anchors['of']:,}", percent(anchors["error"])
+        used, of, off = f"{anchors['used']:,}", f"{anchors['of']:,}", format_percent(anchors["error"])
         return (
             "transport",
             False,
@@ -101,7 +99,7 @@ def _spread(settings: Settings, rows: int) -> Check:
 def _ties(valuation: Valuation) -> Check:
     counts = np.unique(valuation.importance, return_counts=True)[1]
     tied = int(counts[counts > 1].sum())
-    text = f"{counted(tied, 'row')} of equal importance." if tied else "All importances differ."
+    text = f"{pluralize(tied, 'row')} of equal importance." if tied else "All importances differ."
     if tied <= MANY_TIES * len(valuation.importance):
         return "ties", True, text
     return "ties", False, f"{text} They are ranked in the order of the file."

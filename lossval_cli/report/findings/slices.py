@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
-from lossval_cli.report.findings.tally import Tally
-from lossval_cli.report.findings.wordings import cut, rounded, wilson
+from lossval_cli.report.findings.column_counts import ColumnCounts
+from lossval_cli.report.findings.names import cut, rounded, wilson
 
 LEAST_ROWS = 10
 """Rows below which a slice is not looked at."""
@@ -30,19 +30,19 @@ MOST_SLICES = 20
 KINDS = ("label", "features")
 
 
-def find_slices(tallies: Sequence[Tally], rows: int, totals: Sequence[int]) -> dict[str, Any]:
+def find_slices(tallies: Sequence[ColumnCounts], rows: int, evidence: Sequence[int]) -> dict[str, Any]:
     """`tallies` of the columns looked at, suspects by KINDS; `totals`: suspects of each kind in all rows."""
     looks = []
     for tally in tallies:
         for at in np.flatnonzero((tally.rows >= LEAST_ROWS) & (tally.rows < rows)):
-            for kind, total in enumerate(totals):
+            for kind, total in enumerate(evidence):
                 if total:
                     looks.append((tally, int(at), kind, int(tally.suspects[at, kind])))
     if not looks:
         return {"looks": 0, "found": []}
     n = np.array([tally.rows[at] for tally, at, *_ in looks])
     hits = np.array([look[3] for look in looks])
-    base = np.array([totals[look[2]] for look in looks]) / rows
+    base = np.array([evidence[look[2]] for look in looks]) / rows
     p = holm(bdtrc(hits - 1, n, base))
     lift = hits / n / base
     low, high = wilson(hits, n)
@@ -57,7 +57,7 @@ def find_slices(tallies: Sequence[Tally], rows: int, totals: Sequence[int]) -> d
             continue
         if len(found) == MOST_SLICES:
             break
-        outside = (totals[kind] - count) / (rows - n[place])
+        outside = (evidence[kind] - count) / (rows - n[place])
         share, lower, upper, elsewhere, times, adjusted = rounded(
             [count / n[place], low[place], high[place], outside, lift[place], p[place]]
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lossval_cli.wording import counted, percent
+from lossval_cli.text.format import format_percent, pluralize
 
 HEALTHY = 0.02
 """Estimated share of noisy rows below which nothing needs to be done."""
@@ -16,18 +16,19 @@ BAD = 0.08
 
 def judge(report: Mapping[str, Any]) -> dict[str, Any]:
     """`level` (ok, look or bad), `text`, and `findings`: sentences with the section that tells more."""
-    findings = [
-        finding for find in (_labels, _slices, _leaks, _coverage, _health) for finding in find(report)
-    ]
+    findings = [finding for find in (_labels, _slices, _leaks, _coverage, _health) for finding in find(report)]
     summary = report["summary"]
     noise = summary["estimated_noise_share"]
-    rows = counted(summary["rows"], "row")
+    rows = pluralize(summary["rows"], "row")
     if noise is None:
         text = f"The {rows} are ranked; this method does not say which of them are wrong."
         return {"level": "look", "text": text, "findings": findings}
     healthy = noise["value"] < HEALTHY and noise["high"] < BAD
     level = "bad" if noise["low"] >= BAD else "ok" if healthy and not findings else "look"
-    estimate, likely = percent(noise["value"]), f"likely {percent(noise['low'])} to {percent(noise['high'])}"
+    estimate, likely = (
+        format_percent(noise["value"]),
+        f"likely {format_percent(noise['low'])} to {format_percent(noise['high'])}",
+    )
     about = estimate if estimate.startswith("under") else f"about {estimate}"
     if level == "ok":
         text = f"The data looks healthy: {about} of the {rows} may be noisy"
@@ -38,7 +39,7 @@ def judge(report: Mapping[str, Any]) -> dict[str, Any]:
     text += f" ({likely}){_mostly(summary)}"
     if healthy and findings:
         verb = "is" if len(findings) == 1 else "are"
-        text += f"; but {counted(len(findings), 'finding')} {verb} worth a look"
+        text += f"; but {pluralize(len(findings), 'finding')} {verb} worth a look"
     return {"level": level, "text": f"{text}.", "findings": findings}
 
 
@@ -62,7 +63,7 @@ def _labels(report: Mapping[str, Any]) -> list[dict[str, str]]:
     conflicts = report["conflicting_duplicates"]
     if not conflicts["groups"] or report["data"]["roles"]["classes"] is None:
         return []
-    groups = counted(conflicts["groups"], "group")
+    groups = pluralize(conflicts["groups"], "group")
     text = f"{conflicts['rows']:,} rows in {groups} have identical features but different labels."
     return [_finding("duplicates", text)]
 
@@ -80,7 +81,7 @@ def _leaks(report: Mapping[str, Any]) -> list[dict[str, str]]:
     for part, name in (("val", "validation"), ("test", "test")):
         leak = report["leakage"][part]
         if leak is not None and leak["suspicious"]:
-            rows = f"{leak['other_rows']:,} {name} rows ({percent(leak['other_share'])})"
+            rows = f"{leak['other_rows']:,} {name} rows ({format_percent(leak['other_share'])})"
             findings.append(_finding("leakage", f"{rows} also stand in the training table."))
     return findings
 
@@ -89,8 +90,8 @@ def _coverage(report: Mapping[str, Any]) -> list[dict[str, str]]:
     coverage = report["coverage"]
     if coverage is None or not coverage["suspicious"]:
         return []
-    lies = f"{percent(coverage['share'])} of validation lies where training has next to nothing"
-    return [_finding("coverage", f"{lies} ({percent(coverage['expected_share'])} would be usual).")]
+    lies = f"{format_percent(coverage['share'])} of validation lies where training has next to nothing"
+    return [_finding("coverage", f"{lies} ({format_percent(coverage['expected_share'])} would be usual).")]
 
 
 def _health(report: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -1,0 +1,292 @@
+"""What data may be like: rules as data, facts as data, and a verdict for each rule. Nothing is printed here.
+
+A rule that cannot be evaluated is `unknown`, which is never a pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
+
+from lossval_cli.score_columns import KINDS
+from lossval_cli.text.format import (
+    closest_name,
+    format_name,
+    format_number,
+    format_percent,
+    join_names,
+    pluralize,
+)
+
+Outcome = Literal["passed", "warned", "failed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with the ends of its 95 % interval, None where they are not known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a model scored in the removal study, and what it would gain (positive is better)."""
+
+    name: str
+    mean: float | None
+    greater_is_better: bool
+    gain: Interval | None
+    failed: str = ""
+    """Why nothing is known of any gain, empty where it is known."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about a table; None is not known, and `why` says why, by the name of the field."""
+
+    rows: int
+    suspects: Mapping[str, int] | None = None
+    """Rows by kind of suspicion."""
+    noise_share: Interval | None = None
+    classes: Mapping[str, tuple[int, int]] | None = None
+    """Label -> suspects, rows."""
+    metric: Metric | None = None
+    leakage: tuple[int, int] | None = None
+    """Validation and test rows that stand in the training table too, of how many."""
+    conflicting_duplicates: tuple[int, int] | None = None
+    """Rows whose twins have another label, of how many."""
+    baseline_share: float | None = None
+    """Share of suspects in the baseline."""
+    why: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A limit, as it was written; `share`: relative to the rows there are, otherwise a number as such."""
+
+    number: Fraction
+    share: bool
+
+    def __str__(self) -> str:
+        return f"{float(self.number * 100):.10g}%" if self.share else f"{float(self.number):.10g}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One limit with its two levels, at least one of which is given; `key` is a class or a metric."""
+
+    kind: str
+    key: str | None
+    fail: Level | None
+    warn: Level | None
+
+    @property
+    def name(self) -> str:
+        """`max_suspects`, `max_class_suspects[yes]`."""
+        return self.kind if self.key is None else f"{self.kind}[{format_name(self.key)}]"
+
+    @property
+    def notation(self) -> str:
+        """The limit as it can be written: `5%`, `5%:3%`, `:3%`."""
+        warn = "" if self.warn is None else f":{self.warn}"
+        return f"{'' if self.fail is None else self.fail}{warn}"
+
+    @property
+    def limit(self) -> str:
+        """`at most 5% (warns above 3%)`."""
+        least = KINDS_OF_RULE[self.kind].least
+        word, beyond = ("at least", "below") if least else ("at most", "above")
+        if self.fail is None:
+            return f"warns {beyond} {self.warn}"
+        return f"{word} {self.fail}" + ("" if self.warn is None else f" (warns {beyond} {self.warn})")
+
+
+class Unknown(Exception):
+    """A fact that a rule needs is not there; the message says which and why."""
+
+
+class Measured(NamedTuple):
+    """What a rule is about: the number and, where a share can be taken of it, of how many."""
+
+    number: float
+    of: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a rule. `number` is None where it could not be evaluated; `text` then says why."""
+
+    rule: Rule
+    outcome: Outcome
+    number: float | None
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        levels = {"fail": self.rule.fail, "warn": self.rule.warn}
+        return {
+            "rule": self.rule.kind,
+            "key": self.rule.key,
+            "outcome": self.outcome,
+            "number": self.number,
+            "value": self.text,
+            "limit": self.rule.limit,
+        } | {name: None if level is None else str(level) for name, level in levels.items()}
+
+
+@dataclass(frozen=True)
+class KindOfRule:
+    """A rule that can be set. unit: what its levels may be; keyed: by what several of it differ."""
+
+    measure: Callable[[Facts, str], Measured]
+    unit: Literal["rows", "share", "metric", "gain"]
+    why: str
+    keyed: Literal["", "class", "metric"] = ""
+    least: bool = False
+
+
+def evaluate(rules: Sequence[Rule], facts: Facts) -> list[Verdict]:
+    """One verdict a rule, in their order."""
+    return [_judge(rule, facts) for rule in rules]
+
+
+def passed(verdicts: Sequence[Verdict], *, strict: bool) -> bool:
+    """Whether nothing failed or is unknown; with `strict`, nothing warned either."""
+    bad = {"failed", "unknown"} | ({"warned"} if strict else set())
+    return not any(verdict.outcome in bad for verdict in verdicts)
+
+
+def _judge(rule: Rule, facts: Facts) -> Verdict:
+    kind = KINDS_OF_RULE[rule.kind]
+    try:
+        measured = kind.measure(facts, rule.key or "")
+        if not math.isfinite(measured.number):
+            raise Unknown("its value is not a number")
+        if rule.fail is not None and _beyond(measured, rule.fail, kind.least):
+            outcome: Outcome = "failed"
+        elif rule.warn is not None and _beyond(measured, rule.warn, kind.least):
+            outcome = "warned"
+        else:
+            outcome = "passed"
+    except Unknown as reason:
+        return Verdict(rule, "unknown", None, str(reason))
+    return Verdict(rule, outcome, measured.number, measured.text)
+
+
+def _beyond(measured: Measured, level: Level, least: bool) -> bool:
+    """Compares as people write numbers: 3 of 60 rows, or a share of 0.05, are not more than 5%."""
+    number = Fraction(str(measured.number))
+    if level.share and measured.of is not None:
+        # Of no rows there is no share, and nothing to find fault with.
+        number = number / Fraction(str(measured.of)) if measured.of else Fraction(0)
+    return number < level.number if least else number > level.number
+
+
+def _known(facts: Facts, name: str) -> Any:
+    value = getattr(facts, name)
+    if value is None:
+        raise Unknown(facts.why.get(name, f"the report says nothing about {name.replace('_', ' ')}"))
+    return value
+
+
+def _rows(count: int, of: int, noun: str = "row") -> Measured:
+    share = f" ({format_percent(count / of)})" if of else ""
+    return Measured(count, of, f"{count:,} of {pluralize(of, noun)}{share}")
+
+
+def _suspects(*kinds: str) -> Callable[[Facts, str], Measured]:
+    def measure(facts: Facts, _: str) -> Measured:
+        counts = _known(facts, "suspects")
+        return _rows(sum(counts[kind] for kind in kinds), facts.rows)
+
+    return measure
+
+
+def _noise_share(facts: Facts, _: str) -> Measured:
+    share: Interval = _known(facts, "noise_share")
+    low = share.value if share.low is None else share.low
+    text = f"{format_percent(low)} (lower end; estimate {format_percent(share.value)})"
+    return Measured(low, None, text)
+
+
+def _class_suspects(facts: Facts, name: str) -> Measured:
+    classes = _known(facts, "classes")
+    if name not in classes:
+        near = closest_name(name, list(classes))
+        hint = f"did you mean {format_name(near)}?" if near else f"classes are {join_names(classes)}"
+        raise Unknown(f"the table has no class {format_name(name)}: {hint}")
+    return _rows(*classes[name])
+
+
+def _metric(least: bool) -> Callable[[Facts, str], Measured]:
+    def measure(facts: Facts, name: str) -> Measured:
+        metric: Metric = _known(facts, "metric")
+        if metric.name != name:
+            raise Unknown(f"the run measured {metric.name}: score with --metric {format_name(name)}")
+        if metric.greater_is_better != least:
+            other = "max_metric" if least else "min_metric"
+            better = "greater" if metric.greater_is_better else "less"
+            raise Unknown(f"{better} {name} is better: use {other}")
+        if metric.mean is None:
+            raise Unknown(f"the run has no {name}")
+        return Measured(metric.mean, None, format_number(metric.mean))
+
+    return measure
+
+
+def _removal_gain(facts: Facts, _: str) -> Measured:
+    metric: Metric = _known(facts, "metric")
+    gain = metric.gain
+    if gain is None and metric.failed:
+        raise Unknown(f"removal could not be studied: {metric.failed}")
+    if gain is None:
+        return Measured(0.0, None, f"no gain of {metric.name} by removal shown")
+    # An error has no natural scale, so of it a share is relative to what it is with all rows.
+    of = None if metric.greater_is_better else metric.mean
+    likely = ""
+    if gain.low is not None and gain.high is not None:
+        likely = f" (likely {format_number(gain.low, 3, '+')} to {format_number(gain.high, 3, '+')})"
+    return Measured(gain.value, of, f"{format_number(gain.value, 3, '+')} {metric.name}{likely}")
+
+
+def _leakage(facts: Facts, _: str) -> Measured:
+    shared, of = _known(facts, "leakage")
+    return _rows(shared, of, "held-back row")
+
+
+def _conflicts(facts: Facts, _: str) -> Measured:
+    twins, of = _known(facts, "conflicting_duplicates")
+    return _rows(twins, of)
+
+
+def _increase(facts: Facts, _: str) -> Measured:
+    before: float = _known(facts, "baseline_share")
+    now = sum(_known(facts, "suspects").values()) / facts.rows if facts.rows else 0.0
+    if not facts.rows:
+        return Measured(0.0, None, f"no rows to compare with {format_percent(before)}")
+    return Measured(now - before, None, f"{100 * (now - before):+.3g} points, {format_percent(before)} before")
+
+
+KINDS_OF_RULE: dict[str, KindOfRule] = {
+    "max_suspects": KindOfRule(_suspects(*KINDS), "rows", "suspect rows"),
+    "max_label_suspects": KindOfRule(_suspects("label", "label+features"), "rows", "suspects by label"),
+    "max_feature_suspects": KindOfRule(_suspects("features", "label+features"), "rows", "suspects by features"),
+    "max_noise_share": KindOfRule(_noise_share, "share", "estimated noise, by the lower end of its interval"),
+    "max_class_suspects": KindOfRule(_class_suspects, "rows", "suspects of one class", "class"),
+    "min_metric": KindOfRule(_metric(True), "metric", "what a model reaches", "metric", least=True),
+    "max_metric": KindOfRule(_metric(False), "metric", "error that a model makes", "metric"),
+    "max_removal_gain": KindOfRule(_removal_gain, "gain", "gain by removing rows"),
+    "max_leakage": KindOfRule(_leakage, "rows", "validation and test rows that are in TRAIN"),
+    "max_conflicting_duplicates": KindOfRule(_conflicts, "rows", "equal rows with different labels"),
+    "max_suspect_increase": KindOfRule(_increase, "share", "share of suspects more than in the baseline"),
+}
+"""Every rule there is, in the order in which they are told."""
+
+NEED_REMOVAL = frozenset({"min_metric", "max_metric", "max_removal_gain"})
+"""Rules about models trained with fewer rows, which take time."""

@@ -1,0 +1,26 @@
+"""What a gate found, as each kind of reader wants it: one file a format, each a function to text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lossval_cli.checks.formats.github import render_github
+from lossval_cli.checks.formats.gitlab import render_gitlab
+from lossval_cli.checks.formats.json import render_json
+from lossval_cli.checks.formats.junit import render_junit
+from lossval_cli.checks.formats.markdown import render_markdown
+from lossval_cli.checks.formats.sarif import render_sarif
+from lossval_cli.checks.formats.text import render_text
+from lossval_cli.checks.values import GateResult
+
+__all__ = ["FORMATS"]
+
+FORMATS: dict[str, Callable[[GateResult], str]] = {
+    "text": render_text,
+    "json": render_json,
+    "junit": render_junit,
+    "sarif": render_sarif,
+    "github": render_github,
+    "gitlab": render_gitlab,
+    "markdown": render_markdown,
+}

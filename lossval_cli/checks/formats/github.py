@@ -1,0 +1,44 @@
+"""Workflow commands of GitHub Actions: an annotation a broken rule and for each of the worst ten rows.
+
+GitHub shows ten annotations of a kind a step. What a cell holds is escaped as the runner unescapes it, so
+that it can end neither the command nor the line.
+"""
+
+from __future__ import annotations
+
+from lossval_cli.checks.formats.text import rule_lines, tally
+from lossval_cli.checks.values import GateResult
+from lossval_cli.text.escape import escape_ci
+
+ANNOTATED = 10
+"""Suspects that are marked in the files of a pull request."""
+
+
+def render_github(result: GateResult) -> str:
+    """Lines of workflow commands, and between them what a person reads in the log."""
+    lines = [*rule_lines(result), tally(result)]
+    for verdict in result.verdicts:
+        if verdict.outcome != "passed":
+            bad = verdict.outcome in ("failed", "unknown") or result.strict
+            text = f"{verdict.rule.name}: {verdict.text}; {verdict.rule.limit}"
+            lines.append(_command("error" if bad else "warning", {"title": "lossval check"}, text))
+    if result.count("passed") == len(result.verdicts):
+        return "\n".join(lines) + "\n"
+    for row in result.suspects[:ANNOTATED]:
+        place = {"file": result.path} | ({} if row.line is None else {"line": str(row.line)})
+        text = row.message if row.line is not None else f"{row.place}: {row.message}"
+        lines.append(_command("warning", {**place, "title": f"lossval: suspect by {row.kind}"}, text))
+    return "\n".join(lines) + "\n"
+
+
+def _command(name: str, properties: dict[str, str], text: str) -> str:
+    told = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{name} {told}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    return escape_ci(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,77 @@
+"""SARIF 2.1.0 for code hosts: a result a suspect row, at its line of a CSV file or as a row of a Parquet
+file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from lossval_cli.checks.values import GateResult, SuspectRow
+from lossval_cli.text.escape import escape_ci_json
+from lossval_cli.version import __version__
+
+RULES = {
+    "label": ("SuspectLabel", "The label disagrees with what the model expects for such a row."),
+    "features": ("SuspectFeatures", "The row lies where the other data is not."),
+    "label+features": ("SuspectLabelAndFeatures", "Both the label and the features of the row are doubtful."),
+}
+
+FINGERPRINT = "lossvalRow/v1"
+"""Changes its number when it is made of something else."""
+
+
+def render_sarif(result: GateResult) -> str:
+    """One log with one run."""
+    rules = [
+        {
+            "id": f"lossval/{kind}",
+            "name": name,
+            "shortDescription": {"text": text},
+            "defaultConfiguration": {"level": "warning"},
+        }
+        for kind, (name, text) in RULES.items()
+    ]
+    driver = {
+        "name": "lossval",
+        "semanticVersion": __version__,
+        "rules": rules,
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [{"executionSuccessful": result.count("unknown") == 0}],
+        "results": [_result(row, result.path) for row in result.suspects],
+        "properties": {
+            "passed": result.passed,
+            "rules": [verdict.to_dict() for verdict in result.verdicts],
+            "suspectCount": result.suspect_count,
+        },
+    }
+    return escape_ci_json({"version": "2.1.0", "runs": [run]})
+
+
+def _result(row: SuspectRow, path: str) -> dict[str, Any]:
+    place: dict[str, Any] = {"artifactLocation": {"uri": quote(path, safe="/", errors="replace")}}
+    location: dict[str, Any] = {"physicalLocation": place}
+    if row.line is None:
+        location["logicalLocations"] = [{"fullyQualifiedName": row.place, "kind": "row"}]
+    else:
+        place["region"] = {"startLine": row.line}
+    ranked = {} if row.probability is None else {"rank": round(100 * row.probability, 2)}
+    return {
+        "ruleId": f"lossval/{row.kind}",
+        "ruleIndex": list(RULES).index(row.kind),
+        "level": "warning",
+        "message": {"text": _message(row.message)},
+        "locations": [location],
+        # The first is the one that GitHub knows an alert by when its line moves.
+        "partialFingerprints": {"primaryLocationLineHash": row.fingerprint, FINGERPRINT: row.fingerprint},
+        "properties": {"row": row.row, "importance": row.importance},
+    } | ranked
+
+
+def _message(text: str) -> str:
+    """`[text](link)` and `{0}` mean something in a SARIF message; of a cell they are only characters."""
+    text = re.sub(r"([\\\[\]])", r"\\\1", text)
+    return re.sub(r"\{(\d+)\}", r"{{\1}}", text)

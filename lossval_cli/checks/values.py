@@ -1,0 +1,246 @@
+"""From runs to what a gate needs: the facts its rules ask for, and the rows it points at."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.checks.evaluate import Facts, Interval, Metric, Verdict
+from lossval_cli.errors import UsageError
+from lossval_cli.runs.loaded import LoadedRun, shared_keys
+from lossval_cli.score_columns import KINDS
+from lossval_cli.text.format import escape_control, format_name, format_percent, quote
+
+MOST_ROWS = 5_000
+"""Suspects that are passed on; code hosts take no more results of one upload."""
+
+REASONS = {
+    "label": "label {given} disagrees with the model, which expects {predicted}",
+    "features": "the row lies where the other data is not",
+    "label+features": "label {given} disagrees with the model ({predicted}) and the row lies where the other "
+    "data is not",
+}
+
+
+@dataclass(frozen=True)
+class SuspectRow:
+    """A row that a reviewer should see. `message` is one line with cells quoted."""
+
+    kind: str
+    row: int
+    line: int | None
+    ids: dict[str, str | None]
+    probability: float | None
+    importance: float | None
+    message: str
+    fingerprint: str
+    """The same for the same row wherever in the file it stands."""
+
+    @property
+    def place(self) -> str:
+        """`line 7`, or `row 5` where there are no lines."""
+        return f"row {self.row}" if self.line is None else f"line {self.line}"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What every format tells."""
+
+    verdicts: Sequence[Verdict]
+    passed: bool
+    strict: bool
+    table: str
+    path: str
+    """Of the table, with `/`, from the current directory: what code hosts know it by."""
+    rows: int
+    suspects: Sequence[SuspectRow]
+    """At most MOST_ROWS, worst first."""
+    suspect_count: int
+    notes: Sequence[str] = ()
+
+    def count(self, outcome: str) -> int:
+        """Rules with this outcome."""
+        return sum(verdict.outcome == outcome for verdict in self.verdicts)
+
+
+def collect_facts(run: LoadedRun, baseline: LoadedRun | None = None, new: npt.NDArray[np.bool_] | None = None) -> Facts:
+    """What is known of `run`; suspects, classes and noise of the rows `new` (N,) alone where it is given.
+
+    Raises nothing for what is not known: that is said in `Facts.why`.
+    """
+    report = run.report
+    why: dict[str, str] = {}
+    judged = _get(report, "summary", "estimated_noise_share") is not None
+    if not judged:
+        why["suspects"] = why["noise_share"] = why["classes"] = (
+            "the run does not judge rows (preset paper ranks them only): use another preset"
+        )
+    chosen = np.ones(len(run.row), bool) if new is None else new
+    places = np.flatnonzero(chosen).tolist()
+    counts = Counter(run.suspect[place] or "" for place in places)
+    metric, why["metric"] = _metric(report)
+    leakage, why["leakage"] = _leakage(report)
+    twins = _get(report, "conflicting_duplicates", "rows")
+    share = None
+    if baseline is not None and _get(baseline.report, "summary", "estimated_noise_share") is None:
+        why["baseline_share"] = "the run of --baseline does not judge rows: score it with another preset"
+    elif baseline is not None:
+        share = len(baseline.suspect_at()) / max(len(baseline.row), 1)
+    else:
+        why["baseline_share"] = "there is nothing to compare with: give --baseline RUN_DIR"
+    return Facts(
+        rows=len(places),
+        suspects={kind: counts[kind] for kind in KINDS} if judged else None,
+        noise_share=_noise(run, None if new is None else places) if judged else None,
+        classes=_classes(run, places, whole=new is None) if judged else None,
+        metric=metric,
+        leakage=leakage,
+        conflicting_duplicates=None if twins is None else (int(twins), len(run.row)),
+        baseline_share=share,
+        why=why,
+    )
+
+
+def find_new_rows(run: LoadedRun, baseline: LoadedRun) -> npt.NDArray[np.bool_]:
+    """(N,) whether a row's ids are not in `baseline`. Raises UsageError where ids do not tell."""
+    kind, (own, theirs) = shared_keys(run, baseline)
+    if kind != "ids":
+        raise UsageError(
+            "--new-rows-only needs the same id columns in the table and in the baseline: score both with --id"
+        )
+    known = set(theirs)
+    return np.array([key not in known for key in own], bool)
+
+
+def collect_suspects(run: LoadedRun, new: npt.NDArray[np.bool_] | None = None) -> tuple[list[SuspectRow], int]:
+    """At most MOST_ROWS suspects, worst first, and how many there are; of the rows `new` (N,) where given."""
+    places = run.suspect_at()
+    if new is not None:
+        places = places[new[places]]
+    _, (keys,) = shared_keys(run)
+    reasons = {said["row"]: said.get("reason") for said in run.report.get("suspects") or ()}
+    return [_suspect(run, place, keys[place], reasons) for place in places[:MOST_ROWS].tolist()], len(places)
+
+
+def host_path(path: str | None, name: str) -> str:
+    """The path of a table as a code host knows it: relative, with `/`; the name alone of one elsewhere."""
+    if path is None:
+        return name.strip("<>")
+    relative = os.path.relpath(path).replace(os.sep, "/")
+    return os.path.basename(relative) if relative.startswith("../") else relative
+
+
+def _suspect(run: LoadedRun, place: int, key: str, reasons: dict[int, str | None]) -> SuspectRow:
+    kind, row = run.suspect[place] or "", int(run.row[place])
+    probability, importance = float(run.noise_probability[place]), float(run.importance[place])
+    message = (reasons.get(row) or "").rstrip(".")
+    if not message:
+        message = REASONS[kind].format(given=quote(run.given[place]), predicted=quote(run.predicted[place]))
+    message = f"suspect by {kind}: {message}"
+    if math.isfinite(probability):
+        message += f"; noise probability {format_percent(probability, 0)}"
+    if run.ids:
+        message += "; " + ", ".join(f"{format_name(name)} {quote(cell)}" for name, cell in run.ids_at(place).items())
+    return SuspectRow(
+        kind=kind,
+        row=row,
+        line=None if run.line is None else int(run.line[place]),
+        ids=run.ids_at(place),
+        probability=probability if math.isfinite(probability) else None,
+        importance=importance if math.isfinite(importance) else None,
+        message=escape_control(message),
+        fingerprint=sha256(f"{run.name}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:32],
+    )
+
+
+def _get(report: Any, *keys: str) -> Any:
+    """A value inside nested dicts, None where any step is missing or null."""
+    for key in keys:
+        report = report.get(key) if isinstance(report, dict) else None
+    return report
+
+
+def _metric(report: dict[str, Any]) -> tuple[Metric | None, str]:
+    study = report.get("removal")
+    if not isinstance(study, dict):
+        return None, "the run did not study removal: score without --removal off"
+    if not {"metric", "greater_is_better"} <= set(study):
+        return None, "the report does not say by what removal was judged"
+    gain = study.get("expected_gain")
+    shown_gain = None
+    if isinstance(gain, dict) and gain.get("value") is not None:
+        shown_gain = Interval(gain["value"], gain.get("low"), gain.get("high"))
+    return (
+        Metric(
+            name=study["metric"],
+            mean=_get(study, "baseline", "mean"),
+            greater_is_better=study["greater_is_better"],
+            gain=shown_gain,
+            failed=_failure(study),
+        ),
+        "",
+    )
+
+
+def _failure(study: dict[str, Any]) -> str:
+    """Why removal says nothing: with no curve, or nothing to compare it with, no gain is not none shown."""
+    curve = study.get("lowest_first")
+    if _get(study, "baseline", "mean") is not None and curve and any(mean is not None for mean in curve):
+        return ""
+    failed = study.get("failed")
+    return str(failed[0]) if failed else "the report holds no curve"
+
+
+def _leakage(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]:
+    tables = _get(report, "data", "tables") or {}
+    parts = [name for name in ("val", "test") if name in tables]
+    if _get(report, "data", "held_out"):
+        parts.remove("val")
+    if not parts:
+        return None, "validation was drawn from the training table: give --val"
+    shared = rows = 0
+    for part in parts:
+        count = _get(report, "leakage", part, "other_rows")
+        if count is None:
+            return None, f"the report does not say what training shares with {part}"
+        shared, rows = shared + int(count), rows + int(tables[part]["rows"])
+    return (shared, rows), ""
+
+
+def _noise(run: LoadedRun, places: list[int] | None) -> Interval | None:
+    """The report's estimate, or of some rows alone their mean noise probability, with what is random in the
+    number of noisy rows when each is noisy with its own probability."""
+    if places is None:
+        share = run.report["summary"]["estimated_noise_share"]
+        return Interval(share["value"], share["low"], share["high"])
+    if not places:
+        return Interval(0.0, 0.0, 0.0)
+    p = run.noise_probability[places]
+    mean, error = float(p.mean()), 1.96 * math.sqrt(float((p * (1 - p)).sum())) / len(p)
+    return Interval(mean, max(mean - error, 0.0), min(mean + error, 1.0))
+
+
+def _classes(run: LoadedRun, places: list[int], *, whole: bool) -> dict[str, tuple[int, int]]:
+    """Label -> suspects, rows. Numbers are told by the ranges of the report."""
+    found: dict[str, tuple[int, int]] = {}
+    if _get(run.report, "data", "roles", "task") == "classification":
+        rows, suspects = Counter[str](), Counter[str]()
+        for place in places:
+            name = (run.given[place] or "").strip()
+            rows[name] += 1
+            suspects[name] += bool(run.suspect[place])
+        found = {name: (suspects[name], rows[name]) for name in rows}
+        for name in _get(run.report, "data", "roles", "classes") or ():
+            found.setdefault(str(name), (0, 0))  # a class without new rows is no mistake in a name
+    if whole:
+        for one in run.report.get("classes") or ():
+            found[str(one["label"])] = (int(one["suspects"]), int(one["rows"]))
+    return found

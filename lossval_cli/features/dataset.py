@@ -1,0 +1,195 @@
+"""From what the user names to arrays: read the tables, decide roles, check that they agree, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow.compute as pc
+
+from lossval_cli.errors import DataError
+from lossval_cli.features.encoded_file import EncodedFile
+from lossval_cli.features.encoder import Encoder
+from lossval_cli.features.labels import ClassLabels, NumberLabels
+from lossval_cli.features.roles import Roles, check_agreement, decide_roles
+from lossval_cli.features.storage_plan import StoragePlan, fitting_rows
+from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
+from lossval_cli.metrics import find_metric
+from lossval_cli.runtime.memory import MemoryEstimate, amount
+from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.settings import Settings
+from lossval_cli.tables.streamed import StreamedTable
+from lossval_cli.tables.table import Table, read_table
+from lossval_cli.text.format import format_name, join_names, pluralize, quote
+
+Source: TypeAlias = str | Path | pd.DataFrame | Table
+
+FEWEST_ROWS = 10
+"""Training rows below which nothing can be said of any of them."""
+
+DEFAULT_LOSS = {"classification": "cross_entropy", "regression": "huber(0.5)"}
+"""Huber bends at half a standard deviation of the target: wrong labels must not steer the network."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A table as arrays: X (n, D), y (n,); y is None where the table has no label."""
+
+    table: Table
+    X: RowSource
+    """An array, or rows that are read from a file when asked for."""
+    y: npt.NDArray[np.generic] | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything a run learns from and reports on."""
+
+    train: Split
+    val: Split
+    test: Split | None
+    held_out: npt.NDArray[np.int64] | None
+    """(J,) training rows that stand in for a validation table, None where one was given."""
+    roles: Roles
+    encoder: Encoder
+    labels: ClassLabels | NumberLabels
+    loss: Loss
+    notices: tuple[str, ...]
+    storage: StoragePlan
+    """What the run was given, and with `chunk_rows` what it makes of it."""
+
+    @property
+    def classes(self) -> int | None:
+        """K, or None for numbers."""
+        return len(self.labels.names) if isinstance(self.labels, ClassLabels) else None
+
+
+def load_dataset(
+    train: Source,
+    val: Source | None,
+    test: Source | None = None,
+    *,
+    label: str | None = None,
+    ids: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    settings: Settings,
+    storage: StoragePlan | None = None,
+) -> Dataset:
+    """Read, check and encode; a table that does not fit into `room` is encoded into a file there.
+
+    Raises DataError and UsageError, one line each.
+    """
+    storage = storage or StoragePlan()
+    table = storage.table(train)
+    if table.rows < FEWEST_ROWS:
+        raise DataError(f"{table.name} has {pluralize(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed")
+    together = storage.together(table)
+    seen, partly = fitting_rows(together)
+    roles = decide_roles(seen, label=label, ids=ids, exclude=exclude, task=settings.task)
+    find_metric(settings.metric, roles.task)  # better refused now than after training
+    notices = [*roles.notices, *partly]
+    others: list[Table | None] = []
+    for source, needs_label in ((val, False), (test, True)):
+        other = None if source is None else read_table(source)
+        if other is not None:
+            notices += check_agreement(table, roles, other, needs_label=needs_label)
+        others.append(other)
+    labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(together, roles)
+    encoder = Encoder.fit(seen, roles.features)
+    notices += [*labels.notices, *encoder.notices]
+    loss = find_loss(settings.loss or DEFAULT_LOSS[roles.task], roles.task)
+    check_loss(loss, len(labels.names) if isinstance(labels, ClassLabels) else None)
+
+    size = MemoryEstimate(
+        table.rows,
+        encoder.width,
+        len(labels.names) if isinstance(labels, ClassLabels) else 1,
+        round(settings.val_fraction * table.rows) if others[0] is None else others[0].rows,
+        *_ensemble(settings, table.rows, held_out=others[0] is None),
+    )
+    storage = storage.fitted(table, size)
+    encoded = _Encoding(roles, encoder, labels, loss, storage, settings.storage)
+    own = encoded.part(table, "training", together)
+    if isinstance(own.X, EncodedFile):
+        notices.append(
+            f"{format_name(table.name)} stays in its file; its encoded rows take {amount(own.X.nbytes)} of disk in "
+            f"{format_name(str(own.X.path.parent.parent))} while the run lasts"
+        )
+    if others[0] is None:
+        assert own.y is not None
+        held_out = _hold_out(own.y, roles.task == "classification", settings)
+        notices.append(
+            f"validation: no --val, so {pluralize(len(held_out), 'row')} drawn from the training table "
+            f"({settings.val_fraction:.0%}) stand in for it; they are scored too"
+        )
+        parts = [Split(table, own.X[held_out], own.y[held_out])]
+    else:
+        held_out = None
+        notices += encoder.differences(others[0])
+        parts = [encoded.part(others[0], "validation")]
+        notices += _absent_classes(labels, parts[0])
+    test_part = None if others[1] is None else encoded.part(others[1], "test")
+    return Dataset(own, parts[0], test_part, held_out, roles, encoder, labels, loss, tuple(notices), storage)
+
+
+def _ensemble(settings: Settings, rows: int, *, held_out: bool) -> tuple[int, int]:
+    """Members, and how many of them judge a row."""
+    members, folds = settings.ensemble_size(rows)
+    return members, members if held_out or folds == 1 else -(-members // folds)
+
+
+def _absent_classes(labels: ClassLabels | NumberLabels, val: Split) -> list[str]:
+    """A notice where the validation table has labels, but none of some class."""
+    if not isinstance(labels, ClassLabels) or val.y is None:
+        return []
+    counts = np.bincount(val.y.astype(np.int64), minlength=len(labels.names))
+    absent = [labels.names[place] for place in np.flatnonzero(counts == 0)]
+    if not absent:
+        return []
+    return [
+        f"{format_name(val.table.name)}: no row has label {join_names(map(quote, absent))}: rows of such a class are "
+        "held against the features of the others, and what removing them does is not seen"
+    ]
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    roles: Roles
+    encoder: Encoder
+    labels: ClassLabels | NumberLabels
+    loss: Loss
+    storage: StoragePlan
+    dtype: str
+
+    def part(self, table: Table, what: str, labelled: Table | None = None) -> Split:
+        """`labelled`: the same table where its label is to be read from another."""
+        labelled = labelled or table
+        if self.roles.label not in table.column_names:
+            return Split(table, self.encoder.transform(table), None)
+        y: npt.NDArray[np.generic] = self.labels.encode(labelled, what)
+        if isinstance(self.labels, NumberLabels) and self.loss.target == "raw":
+            y = pc.cast(labelled.typed(self.roles.label), "float64", safe=False).to_numpy().astype(np.float32)
+            check_targets(self.loss, y, table=table.name, column=self.roles.label, lines=table.lines)
+        return Split(table, self._features(table), y)
+
+    def _features(self, table: Table) -> RowSource:
+        if not isinstance(table.data, StreamedTable):
+            return self.encoder.transform(table)
+        return self.storage.encode(table, self.encoder, self.dtype)
+
+
+def _hold_out(y: npt.NDArray[np.generic], stratify: bool, settings: Settings) -> npt.NDArray[np.int64]:
+    """(J,) rows, sorted: the share `val_fraction` of every class, or of all rows, at least one."""
+    rng = np.random.default_rng([settings.seed, len(y)])
+    order = rng.permutation(len(y))
+    if stratify:
+        order = order[np.argsort(y[order], kind="stable")]
+    # Taken at even steps through rows sorted by class, each class gives its share, ±1.
+    count = max(1, round(settings.val_fraction * len(y)))
+    places = np.floor((np.arange(count) + rng.random()) * len(y) / count).astype(np.int64)
+    return np.sort(order[places])

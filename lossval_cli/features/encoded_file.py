@@ -1,0 +1,145 @@
+"""Encoded rows in files: written once, block by block, and read a few rows at a time.
+
+What is in memory is what was asked for and never the file. Of several processes each writes the rows that are
+its own; the others' are read from their files, or, where these lie on another machine, encoded anew from the
+table. Files stay open, so that they can be read when they have no names any more, and they are not mapped, so
+that one cut short is an error and not a signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.errors import OutputError
+from lossval_cli.features.encoder import Encoder
+from lossval_cli.tables.streamed import StreamedTable
+from lossval_cli.tables.table import Table
+from lossval_cli.text.format import escape_control
+
+Floats = npt.NDArray[np.float32]
+
+_ONE_READ = 1 << 30
+"""Bytes; Linux reads up to 2 GiB in one call."""
+
+NEAR_ROWS = 64
+"""Rows that lie no further apart are read in one go."""
+
+
+class EncodedPart(NamedTuple):
+    """A range of rows and the file they are in."""
+
+    rows: slice
+    path: Path
+
+
+class EncodedFile:
+    """X (N, D), as float32 whatever it is stored as."""
+
+    def __init__(
+        self, parts: Sequence[EncodedPart], own: EncodedPart, dtype: str, table: Table, encoder: Encoder
+    ) -> None:
+        """parts: of all processes, in order; own: this one's. Raises OutputError where it is not there."""
+        self.path = own.path
+        self.shape = (table.rows, encoder.width)
+        self._parts = parts
+        self._own = own
+        self._dtype = np.dtype(dtype)
+        self._table, self._encoder = table, encoder
+        self._descriptors: dict[Path, int] = {}
+        with _keeping(own.path):
+            for part in parts:
+                if part is own or part.path.exists():
+                    self._descriptors[part.path] = os.open(part.path, os.O_RDONLY)
+                    weakref.finalize(self, os.close, self._descriptors[part.path])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the files of all processes."""
+        return self.shape[0] * self.shape[1] * self._dtype.itemsize
+
+    def __getitem__(self, rows: Any) -> Floats:
+        """Rows by slice, or by numbers (k,) in any order, as a new array (k, D)."""
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step == 1 and self._own.rows.start <= start <= stop <= self._own.rows.stop:
+                return self._read(self._own, start, stop)
+            rows = np.arange(start, stop, step)
+        places = np.asarray(rows, np.int64)
+        out = np.empty((len(places), self.shape[1]), np.float32)
+        order = np.argsort(places, kind="stable")
+        for part in self._parts:
+            inside = order[slice(*np.searchsorted(places[order], [part.rows.start, part.rows.stop]))]
+            if not len(inside):
+                continue
+            if part.path not in self._descriptors:
+                block = block_table(self._table, self._table.data.take(places[inside]), 0)
+                out[inside] = self._encoder.transform(block)
+                continue
+            for run in _runs(places[inside]):
+                wanted = inside[run]
+                first, last = int(places[wanted[0]]), int(places[wanted[-1]])
+                out[wanted] = self._read(part, first, last + 1)[places[wanted] - first]
+        return out
+
+    def _read(self, part: EncodedPart, start: int, stop: int) -> Floats:
+        found = np.empty((stop - start, self.shape[1]), self._dtype)
+        left = memoryview(found.data).cast("B") if found.size else memoryview(b"")
+        offset = (start - part.rows.start) * self.shape[1] * self._dtype.itemsize
+        with _keeping(part.path):
+            while left:
+                got = os.preadv(self._descriptors[part.path], [left[:_ONE_READ]], offset)
+                if not got:
+                    raise OSError(errno.EIO, "the file has been cut short")
+                left, offset = left[got:], offset + got
+        return found.astype(np.float32, copy=False)
+
+
+def encode_to_file(table: Table, encoder: Encoder, path: Path, dtype: str, own: slice) -> EncodedPart:
+    """Encode the rows `own` of a stored table into a new file at `path`.
+
+    Raises CellError for a cell that its column has no place for, and OutputError where the disk is full.
+    """
+    assert isinstance(table.data, StreamedTable)
+    with _keeping(path), path.open("xb") as file:
+        for first, block in table.data.blocks(own):
+            X = encoder.transform(block_table(table, block, first))
+            file.write(np.ascontiguousarray(X, dtype).data)
+    return EncodedPart(own, path)
+
+
+@contextlib.contextmanager
+def _keeping(path: Path) -> Iterator[None]:
+    """What the system refuses, as an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"encoded rows cannot be kept in {escape_control(str(path.parent))}: {reason}") from error
+
+
+def block_table(table: Table, block: Any, first: int) -> Table:
+    """Some rows of `table`, by its name; row 0 is row `first` of it."""
+    return Table(block, table.name, table.format, None, None, table.decimal_comma, first)
+
+
+def _runs(places: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Stretches of sorted `places` without a large gap."""
+    if not len(places):
+        return
+    breaks = np.flatnonzero(np.diff(places) > NEAR_ROWS) + 1
+    edges = [0, *breaks.tolist(), len(places)]
+    for start, stop in pairwise(edges):
+        yield slice(start, stop)

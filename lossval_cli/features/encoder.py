@@ -1,0 +1,259 @@
+"""Columns -> the float32 matrix the method sees, fitted on training rows only.
+
+What each column is (a number, a category, …) is decided here, once, on the training table; how it becomes
+numbers is told in `lossval_cli.features.columns`, one kind a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lossval_cli.errors import CellError, SchemaError
+from lossval_cli.features.columns.category import (
+    MANY_LEVELS,
+    HashedEncoder,
+    OneHotEncoder,
+    frequent_levels,
+    level_counts,
+)
+from lossval_cli.features.columns.date import DateEncoder, as_seconds
+from lossval_cli.features.columns.number import NumberEncoder, as_floats
+from lossval_cli.features.columns.text import TextEncoder, mean_words
+from lossval_cli.tables.column_types import NumberForm
+from lossval_cli.tables.table import Table
+from lossval_cli.text.format import format_name, pluralize, quote
+
+Kind = Literal["number", "boolean", "category", "date", "text"]
+ColumnEncoder = NumberEncoder | OneHotEncoder | HashedEncoder | DateEncoder | TextEncoder
+
+TEXT_SEED = 0
+"""Seed of the text directions: fixed, so that one table has one encoding whatever seed the training has."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where one column went: X[:, start:stop]."""
+
+    column: str
+    kind: Kind
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Training columns as encoders, in the order of the features; nothing of a later table changes it.
+
+    Every block has total variance 1 over the training rows (see `encoders.scaling`), so two random training
+    rows differ by about 2 per column in squared distance, whatever the column's kind, unit and width.
+    """
+
+    blocks: tuple[Block, ...]
+    notices: tuple[str, ...]
+    types: dict[str, Kind]
+    """Kind of every feature column that is used."""
+    dropped: dict[str, str]
+    """Feature columns that are not used, with the reason."""
+    _sources: tuple[Source, ...]
+    _encoders: tuple[ColumnEncoder, ...]
+
+    @classmethod
+    def fit(cls, train: Table, features: Sequence[str]) -> Encoder:
+        """Decide what each of `features` is and how it is encoded, from `train` alone.
+
+        Raises CellError for an infinite number (line or row, column, value) and SchemaError if no column is
+        left.
+        """
+        blocks: list[Block] = []
+        sources: list[Source] = []
+        encoders: list[ColumnEncoder] = []
+        dropped: dict[str, str] = {}
+        notices: list[str] = []
+        start = 0
+        for column in features:
+            values = train.typed(column)
+            if reason := _useless(values):
+                dropped[column] = reason
+                continue
+            source = Source(column, _read_as(values.type), train.form(column))
+            kind, encoder = _fit_column(source.prepared(train, values), source.dtype)
+            blocks.append(Block(column, kind, start, start + encoder.width))
+            sources.append(source)
+            encoders.append(encoder)
+            notices += _fit_notices(column, encoder)
+            start += encoder.width
+        unused = [f"column {format_name(name)} is not used: {reason}" for name, reason in dropped.items()]
+        if not blocks:
+            reasons = "; ".join(unused) or "the label, ids and excluded columns are all there is"
+            raise SchemaError(f"{format_name(train.name)}: no feature column is left to learn from: {reasons}")
+        types = {block.column: block.kind for block in blocks}
+        return cls(tuple(blocks), tuple(unused + notices), types, dropped, tuple(sources), tuple(encoders))
+
+    @property
+    def width(self) -> int:
+        """D, the number of columns of X."""
+        return self.blocks[-1].stop
+
+    def transform(self, table: Table) -> npt.NDArray[np.float32]:
+        """`table` -> X (N, D) float32, finite.
+
+        Raises CellError for a cell that is not of its column's training type, or is infinite.
+        """
+        X = np.empty((table.rows, self.width), np.float32)
+        for block, source, encoder in zip(self.blocks, self._sources, self._encoders, strict=True):
+            encoder.write(source.read(table), X[:, block.start : block.stop])
+        return X
+
+    def read(self, table: Table) -> Iterator[tuple[str, Any]]:
+        """Each used column of `table` by name: float64 (n,), missing as NaN and dates as seconds, or text.
+
+        Raises CellError as `transform` does.
+        """
+        for source in self._sources:
+            yield source.column, source.read(table)
+
+    def differences(self, table: Table) -> tuple[str, ...]:
+        """What `table` holds that training rows do not, missing cells, levels, far numbers, as notices."""
+        notices = []
+        for source, encoder in zip(self._sources, self._encoders, strict=True):
+            values = source.read(table)
+            where = f"{format_name(table.name)}: column {format_name(source.column)}"
+            absent = int(np.isnan(values).sum()) if isinstance(values, np.ndarray) else values.null_count
+            if absent and encoder.missing == 0:
+                numeric = isinstance(encoder, NumberEncoder | DateEncoder)
+                stand_in = "; the training median stands in" if numeric else ""
+                notices.append(f"{where}: {pluralize(absent, 'missing cell')}, training has none{stand_in}")
+            if isinstance(encoder, NumberEncoder):
+                far, present = encoder.far(values), len(values) - absent
+                if 2 * far > present:
+                    notices.append(
+                        f"{where}: {far:,} of {pluralize(present, 'number')} lie far from those of "
+                        "training; are they in the same unit?"
+                    )
+            if isinstance(encoder, OneHotEncoder | HashedEncoder) and (unseen := encoder.unseen(values)):
+                notices.append(f"{where}: {pluralize(unseen, 'row')} with a level that no training row has")
+        return tuple(notices)
+
+    def describe(self) -> list[dict[str, object]]:
+        """One JSON-serialisable record a feature column: its type, numbers used, missing share, levels, …"""
+        used: list[dict[str, object]] = [
+            {
+                "column": block.column,
+                "type": block.kind,
+                "encoding": _ENCODINGS[type(encoder)],
+                "dims": encoder.width,
+                **encoder.describe(),
+            }
+            for block, encoder in zip(self.blocks, self._encoders, strict=True)
+        ]
+        return used + [
+            {"column": column, "type": "dropped", "dims": 0, "reason": reason}
+            for column, reason in self.dropped.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a column is read from every table, as training decided: float64, bool, timestamp[us] or string."""
+
+    column: str
+    dtype: pa.DataType
+    form: str | NumberForm | None
+
+    def read(self, table: Table) -> Any:
+        """The column as its encoder takes it: float64 (n,) with NaN for missing, or large_string (n,)."""
+        if pa.types.is_floating(self.dtype):
+            typed = table.typed(self.column)
+            if pa.types.is_integer(typed.type) or pa.types.is_floating(typed.type):
+                return self.prepared(table, typed)
+        return self.prepared(table, table.typed_as(self.column, self.dtype, form=self.form))
+
+    def prepared(self, table: Table, values: pa.ChunkedArray) -> Any:
+        """The typed column of `table` as its encoder takes it; raises CellError for an infinite number."""
+        if pa.types.is_string(self.dtype):
+            return values.cast(pa.large_string())
+        if pa.types.is_timestamp(self.dtype):
+            return as_seconds(values)
+        floats = as_floats(values)
+        infinite = np.flatnonzero(np.isinf(floats))
+        if infinite.size:
+            row = int(infinite[0])
+            value = quote(table.as_given(self.column)[row].as_py())
+            raise CellError(
+                f"{table.place(row)}, column {format_name(self.column)}: {value} is not finite; "
+                "leave the cell empty (missing) or write a number"
+            )
+        return floats
+
+
+_ENCODINGS: dict[type, str] = {
+    NumberEncoder: "standardised",
+    OneHotEncoder: "one-hot",
+    HashedEncoder: "hashed",
+    DateEncoder: "linear and cyclic",
+    TextEncoder: "n-gram directions",
+}
+
+
+def _useless(values: pa.ChunkedArray) -> str:
+    """Why a typed training column cannot tell rows apart, or '' if it can."""
+    if not (_is_feature(values.type) or pa.types.is_null(values.type)):
+        return "its cells are lists, records or bytes, not single values"
+    if values.null_count == len(values):
+        return "every cell is missing"
+    if values.null_count == 0 and pc.all(pc.equal(values, values[0])).as_py():
+        return f"every row has the same value, {quote(values[0].as_py())}"
+    return ""
+
+
+def _is_feature(dtype: pa.DataType) -> bool:
+    types = pa.types
+    tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_string, types.is_timestamp)
+    return any(test(dtype) for test in tests)
+
+
+def _read_as(dtype: pa.DataType) -> pa.DataType:
+    """All numbers are float64, so that 1.5 is welcome in a validation column of whole numbers."""
+    return pa.float64() if pa.types.is_integer(dtype) else dtype
+
+
+def _fit_column(values: Any, dtype: pa.DataType) -> tuple[Kind, ColumnEncoder]:
+    """Prepared training `values`, not all alike -> what the column is, and its fitted encoder."""
+    if pa.types.is_string(dtype):
+        return _fit_levels(values)
+    if pa.types.is_boolean(dtype):
+        return "boolean", NumberEncoder.fit(values)
+    if pa.types.is_floating(dtype):
+        return "number", NumberEncoder.fit(values)
+    one_date = np.nanmin(values) == np.nanmax(values)
+    return "date", NumberEncoder.fit(values) if one_date else DateEncoder.fit(values)
+
+
+def _fit_levels(values: pa.ChunkedArray) -> tuple[Kind, ColumnEncoder]:
+    """Text cells: a number a level where few levels hold nearly all rows, else free text or hashed levels."""
+    counts = level_counts(values)
+    named = [level for level in counts if level is not None]
+    kept = frequent_levels(counts)
+    present = len(values) - counts.get(None, 0)
+    pooled_share = 1 - sum(counts[level] for level in kept) / present
+    if pooled_share > 0.05:
+        kept = named
+    if len(kept) <= MANY_LEVELS:
+        return "category", OneHotEncoder.fit(counts, kept)
+    if len(named) > MANY_LEVELS and (len(named) >= present / 2 or mean_words(named) >= 4):
+        return "text", TextEncoder.fit(values, named, TEXT_SEED)
+    return "category", HashedEncoder.fit(counts)
+
+
+def _fit_notices(column: str, encoder: ColumnEncoder) -> Iterable[str]:
+    if isinstance(encoder, HashedEncoder):
+        yield f"column {format_name(column)} has {len(encoder.counts):,} levels: hashed to {encoder.width} numbers"
+    if isinstance(encoder, TextEncoder):
+        yield f"column {format_name(column)} reads as free text: {encoder.width} numbers from its n-grams"

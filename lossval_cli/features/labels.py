@@ -1,0 +1,236 @@
+"""The label column -> class indices or a standardised target, and back to what the user wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lossval_cli.errors import CellError, SchemaError
+from lossval_cli.features.roles import Roles
+from lossval_cli.tables.column_types import NumberForm
+from lossval_cli.tables.table import Table
+from lossval_cli.text.format import format_name, pluralize, quote
+
+HEAVY_TAIL = 10.0
+"""Standard deviations from the mean beyond which one target dominates a squared error: worth a notice."""
+
+FARTHEST = 1e15
+"""Standardised targets are held within ±FARTHEST, whose square float32 can still hold."""
+
+VALUES_SHOWN = 3
+"""Values an error lists before it says how many more there are."""
+
+
+@dataclass(frozen=True)
+class ClassLabels:
+    """The classes of the training rows: numbers in numeric order, anything else in text order."""
+
+    column: str
+    names: tuple[str, ...]
+    """Each class as the training table writes it, in the first row of that class."""
+    counts: npt.NDArray[np.int64]
+    """Training rows per class (K,)."""
+    notices: tuple[str, ...]
+    _keys: pa.Array
+    """What labels are compared with (K,): float64 for numbers, text otherwise."""
+    _dtype: pa.DataType
+    _form: str | NumberForm | None
+
+    @classmethod
+    def fit(cls, train: Table, roles: Roles) -> ClassLabels:
+        """Find the classes of `train`.
+
+        Raises CellError for missing or infinite labels, SchemaError for a label that is all missing, has one
+        class only, or has about a class per row.
+        """
+        column = roles.label
+        typed = train.typed(column)
+        values = _comparable(train, column, typed)
+        encoded = pc.dictionary_encode(values.combine_chunks())
+        order = pc.array_sort_indices(encoded.dictionary).to_numpy()
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        classes = rank[encoded.indices.to_numpy()]
+        first_rows = np.unique(classes, return_index=True)[1]
+        names = tuple(_text(train.as_given(column)[int(row)].as_py()) for row in first_rows)
+        where = f"{format_name(train.name)}: label column {format_name(column)}"
+        if len(names) == 1:
+            raise SchemaError(
+                f"{where} has one class only, {quote(names[0])}: there is nothing to learn; "
+                "name another column with --label"
+            )
+        if len(names) > max(2, train.rows / 2):
+            numeric = pa.types.is_floating(values.type)
+            advice = "use --task regression" if numeric else "name another column with --label"
+            raise SchemaError(
+                f"{where} has {len(names):,} different values in {train.rows:,} rows, too many for classes; {advice}"
+            )
+        counts = np.bincount(classes, minlength=len(names)).astype(np.int64)
+        single = [name for name, count in zip(names, counts, strict=True) if count == 1]
+        notices = [f"label {_listed(single)}: one training row only"] if single else []
+        notices += [
+            f"labels {_listed(alike)} count as {len(alike)} classes: spell them alike if they are one"
+            for alike in _alike(names)
+        ]
+        keys = encoded.dictionary.take(pa.array(order))
+        return cls(column, names, counts, tuple(notices), keys, typed.type, train.form(column))
+
+    def encode(self, table: Table, what: str = "training") -> npt.NDArray[np.int64]:
+        """Labels of `table` -> class indices (N,).
+
+        Raises CellError for missing or infinite labels, and for labels that no training row has, naming them;
+        `what` says which table that is ("validation").
+        """
+        typed = table.typed(self.column)
+        if not (_is_number(self._dtype) and _is_number(typed.type)):
+            _refuse_missing(table, self.column, typed)
+            wanted = pa.float64() if _is_number(self._dtype) else self._dtype
+            typed = table.typed_as(self.column, wanted, form=self._form)
+        values = _comparable(table, self.column, typed)
+        found = pc.index_in(values, value_set=self._keys)
+        unseen = np.flatnonzero(found.is_null().to_numpy())
+        if unseen.size:
+            written = table.as_given(self.column).take(pa.array(unseen)).unique().to_pylist()
+            place = table.place(int(unseen[0]))
+            raise CellError(
+                f"{place}, column {format_name(self.column)}: {what} label {_listed(written)} is in "
+                f"no training row (training has {_listed(self.names)}); "
+                f"correct or remove {pluralize(unseen.size, 'row')}"
+            )
+        return found.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+    def decode(self, classes: npt.NDArray[np.integer]) -> list[str]:
+        """Class indices (N,) -> names."""
+        return [self.names[index] for index in classes.tolist()]
+
+
+@dataclass(frozen=True)
+class NumberLabels:
+    """A numeric target, mean 0 and standard deviation 1 over the training rows."""
+
+    column: str
+    centre: float
+    scale: float
+    """Mean and standard deviation of the training target, in its own unit."""
+    notices: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, train: Table, roles: Roles) -> NumberLabels:
+        """Find mean and standard deviation.
+
+        Raises CellError for a missing, infinite or non-numeric label and SchemaError for a target that is all
+        missing, constant, or too spread for floating point.
+        """
+        column = roles.label
+        values = _target(train, column, "training")
+        # Differences to one of the values are exact where they are small: 1e12 + noise keeps its noise.
+        # The power of two keeps the squares of 1e300 from overflowing.
+        origin = float(values[0])
+        exponent = int(np.frexp(np.max(np.abs(values)))[1])
+        shifted = np.ldexp(values, -exponent) - np.ldexp(origin, -exponent)
+        deviation = float(shifted.std())
+        where = f"{format_name(train.name)}: label column {format_name(column)}"
+        if deviation == 0:
+            raise SchemaError(
+                f"{where} is {origin:g} in every row: there is nothing to learn; name another column with --label"
+            )
+        with np.errstate(over="ignore"):
+            centre = origin + float(np.ldexp(shifted.mean(), exponent))
+            scale = float(np.ldexp(deviation, exponent))
+        if not (np.isfinite(centre) and np.isfinite(scale) and scale >= np.finfo(np.float64).tiny):
+            raise SchemaError(f"{where} has a standard deviation beyond floating point; use another unit")
+        farthest = float(np.max(np.abs(shifted - shifted.mean()))) / deviation
+        advice = "its logarithm" if values.min() > 0 else "something that grows more slowly"
+        notices = (
+            f"label {format_name(column)} has heavy tails (a row lies {farthest:.0f} standard deviations from the "
+            f"mean): consider predicting {advice} instead",
+        )
+        return cls(column, centre, scale, notices if farthest > HEAVY_TAIL else ())
+
+    def encode(self, table: Table, what: str = "training") -> npt.NDArray[np.float32]:
+        """Labels of `table` -> standardised target (N,) float32; CellErrors as for `fit`."""
+        with np.errstate(over="ignore"):
+            standard = (_target(table, self.column, what) - self.centre) / self.scale
+        return np.clip(standard, -FARTHEST, FARTHEST).astype(np.float32)
+
+    def decode(self, standard: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Standardised values (any shape) -> the target's own unit."""
+        restored: npt.NDArray[np.float64] = standard.astype(np.float64) * self.scale + self.centre
+        return restored
+
+
+def _target(table: Table, column: str, what: str) -> npt.NDArray[np.float64]:
+    """Numeric labels (N,) float64, all finite."""
+    typed = table.typed(column)
+    _refuse_missing(table, column, typed)
+    if not _is_number(typed.type):
+        try:
+            typed = table.typed_as(column, pa.float64())
+        except CellError as error:
+            raise CellError(f"{error}; a {what} label must be one for --task regression") from error
+    _refuse_infinite(table, column, typed)
+    values: npt.NDArray[np.float64] = pc.cast(typed, pa.float64(), safe=False).to_numpy()
+    return values
+
+
+def _comparable(table: Table, column: str, typed: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Typed labels as they are compared: float64 for numbers, text for anything else; none missing."""
+    _refuse_missing(table, column, typed)
+    if _is_number(typed.type):
+        _refuse_infinite(table, column, typed)
+        return pc.cast(typed, pa.float64(), safe=False)
+    return typed.cast(pa.large_string())
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+
+
+def _refuse_missing(table: Table, column: str, typed: pa.ChunkedArray) -> None:
+    rows = np.flatnonzero(typed.is_null().to_numpy())
+    if not rows.size:
+        return
+    if rows.size == table.rows:
+        raise SchemaError(
+            f"{format_name(table.name)}: label column {format_name(column)} is missing in every row; "
+            "name another column with --label"
+        )
+    raise CellError(
+        f"{table.place(int(rows[0]))}, column {format_name(column)}: the label is missing "
+        f"({pluralize(rows.size, 'such row')} in all); fill it in or remove the row"
+    )
+
+
+def _refuse_infinite(table: Table, column: str, typed: pa.ChunkedArray) -> None:
+    if not pa.types.is_floating(typed.type):
+        return
+    rows = np.flatnonzero(np.isinf(typed.to_numpy()))
+    if rows.size:
+        row = int(rows[0])
+        value = quote(table.as_given(column)[row].as_py())
+        raise CellError(
+            f"{table.place(row)}, column {format_name(column)}: label {value} is not finite; "
+            f"correct or remove {pluralize(rows.size, 'row')}"
+        )
+
+
+def _alike(names: Sequence[str]) -> list[list[str]]:
+    """Classes that differ in letter case and blanks alone, the first VALUES_SHOWN groups of them."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
+    return [group for group in groups.values() if len(group) > 1][:VALUES_SHOWN]
+
+
+def _text(value: object) -> str:
+    return str(value).strip()
+
+
+def _listed(values: Sequence[object]) -> str:
+    head = ", ".join(quote(_text(value)) for value in values[:VALUES_SHOWN])
+    return head if len(values) <= VALUES_SHOWN else f"{head} and {len(values) - VALUES_SHOWN} more"

@@ -1,0 +1,74 @@
+"""What training will take, said before it begins: a few steps of its own size are timed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from typing import NamedTuple
+
+import torch
+
+from lossval_cli.features.dataset import Dataset
+from lossval_cli.lossval.network import Ensemble
+from lossval_cli.lossval.optimizer import AdamW
+from lossval_cli.lossval.training import batch_size_for
+from lossval_cli.runtime.memory import amount
+from lossval_cli.settings import Settings
+from lossval_cli.text.format import pluralize
+
+LARGE = 100_000
+"""Rows from which on people want to know."""
+
+TIMED_STEPS = 5
+
+BESIDES = 1.3
+"""Steps are timed; prices, transport and what is added up between them come on top."""
+
+
+class TimeEstimate(NamedTuple):
+    """Of one run on one machine."""
+
+    rows: int
+    seconds: float
+    """Of training; reading is over by then, removal and reporting come after it."""
+    peak_bytes: int | None
+
+    def text(self) -> str:
+        """One line."""
+        memory = "" if self.peak_bytes is None else f" and up to {amount(self.peak_bytes)} of memory"
+        return f"estimate: {pluralize(self.rows, 'row')} take about {_duration(self.seconds)} to train{memory}"
+
+
+def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) -> TimeEstimate:
+    """Times TIMED_STEPS steps on rows of zeros."""
+    rows, processes = dataset.train.table.rows, dataset.storage.processes
+    members, _ = settings.ensemble_size(rows)
+    batch = min(rows, settings.batch_size or batch_size_for(rows))
+    network = Ensemble(
+        members,
+        dataset.encoder.width,
+        dataset.classes or 1,
+        settings,
+        generator=torch.Generator().manual_seed(0),
+        device=device,
+    )
+    optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
+    X = torch.zeros(max(1, batch // processes.size), dataset.encoder.width, device=device)
+    seconds = []
+    for _ in range(TIMED_STEPS):
+        start = time.perf_counter()
+        torch.autograd.backward(network(X, training=True).square().mean())
+        optimizer.step(settings.learning_rate)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    steps = settings.epochs * math.ceil(rows / batch)
+    return TimeEstimate(rows, BESIDES * steps * statistics.median(seconds), dataset.storage.peak)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}" if seconds >= 10 * size else f"{seconds / size:.1f} {unit}"
+    return f"{max(1, round(seconds))} s"

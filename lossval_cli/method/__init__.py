@@ -1,1 +1,0 @@
-"""The method: objective, transport, training, odd rows, noise, ranking, removal study."""

@@ -1,0 +1,118 @@
+"""One-dimensional log density ratios of tampered to untouched values, for numbers and for levels.
+
+Tampering with a number adds N(0, 1), in encoded units, and now and then puts a value anywhere; tampering
+with any other column replaces half of its cells by one of its levels, each alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.fft import irfft, next_fast_len, rfft
+
+Floats = npt.NDArray[np.float64]
+
+GRID_STEP = 0.05
+GRID_HALF = 220
+"""Densities live on a grid of ±11 encoded units, beyond any encoded number (encoding bends at 10)."""
+
+HABIT = 0.2
+"""Share of tampered density in the untouched: how far untouched values may stray where none was seen yet."""
+
+ANYWHERE = 0.05
+"""Share of tampered numbers that lie anywhere: a value far from all others is odd, not unheard of."""
+
+
+@dataclass(frozen=True)
+class NumberDensities:
+    """Kernel densities of several columns before and after N(0, 1) is added, on a common grid."""
+
+    count: int
+    before: Floats
+    moved: Floats
+    """(columns, grid) rows per grid step."""
+
+    @classmethod
+    def fit(cls, columns: npt.NDArray[np.floating], bandwidth: float) -> NumberDensities:
+        """Fit on (n, columns) with a normal kernel of deviation `bandwidth`."""
+        places = _grid(columns)
+        size = 2 * GRID_HALF + 1
+        offsets = np.arange(columns.shape[1]) * size
+        histogram = np.bincount((places + offsets).ravel(), minlength=columns.shape[1] * size)
+        rows = histogram.reshape(columns.shape[1], size).astype(np.float64)
+        return cls(len(columns), *_smooth(rows, bandwidth / GRID_STEP, np.hypot(1.0, bandwidth) / GRID_STEP))
+
+    def log_ratio(self, columns: npt.NDArray[np.floating]) -> Floats:
+        """(n, columns) log of tampered to untouched density, for rows that were not fitted on.
+
+        One row's worth of the former is mixed into the latter, so that the ratio is bounded where nothing
+        was seen.
+        """
+        places = (np.arange(columns.shape[1]), _grid(columns))
+        before, moved = self.before[places] / self.count, self.moved[places] / self.count
+        after = (1 - ANYWHERE) * moved + ANYWHERE / (2 * GRID_HALF + 1)
+        ratio: Floats = np.log(after) - np.log((1 - HABIT) * before + HABIT * after)
+        return ratio
+
+    def remoteness(self, columns: npt.NDArray[np.floating]) -> Floats:
+        """(n, columns) how far from other values: −log of the density at a bandwidth of 1, bounded at 0
+        rows."""
+        places = (np.arange(columns.shape[1]), _grid(columns))
+        remote: Floats = -np.log(self.moved[places] / self.count + 1e-3 / self.count)
+        return remote
+
+
+def _smooth(rows: Floats, *sigmas: float) -> list[Floats]:
+    """Each row of (…, grid) convolved with normal densities of deviation `sigmas` grid steps; 0 beyond the
+    grid."""
+    size = rows.shape[-1]
+    length = next_fast_len(2 * size, real=True)  # no wrapping round
+    offsets = np.fft.fftfreq(length, 1 / length)
+    spectrum = rfft(rows, length)
+    smoothed = []
+    for sigma in sigmas:
+        kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+        smooth = irfft(spectrum * rfft(kernel / kernel.sum()), length)[..., :size]
+        smoothed.append(np.maximum(smooth, 0.0))
+    return smoothed
+
+
+def _grid(columns: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    places = np.rint(columns / GRID_STEP).astype(np.int64) + GRID_HALF
+    inside: npt.NDArray[np.int64] = np.clip(places, 0, 2 * GRID_HALF)
+    return inside
+
+
+@dataclass(frozen=True)
+class LevelDensities:
+    """A block of columns that takes finitely many values: categories, hashed levels, texts, yes/no."""
+
+    values: npt.NDArray[np.float32]
+    """(levels, width), the different rows of the block."""
+    keys: npt.NDArray[np.void]
+    ratios: Floats
+    """(levels,) log of tampered to untouched probability."""
+
+    @classmethod
+    def fit(cls, block: npt.NDArray[np.float32]) -> LevelDensities:
+        """Fit on (n, width)."""
+        keys, first, counts = np.unique(_keys(block), return_index=True, return_counts=True)
+        ratios = np.log(0.5 + 0.5 * (counts.sum() / counts) / len(counts))
+        return cls(block[first], keys, ratios)
+
+    def log_ratio(self, block: npt.NDArray[np.float32]) -> Floats:
+        """(n,) for (n, width); a level never seen counts as the rarest."""
+        sought = _keys(block)
+        found = np.minimum(np.searchsorted(self.keys, sought), len(self.keys) - 1)
+        return np.where(self.keys[found] == sought, self.ratios[found], self.ratios.max())
+
+    def swap(self, block: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
+        """Give `rows` of `block` one of the levels, each alike."""
+        block[rows] = self.values[rng.integers(0, len(self.values), len(rows))]
+
+
+def _keys(block: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
+    solid = np.ascontiguousarray(block)
+    return solid.view(np.dtype((np.void, solid.dtype.itemsize * solid.shape[1]))).ravel()

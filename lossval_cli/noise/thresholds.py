@@ -1,0 +1,170 @@
+"""The threshold file: from which probability on a row is a suspect, and on what evidence.
+
+`lossval calibrate` writes it; `score` and `check` read it with --thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossval_cli.errors import UsageError
+from lossval_cli.features.dataset import Dataset
+from lossval_cli.settings import Settings, parse_toml, read_settings
+from lossval_cli.text.format import format_name, join_names, pluralize, quote
+from lossval_cli.toml_text import toml_lines
+from lossval_cli.version import __version__
+
+if TYPE_CHECKING:
+    from lossval_cli.calibration.outcome import Calibration
+
+FILE_VERSION = 1
+"""Raised when a field changes its meaning or goes."""
+
+INDIFFERENT = frozenset({"preset", "seed", "device", "threads", "metric", "task"})
+"""Settings that may differ between calibration and use: they do not change what probabilities mean."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What a threshold file says."""
+
+    label: float
+    """Probability that the label is wrong from which a row is suspect by its label."""
+    features: float
+    """Probability that the features are odd from which a row is suspect by them."""
+    goal: str
+    """What they were chosen for: `highest F1` or `precision 0.9`."""
+    file: str
+    """Name without directories."""
+    sha256: str
+    """Of the file."""
+    table: str
+    label_column: str
+    columns: tuple[str, ...]
+    """Feature columns of the table that they were measured on."""
+    settings: Mapping[str, Any]
+
+    def notices(self, dataset: Dataset, settings: Settings) -> tuple[str, ...]:
+        """What decides, and whether it was measured on something else than this."""
+        name = format_name(self.file)
+        told = [
+            f"thresholds: rows are suspect from {self.label:g} (label) and {self.features:g} (features) on, "
+            f"chosen for {self.goal} by {name}"
+        ]
+        there, here = {self.label_column, *self.columns}, {dataset.roles.label, *dataset.roles.features}
+        differences = []
+        if gone := sorted(there - here):
+            differences.append(f"lacks {join_names(gone)}")
+        if added := sorted(here - there):
+            differences.append(f"has {join_names(added)} besides")
+        if dataset.roles.label != self.label_column and not differences:
+            differences.append(
+                f"predicts {format_name(dataset.roles.label)} instead of {format_name(self.label_column)}"
+            )
+        if differences:
+            told.append(
+                f"{name} was measured on a table with other columns ({format_name(self.table)}; this one "
+                f"{' and '.join(differences)}): what its thresholds reach here is not known"
+            )
+        own = settings.as_dict()
+        changed = [
+            f"{key} {self.settings[key]}, here {'auto' if own[key] is None else own[key]}"
+            for key in own
+            if key not in INDIFFERENT
+            and key in self.settings
+            and self.settings[key] != ("auto" if own[key] is None else own[key])
+        ]
+        if changed:
+            told.append(
+                f"{name} was measured with {pluralize(len(changed), 'other setting')} "
+                f"({'; '.join(changed[:3])}): what its thresholds reach here is not known"
+            )
+        return tuple(told)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For report.json and run.json."""
+        return {
+            "label": self.label,
+            "features": self.features,
+            "goal": self.goal,
+            "file": self.file,
+            "sha256": self.sha256,
+        }
+
+
+def read_thresholds(path: Path) -> Thresholds:
+    """A threshold file. Raises UsageError, one line, where it is not there or not one."""
+    called = f"threshold file {format_name(str(path))}"
+    data = read_settings(path, "threshold file")  # once: it may be a pipe
+    content = parse_toml(data, path, "threshold file")
+    if content.get("lossval_thresholds") != FILE_VERSION:
+        found = content.get("lossval_thresholds")
+        what = "is none of ours" if found is None else f"is of version {quote(found)}, not {FILE_VERSION}"
+        raise UsageError(f"{called} {what}: `lossval calibrate -o FILE` writes one")
+    try:
+        table = content["table"]
+        label, features = (_probability(content["thresholds"], key) for key in ("label", "features"))
+        texts = [content["goal"], table["name"], table["label"], *table["columns"]]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("goal and the names of table must be text")
+        return Thresholds(
+            label=label,
+            features=features,
+            goal=content["goal"],
+            file=path.name,
+            sha256=sha256(data).hexdigest(),
+            table=table["name"],
+            label_column=table["label"],
+            columns=tuple(table["columns"]),
+            settings=dict(content["settings"]),
+        )
+    except KeyError as error:
+        raise UsageError(f"{called} is incomplete: it has no {error.args[0]}") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{called} is damaged: {error}") from error
+
+
+def threshold_text(found: Calibration) -> str:
+    """The content of a threshold file, evidence included. Every kind has found its threshold."""
+    lines = [
+        "# From which probability on a row is suspect: for `lossval score` and `lossval check --thresholds`.",
+        "# Written by `lossval calibrate`; below the thresholds, what they reached on planted noise:",
+        "# precision and recall with 95 % Wilson intervals, and the least precision there can be, with every",
+        "# flag on rows that were suspect before anything was planted (doubtful) counted as a false one.",
+        *toml_lines({"lossval_thresholds": FILE_VERSION, "version": __version__, "goal": found.goal}),
+        "",
+        "[thresholds]",
+        *toml_lines({choice.kind: choice.threshold for choice in found.choices}),
+        "",
+        "[table]",
+    ]
+    table = found.to_dict()["table"]
+    lines += toml_lines({key: value for key, value in table.items() if value is not None})
+    lines += ["", "[planted]", *toml_lines(found.to_dict()["planted"])]
+    lines += ["", "[settings]", *toml_lines(found.settings)]
+    for one in (one for choice in found.choices for one in choice.found):
+        lines += ["", "[[measured]]"]
+        lines += toml_lines({key: value for key, value in _flat(one.to_dict()).items() if value is not None})
+    return "\n".join(lines) + "\n"
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"recall": {"low": .5}}` -> `{"recall_low": .5}`, and `recall` for its value."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {key: value["value"], f"{key}_low": value["low"], f"{key}_high": value["high"]}
+        else:
+            flat[key] = value
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in flat.items()}
+
+
+def _probability(table: Mapping[str, Any], key: str) -> float:
+    value = table[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError(f"thresholds.{key} must be a probability above 0 and up to 1, not {quote(value)}")
+    return float(value)

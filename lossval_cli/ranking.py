@@ -1,0 +1,72 @@
+"""What is known about every row -> the ranked table that users read."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.labels import ClassLabels, NumberLabels
+from lossval_cli.lossval.fit import Valuation
+from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.score_columns import KINDS, given_names
+
+
+def suspect_kinds(noise: NoiseEstimate | None, rows: int) -> npt.NDArray[np.object_]:
+    """(N,) '', 'label', 'features' or 'label+features'."""
+    kinds = np.full(rows, "", object)
+    if noise is not None:
+        kinds[noise.label_suspect] = KINDS[0]
+        kinds[noise.feature_suspect] = KINDS[1]
+        kinds[noise.label_suspect & noise.feature_suspect] = KINDS[2]
+    return kinds
+
+
+def rank_rows(dataset: Dataset, valuation: Valuation) -> pa.Table:
+    """One line per training row, lowest importance first; equal importances in the order of the file.
+
+    Ids and label come back as given, under the names of `given_names`.
+    """
+    table = dataset.train.table
+    order = np.argsort(valuation.importance, kind="stable")
+    predicted, probability = _predicted(dataset, valuation)
+    noise = valuation.noise
+    take = pa.array(order)
+    lines = None if table.lines is None else table.lines[order]
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        "rank": pa.array(np.arange(1, table.rows + 1)),
+        "row": take,
+        "line": pa.nulls(table.rows, pa.int64()) if lines is None else pa.array(lines),
+    }
+    for name, shown in given_names(dataset.roles.label, dataset.roles.ids).items():
+        columns[shown] = table.as_given(name).take(take)
+    numbers = {
+        "importance": valuation.importance,
+        "importance_std": valuation.importance_std,
+        "label_evidence": valuation.label_evidence,
+        "feature_evidence": valuation.feature_evidence,
+        "noise_probability": np.full(table.rows, np.nan) if noise is None else noise.probability,
+    }
+    for name, values in numbers.items():
+        columns[name] = pa.array(values[order], from_pandas=True)
+    columns["suspect"] = pa.array(suspect_kinds(noise, table.rows)[order], pa.string())
+    columns["predicted"] = predicted.take(take)
+    columns["predicted_probability"] = pa.array(probability[order], from_pandas=True)
+    return pa.table(columns)
+
+
+def _predicted(dataset: Dataset, valuation: Valuation) -> tuple[pa.Array, npt.NDArray[np.float64]]:
+    """(N,) the label the model would give, as the user writes labels, and its probability (NaN for
+    numbers)."""
+    predictions = valuation.predictions
+    if isinstance(dataset.labels, ClassLabels):
+        best = predictions.argmax(axis=1)
+        names = pa.array(dataset.labels.names, pa.string())
+        return names.take(pa.array(best)), predictions[np.arange(len(best)), best]
+    return pa.array(in_units(dataset.labels, dataset.loss.target, predictions)), np.full(len(predictions), np.nan)
+
+
+def in_units(labels: NumberLabels, target: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Predictions (n,) in the unit of the label column; `target` says in which unit the loss works."""
+    return values if target == "raw" else labels.decode(values)

@@ -1,0 +1,1 @@
+"""What removing the lowest-ranked rows does to a model."""

@@ -1,0 +1,127 @@
+"""What `lossval clean` does to the rows of a run: which stay, which labels change, what each row weighs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lossval_cli.errors import DataError, UsageError
+from lossval_cli.runs.label_fixes import LabelColumn, suggested_labels
+from lossval_cli.runs.loaded import LoadedRun
+from lossval_cli.runs.scores_io import as_text
+from lossval_cli.tables.rewrite import Cells, Mask
+from lossval_cli.text.format import pluralize, quote
+
+LOWEST = "lowest"
+SUSPECTS = ("suspects", "label", "features")
+CHOICES = "suspects, label, features or lowest:5%"
+
+
+class Drop(NamedTuple):
+    """Rows to take out: suspects of a kind, or the `amount` (a share below 1, or a count) of lowest
+    importance."""
+
+    what: str
+    amount: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What is done to N rows, in the order of the file."""
+
+    keep: Mask
+    cells: Cells | None
+    """New labels of rows that are kept."""
+    weights: npt.NDArray[np.float64] | None
+    """(N,) importances, mean 1 over the rows that are kept."""
+    emptied: list[str]
+    """Classes of which no row is left."""
+
+
+def read_drop(text: str) -> Drop:
+    """`suspects`, `label`, `features`, `lowest:5%` or `lowest:20`; UsageError for anything else."""
+    if text in SUSPECTS:
+        return Drop(text)
+    found = re.fullmatch(rf"{LOWEST}:(\d+(?:\.\d+)?)(%?)", text)
+    if found is None:
+        raise UsageError(f"--drop {quote(text)}: choose {CHOICES}")
+    number, is_share = float(found[1]), bool(found[2])
+    if number <= 0 or (is_share and number >= 100) or not (is_share or number.is_integer()):
+        raise UsageError(f"--drop {quote(text)}: give a share between 0% and 100%, or a whole number of rows")
+    return Drop(LOWEST, number / 100 if is_share else number)
+
+
+def plan_cleaning(
+    run: LoadedRun,
+    drops: Sequence[Drop],
+    *,
+    label: LabelColumn | None = None,
+    min_probability: float = 0.0,
+    weigh: bool = False,
+) -> Cleaning:
+    """Decide about every row.
+
+    label: given where rows are to be relabelled. A row is if it is suspect by its label alone, with a noise
+    probability of at least `min_probability`: of a row that is odd, too, the model knows little. A row whose
+    label is put right is no suspect any more; `lowest` drops it all the same.
+
+    Raises UsageError where the run does not judge rows or has no weights, DataError where no row is left.
+    """
+    N = len(run.row)
+    judged = run.report["summary"]["estimated_noise_share"] is not None
+    if not judged and (label is not None or any(drop.what in SUSPECTS for drop in drops)):
+        raise UsageError(
+            "the run does not judge rows (preset paper ranks them only): use --drop lowest:5%, or score with "
+            "another preset"
+        )
+    kinds = np.array([kind or "" for kind in run.suspect], object)
+    cells, mended = None, np.zeros(N, bool)  # mended, wrong, odd, dropped: in rank order
+    file_place = np.argsort(run.row)  # (N,) where in the ranking a row of the file stands
+    if label is not None:
+        sure = (kinds == "label") & (run.noise_probability >= min_probability)
+        rows = np.sort(run.row[sure])
+        predicted = [run.predicted[place] for place in file_place[rows].tolist()]
+        cells = suggested_labels(label, rows, predicted)
+        mended[file_place[cells.rows]] = True
+    wrong = np.array(["label" in kind for kind in kinds], bool) & ~mended
+    odd = np.array(["features" in kind for kind in kinds], bool)
+    dropped = np.zeros(N, bool)
+    for drop in drops:
+        if drop.what == LOWEST:
+            count = round(drop.amount * N) if drop.amount < 1 else int(drop.amount)
+            dropped[:count] = True
+        else:
+            dropped |= {"suspects": wrong | odd, "label": wrong, "features": odd}[drop.what]
+    keep = ~dropped[file_place]
+    if not keep.any():
+        raise DataError(f"nothing would be left of {pluralize(N, 'row')}: drop fewer")
+    if cells is not None:
+        staying = keep[cells.rows]
+        cells = Cells(cells.column, cells.rows[staying], cells.values.filter(pa.array(staying)))
+    weights = _weights(run.importance[file_place], keep) if weigh else None
+    return Cleaning(keep, cells, weights, _emptied(run, keep[run.row] & ~mended, cells))
+
+
+def _weights(importance: npt.NDArray[np.float64], keep: Mask) -> npt.NDArray[np.float64]:
+    if not (np.isfinite(importance) & (importance >= 0)).all() or not importance[keep].any():
+        raise UsageError(
+            "--add-weights: some importances of this run are below 0 (preset paper does not bound them) and "
+            "are no weights; score with another preset"
+        )
+    weights: npt.NDArray[np.float64] = importance / importance[keep].mean()
+    return weights
+
+
+def _emptied(run: LoadedRun, as_given: Mask, cells: Cells | None) -> list[str]:
+    """as_given (N,) in rank order: the row is kept and so is its label."""
+    if run.report["data"]["roles"]["task"] != "classification":
+        return []
+    given = np.array([text or "" for text in run.given], object)
+    new = [] if cells is None else as_text(cells.values).to_pylist()
+    return sorted(set(given.tolist()) - set(given[as_given].tolist()) - set(new))

@@ -1,0 +1,216 @@
+"""Two runs side by side: rows that came, went or changed sides, and what changed of the whole."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lossval_cli.report.render_markdown import escaped
+from lossval_cli.runs.loaded import LoadedRun, shared_keys
+from lossval_cli.text.format import (
+    escape_control,
+    format_name,
+    format_number,
+    format_percent,
+    pluralize,
+    quote,
+)
+
+LISTED = 20
+"""Rows of a kind that people are shown; JSON holds all of them."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One number in both runs, None where a run does not know it."""
+
+    name: str
+    old: float | None
+    new: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """New less old."""
+        return None if self.old is None or self.new is None else self.new - self.old
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed from `old` to `new`. Rows are dicts: row, line, ids, label, suspect, noise_probability; of
+    the run they are in, of `new` where they are in both."""
+
+    old: str
+    new: str
+    matched_by: str
+    """ids, content or row."""
+    rows: Change
+    matched: int
+    rank_correlation: float | None
+    """Spearman's, over the rows in both, None below 2 rows or where all are equal."""
+    newly_suspect: list[dict[str, Any]]
+    no_longer_suspect: list[dict[str, Any]]
+    added: list[dict[str, Any]]
+    removed: list[dict[str, Any]]
+    changes: list[Change]
+    """Suspect share, noise share and the metric."""
+    labels: tuple[str, str]
+    """The label column of each."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        told = {
+            change.name: {"old": change.old, "new": change.new, "difference": change.difference}
+            for change in (self.rows, *self.changes)
+        }
+        lists = ("newly_suspect", "no_longer_suspect", "added", "removed")
+        return {
+            "schema_version": 1,
+            "old": self.old,
+            "new": self.new,
+            "labels": list(self.labels),
+            "matched_by": self.matched_by,
+            "matched": self.matched,
+            "rank_correlation": self.rank_correlation,
+            "changes": told,
+            "counts": {name: len(getattr(self, name)) for name in lists},
+        } | {name: getattr(self, name) for name in lists}
+
+
+def compare(old: LoadedRun, new: LoadedRun) -> Comparison:
+    """Match the rows of two runs and say what changed; worst rows first in every list."""
+    kind, (old_keys, new_keys) = shared_keys(old, new)
+    old_at = {key: place for place, key in enumerate(old_keys)}
+    new_at = {key: place for place, key in enumerate(new_keys)}
+    pairs = [(old_at[key], place) for key, place in new_at.items() if key in old_at]
+    return Comparison(
+        old=old.name,
+        new=new.name,
+        matched_by=kind,
+        rows=Change("rows", len(old.row), len(new.row)),
+        matched=len(pairs),
+        rank_correlation=_spearman(old, new, pairs),
+        newly_suspect=[_row(new, b) for a, b in pairs if new.suspect[b] and not old.suspect[a]],
+        no_longer_suspect=[_row(new, b) for a, b in pairs if old.suspect[a] and not new.suspect[b]],
+        added=[_row(new, place) for key, place in new_at.items() if key not in old_at],
+        removed=[_row(old, place) for key, place in old_at.items() if key not in new_at],
+        changes=_changes(old, new),
+        labels=(str(old.report["data"]["roles"]["label"]), str(new.report["data"]["roles"]["label"])),
+    )
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """For a terminal."""
+    lines = [
+        f"{escape_control(comparison.old)} -> {escape_control(comparison.new)}: {_matching(comparison)}",
+        *(f"{name:18} {value}" for name, value in _facts(comparison)),
+    ]
+    for title, rows in _lists(comparison):
+        if rows:
+            lines += ["", f"{title} ({len(rows):,})"]
+            lines += [f"- {escape_control(_describe(row))}" for row in rows[:LISTED]]
+            lines += [f"- and {len(rows) - LISTED:,} more"] if len(rows) > LISTED else []
+    return lines
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """For a pull request; cells are inert text."""
+    lines = [f"## {escaped(comparison.old)} → {escaped(comparison.new)}", "", f"{_matching(comparison)}.", ""]
+    lines += ["| | |", "| --- | --- |"]
+    lines += [f"| {escaped(name)} | {escaped(value, 200)} |" for name, value in _facts(comparison)]
+    for title, rows in _lists(comparison):
+        if rows:
+            lines += ["", f"### {title} ({len(rows):,})", ""]
+            lines += [f"- {escaped(_describe(row), 300)}" for row in rows[:LISTED]]
+            lines += [f"- and {len(rows) - LISTED:,} more"] if len(rows) > LISTED else []
+    return "\n".join(lines) + "\n"
+
+
+def _matching(comparison: Comparison) -> str:
+    how = {"ids": "by ids", "content": "by what they hold", "row": "by row number"}[comparison.matched_by]
+    return f"{pluralize(comparison.matched, 'row')} matched {how}"
+
+
+def _lists(comparison: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Rows that came are listed where they are suspect; all of them are counted."""
+    return [
+        ("Newly suspect", comparison.newly_suspect),
+        ("Added and suspect", [row for row in comparison.added if row["suspect"]]),
+        ("No longer suspect", comparison.no_longer_suspect),
+    ]
+
+
+def _facts(comparison: Comparison) -> list[tuple[str, str]]:
+    correlation = comparison.rank_correlation
+    suspects = f"{len(comparison.newly_suspect):,} new, {len(comparison.no_longer_suspect):,} no longer"
+    facts = [
+        ("rows", f"{len(comparison.added):,} added, {len(comparison.removed):,} removed"),
+        ("rank correlation", "unknown" if correlation is None else f"{correlation:.3f}"),
+        ("suspects", f"{suspects}, of the rows in both"),
+    ]
+    if len(set(comparison.labels)) > 1:
+        facts.insert(0, ("label", " -> ".join(map(format_name, comparison.labels))))
+    for change in comparison.changes:
+        old, new = _number(change, change.old), _number(change, change.new)
+        facts.append((change.name.replace("_", " "), f"{old} -> {new}"))
+    return facts
+
+
+def _number(change: Change, value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return format_percent(value) if change.name.endswith("share") else format_number(value)
+
+
+def _describe(row: dict[str, Any]) -> str:
+    where = f"row {row['row']}" if row["line"] is None else f"line {row['line']}"
+    ids = "".join(f", {format_name(name)} {quote(cell)}" for name, cell in row["ids"].items())
+    told = f"{where}{ids}: label {quote(row['label'])}"
+    if row["suspect"]:
+        told += f", suspect by {row['suspect']}"
+    probability = row["noise_probability"]
+    return told if probability is None else f"{told}, noise probability {format_percent(probability, 0)}"
+
+
+def _row(run: LoadedRun, place: int) -> dict[str, Any]:
+    probability = float(run.noise_probability[place])
+    return {
+        "row": int(run.row[place]),
+        "line": None if run.line is None else int(run.line[place]),
+        "ids": run.ids_at(place),
+        "label": run.given[place],
+        "suspect": run.suspect[place] or "",
+        "noise_probability": probability if math.isfinite(probability) else None,
+    }
+
+
+def _spearman(old: LoadedRun, new: LoadedRun, pairs: list[tuple[int, int]]) -> float | None:
+    if len(pairs) < 2:
+        return None
+    at = np.array(pairs)
+    pairs_of = old.importance[at[:, 0]], new.importance[at[:, 1]]
+    ranks = [pd.Series(values).rank().to_numpy() for values in pairs_of]
+    if any(np.ptp(one) == 0 for one in ranks):
+        return None
+    correlation = float(np.corrcoef(*ranks)[0, 1])
+    return correlation if math.isfinite(correlation) else None
+
+
+def _changes(old: LoadedRun, new: LoadedRun) -> list[Change]:
+    summaries = [run.report["summary"] for run in (old, new)]
+    shares = [summary.get("estimated_noise_share") for summary in summaries]
+    judged = [
+        None if share is None else summary["suspect_share"] for share, summary in zip(shares, summaries, strict=True)
+    ]
+    changes = [
+        Change("suspect_share", judged[0], judged[1]),
+        Change("noise_share", *(None if share is None else share["value"] for share in shares)),
+    ]
+    studies = [run.report.get("removal") for run in (old, new)]
+    for name in dict.fromkeys(study["metric"] for study in studies if study):
+        means = [study["baseline"]["mean"] if study and study["metric"] == name else None for study in studies]
+        changes.append(Change(name, means[0], means[1]))
+    return changes

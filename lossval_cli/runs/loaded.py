@@ -1,0 +1,253 @@
+"""Runs as later commands see them: read from a run directory, or just made."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lossval_cli.errors import LossvalError, ReadError
+from lossval_cli.limits import MAX_RECORD_FILE_BYTES, read_small
+from lossval_cli.runs.scores_io import as_text
+from lossval_cli.runs.shape import check_shape
+from lossval_cli.runtime.atomic_write import RECORD, is_run_directory
+from lossval_cli.score_columns import FIXED_COLUMNS, KINDS, given_names
+from lossval_cli.tables.table import Table, read_table
+from lossval_cli.text.format import format_name, quote
+from lossval_cli.version import RECORD_VERSION, REPORT_VERSION, __version__
+
+if TYPE_CHECKING:  # it brings PyTorch along, which reading a run can do without
+    from lossval_cli.features.dataset import Dataset
+
+Texts = Sequence[str | None]
+
+VERSIONS = {RECORD: RECORD_VERSION, "report.json": REPORT_VERSION}
+"""Newest version of each file that is understood; older ones are too, as long as there has been one only."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedRun:
+    """N scored rows, lowest importance first, and what the report says of them all."""
+
+    name: str
+    """Of the training table, without directories."""
+    report: dict[str, Any]
+    row: npt.NDArray[np.int64]
+    """(N,) 0-based data rows."""
+    line: npt.NDArray[np.int64] | None
+    """(N,) 1-based lines of a CSV file."""
+    ids: dict[str, Texts]
+    """Id column -> (N,) cells as text; empty where there are none or they were redacted."""
+    given: Texts
+    """(N,) labels as text."""
+    predicted: Texts
+    importance: npt.NDArray[np.float64]
+    feature_evidence: npt.NDArray[np.float64]
+    """(N,) NaN where the method does not part importance."""
+    noise_probability: npt.NDArray[np.float64]
+    """(N,) NaN where the method does not judge."""
+    suspect: Texts
+    """(N,) '', label, features or label+features."""
+    path: str | None
+    """Of the training table, from the current directory; None where it is not known."""
+    find_train: Callable[[], Table | None]
+    """Finds the training table itself, None where it is not at hand."""
+
+    @cached_property
+    def train(self) -> Table | None:
+        """The training table, read when it is first asked for."""
+        return self.find_train()
+
+    def suspect_at(self) -> npt.NDArray[np.int64]:
+        """Places of the suspects, worst first."""
+        return np.flatnonzero(np.array([bool(kind) for kind in self.suspect], bool))
+
+    def ids_at(self, place: int) -> dict[str, str | None]:
+        """The ids of one row."""
+        return {name: cells[place] for name, cells in self.ids.items()}
+
+
+def loaded_run(report: dict[str, Any], table: pa.Table, dataset: Dataset) -> LoadedRun:
+    """A run that was just made: its report, ranked rows and inputs."""
+    name = dataset.train.table.name
+    path = None if name.startswith("<") else name
+    return _scored(report, table, path=path, find_train=lambda: dataset.train.table)
+
+
+def read_run(path: Path) -> LoadedRun:
+    """A run directory. Raises ReadError, one line, if it is none or a file of it is missing or damaged."""
+    called = format_name(str(path))
+    record, report = (read_part(path, name) for name in (RECORD, "report.json"))
+    files = [file for form in ("parquet", "csv", "jsonl") if (file := path / f"scores.{form}").is_file()]
+    if not files:
+        raise ReadError(f"{called} holds no scores.csv, scores.jsonl or scores.parquet; score the table again")
+    try:
+        check_shape(report)
+        train = record["inputs"]["train"]
+        place = path_of_train(path, train)
+        scores, digest = _read_scores(files[0]), train["sha256"]
+        return _scored(report, scores, path=place or train["name"], find_train=lambda: _find_table(place, digest))
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        raise damaged(path, error) from error
+
+
+def path_of_train(path: Path, train: Mapping[str, Any]) -> str | None:
+    """Where the training table of the run at `path` is, from the current directory: as run.json says of it
+    (`train`), or beside the run or here if it lay elsewhere and a file of its name does now; else None."""
+    beside = path.resolve().parent
+    if train["path"] is not None:
+        return os.path.relpath(beside / str(train["path"]))
+    places = (os.path.relpath(beside / str(train["name"])), str(train["name"]))
+    return next((place for place in places if os.path.exists(place)), None)
+
+
+def read_part(path: Path, name: str) -> dict[str, Any]:
+    """run.json or report.json of a run directory; ReadError, one line, where there is none to read."""
+    called = format_name(str(path))
+    if not path.is_dir():
+        raise ReadError(f"{called}: no such run directory; `lossval score` writes one")
+    if not is_run_directory(path):
+        raise ReadError(f"{called} is not a run directory of lossval: it holds no {RECORD} of ours")
+    part = format_name(str(path / name))
+    try:
+        content = json.loads(read_small(path / name, MAX_RECORD_FILE_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ReadError(f"{part} cannot be read; score the table again") from error
+    if not isinstance(content, dict):
+        raise ReadError(f"{part} is not ours; score the table again")
+    _check_version(part, content.get("schema_version"), VERSIONS[name])
+    return content
+
+
+def _check_version(part: str, found: object, newest: int) -> None:
+    """Refuse what a later version has written: a field may mean something else there."""
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        raise ReadError(f"{part} does not say which version of the format it has; score the table again")
+    if found > newest:
+        raise ReadError(
+            f"{part} has version {found} of its format, and lossval {__version__} reads up to {newest}: "
+            "update lossval, or score the table again"
+        )
+
+
+def damaged(path: Path, error: Exception) -> ReadError:
+    """The error for a run directory whose files do not hold what they should."""
+    what = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ReadError(f"{format_name(str(path))} is damaged ({type(error).__name__}: {what}); score the table again")
+
+
+def shared_keys(*runs: LoadedRun) -> tuple[str, list[list[str]]]:
+    """What tells rows apart in all of `runs`, and for each of them its (N,) keys, all different.
+
+    By ids where all have the same id columns; else by content, all columns but the label, where the tables
+    are at hand; else by the number of the row. Equal rows are numbered in the order of the file.
+    """
+    names = [tuple(sorted(run.ids)) for run in runs]
+    if names[0] and len(set(names)) == 1:
+        return "ids", [_numbered(_joined([run.ids[name] for name in names[0]]), run.row) for run in runs]
+    if all(run.train is not None for run in runs):
+        return "content", [_numbered(_contents(run), run.row) for run in runs]
+    return "row", [[f"row {row}" for row in run.row.tolist()] for run in runs]
+
+
+def _scored(
+    report: dict[str, Any], table: pa.Table, *, path: str | None, find_train: Callable[[], Table | None]
+) -> LoadedRun:
+    said = report["data"]["roles"]
+    row = table["row"].cast(pa.int64()).to_numpy()
+    suspect = _texts(table, "suspect")
+    if len(row) != report["summary"]["rows"] or (np.sort(row) != np.arange(len(row))).any():
+        raise ValueError("the scores are not those of every row")
+    if strange := {kind for kind in suspect if kind} - set(KINDS):
+        raise ValueError(f"no row can be suspect by {quote(strange.pop())}")
+    called = {
+        # A name that `--safe-csv` took for a formula has an apostrophe in front.
+        name: f"'{given}" if f"'{given}" in table.column_names and given not in table.column_names else given
+        for name, given in given_names(said["label"], said["ids"]).items()
+    }
+    line = table["line"]
+    return LoadedRun(
+        name=report["data"]["tables"]["train"]["name"],
+        report=report,
+        row=row,
+        line=None if line.null_count == len(line) else line.cast(pa.int64()).to_numpy(),
+        ids={name: _texts(table, called[name]) for name in said["ids"] if called[name] in table.column_names},
+        given=_texts(table, called[said["label"]]),
+        predicted=_texts(table, "predicted"),
+        importance=_floats(table, "importance"),
+        feature_evidence=_floats(table, "feature_evidence"),
+        noise_probability=_floats(table, "noise_probability"),
+        suspect=suspect,
+        path=path,
+        find_train=find_train,
+    )
+
+
+def _texts(table: pa.Table, column: str) -> Texts:
+    cells: list[str | None] = as_text(table[column].combine_chunks()).to_pylist()
+    return cells
+
+
+def _floats(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
+    values: npt.NDArray[np.float64] = table[column].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _read_scores(path: Path) -> pa.Table:
+    if path.suffix == ".parquet":
+        data = read_table(path).data  # within its limits
+        assert isinstance(data, pa.Table)
+        return data
+    if path.suffix == ".jsonl":
+        with path.open(encoding="utf-8") as file:
+            return pa.Table.from_pylist([json.loads(line) for line in file])
+    table = read_table(path)
+    texts = ("suspect", "predicted")
+    own = [name for name in FIXED_COLUMNS if name not in texts]
+    return pa.table({name: table.typed(name) if name in own else table.as_given(name) for name in table.column_names})
+
+
+def _find_table(path: str | None, digest: str | None) -> Table | None:
+    """The training table, if it still is where it was and what it was."""
+    if path is None or digest is None or not os.path.exists(path):
+        return None
+    try:
+        table = read_table(path)
+    except LossvalError:
+        return None
+    return table if table.sha256 == digest else None
+
+
+def _joined(columns: Sequence[Texts]) -> list[str]:
+    return [json.dumps(cells) for cells in zip(*columns, strict=True)]
+
+
+def _contents(run: LoadedRun) -> list[str]:
+    """(N,) digests of all cells but the label's."""
+    table, label = run.train, run.report["data"]["roles"]["label"]
+    assert table is not None
+    names = sorted(name for name in table.column_names if name != label)
+    cells = [_texts(table.data, name) for name in names]
+    joined = _joined(cells) if cells else [""] * table.rows
+    digests = [sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32] for text in joined]
+    return [digests[row] for row in run.row.tolist()]
+
+
+def _numbered(keys: list[str], rows: npt.NDArray[np.int64]) -> list[str]:
+    """A key that occurs again gets its number appended, in the order of `rows`."""
+    seen: dict[str, int] = {}
+    result = list(keys)
+    for place in np.argsort(rows, kind="stable").tolist():
+        count = seen[keys[place]] = seen.get(keys[place], 0) + 1
+        if count > 1:
+            result[place] = f"{keys[place]}#{count}"
+    return result

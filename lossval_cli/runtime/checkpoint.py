@@ -1,0 +1,82 @@
+"""A checkpoint of training: one safetensors file beside the results, whole or not there.
+
+It says which run it is of: version, settings and the bytes of the tables. Another run's is refused. Nothing
+in it is ever executed when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from lossval_cli.errors import ReadError, UsageError
+from lossval_cli.runtime.atomic_write import write_file
+from lossval_cli.text.format import format_name, join_names
+
+Identity = Mapping[str, Mapping[str, Any]]
+"""What has to be the same: groups (`settings`, `tables`, …) of names and values."""
+
+
+def checkpoint_path(results: Path) -> Path:
+    """Where the checkpoint of a run that writes to `results` lies."""
+    return results.with_name(f".{results.name[:180]}.checkpoint")
+
+
+class CheckpointFile:
+    """The checkpoint of one run, at `path`."""
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        self.path = path
+        self._identity = json.loads(json.dumps(identity))  # as it will be read
+
+    def progress(self) -> Mapping[str, Any] | None:
+        """Progress as it was saved; as `load`."""
+        found = self._read(tensors=False)
+        return None if found is None else found[1]
+
+    def load(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]] | None:
+        """Tensors and progress as they were saved, None where nothing is.
+
+        Raises ReadError for a file that is no checkpoint and UsageError for one of another run.
+        """
+        return self._read(tensors=True)
+
+    def _read(self, *, tensors: bool) -> tuple[Mapping[str, Tensor], Mapping[str, Any]] | None:
+        name = format_name(str(self.path))
+        if not self.path.exists():
+            return None
+        try:
+            with safetensors.safe_open(self.path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                found, progress = (json.loads(metadata[key]) for key in ("identity", "progress"))
+                self._refuse_other(found)
+                names = file.keys() if tensors else ()
+                return {key: file.get_tensor(key) for key in names}, progress
+        except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
+            raise ReadError(f"{name} cannot be read as a checkpoint: remove it, and start anew") from error
+
+    def save(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+        """Put a new checkpoint in the place of the last. Raises OutputError; the last one then stays."""
+        metadata = {"identity": json.dumps(self._identity), "progress": json.dumps(progress)}
+        content = safetensors.torch.save(dict(tensors), metadata)
+
+        def write(file: BinaryIO) -> None:
+            file.write(content)
+
+        write_file(self.path, write, force=True, private=True)
+
+    def _refuse_other(self, found: Mapping[str, Mapping[str, Any]]) -> None:
+        different = [
+            name for group, own in self._identity.items() for name in own if found.get(group, {}).get(name) != own[name]
+        ]
+        if different:
+            raise UsageError(
+                f"{format_name(str(self.path))} is the checkpoint of another run (different: {join_names(different)}); "
+                "give the same table, settings and version, or leave out --resume to start anew"
+            )

@@ -1,0 +1,117 @@
+"""How much memory and disk a run takes, before it takes it: bytes by a formula that measurements are held
+against (`benchmarks/scale.py`).
+
+What grows with the rows: the table and its encoding, unless they stay in files; the state of training; and
+what is known of each row at the end. What does not: the process, a chunk of rows, a block of costs.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+MB = 10**6
+
+PROCESS = 560 * MB
+"""Python with everything imported, blocks of rows at work, and what allocators keep: at least, and with a
+PyTorch for the CPU alone."""
+
+AT_WORK = 215 * MB
+"""Of that, what is not there yet once everything is imported."""
+
+COSTS = 160 * MB
+"""Transport costs kept in memory, and a block of them."""
+
+RESULT = 400
+"""Bytes a row at the end: what is known of it, its line of the scores, what reporting sorts."""
+
+LARGEST_CHUNK, SMALLEST_CHUNK = 1 << 20, 1 << 15
+"""Rows shuffled together: as many as fit."""
+
+SAMPLE = 100 * MB
+"""Of a table that stays in its files, held in memory while columns are decided on."""
+
+
+@cache
+def process() -> int:
+    """Bytes of a process before any row: what this one had when it was first asked, a PyTorch with CUDA
+    taking 290 MB more, and AT_WORK. Of a program that holds much else no more than twice PROCESS counts."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        held = pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        held = 0
+    return min(max(PROCESS, held + AT_WORK), 2 * PROCESS)
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Of a problem: N rows of D numbers, K outputs, J validation rows, E members, M that judge a row."""
+
+    rows: int
+    width: int
+    outputs: int
+    val_rows: int
+    members: int
+    judges: int
+
+    def state(self) -> int:
+        """Bytes of training's running totals, labels among them."""
+        return self.rows * (46 + 8 * self.judges + 4 * self.outputs)
+
+    def chunk(self, rows: int, copies: int = 3) -> int:
+        """Bytes of a chunk: rows that are read, sorted, and read ahead, and four numbers a member."""
+        return min(rows, self.rows) * (4 * self.width * copies + 16 * self.members)
+
+    def result(self) -> int:
+        """Bytes of what is known at the end."""
+        return self.rows * (RESULT + 16 * self.outputs)
+
+    def streamed(self, chunk_rows: int, share: float = 1.0) -> int:
+        """Peak bytes of one process, which has this share of the rows, where the table and its encoding stay
+        in files."""
+        training = COSTS + int(share * self.state()) + self.chunk(int(share * chunk_rows))
+        fixed = process() + 4 * self.val_rows * self.width * 2
+        return fixed + max(training, self.result(), SAMPLE)
+
+    def resident(self, table: int) -> int:
+        """Peak bytes where a table of `table` bytes and its encoding are in memory."""
+        encoded = 4 * self.rows * self.width
+        training = COSTS + self.state() + self.chunk(LARGEST_CHUNK, copies=1)
+        fixed = process() + 4 * self.val_rows * self.width * 2
+        return fixed + table + encoded + max(training, self.result())
+
+
+def largest_chunk(size: MemoryEstimate, memory: int, share: float = 1.0) -> int | None:
+    """Rows of the largest chunk with which `memory` bytes are kept; None where there is none."""
+    chunk = LARGEST_CHUNK
+    while chunk >= SMALLEST_CHUNK:
+        if size.streamed(chunk, share) <= memory:
+            return chunk
+        chunk //= 2
+    return None
+
+
+def spare_memory() -> int:
+    """Bytes that a run may take when nobody says how many: four fifths of what is free, by Linux and by the
+    limit of a container."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        free = min(free, int(limit) - used) if limit.isdigit() else free
+    except (OSError, KeyError, ValueError):
+        pass
+    return int(0.8 * free)
+
+
+def amount(bytes_: float) -> str:
+    """In words: `1.3 GB`."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6)):
+        if bytes_ >= size:
+            return f"{bytes_ / size:.1f} {unit}" if bytes_ < 100 * size else f"{bytes_ / size:.0f} {unit}"
+    return f"{bytes_ / 1000:.0f} kB"

@@ -1,0 +1,173 @@
+"""Training rows wherever they are (on the device, in memory, in a file), and the order they are visited in.
+
+The order of an epoch follows from the generator and the number of rows alone, not from where rows are or how
+many processes share them: pages of neighbouring rows are dealt into chunks, and each chunk is shuffled. A
+chunk is read in long runs, never row by row; up to CHUNK_ROWS rows there is one chunk, which is a plain
+shuffle of all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
+
+CHUNK_ROWS = 1 << 20
+"""Rows that are shuffled together, and that are on the device at once where not all can be."""
+
+PAGE_ROWS = 1 << 12
+"""Neighbouring rows that go into the same chunk: one read of a file."""
+
+FEW_ROWS = 1 << 22
+"""Rows up to which all row numbers are shuffled to draw some."""
+
+
+class RowSource(Protocol):
+    """(N, D) float32 that is read when it is asked for: an array, or an encoded table on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, D)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> npt.NDArray[np.float32]: ...
+
+
+class Chunk(NamedTuple):
+    """Rows that are visited next, cut into batches."""
+
+    rows: Tensor  # (n,) places among this process's own rows, shuffled
+    X: Tensor  # (n, D)
+    bounds: list[int]  # batch b is rows bounds[b] to bounds[b + 1]
+
+
+class Rows:
+    """One process's part of the training rows, as tensors on its device."""
+
+    def __init__(
+        self,
+        X: RowSource | Tensor,
+        device: torch.device,
+        processes: ProcessGroup = SINGLE_PROCESS,
+        chunk_rows: int = CHUNK_ROWS,
+        *,
+        hold: bool = True,
+    ) -> None:
+        """X (N, D): all rows. An array goes to the device at once where it fits and `hold` says so; it stays
+        where it is otherwise, as any other source does."""
+        self.chunk_rows = chunk_rows
+        self.total = len(X)
+        self.width = int(X.shape[1])
+        self.processes = processes
+        self.own = processes.own(self.total)
+        self.device = device
+        self._source = X
+        hold = hold and isinstance(X, np.ndarray | Tensor) and _fits(len(self) * self.width * 4, device)
+        self._held = torch.as_tensor(X[self.own]).to(device) if hold else None
+
+    def __len__(self) -> int:
+        """n, this process's rows."""
+        return int(self.own.stop - self.own.start)
+
+    def __getitem__(self, part: slice) -> Tensor:
+        """Own rows (m, D) in order."""
+        if self._held is not None:
+            return self._held[part]
+        start, stop, _ = part.indices(len(self))
+        return self._loaded(slice(self.own.start + start, self.own.start + stop))
+
+    def pick(self, rows: Tensor) -> Tensor:
+        """Own rows (m, D) at places `rows` (m,)."""
+        return self._held[rows] if self._held is not None else self._loaded(rows.cpu().numpy() + self.own.start)
+
+    def sample(self, rows: Tensor) -> Tensor:
+        """Rows of the whole table (m, D), the same on every process, whoever's they are."""
+        if self._held is not None and self.processes.is_single:
+            return self._held[rows.to(self.device)]
+        return torch.as_tensor(self._source[rows.cpu().numpy()]).to(self.device)
+
+    def chunks(self, batches: int, generator: torch.Generator, *, skip: int = 0) -> Iterator[Chunk]:
+        """One epoch: every row once, in `batches` batches over all chunks; the first `skip` chunks are drawn
+        and left out.
+
+        Where rows are read, the next chunk is read while this one is worked on.
+        """
+        count = chunk_count(self.total, self.chunk_rows)
+        plans = enumerate(visiting_order(self.total, count, generator))
+        wanted = (
+            (order, _share(batches, count, at + 1) - _share(batches, count, at)) for at, order in plans if at >= skip
+        )
+        if self._held is not None:
+            for order, cuts in wanted:
+                yield self._chunk(order, cuts)
+            return
+        with ThreadPoolExecutor(1) as reader:
+            ahead: Future[Chunk] | None = None
+            for order, cuts in wanted:
+                here, ahead = ahead, reader.submit(self._chunk, order, cuts)
+                if here is not None:
+                    yield here.result()
+                    del here  # before another chunk is waited for
+            if ahead is not None:
+                yield ahead.result()
+
+    def _chunk(self, order: Tensor, batches: int) -> Chunk:
+        bounds = torch.tensor([at * len(order) // batches for at in range(batches + 1)])
+        if not self.processes.is_single:
+            # Batches are of all processes together: each works on what it has of them.
+            inside = ((order >= self.own.start) & (order < self.own.stop)).nonzero().squeeze(1)
+            bounds = torch.searchsorted(inside, bounds)
+            order = order[inside] - self.own.start
+        rows = order.to(self.device)
+        return Chunk(rows, self.pick(rows if self._held is not None else order), bounds.tolist())
+
+    def _loaded(self, rows: Any) -> Tensor:
+        loaded = torch.as_tensor(self._source[rows])
+        if self.device.type == "cuda":
+            # Page-locked memory is copied while the device computes.
+            return loaded.pin_memory().to(self.device, non_blocking=True)
+        return loaded
+
+
+def chunk_count(rows: int, chunk_rows: int) -> int:
+    """Chunks of an epoch."""
+    return max(1, -(-rows // chunk_rows))
+
+
+def visiting_order(rows: int, count: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Every row once, in `count` chunks: (n,) row numbers each, shuffled."""
+    if count == 1:
+        yield torch.randperm(rows, generator=generator)
+        return
+    pages = torch.randperm(-(-rows // PAGE_ROWS), generator=generator)
+    for group in pages.tensor_split(count):
+        numbers = (group.sort().values.unsqueeze(1) * PAGE_ROWS + torch.arange(PAGE_ROWS)).flatten()
+        numbers = numbers[numbers < rows]
+        yield numbers[torch.randperm(len(numbers), generator=generator)]
+
+
+def draw_rows(rows: int, count: int, generator: torch.Generator) -> Tensor:
+    """Up to `count` different row numbers of `rows`, in random order."""
+    if rows <= max(FEW_ROWS, 2 * count):
+        return torch.randperm(rows, generator=generator)[:count]
+    drawn = torch.unique(torch.randint(rows, (2 * count,), generator=generator))
+    chosen: Tensor = drawn[torch.randperm(len(drawn), generator=generator)[:count]]
+    return chosen
+
+
+def _fits(size: int, device: torch.device) -> bool:
+    """Whether `size` bytes leave half of the device to what is computed with them."""
+    return device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] // 2
+
+
+def _share(batches: int, chunks: int, chunk: int) -> int:
+    """Batches before `chunk`: at least one a chunk."""
+    return chunk * max(batches, chunks) // chunks

@@ -1,0 +1,141 @@
+"""A CSV file written again with changes: what is kept are the bytes of the input.
+
+Every change is an edit, (start, stop, new bytes) of the text; whatever no edit covers is copied. So header,
+byte-order mark, delimiter, quotes, line endings and every digit stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from operator import itemgetter
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lossval_cli.errors import SchemaError
+from lossval_cli.tables.column_types import NumberForm, infer_text, without_nulls
+from lossval_cli.tables.csv import CsvRecords, find_records, read_texts
+from lossval_cli.tables.csv_layout import inside_quotes, positions
+from lossval_cli.tables.rewrite import Added, Cells, Mask
+from lossval_cli.text.format import format_name
+
+Edit = tuple[int, int, bytes]
+
+_LOOKED_AT = 1_000  # rows from which the way of writing numbers is told
+
+
+class CsvOriginal:
+    """The decompressed bytes of a CSV file and where its records lie. `name` is for messages."""
+
+    form: Literal["csv", "parquet"] = "csv"
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.records: CsvRecords = find_records(data, name)
+        self.decimal_comma = self.records.delimiter in ";\t"
+        self.name = name
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return len(self.records.layout.starts) - 1
+
+    @property
+    def names(self) -> list[str]:
+        """Every column of the file, those without a name and content too."""
+        return self.records.names
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column as text, (N,). Raises SchemaError where the file has none of it."""
+        if name not in self._texts.column_names:
+            raise SchemaError(f"{format_name(self.name)} has no column {format_name(name)}")
+        return self._texts[name]
+
+    def write(self, sink: BinaryIO, keep: Mask, *, cells: Cells | None = None, added: Added | None = None) -> None:
+        """The records of `keep` (N,) to an open binary file. OSError passes through."""
+        edits = [*self._without(~keep)]  # sorted, a new last cell stays before what is appended to it
+        if cells is not None:
+            edits += self._replaced(cells, keep)
+        if added is not None:
+            edits += self._appended(added, keep)
+        sink.write(self.records.bom)
+        for piece in _apply(self.records.data, sorted(edits, key=itemgetter(0))):
+            sink.write(piece)
+
+    @cached_property
+    def _texts(self) -> pa.Table:
+        return read_texts(self.records, self.name)
+
+    @cached_property
+    def _bounds(self) -> npt.NDArray[np.int64]:
+        """(N + 2,) where the header, each record and the text end: the blank lines after a record are its."""
+        return np.append(self.records.layout.starts, len(self.records.data))
+
+    def _end(self, record: int) -> int:
+        """Where the last field of a record ends; the header is record 0."""
+        start, stop = int(self._bounds[record]), int(self._bounds[record + 1])
+        # A line break inside quotes is followed by the closing quote, so none of it is taken off.
+        return start + len(self.records.data[start:stop].rstrip(b"\r\n"))
+
+    def _without(self, drop: Mask) -> Iterator[Edit]:
+        """Each run of records to drop as one edit."""
+        turns = np.flatnonzero(np.diff(np.concatenate([[False], drop, [False]]).astype(np.int8)))
+        for first, last in turns.reshape(-1, 2).tolist():
+            yield int(self._bounds[first + 1]), int(self._bounds[last + 1]), b""
+
+    def _replaced(self, cells: Cells, keep: Mask) -> Iterator[Edit]:
+        place = self.names.index(cells.column)
+        for row, text in zip(cells.rows.tolist(), cells.values.to_pylist(), strict=True):
+            if keep[row]:
+                start, stop = self._field(row + 1, place)
+                quoted = self.records.data[start : start + 1] == b'"'
+                yield start, stop, self._spelled(text, quoted=quoted)
+
+    def _appended(self, added: Added, keep: Mask) -> Iterator[Edit]:
+        between = self.records.delimiter.encode()
+        head = self._end(0)
+        quoted = self.records.data[head - 1 : head] == b'"'
+        yield head, head, between + self._spelled(added.column, quoted=quoted)
+        rows = np.flatnonzero(keep)
+        for row, number in zip(rows.tolist(), added.values[rows].tolist(), strict=True):
+            end = self._end(row + 1)
+            text = repr(number).replace(".", ",") if self._commas else repr(number)
+            yield end, end, between + self._spelled(text, quoted=False)
+
+    @cached_property
+    def _commas(self) -> bool:
+        """Whether the first rows hold a column of numbers such as `1,5`."""
+        return self.decimal_comma and any(
+            isinstance(form := infer_text(without_nulls(column), comma_allowed=True).form, NumberForm)
+            and form.decimal == ","
+            and pc.any(pc.match_substring(column, ",")).as_py()
+            for column in self._texts.slice(0, _LOOKED_AT).columns
+        )
+
+    def _field(self, record: int, place: int) -> tuple[int, int]:
+        """Start and stop of one field, its quotes included."""
+        start, stop = int(self._bounds[record]), self._end(record)
+        view = np.frombuffer(self.records.data, np.uint8, stop - start, start)
+        separators = positions(view, ord(self.records.delimiter)) + start
+        separators = separators[~inside_quotes(self.records.layout.quotes, separators)]
+        edges = [start - 1, *separators.tolist(), stop]
+        return edges[place] + 1, edges[place + 1]
+
+    def _spelled(self, text: str, *, quoted: bool) -> bytes:
+        """One field, in quotes where the one it replaces was or where it would not read back without."""
+        if quoted or not text or any(char in text for char in f'{self.records.delimiter}"\r\n'):
+            text = '"' + text.replace('"', '""') + '"'
+        return text.encode()
+
+
+def _apply(data: bytes, edits: Iterable[Edit]) -> Iterator[bytes | memoryview]:
+    """`data` with its edits, which are sorted and do not overlap, in pieces."""
+    view, at = memoryview(data), 0
+    for start, stop, new in edits:
+        yield view[at:start]
+        yield new
+        at = stop
+    yield view[at:]

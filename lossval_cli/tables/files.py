@@ -1,0 +1,169 @@
+"""Names to bytes: files, standard input, directories and globs, decompressed within limits."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
+
+from lossval_cli.errors import ReadError
+from lossval_cli.limits import MAX_BYTES, allowed_size, too_large
+from lossval_cli.text.format import closest_name, format_name
+
+_BLOCK = 1 << 20
+_TABLES = (".parquet", ".pq", ".parq", ".arrow", ".feather")
+_COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file's bytes and what it is called in messages; `relative` is its path below the directory read."""
+
+    name: str
+    relative: str
+    data: bytes
+
+
+def open_sources(name: str) -> list[Source]:
+    """Read every file `name` stands for: one file, `-`, the Parquet files of a directory, or a glob.
+
+    Raises ReadError when there is nothing to read or the system refuses.
+    """
+    if name == "-":
+        return [Source("<stdin>", "", _read_all(sys.stdin.buffer, "<stdin>"))]
+    return [Source(file.path, file.relative, read_file(file.path)) for file in list_files(name)]
+
+
+class Listed(NamedTuple):
+    """A file to read, and its path below the directory or glob that was named."""
+
+    path: str
+    relative: str
+
+
+def list_files(name: str) -> list[Listed]:
+    """The files that `name` stands for: itself, those of a directory, or of a glob; read or not.
+
+    Raises ReadError when there is none.
+    """
+    if "\0" in name or not name:
+        raise ReadError(f"{name!r} is not a file name")
+    if os.path.isdir(name):
+        return _list_directory(name)
+    if not os.path.lexists(name) and glob.has_magic(name):
+        found = sorted(path for path in glob.glob(name, recursive=True) if os.path.isfile(path))
+        if not found:
+            raise ReadError(f"no file matches {format_name(name)}")
+        base = os.path.dirname(name[: min(name.find(mark) for mark in "*?[" if mark in name)])
+        return [Listed(path, os.path.relpath(path, base or ".")) for path in found]
+    return [Listed(name, os.path.basename(name))]
+
+
+def _list_directory(name: str) -> list[Listed]:
+    """The Parquet and Arrow files below a directory, sorted; names that begin with `_` or `.` are not
+    data."""
+    root = Path(name)
+    found = []
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        if any(part.startswith(("_", ".")) for part in relative.parts) or not path.is_file():
+            continue
+        if path.suffix.lower() in _TABLES:
+            found.append(Listed(str(path), relative.as_posix()))
+    if not found:
+        raise ReadError(
+            f"{format_name(name)} is a directory without Parquet files; name a file, or a glob of Parquet files"
+        )
+    return found
+
+
+def read_file(path: str) -> bytes:
+    """The bytes of one file, as stored. Devices are refused: they may never end."""
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+                raise ReadError(f"{format_name(path)} is a device, not a file")
+            return _read_all(file, path)
+    except FileNotFoundError:
+        raise ReadError(f"{format_name(path)} does not exist{_neighbour(path)}") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ReadError(f"{format_name(path)} cannot be read: {reason}") from error
+
+
+def _read_all(file: BinaryIO, name: str) -> bytes:
+    blocks, size = [], 0
+    while block := file.read(16 * _BLOCK):
+        blocks.append(block)
+        size += len(block)
+        if size > MAX_BYTES:
+            raise too_large(name, MAX_BYTES, size)
+    return b"".join(blocks)
+
+
+def _neighbour(path: str) -> str:
+    """A hint at a file of nearly the same name in the same directory."""
+    directory, base = os.path.split(path)
+    try:
+        near = closest_name(base, [name for name in os.listdir(directory or ".") if name != base])
+    except OSError:
+        near = None
+    return f"; did you mean {format_name(os.path.join(directory, near))}?" if near else ""
+
+
+def decompress(source: Source) -> bytes:
+    """The bytes of a gzip, zstd or bzip2 file, known by its first bytes; other bytes as they are.
+
+    Raises ReadError when the stream is damaged, cut short, or grows past `limits.allowed_size`.
+    """
+    kind = next((kind for magic, kind in _COMPRESSIONS if source.data.startswith(magic)), None)
+    if kind is None:
+        return source.data
+    limit = allowed_size(len(source.data))
+    blocks, size = [], 0
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(source.data), kind) as stream:
+            while block := stream.read(_BLOCK):
+                blocks.append(block)
+                size += len(block)
+                if size > limit:
+                    raise too_large(source.name, limit, len(source.data))
+    except (OSError, pa.ArrowException) as error:
+        raise ReadError(f"{format_name(source.name)} is a {kind} file that is damaged or cut short") from error
+    return b"".join(blocks)
+
+
+def digest(sources: Sequence[Source]) -> str:
+    """SHA-256 of one file's bytes as stored; of many, over each relative name, its length and its bytes."""
+    if len(sources) == 1:
+        return hashlib.sha256(sources[0].data).hexdigest()
+    total = hashlib.sha256()
+    for source in sources:
+        total.update(os.fsencode(f"{source.relative}\0{len(source.data)}\0"))
+        total.update(source.data)
+    return total.hexdigest()
+
+
+def digest_files(files: Sequence[Listed]) -> str:
+    """What `digest` gives for the same files, read in blocks. Raises ReadError."""
+    total, single = hashlib.sha256(), len(files) == 1
+    for file in files:
+        try:
+            with open(file.path, "rb") as stream:
+                if not single:
+                    total.update(os.fsencode(f"{file.relative}\0{os.fstat(stream.fileno()).st_size}\0"))
+                while block := stream.read(16 * _BLOCK):
+                    total.update(block)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ReadError(f"{format_name(file.path)} cannot be read: {reason}") from error
+    return total.hexdigest()

@@ -1,0 +1,48 @@
+"""What can be changed of a table on disk: rows taken out, cells replaced, a column added. All else stays."""
+
+from __future__ import annotations
+
+from typing import BinaryIO, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Cells(NamedTuple):
+    """New cells of one column. rows: (R,) 0-based, rising; values: (R,) of the type it is stored as."""
+
+    column: str
+    rows: npt.NDArray[np.int64]
+    values: pa.Array
+
+
+class Added(NamedTuple):
+    """A new last column of numbers, (N,); of rows that are taken out they do not matter."""
+
+    column: str
+    values: npt.NDArray[np.float64]
+
+
+class Original(Protocol):
+    """A table as it lies on disk, of N rows, that can be written again with changes."""
+
+    form: Literal["csv", "parquet"]
+    decimal_comma: bool
+    """Whether numbers may be written `1,5`."""
+
+    @property
+    def rows(self) -> int:
+        """N."""
+
+    @property
+    def names(self) -> list[str]:
+        """Every column of the file."""
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column as it is stored, (N,): text for CSV. Raises SchemaError where the file has none of it."""
+
+    def write(self, sink: BinaryIO, keep: Mask, *, cells: Cells | None = None, added: Added | None = None) -> None:
+        """The rows of `keep` (N,) to an open binary file, in their order. OSError passes through."""

@@ -1,0 +1,241 @@
+"""Two processes started by torchrun: the same ranking and verdict as one, and one message when one dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import QUICK, Outcome, frame
+from scipy.stats import spearmanr
+
+import lossval_cli
+from lossval_cli.runtime.distributed import ProcessGroup
+
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
+    "OMP_NUM_THREADS": "1",
+    "TORCHELASTIC_ERROR_FILE": "",
+}
+SCORE = ["score", "train.parquet", "--val", "val.csv", "--set", "members=4", "--set", "folds=4"]
+
+
+def start(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*LAUNCHER, str(processes), "-m", "lossval_cli", *arguments],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ours(stderr: str) -> list[str]:
+    """What lossval itself says: torchrun has a lot to say of its own."""
+    starts = ("error:", "internal error:", "interrupted", "note:")
+    return [line for line in stderr.splitlines() if line.startswith(starts)]
+
+
+@pytest.mark.parametrize(
+    ("ends", "edges"),
+    [
+        ([100, 210, 300, 400], (0, 210, 400)),
+        ([90, 400], ()),
+        ([400], ()),
+        ([100, 200, 300, 410], (0, 200, 410)),
+    ],
+)
+def test_ranges_of_rows_end_where_fragments_do(ends: list[int], edges: tuple[int, ...]) -> None:
+    """Where that leaves them nearly as even."""
+    processes = ProcessGroup(1, 2).with_fragments(np.array(ends))
+    assert processes.edges == edges
+    assert processes.own(ends[-1]) == slice(*(edges or (0, ends[-1] // 2, ends[-1]))[1:])
+
+
+@pytest.mark.parametrize("rows", [10, 11, 1_000_003])
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_every_row_is_with_one_process(rows: int, size: int) -> None:
+    parts = [ProcessGroup(rank, size).own(rows) for rank in range(size)]
+    assert parts[0].start == 0 and parts[-1].stop == rows
+    assert all(one.stop == other.start for one, other in pairwise(parts))
+    assert max(part.stop - part.start for part in parts) - min(part.stop - part.start for part in parts) <= 1
+
+
+def test_a_team_of_one_needs_nobody() -> None:
+    values = torch.arange(3.0)
+    assert ProcessGroup().sum(values) is values and ProcessGroup().gather(values, 3) is values
+
+
+@pytest.mark.parametrize("case", ["plain", "held out and begun anew"])
+def test_two_processes_rank_as_one(tables: Path, cli: Callable[..., Outcome], case: str) -> None:
+    """The same batches, folds and sums: ranks differ by the order of floating-point additions alone. One
+    process writes, the scores of all rows, with the same gate verdict."""
+    table = frame(500)
+    table.loc[20:60, "label"] = np.where(table.loc[20:60, "size"] > 0, "no", "yes")
+    table.to_parquet("train.parquet", index=False)
+    command = [*SCORE, "--set", "epochs=5", "--removal", "off"]
+    if case != "plain":  # weights collapse: both start again with smaller steps
+        command = [*SCORE[:2], *SCORE[4:], *command[len(SCORE) :]]
+        command += ["--set", "weight_learning_rate=9", "--time-limit", "1h"]
+    with start(*command, "-o", "two") as two:
+        said = two.communicate()[1]
+    assert two.returncode == 0, said
+    assert cli(*command, "-o", "one").code == 0
+    one_scores, two_scores = (
+        pd.read_parquet(f"{name}/scores.parquet").set_index("row").sort_index() for name in ("one", "two")
+    )
+    assert spearmanr(one_scores["importance"], two_scores["importance"]).statistic > 0.99
+    assert (one_scores["suspect"] == two_scores["suspect"]).mean() > 0.99
+    np.testing.assert_allclose(one_scores["label_evidence"], two_scores["label_evidence"], atol=1e-3)
+    reports = [json.loads(Path(f"{name}/report.json").read_text()) for name in ("one", "two")]
+    suspects = [report["summary"]["suspects"] for report in reports]
+    assert suspects[0] == pytest.approx(suspects[1], abs=1)
+    assert reports[0]["notices"] == reports[1]["notices"]
+    anew = "came to lie on a few of them; repeated" in reports[1]["notices"][0]
+    assert anew == (case != "plain")
+
+
+FIT = """
+from pathlib import Path
+import numpy as np
+import torch
+from lossval_cli.cli import options
+from lossval_cli.features import storage_plan as rooms
+from lossval_cli.runtime.memory import Size
+from lossval_cli.features.dataset import prepare
+from lossval_cli.lossval.fit import fit_steadily
+from lossval_cli.runtime.atomic_write import scratch_directory
+from lossval_cli.settings import Settings
+
+rooms.FEWEST_BYTES, Size.resident = 0, lambda *_: 10**13  # every table that can stay in its files does
+settings = Settings.resolve("fast", overrides={"epochs": 3})
+with options.team() as team:
+    for ending in ("parquet", "arrow"):
+        with scratch_directory(Path(f"encoded.{ending}{team.rank}")) as scratch:
+            room = rooms.Room(None, lambda: scratch, team)
+            inputs = prepare(f"{ending}{team.rank}", None, settings=settings, room=room)
+            fit, _ = fit_steadily(inputs, settings, torch.device("cpu"))
+            if team.leads:
+                np.savez(ending, label=fit.label_evidence, feature=fit.feature_evidence)
+                print(inputs.room.team.edges, sorted(path.name for path in inputs.train.X._descriptors))
+                assert not scratch.exists()  # open files need no names
+"""
+
+
+def test_a_process_reads_its_own_fragments_alone(tables: Path) -> None:
+    """Each process is given a copy of the table in which the fragments of the other one are damaged; what is
+    found is what one process finds in the whole table."""
+    for at in range(4):
+        part = frame(100, at)
+        for ending, write in (("parquet", part.to_parquet), ("arrow", part.to_feather)):
+            for copy in ("0", "1", ""):
+                Path(f"{ending}{copy}").mkdir(exist_ok=True)
+                write(Path(f"{ending}{copy}", f"{at}.{ending}"))
+            damaged = Path(f"{ending}{1 - at // 2}", f"{at}.{ending}")
+            content = damaged.read_bytes()
+            place = content.find(b"c%d-9" % at)  # an id: among the data, which the footer follows
+            damaged.write_bytes(content[:place] + bytes(200) + content[place + 200 :])
+    Path("fit.py").write_text(FIT)
+    done = subprocess.run([*LAUNCHER, "2", "fit.py"], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(0, 200, 400) ['encoded-0', 'encoded-1']\n" * 2
+    for ending in ("parquet", "arrow"):
+        found = np.load(f"{ending}.npz")
+        whole = lossval_cli.score(ending, preset="fast", epochs=3, removal="off").scores.sort_values("row")
+        np.testing.assert_allclose(found["label"], whole["label_evidence"], atol=1e-3)
+        np.testing.assert_allclose(found["feature"], whole["feature_evidence"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("--label", "nothing"), "no such column"), (("--preset", "paper"), "runs in one process")],
+)
+def test_what_is_wrong_is_said_once(tables: Path, arguments: tuple[str, ...], message: str) -> None:
+    with start("score", "train.csv", *arguments) as running:
+        said = running.communicate()[1]
+    assert running.returncode == 1  # whatever its processes end with
+    assert len(ours(said)) == 1 and message in ours(said)[0]
+    assert first_exit_code(said) == 2
+
+
+@pytest.mark.parametrize(("limit", "code"), [("50%", 0), ("1", 1)])
+def test_a_gate_of_two_processes_is_that_of_one(
+    tables: Path, cli: Callable[..., Outcome], limit: str, code: int
+) -> None:
+    """The same verdict, told once; torchrun ends with 0 or 1, as the gate does."""
+    table = frame(300)
+    table.loc[20:60, "label"] = np.where(table.loc[20:60, "size"] > 0, "no", "yes")
+    table.to_csv("train.csv", index=False)
+    before = set(os.listdir())
+    check = ["check", "train.csv", "--val", "val.csv", "--preset", "fast", "--seed", "3"]
+    files = ["--output-format", "json", "--output-file", "gate.json", "--output-format", "text"]
+    check += ["--max-suspects", limit, "--checkpoint-every", "1h", *files, "--output-file", "-"]
+    one = cli(*check)
+    alone = json.loads(Path("gate.json").read_text())
+    os.remove("gate.json")
+    with start(*check) as two:
+        told, said = two.communicate()
+    assert one.code == two.returncode == code
+    together = json.loads(Path("gate.json").read_text())
+    assert told == one.out
+    assert [together[key] for key in ("passed", "rules")] == [alone[key] for key in ("passed", "rules")]
+    assert ours(said) == ours(one.err) and len(ours(said)) == code
+    assert first_exit_code(said) == code
+    assert set(os.listdir()) - before == {"gate.json"}
+
+
+def test_a_run_directory_is_checked_by_one_process(tables: Path, cli: Callable[..., Outcome]) -> None:
+    assert cli("score", "train.csv", *QUICK).code == 0
+    with start("check", "train.lossval", "--max-suspects", "60") as running:
+        told, said = running.communicate()
+    assert running.returncode == 0, said
+    assert told == cli("check", "train.lossval", "--max-suspects", "60").out
+
+
+def test_a_process_that_dies_brings_the_run_down(tables: Path, cli: Callable[..., Outcome]) -> None:
+    """One clear message of the two that are left, nothing half-written, and `--resume` goes on from the
+    checkpoint, alone."""
+    frame(500).to_parquet("train.parquet", index=False)
+    before = sorted(os.listdir())
+    endless = [*SCORE, "--set", "epochs=100000", "--checkpoint-every", "0.1s", "--removal", "off"]
+    with start(*endless, processes=3) as running:
+        for _ in range(2_000):
+            if Path(".train.lossval.checkpoint").exists():
+                break
+            time.sleep(0.02)
+        os.kill(victim(running.pid), signal.SIGKILL)
+        said = running.communicate()[1]
+    assert running.returncode != 0
+    assert len(ours(said)) == 1, said
+    assert "nothing was written" in ours(said)[0]
+    assert sorted(set(os.listdir()) - {".train.lossval.checkpoint"}) == before
+    assert cli(*endless, "--resume", "--time-limit", "1s").code == 0
+    epoch = json.loads(Path("train.lossval/report.json").read_text())["summary"]["stopped_in_epoch"]
+    assert epoch > 1
+    assert Path(".train.lossval.checkpoint").exists()  # with more time it could go on
+
+
+def first_exit_code(stderr: str) -> int:
+    """Of the process that failed first, by torchrun's report; 0 where none did."""
+    return int(next(iter(re.findall(r"exitcode +: (-?\d+)", stderr.partition("Root Cause")[2])), 0))
+
+
+def victim(launcher: int) -> int:
+    """The process of rank 1."""
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    for child in children:
+        if b"RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes():
+            return int(child)
+    raise AssertionError(children)
