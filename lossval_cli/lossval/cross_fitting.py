@@ -65,7 +65,7 @@ class EvidenceAccumulator:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that changes, by name."""
-        names = ("fold", "label", "feature", "by_member", "judged", "remembered")
+        names = ("fold", "label", "feature", "by_member", "judged", "prediction_sum")
         return {name: getattr(self, name) for name in names}
 
     def masks(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -88,12 +88,12 @@ class TrainingMonitor:
     def find(self) -> None:
         """Set `begun_anew` to that of the checkpoint to go on from."""
         progress = self.store.progress() if self.store is not None and self.resume else None
-        self.restarts = tuple(progress["begun_anew"]) if progress else ()
+        self.restarts = tuple(progress["restarts"]) if progress else ()
 
     def load(self) -> Saved | None:
         """The checkpoint to go on from, if it is of this training."""
         saved = self.store.load() if self.store is not None and self.resume else None
-        return saved if saved and tuple(saved[1]["begun_anew"]) == self.restarts else None
+        return saved if saved and tuple(saved[1]["restarts"]) == self.restarts else None
 
     def requests(self, reserve: float) -> list[float]:
         """1 where this process wants to save, stop or be interrupted; `reserve`: seconds that are still
@@ -107,5 +107,5 @@ class TrainingMonitor:
         if self.store is not None:
             tensors, progress = take()
             if writes:
-                self.store.save(tensors, {**progress, "begun_anew": self.restarts})
+                self.store.save(tensors, {**progress, "restarts": self.restarts})
             self._saved_at = time.monotonic()
