@@ -211,6 +211,15 @@ class Settings:
     val_fraction: float = _knob(
         0.2, float, "share of training rows held out when there is no --val", low=0.01, high=0.9
     )
+    header: bool | None = _knob(
+        None, bool, "whether the first line of a CSV file holds the column names; auto expects it to", auto=True
+    )
+    comment: str | None = _knob(
+        None, str, "lines of a CSV file that begin with this are left out; auto: # lines above the header", auto=True
+    )
+    encoding: str | None = _knob(
+        None, str, "encoding of a CSV file; auto is UTF-8, UTF-16 or else Windows-1252", auto=True
+    )
     seed: int = _knob(0, int, "of every random draw", low=0, high=2**63 - 1)
     device: str = _knob("auto", str, "auto, cpu, cuda or cuda:N")
     threads: int | None = _knob(

@@ -23,6 +23,7 @@ from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.memory import MemoryEstimate, amount
 from lossval_cli.runtime.row_loader import RowSource
 from lossval_cli.settings import Settings
+from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table, read_table
 from lossval_cli.text.format import format_name, join_names, pluralize, quote
@@ -85,18 +86,20 @@ def load_dataset(
     Raises DataError and UsageError, one line each.
     """
     storage = storage or StoragePlan()
-    table = storage.table(train)
+    options = ReadOptions.of(settings)
+    table = storage.table(train, options)
     if table.rows < FEWEST_ROWS:
         raise DataError(f"{table.name} has {pluralize(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed")
     together = storage.together(table)
     seen, partly = fitting_rows(together)
     roles = decide_roles(seen, label=label, ids=ids, exclude=exclude, task=settings.task)
     find_metric(settings.metric, roles.task)  # better refused now than after training
-    notices = [*roles.notices, *partly]
+    notices = [*table.notices, *roles.notices, *partly]
     others: list[Table | None] = []
     for source, needs_label in ((val, False), (test, True)):
-        other = None if source is None else read_table(source)
+        other = None if source is None else read_table(source, options)
         if other is not None:
+            notices += other.notices
             notices += check_agreement(table, roles, other, needs_label=needs_label)
         others.append(other)
     labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(together, roles)

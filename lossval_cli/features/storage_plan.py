@@ -32,6 +32,7 @@ from lossval_cli.runtime.memory import (
 )
 from lossval_cli.runtime.row_loader import PAGE_ROWS
 from lossval_cli.tables.files import digest_files
+from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table, open_streamed, read_table
 from lossval_cli.text.format import format_name, pluralize
@@ -63,16 +64,16 @@ class StoragePlan:
     peak: int | None = None
     """Bytes the run is expected to take at most, once that is known."""
 
-    def table(self, source: Any) -> Table:
+    def table(self, source: Any, options: ReadOptions | None = None) -> Table:
         """Read a table, or leave it where it is if it would not fit. Raises ReadError, SchemaError."""
         stored = self._stored(source) if self.scratch is not None else None
         if stored is None:
             self._refuse_file(source)
-            return read_table(source)
+            return read_table(source, options)
         decoded = self._together(stored).row_bytes() * stored.num_rows
         guess = MemoryEstimate(stored.num_rows, len(stored.column_names), 2, 0, 8, 2).resident(int(2 * decoded))
         if guess <= self._limit() or (decoded < FEWEST_BYTES and self.memory is None):
-            return read_table(source)
+            return read_table(source, options)
         _return_freed_memory()
         digest = digest_files(stored.files) if self.processes.is_main else ""
         digest = self.processes.share(digest.encode())[0].decode()

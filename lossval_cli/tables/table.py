@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from lossval_cli.errors import CellError, ReadError, SchemaError
 from lossval_cli.limits import check_columns
-from lossval_cli.tables.arrow_parts import ARROW_MAGIC
 from lossval_cli.tables.column_types import (
     Misfit,
     NumberForm,
@@ -24,10 +23,10 @@ from lossval_cli.tables.column_types import (
     parse_text,
     without_nulls,
 )
-from lossval_cli.tables.csv import read_csv
-from lossval_cli.tables.files import decompress, digest, list_files, open_sources
-from lossval_cli.tables.parquet_parts import MAGIC, check_names
-from lossval_cli.tables.parquet_reading import read_parquet
+from lossval_cli.tables.files import list_files
+from lossval_cli.tables.options import ReadOptions
+from lossval_cli.tables.parquet_parts import check_names
+from lossval_cli.tables.reading import read_files
 from lossval_cli.tables.streamed import StreamedTable, can_stay
 from lossval_cli.text.format import format_name, pluralize, quote
 
@@ -51,6 +50,8 @@ class Table:
     sha256: str | None
     decimal_comma: bool = False
     first: int = 0
+    notices: tuple[str, ...] = ()
+    """What the reader decided for the user."""
     _text_types: dict[str, TextType] = field(default_factory=dict, repr=False)
 
     @property
@@ -125,27 +126,17 @@ _KIND_NAMES = {
 }
 
 
-def read_table(source: str | Path | pd.DataFrame | Table) -> Table:
+def read_table(source: str | Path | pd.DataFrame | Table, options: ReadOptions | None = None) -> Table:
     """Read a CSV or Parquet file, directory or glob, `-` for standard input, or a DataFrame.
 
-    A Table, which has been read, is passed through.
-
-    What a file is, is told by its first bytes, not its name: Parquet begins with PAR1, gzip, zstd and
-    bzip2 are unpacked, and anything else is CSV. Raises ReadError and SchemaError, one line each.
+    A Table, which has been read, is passed through. Raises ReadError and SchemaError, one line each.
     """
     if isinstance(source, Table):
         return source
     if isinstance(source, pd.DataFrame):
         return _from_frame(source)
-    name = str(source)
-    sources = open_sources(name)
-    name = sources[0].name if name == "-" else name
-    sha256 = digest(sources)
-    if len(sources) > 1 or sources[0].data.startswith((MAGIC, ARROW_MAGIC)) or _says_parquet(sources[0].name):
-        data = read_parquet(sources, name)
-        return Table(data, name, "parquet", None, sha256)
-    text = read_csv(decompress(sources[0]), name)
-    return Table(text.data, name, "csv", text.lines, sha256, decimal_comma=text.delimiter in ";\t")
+    read = read_files(str(source), options or ReadOptions())
+    return Table(read.data, read.name, read.format, read.lines, read.sha256, read.decimal_comma, notices=read.notices)
 
 
 def open_streamed(source: object) -> StreamedTable | None:
@@ -161,10 +152,6 @@ def open_streamed(source: object) -> StreamedTable | None:
     if not data.num_rows:
         raise ReadError(f"{format_name(name)} has a header and no rows")
     return data
-
-
-def _says_parquet(path: str) -> bool:
-    return Path(path).suffix.lower() in (".parquet", ".pq", ".parq")
 
 
 def _from_frame(frame: pd.DataFrame) -> Table:
