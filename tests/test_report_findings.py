@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from lossval_cli.features.row_keys import row_keys
 from lossval_cli.noise.neighbours import nearest
 from lossval_cli.report.findings.class_noise import confusion, noise_by_label
-from lossval_cli.report.findings.column_counts import count_column, row_keys
+from lossval_cli.report.findings.column_counts import count_column
 from lossval_cli.report.findings.coverage import measure_coverage
 from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
 from lossval_cli.report.findings.names import cell, rounded, wilson

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,8 +16,10 @@ import pyarrow.compute as pc
 from lossval_cli.errors import DataError
 from lossval_cli.features.encoded_file import EncodedFile
 from lossval_cli.features.encoder import Encoder
+from lossval_cli.features.hold_out import hold_out
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.roles import Roles, check_agreement, decide_roles
+from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
 from lossval_cli.features.storage_plan import StoragePlan, fitting_rows
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
 from lossval_cli.metrics import find_metric
@@ -63,6 +66,25 @@ class Dataset:
     notices: tuple[str, ...]
     storage: StoragePlan
     """What the run was given, and with `chunk_rows` what it makes of it."""
+    weights: npt.NDArray[np.float32] | None = None
+    """(N,) sample weights of --weight, at least 0 and mean 1: they multiply each row's loss and its transport mass.
+    None without --weight."""
+    groups: npt.NDArray[np.int64] | None = None
+    """(N,) group number of each training row, 0..G-1, None without --group."""
+    time_order: npt.NDArray[np.int64] | None = None
+    """(N,) rank in time of each training row, 0..T-1, equal for equal times: folds are contiguous in it. None
+    without --time."""
+    keys: Keys | None = None
+    """(N,) hash of the features of each training row; None where the table is streamed from its files."""
+    copies: Units | None = None
+    """(N,) the same number for training rows that are copies of one another (`row_keys.find_copies`), 0..U-1; None
+    where there are none, or the table is streamed from its files."""
+
+    @cached_property
+    def fold_units(self) -> Units | None:
+        """(N,) 0..U-1: rows of one unit (a group, or copies of one row) have to be in one fold, so that none is
+        scored by members that trained on the others. None where every row may be in any fold."""
+        return join_units(self.groups, self.copies)
 
     @property
     def classes(self) -> int | None:
@@ -123,9 +145,13 @@ def load_dataset(
             f"{format_name(table.name)} stays in its file; its encoded rows take {amount(own.X.nbytes)} of disk in "
             f"{format_name(str(own.X.path.parent.parent))} while the run lasts"
         )
+    keys = copies = None
+    if not isinstance(table.data, StreamedTable):
+        keys = row_keys((values for _, values in encoder.read(table)), table.rows)
+        copies = find_copies(keys, (values for _, values in encoder.read(table)))
     if others[0] is None:
         assert own.y is not None
-        held_out = _hold_out(own.y, roles.task == "classification", settings)
+        held_out = hold_out(own.y, settings, stratify=roles.task == "classification", units=copies)
         notices.append(
             f"validation: no --val, so {pluralize(len(held_out), 'row')} drawn from the training table "
             f"({settings.val_fraction:.0%}) stand in for it; they are scored too"
@@ -137,7 +163,20 @@ def load_dataset(
         parts = [encoded.part(others[0], "validation")]
         notices += _absent_classes(labels, parts[0])
     test_part = None if others[1] is None else encoded.part(others[1], "test")
-    return Dataset(own, parts[0], test_part, held_out, roles, encoder, labels, loss, tuple(notices), storage)
+    return Dataset(
+        own,
+        parts[0],
+        test_part,
+        held_out,
+        roles,
+        encoder,
+        labels,
+        loss,
+        tuple(notices),
+        storage,
+        keys=keys,
+        copies=copies,
+    )
 
 
 def _ensemble(settings: Settings, rows: int, *, held_out: bool) -> tuple[int, int]:
@@ -184,15 +223,3 @@ class _Encoding:
         if not isinstance(table.data, StreamedTable):
             return self.encoder.transform(table)
         return self.storage.encode(table, self.encoder, self.dtype)
-
-
-def _hold_out(y: npt.NDArray[np.generic], stratify: bool, settings: Settings) -> npt.NDArray[np.int64]:
-    """(J,) rows, sorted: the share `val_fraction` of every class, or of all rows, at least one."""
-    rng = np.random.default_rng([settings.seed, len(y)])
-    order = rng.permutation(len(y))
-    if stratify:
-        order = order[np.argsort(y[order], kind="stable")]
-    # Taken at even steps through rows sorted by class, each class gives its share, ±1.
-    count = max(1, round(settings.val_fraction * len(y)))
-    places = np.floor((np.arange(count) + rng.random()) * len(y) / count).astype(np.int64)
-    return np.sort(order[places])

@@ -5,14 +5,12 @@ Columns are read one after the other and only counts are kept, so that a million
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,10 +33,6 @@ SAMPLE = 100_000
 """Rows that ranges are found on; a quantile needs no more."""
 
 Kinds = npt.NDArray[np.bool_]
-Keys = npt.NDArray[np.uint64]
-
-_MISSING = np.uint64(0x6D697373)
-"""Stands for a missing cell in a key; any constant does."""
 
 
 @dataclass(frozen=True)
@@ -75,41 +69,6 @@ def count_column(column: str, kind: str, values: Any, suspects: Kinds) -> Column
         usual, bounds = (word(low), word(middle), word(high)), (float(low), float(high))
     counted = np.stack(by_kind, axis=1) if by_kind else np.zeros((bins, 0), np.int64)
     return ColumnCounts(column, tuple(names), rows, counted, members, usual, bounds)
-
-
-def row_keys(columns: Iterable[Any], rows: int) -> Keys:
-    """(n,) one 64-bit key a row, equal for rows whose cells are all equal, missing ones too.
-
-    `columns` are float64 (n,) or text, in the same order for every table that is compared. Two different
-    rows share a key with a probability of 2⁻⁶⁴.
-    """
-    keys = np.zeros(rows, np.uint64)
-    for at, values in enumerate(columns):
-        keys += _mix(_bits(values) + np.uint64((at + 1) * 0x9E3779B97F4A7C15 % 2**64))
-    return keys
-
-
-def with_label(keys: Keys, y: npt.NDArray[np.generic]) -> Keys:
-    """Keys of rows together with their labels."""
-    return _mix(keys + _mix(_bits(y.astype(np.float64))))
-
-
-def _bits(values: Any) -> Keys:
-    if isinstance(values, np.ndarray):
-        bits = (values + 0.0).view(np.uint64)  # adding zero makes −0 and 0 one number
-        return np.where(np.isnan(values), _MISSING, bits)
-    encoded = pc.dictionary_encode(_combined(values))
-    levels = pd.util.hash_array(np.array(encoded.dictionary.to_pylist(), object), categorize=False)
-    codes = pc.fill_null(encoded.indices, len(levels)).to_numpy(zero_copy_only=False).astype(np.int64)
-    keys: Keys = np.append(levels, _MISSING).astype(np.uint64)[codes]
-    return keys
-
-
-def _mix(keys: Keys) -> Keys:
-    """The finaliser of splitmix64: every bit of the input stirs every bit of the output."""
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
 
 
 def _ranges(values: npt.NDArray[np.float64], kind: str) -> tuple[npt.NDArray[np.int64], list[str]]:

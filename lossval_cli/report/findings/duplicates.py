@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
-from lossval_cli.report.findings.column_counts import Keys, with_label
+from lossval_cli.features.row_keys import Keys, with_label
 from lossval_cli.report.findings.names import cell
 from lossval_cli.tables.table import Table
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.row_keys import Keys
 from lossval_cli.lossval.fit import Valuation
-from lossval_cli.report.findings.column_counts import Keys
 from lossval_cli.report.findings.table_scan import keys_of
 from lossval_cli.settings import Settings
 from lossval_cli.text.format import format_number, format_percent, pluralize

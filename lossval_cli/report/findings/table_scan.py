@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ from lossval_cli.features.columns.date import as_seconds
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
+from lossval_cli.features.row_keys import Keys, row_keys
 from lossval_cli.noise.label_errors import NoiseEstimate
-from lossval_cli.report.findings.column_counts import ColumnCounts, Keys, count_column, row_keys
+from lossval_cli.report.findings.column_counts import ColumnCounts, count_column
 from lossval_cli.tables.table import Table
 
 
@@ -35,12 +37,16 @@ def scan_table(dataset: Dataset, noise: NoiseEstimate | None) -> TableScan:
     kinds = np.stack([by_label, by_features], axis=1)  # (N, 2)
     features: dict[str, ColumnCounts] = {}
 
-    def tallied() -> Iterator[Any]:
+    def counted() -> Iterator[Any]:
         for column, values in dataset.encoder.read(table):
             features[column] = count_column(column, dataset.encoder.types[column], values, kinds)
             yield values
 
-    keys = row_keys(tallied(), table.rows)
+    if dataset.keys is None:
+        keys = row_keys(counted(), table.rows)
+    else:
+        deque(counted(), maxlen=0)
+        keys = dataset.keys
     excluded = {}
     for column in dataset.roles.excluded:
         kind, values = _plain_column(table, column)
