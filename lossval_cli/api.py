@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Source
+from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds
 from lossval_cli.pipeline import Result, run
@@ -65,6 +67,9 @@ def score(
     }.items():
         if value is not None and not value > 0:
             raise UsageError(f"{name} must be above 0, not {value!r}")
+    # Options of reading that are neither settings nor named above: the fields of TableOptions.
+    names = {field.name for field in dataclasses.fields(TableOptions)}
+    others: dict[str, Any] = {name: settings.pop(name) for name in list(settings) if name in names}
     resources = Resources(
         time_limit=time_limit,
         checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -77,9 +82,12 @@ def score(
         train,
         val,
         test,
-        label=label,
-        ids=[ids] if isinstance(ids, str) else ids,
-        exclude=[exclude] if isinstance(exclude, str) else exclude,
+        options=TableOptions(
+            label=label,
+            ids=[ids] if isinstance(ids, str) else ids,
+            exclude=[exclude] if isinstance(exclude, str) else exclude,
+            **others,
+        ),
         settings=Settings.resolve(preset, config, settings),
         thresholds=None if thresholds is None else read_thresholds(Path(thresholds)),
         removal=removal,

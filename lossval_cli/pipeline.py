@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,6 +18,7 @@ import torch
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, Source, Split, load_dataset
 from lossval_cli.features.storage_plan import StoragePlan
+from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.fit import Valuation, fit_with_retries, value_rows
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.lossval.time_estimate import LARGE, TimeEstimate, estimate_time
@@ -69,9 +70,7 @@ def run(
     val: Source | None = None,
     test: Source | None = None,
     *,
-    label: str | None = None,
-    ids: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    options: TableOptions | None = None,
     settings: Settings,
     thresholds: Thresholds | None = None,
     removal: str = "full",
@@ -104,7 +103,7 @@ def run(
         with clock("read"):
             storage = _room(resources, settings, scratch, processes)
             tables = (train, val, test if processes.is_main else None)
-            dataset = load_dataset(*tables, label=label, ids=ids, exclude=exclude, settings=settings, storage=storage)
+            dataset = load_dataset(*tables, options=options, settings=settings, storage=storage)
             monitor = _watch(dataset, settings, resources, deadline)
             if not processes.is_main:
                 fit_with_retries(dataset, settings, device, monitor=monitor)

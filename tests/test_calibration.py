@@ -15,6 +15,7 @@ from lossval_cli.calibration.planting import Planted, flipped_labels, plant_nois
 from lossval_cli.calibration.trials import Trial
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, load_dataset
+from lossval_cli.features.table_options import TableOptions
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.settings import Settings
 
@@ -69,7 +70,7 @@ def test_planted_rows_and_no_others_are_changed(form: str, label: str, tmp_path:
         frame.to_csv(tmp_path / "whole.csv", index=False)
     elif label == "price":
         return
-    dataset = load_dataset(given, None, label=label, settings=SETTINGS)
+    dataset = load_dataset(given, None, options=TableOptions(label=label), settings=SETTINGS)
     table, found = dataset.train.table, planted(dataset)
     free = np.arange(table.rows) % 5 > 0
     count = round(0.2 * free.sum())
@@ -86,13 +87,13 @@ def test_planted_rows_and_no_others_are_changed(form: str, label: str, tmp_path:
             assert not (differs & ~found.features).any(), name
             assert differs[found.features].mean() > 0.3, name
         assert found.table.typed(name).type == table.typed(name).type, name
-    load_dataset(found.table, None, label=label, settings=SETTINGS)
+    load_dataset(found.table, None, options=TableOptions(label=label), settings=SETTINGS)
 
 
 @pytest.mark.parametrize("form", ["csv", "comma"])
 def test_planted_numbers_are_written_as_the_column_is(form: str, tmp_path: Path) -> None:
     """No row may be told by its digits alone."""
-    dataset = load_dataset(source(form, tmp_path), None, label="label", settings=SETTINGS)
+    dataset = load_dataset(source(form, tmp_path), None, options=TableOptions(label="label"), settings=SETTINGS)
     found = planted(dataset)
     penalty = [cell for cell in found.table.as_given("price").to_pylist() if cell]
     assert max(len(cell.replace(",", ".").partition(".")[2]) for cell in penalty) <= 2
@@ -105,21 +106,21 @@ def test_planted_numbers_are_written_as_the_column_is(form: str, tmp_path: Path)
 def test_no_class_dies_out(tmp_path: Path) -> None:
     frame = mixed()
     frame["label"] = ["rare", "rare"] + ["yes", "no"] * 59
-    dataset = load_dataset(frame, None, label="label", settings=SETTINGS)
+    dataset = load_dataset(frame, None, options=TableOptions(label="label"), settings=SETTINGS)
     for seed in range(20):
         found = plant_noise(dataset, 0.4, np.ones(120, bool), np.random.default_rng(seed))
         assert set(pc.unique(found.table.as_given("label")).to_pylist()) == {"rare", "yes", "no"}
 
 
 def test_the_same_draw_plants_the_same() -> None:
-    dataset = load_dataset(mixed(), None, label="label", settings=SETTINGS)
+    dataset = load_dataset(mixed(), None, options=TableOptions(label="label"), settings=SETTINGS)
     first, again, other = planted(dataset), planted(dataset), planted(dataset, seed=1)
     assert first.table.data.equals(again.table.data)
     assert not first.table.data.equals(other.table.data)
 
 
 def test_a_table_too_small_to_plant_in_is_refused() -> None:
-    dataset = load_dataset(mixed(20), None, label="label", settings=SETTINGS)
+    dataset = load_dataset(mixed(20), None, options=TableOptions(label="label"), settings=SETTINGS)
     with pytest.raises(UsageError, match=r"--rates 0\.01 of 16 rows of <DataFrame>"):
         planted(dataset, 0.01)
 

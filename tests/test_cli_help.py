@@ -118,7 +118,7 @@ def test_an_unexpected_failure_is_one_line(cli: Callable[..., Outcome], monkeypa
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("lossval_cli.cli.options.check_one_stdin", fail)
+    monkeypatch.setattr("lossval_cli.cli.score.check_one_stdin", fail)
     assert cli("score", "train.csv") == Outcome(
         2,
         b"",

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lossval_cli.features.dataset import Dataset, load_dataset
+from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.fit import Valuation
 from lossval_cli.lossval.training import Epoch, Fit
 from lossval_cli.lossval.transport import Potentials
@@ -76,7 +77,9 @@ def a_valuation(dataset: Dataset, rng: np.random.Generator) -> Valuation:
 def pages() -> dict[str, bytes]:
     rng = np.random.default_rng(0)
     settings = Settings.resolve(None, None, {})
-    dataset = load_dataset(big_table(ROWS, rng), big_table(1_000, rng), label="label", settings=settings)
+    dataset = load_dataset(
+        big_table(ROWS, rng), big_table(1_000, rng), options=TableOptions(label="label"), settings=settings
+    )
     valuation = a_valuation(dataset, rng)
     table = rank_rows(dataset, valuation)
     report: dict[str, Any] = build_report(dataset, valuation, None, table, settings, torch.device("cpu"))

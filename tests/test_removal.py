@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, r2_score, roc_au
 
 from lossval_cli.errors import SettingsError
 from lossval_cli.features.dataset import Dataset, load_dataset
+from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.fit import Valuation, value_rows
 from lossval_cli.metrics import METRICS, find_metric
 from lossval_cli.removal import study as removal
@@ -184,7 +185,12 @@ def test_a_handful_of_evaluation_rows_advises_nothing(rows: int) -> None:
 
 def test_a_validation_table_without_labels_gives_no_study() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
-    dataset = load_dataset(table(60, 0.0, 0), table(60, 0.0, 1).drop(columns="label"), label="label", settings=settings)
+    dataset = load_dataset(
+        table(60, 0.0, 0),
+        table(60, 0.0, 1).drop(columns="label"),
+        options=TableOptions(label="label"),
+        settings=settings,
+    )
     assert study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "quick") is None
 
 

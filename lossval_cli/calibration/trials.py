@@ -11,7 +11,7 @@ on a row left out counted as a false one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from lossval_cli.calibration.planting import plant_noise
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, Source, load_dataset
+from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.fit import value_rows
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.label_errors import NoiseEstimate
@@ -46,6 +47,7 @@ class Untouched:
     """What the run on the table as it is found."""
 
     dataset: Dataset
+    options: TableOptions
     settings: Settings
     noise: NoiseEstimate
     seconds: float
@@ -60,9 +62,7 @@ def run_untouched(
     train: Source,
     val: Source | None,
     *,
-    label: str | None = None,
-    ids: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    options: TableOptions,
     settings: Settings,
     on_dataset: Callable[[Dataset], None],
     on_epoch: OnEpoch | None = None,
@@ -71,11 +71,11 @@ def run_untouched(
     judge rows."""
     if settings.method == "paper":
         raise UsageError("the published algorithm only ranks rows and flags none: calibrate another preset")
-    dataset = load_dataset(train, val, label=label, ids=ids, exclude=exclude, settings=settings)
+    dataset = load_dataset(train, val, options=options, settings=settings)
     on_dataset(dataset)
     start = time.perf_counter()
     noise = _noise(dataset, settings, on_epoch)
-    return Untouched(dataset, settings, noise, time.perf_counter() - start)
+    return Untouched(dataset, options, settings, noise, time.perf_counter() - start)
 
 
 def run_trial(untouched: Untouched, rate: float, repeat: int, on_epoch: OnEpoch | None = None) -> Trial:
@@ -90,9 +90,9 @@ def run_trial(untouched: Untouched, rate: float, repeat: int, on_epoch: OnEpoch 
     noisy = load_dataset(
         planted.table,
         None if dataset.held_out is not None else dataset.val.table,
-        label=dataset.roles.label,
-        ids=dataset.roles.ids,
-        exclude=dataset.roles.excluded,
+        options=replace(
+            untouched.options, label=dataset.roles.label, ids=dataset.roles.ids, exclude=dataset.roles.excluded
+        ),
         settings=settings,
     )
     return Trial(rate, repeat, planted.label, planted.features, _noise(noisy, settings, on_epoch))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from lossval_cli.cli import options
 from lossval_cli.cli.console import show, show_styled
-from lossval_cli.cli.progress import Progress, choose_mode
+from lossval_cli.cli.option_groups import OptionGroup, grouped_options
+from lossval_cli.cli.options import Force, TextFormat, check_one_stdin
+from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
 from lossval_cli.errors import UsageError
 from lossval_cli.runtime.atomic_write import check_file, write_file
 from lossval_cli.text.format import escape_control, pluralize
@@ -36,41 +38,35 @@ MOST_PLANTED = 0.4
 """Two kinds at this rate leave a fifth of the rows as they are."""
 
 
-def calibrate(
-    train: Annotated[
-        str, typer.Argument(metavar="TRAIN", help="Table to plant noise in; only read.", show_default=False)
-    ],
-    val: options.Val = None,
-    label: options.Label = None,
-    ids: options.Ids = None,
-    exclude: options.Exclude = None,
-    task: options.Task = None,
-    val_fraction: options.ValFraction = None,
-    preset: options.Preset = None,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    device: options.Device = None,
-    seed: options.Seed = None,
-    threads: options.Threads = None,
-    rates: Annotated[str, typer.Option(metavar="A,B", help="Shares of rows to plant each kind of noise in.")] = RATES,
-    repeats: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Trials at each rate, in other rows.")] = 3,
+@dataclass(frozen=True, kw_only=True)
+class CalibrationOptions(OptionGroup):
+    """What is planted, what thresholds have to reach, and where they go."""
+
+    rates: Annotated[str, typer.Option(metavar="A,B", help="Shares of rows to plant each kind of noise in.")] = RATES
+    repeats: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Trials at each rate, in other rows.")] = 3
     precision: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
             help="What thresholds have to reach at every rate [default: they maximise F1].",
         ),
-    ] = None,
+    ] = None
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Threshold file to write, for --thresholds."),
-    ] = None,
-    force: options.Force = False,
-    output_format: Annotated[
-        options.TextFormat, typer.Option(help="How to tell what was found.")
-    ] = options.TextFormat.text,
-    quiet: options.Quiet = False,
-    progress: options.ProgressOption = options.ProgressMode.auto,
+    ] = None
+    force: Force = False
+    output_format: Annotated[TextFormat, typer.Option(help="How to tell what was found.")] = TextFormat.text
+
+
+@grouped_options
+def calibrate(
+    train: Annotated[
+        str, typer.Argument(metavar="TRAIN", help="Table to plant noise in; only read.", show_default=False)
+    ],
+    options: RunOptions,
+    plan: CalibrationOptions,
+    runtime: RuntimeOptions,
 ) -> None:
     """Find out how far to believe the flags on a table.
 
@@ -79,30 +75,23 @@ def calibrate(
     anything is planted may be real errors: they are left out, and the precision that is told besides is the
     least there can be. TRAIN itself stays as it is.
     """
-    shortcuts = {
-        "task": task,
-        "val_fraction": val_fraction,
-        "device": device,
-        "seed": seed,
-        "threads": threads,
-    }
-    settings = options.resolve_settings(preset, config, assignments, shortcuts)
-    options.check_one_stdin(train, val)
-    shares = _shares(rates)
-    if precision is not None and not 0 < precision <= 1:
-        raise UsageError(f"--precision must be above 0 and at most 1, not {precision:g}")
-    if output is not None:
-        check_file(output, force=force, read=(train, val, config))
-    with Progress(choose_mode(progress.value, quiet=quiet), quiet=quiet) as shown:
+    settings = options.settings()
+    check_one_stdin(train, options.val)
+    shares = _shares(plan.rates)
+    if plan.precision is not None and not 0 < plan.precision <= 1:
+        raise UsageError(f"--precision must be above 0 and at most 1, not {plan.precision:g}")
+    if plan.output is not None:
+        check_file(plan.output, force=plan.force, read=(train, options.val, options.config))
+    with runtime.shown() as shown:
         from lossval_cli.calibration.outcome import conclude
         from lossval_cli.calibration.trials import run_trial, run_untouched
 
-        trials = len(shares) * repeats
+        trials = len(shares) * plan.repeats
         shown.stage("read")
         shown.notices(
             [
                 f"calibrate: {pluralize(trials + 1, 'run')}, one on the table as it is and "
-                f"{pluralize(repeats, 'trial')} at {pluralize(len(shares), 'rate')} of planted noise"
+                f"{pluralize(plan.repeats, 'trial')} at {pluralize(len(shares), 'rate')} of planted noise"
             ]
         )
 
@@ -118,24 +107,23 @@ def calibrate(
 
         untouched = run_untouched(
             train,
-            val,
-            label=label,
-            ids=ids or (),
-            exclude=exclude or (),
+            options.val,
+            options=options.tables(),
             settings=settings,
             on_dataset=on_dataset,
             on_epoch=on_epoch(0),
         )
         shown.notices([f"calibrate: about {_duration(untouched.seconds * trials)} to go"])
         found = []
-        for done, (rate, repeat) in enumerate([(rate, n) for rate in shares for n in range(repeats)], 1):
+        for done, (rate, repeat) in enumerate([(rate, n) for rate in shares for n in range(plan.repeats)], 1):
             shown.stage("trial")
             found.append(run_trial(untouched, rate, repeat, on_epoch(done)))
-        outcome = conclude(untouched, found, precision)
-    if not quiet:
-        _tell(outcome, output_format)
-    if output is not None:
-        _write(outcome, output, force=force, tell=not quiet and output_format is options.TextFormat.text)
+        outcome = conclude(untouched, found, plan.precision)
+    form = plan.output_format
+    if not runtime.quiet:
+        _tell(outcome, form)
+    if plan.output is not None:
+        _write(outcome, plan.output, force=plan.force, tell=not runtime.quiet and form is TextFormat.text)
 
 
 def _shares(text: str) -> list[float]:
@@ -158,12 +146,12 @@ def _duration(seconds: float) -> str:
     return f"{max(seconds, 1):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _tell(outcome: Calibration, form: options.TextFormat) -> None:
-    if form is options.TextFormat.text:
+def _tell(outcome: Calibration, form: TextFormat) -> None:
+    if form is TextFormat.text:
         from lossval_cli.calibration.render import calibration_lines
 
         show_styled(calibration_lines(outcome))
-    elif form is options.TextFormat.json:
+    elif form is TextFormat.json:
         from lossval_cli.text.escape import escape_ci_json
 
         show(escape_ci_json(outcome.to_dict()))

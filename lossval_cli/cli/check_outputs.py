@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
 
 from lossval_cli.cli.console import show, show_styled, wants_colour
+from lossval_cli.cli.option_groups import OptionGroup
 from lossval_cli.errors import OutputError, UsageError
 from lossval_cli.runtime.atomic_write import check_file, write_file
 from lossval_cli.text.format import join_names
@@ -30,13 +34,29 @@ class OutputFormat(StrEnum):
     markdown = "markdown"
 
 
-def pair_outputs(
-    forms: Sequence[OutputFormat], files: Sequence[str], read: Sequence[str | Path | None]
-) -> list[tuple[str, str]]:
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(OptionGroup):
+    """In which formats the outcome is written, and where to."""
+
+    output_format: Annotated[
+        list[OutputFormat] | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="text, json, junit, sarif, github, gitlab or markdown [default: text]. Repeatable.",
+        ),
+    ] = None
+    output_file: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Where each --output-format goes, - for standard output."),
+    ] = None
+
+
+def pair_outputs(options: OutputOptions, read: Sequence[str | Path | None]) -> list[tuple[str, str]]:
     """Format and file, in pairs; one format without a file goes to standard output.
 
     Raises UsageError where they are no pairs, OutputError for a file that cannot be written or is `read`.
     """
+    forms, files = options.output_format or [], options.output_file or []
     if not files and len(forms) <= 1:
         return [(form.value, "-") for form in forms]
     if len(forms) != len(files):

@@ -33,7 +33,7 @@ def demo(
     """
     folder = next(place for place in DIRECTORIES if (place / "wine.csv").is_file())
     target = output or "wine.lossval"
-    score(str(folder / "wine.csv"), str(folder / "wine_val.csv"), output=target, quiet=quiet)
+    score(train=str(folder / "wine.csv"), val=str(folder / "wine_val.csv"), output=target, quiet=quiet)
     wrong = _column(folder / "wine_truth.csv", "id")
     ranked = _column(Path(target) / "scores.csv", "id")
     suspect = [row for row, kind in zip(ranked, _column(Path(target) / "scores.csv", "suspect"), strict=True) if kind]

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossval_cli.cli import options
 from lossval_cli.cli.console import say, show
+from lossval_cli.cli.option_groups import grouped_options
+from lossval_cli.cli.options import check_one_stdin
+from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
 from lossval_cli.errors import LossvalError
 from lossval_cli.text.format import escape_control, pluralize
 
@@ -22,47 +24,35 @@ Examples:
 """
 
 
+@grouped_options
 def validate(
     tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="Tables to check.", show_default=False)],
-    val: options.Val = None,
-    test: options.Test = None,
-    label: options.Label = None,
-    ids: options.Ids = None,
-    exclude: options.Exclude = None,
-    task: options.Task = None,
-    val_fraction: options.ValFraction = None,
-    preset: options.Preset = None,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    device: options.Device = None,
-    quiet: options.Quiet = False,
+    options: RunOptions,
+    runtime: RuntimeOptions,
 ) -> None:
     """Check tables and settings without training.
 
     Says what each column is taken for and how it is encoded. Exits with 0 when `lossval score` would
     start training on every TABLE, else with 2.
     """
-    shortcuts = {"task": task, "val_fraction": val_fraction, "device": device}
-    settings = options.resolve_settings(preset, config, assignments, shortcuts)
-    options.check_one_stdin(*tables, val, test)
+    settings = options.settings()
+    check_one_stdin(*tables, options.val, options.test)
     from lossval_cli.features.dataset import load_dataset
     from lossval_cli.runtime.device import pick_device
 
     pick_device(settings.device)
     failed = 0
-    for place, table in enumerate(tables):
+    for i, table in enumerate(tables):
         try:
-            dataset = load_dataset(
-                table, val, test, label=label, ids=ids or (), exclude=exclude or (), settings=settings
-            )
+            dataset = load_dataset(table, options.val, options.test, options=options.tables(), settings=settings)
         except LossvalError as error:
             if len(tables) == 1:
                 raise
             say(f"error: {error}")
             failed += 1
             continue
-        if not quiet:
-            show(("\n" if place else "") + "\n".join(_description(dataset)) + "\n")
+        if not runtime.quiet:
+            show(("\n" if i else "") + "\n".join(_description(dataset)) + "\n")
     if failed:
         raise typer.Exit(2)
 

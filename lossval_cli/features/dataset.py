@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
 from lossval_cli.features.storage_plan import StoragePlan, fitting_rows
+from lossval_cli.features.table_options import TableOptions
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
 from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.memory import MemoryEstimate, amount
@@ -97,9 +97,7 @@ def load_dataset(
     val: Source | None,
     test: Source | None = None,
     *,
-    label: str | None = None,
-    ids: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    options: TableOptions | None = None,
     settings: Settings,
     storage: StoragePlan | None = None,
 ) -> Dataset:
@@ -107,19 +105,19 @@ def load_dataset(
 
     Raises DataError and UsageError, one line each.
     """
-    storage = storage or StoragePlan()
-    options = ReadOptions.of(settings)
-    table = storage.table(train, options)
+    options, storage = options or TableOptions(), storage or StoragePlan()
+    reading = ReadOptions.of(settings)
+    table = storage.table(train, reading)
     if table.rows < FEWEST_ROWS:
         raise DataError(f"{table.name} has {pluralize(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed")
     together = storage.together(table)
     seen, partly = fitting_rows(together)
-    roles = decide_roles(seen, label=label, ids=ids, exclude=exclude, task=settings.task)
+    roles = decide_roles(seen, label=options.label, ids=options.ids, exclude=options.exclude, task=settings.task)
     find_metric(settings.metric, roles.task)  # better refused now than after training
     notices = [*table.notices, *roles.notices, *partly]
     others: list[Table | None] = []
     for source, needs_label in ((val, False), (test, True)):
-        other = None if source is None else read_table(source, options)
+        other = None if source is None else read_table(source, reading)
         if other is not None:
             notices += other.notices
             notices += check_agreement(table, roles, other, needs_label=needs_label)

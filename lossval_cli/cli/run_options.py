@@ -1,0 +1,247 @@
+"""The options of the commands that read tables and train: score, check, calibrate and validate.
+
+To add an option, add one field to `RunOptions` (what is read and learned) or `RuntimeOptions` (how the run goes):
+
+- `Only("score", "check")` in its annotation limits it to those commands; without it all four have it.
+- A field named like a setting (`seed`, `metric`) becomes that setting, as with --set.
+- A field named like a field of `features.table_options.TableOptions` reaches `load_dataset` by itself.
+- Help, docs/reference.md (`python -m docs.generate`), run.json and the refusals of `check RUN_DIR` follow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lossval_cli.cli.option_groups import DefaultText, Only, OptionGroup
+from lossval_cli.cli.options import ProgressMode, Removal
+from lossval_cli.cli.processes import is_assistant
+from lossval_cli.cli.progress import Progress, choose_mode
+from lossval_cli.cli.quantities import read_bytes, read_seconds
+from lossval_cli.errors import UsageError
+from lossval_cli.features.table_options import TableOptions
+from lossval_cli.settings import Settings, find_project_table
+from lossval_cli.text.format import escape_control
+from lossval_cli.toml_text import toml_lines
+
+if TYPE_CHECKING:
+    from lossval_cli.noise.thresholds import Thresholds
+    from lossval_cli.runtime.resources import Resources
+
+TRAINING = ("score", "check", "calibrate")
+"""Commands that train; validate only reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(OptionGroup):
+    """What a run reads, and the settings it learns with."""
+
+    val: Annotated[
+        str | None, typer.Option(metavar="VAL", help="Table to do well on; its labels are never learned from.")
+    ] = None
+    test: Annotated[
+        str | None,
+        typer.Option(metavar="TEST", help="Table for the removal report alone."),
+        Only("score", "check", "validate"),
+    ] = None
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column to predict [default: label, target, y or class, else the last]."),
+    ] = None
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", metavar="COL", help="Column that names rows: kept, not learned from. Repeatable."),
+    ] = None
+    exclude: Annotated[list[str] | None, typer.Option(metavar="COL", help="Column to leave out. Repeatable.")] = None
+    task: Annotated[
+        str | None, typer.Option(metavar="TASK", help="auto, classification or regression [default: auto].")
+    ] = None
+    val_fraction: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Share of rows held out when there is no --val [default: 0.2]."),
+    ] = None
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Named settings; `lossval presets` lists them.")
+    ] = None
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in TOML, over the preset's.")] = None
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, over preset and config. Repeatable."),
+    ] = None
+    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N [default: auto].")] = (
+        None
+    )
+    seed: Annotated[
+        str | None, typer.Option(metavar="N", help="Of every random draw [default: 0]."), Only(*TRAINING)
+    ] = None
+    threads: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="CPU threads; the same number gives the same bits."),
+        Only(*TRAINING),
+    ] = None
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What removing rows is judged by, e.g. macro_f1"),
+        DefaultText(score="accuracy or rmse", check="that of --min-metric"),
+        Only("score", "check"),
+    ] = None
+    removal: Annotated[
+        Removal | None,
+        typer.Option(help="How thoroughly to study what removing rows does"),
+        DefaultText(score="full", check="full if a rule needs it, else off"),
+        Only("score", "check"),
+    ] = None
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Probabilities from which rows are suspect, of `lossval calibrate` [default: highest expected F1].",
+        ),
+        Only("score", "check"),
+    ] = None
+
+    def tables(self) -> TableOptions:
+        """What `load_dataset` is told of columns and cells."""
+        names = [field.name for field in dataclasses.fields(TableOptions)]
+        return TableOptions(**{name: value for name, value in self.given().items() if name in names})
+
+    def settings(self) -> Settings:
+        """Preset, config (without one: `[tool.lossval]` of the nearest pyproject.toml), --set, and the options
+        that are settings.
+
+        Raises UsageError, every problem in one line.
+        """
+        return Settings.resolve(self.preset, self.config or project_table(), self._assigned())
+
+    def settings_toml(self) -> str:
+        """The resolved settings as a file for --config, each with where it is from."""
+        values, options = self.settings().as_dict(), {**self._shortcuts(), "preset": self.preset}
+        origins = Settings.origins(self.preset, self.config or project_table(), self._assigned())
+        lines = []
+        for line, name in zip(toml_lines(values), values, strict=True):
+            where = {
+                "built in": "default",
+                "preset": f"preset {values['preset']}",
+                "file": escape_control(_settings_file(self.config)),
+                "given": "--set" if options.get(name) is None else self.spelling(name),
+            }
+            lines.append(f"{line:32} # {where[origins[name]]}")
+        return "\n".join(lines) + "\n"
+
+    def suspect_from(self) -> Thresholds | None:
+        """The thresholds of --thresholds. Raises UsageError, one line."""
+        if self.thresholds is None:
+            return None
+        from lossval_cli.noise.thresholds import read_thresholds
+
+        return read_thresholds(self.thresholds)
+
+    def _shortcuts(self) -> dict[str, str]:
+        """Options that stand for a setting of the same name."""
+        knobs = Settings.knobs()
+        return {name: value for name, value in self.given().items() if name in knobs and name != "preset"}
+
+    def _assigned(self) -> list[str]:
+        """`key=value` of --set and of the options that stand for a setting; UsageError where both are given."""
+        shortcuts = self._shortcuts()
+        for pair in self.assignments or ():
+            name = pair.partition("=")[0].strip().replace("-", "_")
+            if name in shortcuts:
+                raise UsageError(f"{name} is given both with {self.spelling(name)} and with --set: leave one out")
+        return [*(self.assignments or ()), *(f"{name}={value}" for name, value in shortcuts.items())]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeOptions(OptionGroup):
+    """How a run goes: nothing here changes what is found, time aside."""
+
+    time_limit: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Stop training in time, with what has been learnt, e.g. 90s or 2h."),
+        Only("score", "check"),
+    ] = None
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Memory to stay below, e.g. 2GB; Parquet and Arrow files are then read in parts."
+        ),
+        Only("score", "check"),
+    ] = None
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Save training so often, e.g. 10m, in a hidden file that goes when it is done."
+        ),
+        Only("score", "check"),
+    ] = None
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from the checkpoint of the same run, if there is one."),
+        Only("score", "check"),
+    ] = False
+    show_settings: Annotated[
+        bool,
+        typer.Option("--show-settings", help="Print the settings as TOML, with where each is from, and stop."),
+        Only("score", "check"),
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False
+    progress: Annotated[
+        ProgressMode,
+        typer.Option("--progress", help="On standard error: a bar on a terminal, JSON lines, or nothing."),
+        Only(*TRAINING),
+    ] = ProgressMode.auto
+
+    def resources(self, results: Path | None) -> Resources:
+        """What the run may use; `results`: the file or directory that is written, None: neither.
+
+        Raises UsageError.
+        """
+        from lossval_cli.runtime.checkpoint import checkpoint_path
+        from lossval_cli.runtime.resources import Resources
+
+        wanted = self.resume or self.checkpoint_every is not None
+        if wanted and results is None:
+            raise UsageError(
+                "--checkpoint-every and --resume need -o DIR or FILE: a checkpoint lies beside the results"
+            )
+        found = Resources(resume=self.resume, scratch=_scratch(results))
+        if wanted and results is not None:
+            found = replace(found, checkpoint=checkpoint_path(results))
+        if self.checkpoint_every is not None:
+            found = replace(found, checkpoint_every=read_seconds("--checkpoint-every", self.checkpoint_every))
+        if self.max_memory is not None:
+            found = replace(found, memory=read_bytes("--max-memory", self.max_memory))
+        if self.time_limit is not None:
+            found = replace(found, time_limit=read_seconds("--time-limit", self.time_limit))
+        return found
+
+    def shown(self) -> Progress:
+        """Where notices and progress go, as a context."""
+        quiet = self.quiet or is_assistant()
+        return Progress(choose_mode(self.progress.value, quiet=quiet), quiet=quiet)
+
+
+def project_table() -> Mapping[str, object]:
+    """`[tool.lossval]` of the nearest pyproject.toml here or above; empty where there is none."""
+    found = find_project_table(Path.cwd())
+    return {} if found is None else found[1]
+
+
+def _scratch(results: Path | None) -> Path:
+    """Beside the results, where there is a disk for them. (Named so that it is never taken for results.)"""
+    beside = Path(tempfile.gettempdir()) / "lossval" if results is None else results
+    return beside.with_name(f"encoded.{beside.name}")
+
+
+def _settings_file(config: Path | None) -> str:
+    if config is not None:
+        return str(config)
+    found = find_project_table(Path.cwd())
+    return "" if found is None else f"{os.path.relpath(found[0])} [tool.lossval]"
