@@ -92,7 +92,7 @@ def run(name: str, scene: str, seed: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure and print the table of docs/acquire.md."""
+    """Measure and print the table of docs/research/acquire.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=["cpu_activity", "electricity", "pol"], choices=TABLES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[100, 101])

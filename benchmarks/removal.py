@@ -198,7 +198,7 @@ def as_markdown(records: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Measure, write benchmarks/results/removal.csv and print the table of docs/removal.md."""
+    """Measure, write benchmarks/results/removal.csv and print the table of docs/research/removal.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=TABLES)
     parser.add_argument("--seeds", nargs="+", type=int, default=REPORTED_SEEDS)

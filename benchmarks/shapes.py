@@ -1,4 +1,4 @@
-"""Tables of unusual shapes: `python -m benchmarks.shapes` writes docs/shapes.md.
+"""Tables of unusual shapes: `python -m benchmarks.shapes` writes docs/research/shapes.md.
 
 Few rows, 2 columns and 500, 10 to 26 classes, a class of 3 %, validation of 20 rows and as large as
 training. Wrong labels, odd rows (every number moved), single far cells and nothing at all are planted in
@@ -22,7 +22,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, make_classificatio
 from benchmarks import protocol
 from benchmarks.peers import METHODS, Scores
 
-PAGE = Path(__file__).parents[1] / "docs" / "shapes.md"
+PAGE = Path(__file__).parents[1] / "docs" / "research" / "shapes.md"
 PEERS = ("cleanlab-forest", "isolation-forest")
 NOISES = ("none", "label", "feature", "cells")
 RATE = 0.10

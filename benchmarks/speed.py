@@ -34,7 +34,7 @@ from lossval_cli.lossval.training import TrainingData, batch_size_for, fit_lossv
 from lossval_cli.settings import Settings
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
-PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
+PAGE = Path(__file__).parents[1] / "docs" / "research" / "speed.md"
 CPU = torch.device("cpu")
 
 
@@ -147,7 +147,7 @@ def growth(sizes: list[int], columns: int, epochs: int) -> list[dict[str, float]
 
 
 def main() -> None:
-    """Measure, print and write benchmarks/results/speed.json and docs/speed.md."""
+    """Measure, print and write benchmarks/results/speed.json and docs/research/speed.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes and few repeats")
     quick = parser.parse_args().quick
@@ -174,7 +174,7 @@ def main() -> None:
 
 
 def as_markdown(result: dict[str, Any]) -> str:
-    """docs/speed.md."""
+    """docs/research/speed.md."""
     versions = f"PyTorch {result['torch']}, Python {result['python']}, threads: {result['threads']}"
     lines = [
         "# Speed",

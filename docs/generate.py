@@ -1,7 +1,8 @@
 """Write the pages that come from the code itself: `python -m docs.generate`.
 
-docs/reference.md and docs/lossval.1 (the man page) from the commands, docs/settings.md from the settings, and
-the help in README.md. tests/test_documents.py fails where one of them is not what is written here.
+docs/reference.md and docs/lossval.1 (the man page) from the commands, docs/settings.md from the settings,
+docs/api.md from docstrings, and the help in README.md. tests/project/test_documents.py fails where one of them is not
+what is written here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from docs.api import api_page
 from docs.commands import Command, Entry, commands, presets, settings
 from lossval_cli.version import __version__
 
@@ -142,6 +144,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "reference.md": reference(verbs),
         ROOT / "docs" / "settings.md": settings_page(),
         ROOT / "docs" / "lossval.1": man_page(verbs),
+        ROOT / "docs" / "api.md": api_page(),
         readme: readme_with_help(readme.read_text(encoding="utf-8")),
     }
 

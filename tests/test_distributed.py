@@ -23,6 +23,8 @@ from scipy.stats import spearmanr
 import lossval_cli
 from lossval_cli.runtime.distributed import ProcessGroup
 
+pytestmark = pytest.mark.slow
+
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),

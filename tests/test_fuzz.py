@@ -1,4 +1,4 @@
-"""A slice of the generated cases; `python -m tests.fuzz --cases 100000` runs many (docs/reliability.md)."""
+"""A slice of the generated cases; `python -m tests.fuzz --cases 100000` runs many."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.fuzz.kinds import KINDS, base_files, cases
 from tests.fuzz.running import Case, inside, run_case
+
+pytestmark = pytest.mark.slow
 
 SLICE = 30
 """Things of each kind, with one to seven command lines each."""

@@ -22,6 +22,8 @@ from lossval_cli.report.build import build_report
 from lossval_cli.runs.directory import json_bytes, render_pages
 from lossval_cli.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 ROWS = 1_000_000
 CLASSES = 20
 LIMIT = 1_500_000

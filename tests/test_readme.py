@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from lossval_cli.settings import Settings, preset_names, preset_path, read_toml
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +34,7 @@ def test_every_preset_loads_and_begins_with_the_command_that_runs_it() -> None:
             assert getattr(settings, key) == value
 
 
+@pytest.mark.slow
 def test_the_demo_finds_most_of_what_it_flags(tmp_path: Path) -> None:
     done = lossval("demo", "--quiet", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@
 Active data acquisition as the LossVal paper has it: a regressor learns importance from the features of the
 training rows and is asked about the candidates. Of the two parts of log-importance only the feature evidence
 is learned. What features say of the label part is how easily a row is predicted, and rows picked for that
-taught models less than rows picked at random (docs/acquire.md).
+taught models less than rows picked at random (docs/research/acquire.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Cases run in workers, so that one that ends its process is recorded and the others go on. What is found is
 written to a directory, one file a distinct finding with the arguments and files of its first case, and a line
-of `counts.jsonl` for each kind, from which docs/reliability.md is made. Exits with 1 when anything was found.
+of `counts.jsonl` for each kind, which docs/research/reliability-log.md quotes. Exits with 1 when anything was found.
 """
 
 from __future__ import annotations

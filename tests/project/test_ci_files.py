@@ -13,7 +13,7 @@ from conftest import Outcome
 from lossval_cli.checks.evaluate import KINDS_OF_RULE
 from lossval_cli.checks.formats import FORMATS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
 ACTION = (ROOT / "action.yml").read_text(encoding="utf-8")
 HOOKS = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,117 @@
+"""docs/api.md: the public names of the package, from their signatures and docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+
+import lossval_cli
+from lossval_cli import errors
+
+INTRODUCTION = """\
+# Python
+
+<!-- Made by `python -m docs.generate`: change the code instead. -->
+
+`import lossval_cli` loads nothing heavy; PyTorch comes with the first use of `score`. Everything else in the package
+may change between versions.
+"""
+EXAMPLE = """\
+```python
+import lossval_cli
+
+result = lossval_cli.score("data.csv", "val.csv", label="quality", ids="id", removal="off", epochs=4, members=4)
+suspects = result.scores.query("suspect != ''").sort_values("noise_probability", ascending=False)
+print(result.report["summary"]["estimated_noise_share"])
+```
+"""
+
+
+def api_page() -> str:
+    """The page."""
+    parts = [INTRODUCTION, EXAMPLE]
+    doc = inspect.getdoc(lossval_cli.score) or ""
+    parts += ["## lossval_cli.score", f"```text\n{signature()}\n```", paragraphs(doc)]
+    parts += ["## lossval_cli.Result", inspect.getdoc(lossval_cli.Result) or "", result_fields()]
+    parts += ["## lossval_cli.LossvalError", "Every error that a user can cause, one line each; by kind:", error_tree()]
+    parts += ["## lossval_cli.\\_\\_version\\_\\_", "The version, as `lossval --version` prints it."]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+class _Bare(str):
+    """An annotation that is shown without the quotes of a string."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def signature() -> str:
+    """`score(...)`, one parameter per line."""
+    found = inspect.signature(lossval_cli.score)
+    lines, keywords = [], False
+    for parameter in found.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and not keywords:
+            keywords = True
+            lines.append("*,")
+        lines.append(f"{parameter.replace(annotation=_Bare(parameter.annotation))},")
+    return "score(\n" + textwrap.indent("\n".join(lines), "    ") + f"\n) -> {found.return_annotation}"
+
+
+def paragraphs(text: str) -> str:
+    """A docstring as Markdown: its paragraphs, and each `name: what it is` on a line of its own."""
+    names = inspect.signature(lossval_cli.score).parameters
+    blocks = []
+    for paragraph in text.split("\n\n"):
+        joined = " ".join(paragraph.split())
+        pieces, start = [], 0
+        for i in range(len(joined)):
+            listed = joined[i:].partition(":")[0].split(",")
+            if (i == 0 or joined[i - 2 : i] == ". ") and all(name.strip() in names for name in listed):
+                pieces.append(joined[start:i].strip())
+                start = i
+        pieces = [piece for piece in (*pieces, joined[start:].strip()) if piece]
+        blocks += ["\n".join(f"- {_coded(piece)}" for piece in pieces)] if len(pieces) > 1 else pieces
+    return "\n\n".join(blocks)
+
+
+def _coded(piece: str) -> str:
+    names, _, what = piece.partition(":")
+    return ", ".join(f"`{name.strip()}`" for name in names.split(",")) + f":{what}"
+
+
+def result_fields() -> str:
+    """Fields and properties of `Result`, with the string that follows each."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(lossval_cli.Result))).body
+    assert isinstance(body, ast.ClassDef)
+    lines = []
+    for node, following in zip(body.body, [*body.body[1:], ast.Pass()], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            said = following.value if isinstance(following, ast.Expr) else None
+            text = str(said.value) if isinstance(said, ast.Constant) else ""
+            lines.append(_field(node.target.id, ast.unparse(node.annotation), text))
+        elif isinstance(node, ast.FunctionDef):
+            returns = ast.unparse(node.returns) if node.returns else ""
+            lines.append(_field(node.name, returns, ast.get_docstring(node) or ""))
+    return "\n".join(lines)
+
+
+def _field(name: str, kind: str, what: str) -> str:
+    said = " ".join(what.split())
+    return f"- `{name}` ({kind})" + (f": {said}" if said else "")
+
+
+def error_tree() -> str:
+    """The exceptions, indented by inheritance."""
+    lines = []
+
+    def walk(kind: type, depth: int) -> None:
+        lines.append(f"{'    ' * depth}- `{kind.__name__}`: {' '.join((inspect.getdoc(kind) or '').split())}")
+        for child in kind.__subclasses__():
+            if child.__module__ == errors.__name__:
+                walk(child, depth + 1)
+
+    walk(errors.LossvalError, 0)
+    return "\n".join(lines)
