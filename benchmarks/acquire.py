@@ -68,7 +68,7 @@ def run(name: str, scene: str, seed: int) -> dict[str, object]:
     )
     encoder, X = result.dataset.encoder, result.dataset.train.X
     X_pool, X_fresh = (encoder.transform(read_table(part)) for part in (pool, fresh))
-    expected = forecast(X, result.valuation.feature_evidence, X_pool, np.random.default_rng(seed))
+    expected = forecast(X, result.fit.feature_evidence, X_pool, np.random.default_rng(seed))
     named = pick(X_pool, expected.value, ASKED, np.random.default_rng(seed))
     kinds = (HistGradientBoostingClassifier, ExtraTreesClassifier)
     if task == "regression":

@@ -125,8 +125,8 @@ def judge(case: Case, result: Result, keep: np.ndarray) -> dict[str, float]:
         models = {"boosting": HistGradientBoostingRegressor(random_state=0), "linear": Ridge()}
     values = {name: float(model.fit(X[keep], y[keep]).score(X_fresh, truth)) for name, model in models.items()}
     kept = lossval_cli.score(case.train[keep], case.val, label="label", task=case.task, removal="off", threads=1)
-    fit, own = kept.valuation.fit, kept.dataset
-    assert fit is not None
+    fit, own = kept.fit, kept.dataset
+    assert fit.predict is not None
     answer = fit.predict(own.encoder.transform(read_table(case.fresh)))
     if case.task == "classification":
         names = np.array(own.labels.names)  # type: ignore[union-attr]

@@ -29,8 +29,11 @@ from lossval_cli.features.encoder import Block
 from lossval_cli.losses import find_loss
 from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.optimizer import AdamW
-from lossval_cli.lossval.paper import fit_paper
-from lossval_cli.lossval.training import TrainingData, batch_size_for, fit_lossval, learning_rate_factor
+from lossval_cli.lossval.paper import PaperSettings, fit_paper
+from lossval_cli.lossval.setup import TrainingData
+from lossval_cli.lossval.training import batch_size_for, learning_rate_factor, train_lossval
+from lossval_cli.noise.outliers import measure
+from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import Settings
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
@@ -43,8 +46,8 @@ def make_problem(rows: int, columns: int, val_rows: int, seed: int = 0) -> Train
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((rows, columns), dtype=np.float32)
     y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(np.int64)
-    blocks = tuple(Block(f"x{at}", "number", at, at + 1) for at in range(columns))
-    return TrainingData(X, y, rng.standard_normal((val_rows, columns), dtype=np.float32), blocks, 2)
+    X_val = rng.standard_normal((val_rows, columns), dtype=np.float32)
+    return TrainingData(X, y, X_val, columns, 2, np.zeros(rows))
 
 
 def plain_training(training_data: TrainingData, settings: Settings) -> None:
@@ -76,8 +79,13 @@ def plain_training(training_data: TrainingData, settings: Settings) -> None:
 
 
 def valuation(training_data: TrainingData, settings: Settings) -> None:
-    """The default method."""
-    fit_lossval(training_data, find_loss("cross_entropy", "classification"), settings, CPU)
+    """The default method, outliers included."""
+    X = training_data.X[:]
+    blocks = tuple(Block(f"x{i}", "number", i, i + 1) for i in range(training_data.columns))
+    classes = training_data.y.astype(np.int64)
+    penalty = measure(X, blocks, np.random.default_rng(settings.seed), None, classes).penalty
+    data = training_data._replace(penalty=penalty)
+    train_lossval(data, find_loss("cross_entropy", "classification"), settings, Runtime())
 
 
 def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
@@ -117,8 +125,8 @@ def against_published(rows: int, val_rows: int, columns: int, steps: int, repeat
             training_data.X[:part],
             training_data.y[:part],
             training_data.X_val,
+            PaperSettings(epochs=1),
             classes=2,
-            epochs=1,
             generator=torch.Generator().manual_seed(0),
         )
 

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import torch
 
 from lossval_cli.errors import UsageError
-from lossval_cli.features.dataset import Dataset, Source, Split, load_dataset
+from lossval_cli.features.dataset import Dataset, Source, load_dataset
 from lossval_cli.features.storage_plan import StoragePlan
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.lossval.fit import Valuation, fit_with_retries, value_rows
+from lossval_cli.lossval.fit import train as train_importance
+from lossval_cli.lossval.resume import run_identity
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.lossval.time_estimate import LARGE, TimeEstimate, estimate_time
-from lossval_cli.noise.label_errors import with_thresholds
+from lossval_cli.lossval.training import Fit
+from lossval_cli.noise.estimate import estimate_noise, estimate_outliers
+from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.noise.thresholds import Thresholds
 from lossval_cli.ranking import rank_rows
 from lossval_cli.removal.study import RemovalStudy, study_removal
 from lossval_cli.report.build import build_report
-from lossval_cli.runtime.atomic_write import scratch_directory
-from lossval_cli.runtime.checkpoint import CheckpointFile
+from lossval_cli.runtime.context import Runtime, open_runtime
 from lossval_cli.runtime.device import pick_device
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
 from lossval_cli.runtime.resources import Resources
-from lossval_cli.runtime.stop import TrainingMonitor
 from lossval_cli.settings import Settings
-from lossval_cli.version import __version__
-
-CHECKPOINT_VERSION = 2
-"""Raised when a checkpoint holds other things than before."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +41,16 @@ class Result:
     report: dict[str, Any]
     """The content of report.json."""
     dataset: Dataset
-    valuation: Valuation
+    fit: Fit
+    noise: NoiseEstimate | None
+    """None for the paper's algorithm, which only ranks rows."""
     removal: RemovalStudy | None
     settings: Settings
 
     @property
     def is_complete(self) -> bool:
-        """Whether training came to its last epoch."""
-        return self.valuation.fit is None or not self.valuation.fit.stopped
+        """Whether training reached its last epoch."""
+        return not self.fit.stopped
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -93,80 +87,65 @@ def run(
     """
     if thresholds is not None and settings.method == "paper":
         raise UsageError("thresholds: the published algorithm only ranks rows and flags none: use another preset")
-    resources = resources or Resources()
-    deadline = time.monotonic() + resources.time_limit
     clock = Clock(on_stage)
-    device = pick_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    with ExitStack() as scratch:
+    with open_runtime(settings, resources, processes) as runtime:
         with clock("read"):
-            storage = _room(resources, settings, scratch, processes)
+            storage = _storage(runtime, settings)
             tables = (train, val, test if processes.is_main else None)
             dataset = load_dataset(*tables, options=options, settings=settings, storage=storage)
-            monitor = _watch(dataset, settings, resources, deadline)
-            if not processes.is_main:
-                fit_with_retries(dataset, settings, device, monitor=monitor)
-                return None
+            runtime.open_checkpoint(run_identity(dataset, settings))
             if thresholds is not None:
                 dataset = replace(dataset, notices=dataset.notices + thresholds.notices(dataset, settings))
-            if on_dataset is not None:
+            if processes.is_main and on_dataset is not None:
                 on_dataset(dataset)
-        if on_estimate is not None and dataset.train.table.rows >= LARGE:
-            on_estimate(estimate_time(dataset, settings, device))
+        if processes.is_main and on_estimate is not None and dataset.train.table.rows >= LARGE:
+            on_estimate(estimate_time(dataset, settings, runtime.device))
         with clock("train"):
-            valuation = value_rows(dataset, settings, device, on_epoch, monitor=monitor)
-        if thresholds is not None and valuation.noise is not None:
-            noise = with_thresholds(valuation.noise, thresholds.label, thresholds.features)
-            valuation = replace(valuation, noise=noise)
+            fit, noise = value_rows(dataset, settings, runtime, thresholds=thresholds, on_epoch=on_epoch)
+        if not processes.is_main:
+            return None
         study = None
-        if removal != "off" and time.monotonic() < deadline:
+        if removal != "off" and runtime.has_time:
             with clock("removal"):
-                study = study_removal(dataset, valuation, settings, device, removal)
+                study = study_removal(dataset, fit, noise, settings, runtime.device, removal)
         with clock("report"):
-            table = rank_rows(dataset, valuation)
-            report = build_report(dataset, valuation, study, table, settings, device)
+            table = rank_rows(dataset, fit, noise)
+            report = build_report(dataset, fit, noise, study, table, settings, runtime.device)
     report["thresholds"] = None if thresholds is None else thresholds.to_dict()
     report["timing"] = clock.seconds
-    return Result(table, report, dataset, valuation, study, settings)
+    return Result(table, report, dataset, fit, noise, study, settings)
 
 
-def _room(resources: Resources, settings: Settings, scratch: ExitStack, processes: ProcessGroup) -> StoragePlan:
-    """Encoded rows go to a directory that lasts as long as `scratch`, made when it is needed."""
-    if settings.method == "paper" and not processes.is_single:
+def value_rows(
+    dataset: Dataset,
+    settings: Settings,
+    runtime: Runtime | None = None,
+    *,
+    thresholds: Thresholds | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> tuple[Fit, NoiseEstimate | None]:
+    """Outliers, training, noise: what is known about every training row.
+
+    The noise is None for the paper's algorithm, which only ranks rows, and on all processes but the main one.
+    """
+    runtime = runtime or Runtime(pick_device(settings.device))
+    if settings.method == "paper":
+        return train_importance(dataset, None, settings, runtime, on_epoch), None
+    outliers = estimate_outliers(dataset, settings)
+    fit = train_importance(dataset, outliers.penalty, settings, runtime, on_epoch if runtime.is_main else None)
+    outliers = outliers.gathered(dataset.storage.processes, len(dataset.train.X))
+    if not runtime.is_main:
+        return fit, None
+    return fit, estimate_noise(dataset, fit.predictions, outliers, thresholds)
+
+
+def _storage(runtime: Runtime, settings: Settings) -> StoragePlan:
+    """Where encoded rows go; the paper's algorithm knows arrays only."""
+    if settings.method != "paper":
+        return StoragePlan(runtime.resources.memory, runtime.scratch, runtime.processes)
+    if runtime.processes.world_size > 1:
         raise UsageError("method paper runs in one process: start it without torchrun")
-    beside = resources.scratch
-    if beside is None or settings.method == "paper":  # which knows arrays only
-        return StoragePlan(resources.memory, processes=processes)
-    make = cache(lambda: scratch.enter_context(scratch_directory(beside)))
-    return StoragePlan(resources.memory, make, processes)
-
-
-def _watch(dataset: Dataset, settings: Settings, resources: Resources, deadline: float) -> TrainingMonitor:
-    """A checkpoint has to agree with the run in anything that changes what is found."""
-    if resources.checkpoint is None:
-        return TrainingMonitor(deadline=deadline)
-    tables = {"train": dataset.train, "val": dataset.val}
-    roles = dataset.roles
-    harmless = ("device", "threads", "metric")
-    identity = {
-        "versions": {"lossval": __version__, "checkpoint": CHECKPOINT_VERSION},
-        "settings": {name: value for name, value in settings.as_dict().items() if name not in harmless},
-        "tables": {f"the {name} table": _digest(part) for name, part in tables.items()},
-        "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
-        "order": {"the rows of a chunk": dataset.storage.chunk_rows},
-    }
-    checkpoint = CheckpointFile(resources.checkpoint, identity)
-    return TrainingMonitor(checkpoint, every=resources.checkpoint_every, resume=resources.resume, deadline=deadline)
-
-
-def _digest(part: Split) -> str:
-    """Of the bytes of a table's files, or of what became of a DataFrame."""
-    if part.table.sha256 is not None:
-        return part.table.sha256
-    total = hashlib.sha256(np.ascontiguousarray(part.X[:]).data)
-    total.update(b"" if part.y is None else np.ascontiguousarray(part.y).data)
-    return total.hexdigest()
+    return StoragePlan(runtime.resources.memory)
 
 
 class Clock:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels, NumberLabels
-from lossval_cli.lossval.fit import Valuation
+from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.score_columns import KINDS, given_names
 
@@ -23,15 +23,14 @@ def suspect_kinds(noise: NoiseEstimate | None, rows: int) -> npt.NDArray[np.obje
     return kinds
 
 
-def rank_rows(dataset: Dataset, valuation: Valuation) -> pa.Table:
+def rank_rows(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> pa.Table:
     """One line per training row, lowest importance first; equal importances in the order of the file.
 
     Ids and label come back as given, under the names of `given_names`.
     """
     table = dataset.train.table
-    order = np.argsort(valuation.importance, kind="stable")
-    predicted, probability = _predicted(dataset, valuation)
-    noise = valuation.noise
+    order = np.argsort(fit.importance, kind="stable")
+    predicted, probability = _predicted(dataset, fit.predictions)
     take = pa.array(order)
     lines = None if table.lines is None else table.lines[order]
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
@@ -42,10 +41,10 @@ def rank_rows(dataset: Dataset, valuation: Valuation) -> pa.Table:
     for name, shown in given_names(dataset.roles.label, dataset.roles.ids).items():
         columns[shown] = table.as_given(name).take(take)
     numbers = {
-        "importance": valuation.importance,
-        "importance_std": valuation.importance_std,
-        "label_evidence": valuation.label_evidence,
-        "feature_evidence": valuation.feature_evidence,
+        "importance": fit.importance,
+        "importance_std": fit.importance_std,
+        "label_evidence": fit.label_evidence,
+        "feature_evidence": fit.feature_evidence,
         "noise_probability": np.full(table.rows, np.nan) if noise is None else noise.probability,
     }
     for name, values in numbers.items():
@@ -56,10 +55,9 @@ def rank_rows(dataset: Dataset, valuation: Valuation) -> pa.Table:
     return pa.table(columns)
 
 
-def _predicted(dataset: Dataset, valuation: Valuation) -> tuple[pa.Array, npt.NDArray[np.float64]]:
+def _predicted(dataset: Dataset, predictions: npt.NDArray[np.float64]) -> tuple[pa.Array, npt.NDArray[np.float64]]:
     """(N,) the label the model would give, as the user writes labels, and its probability (NaN for
     numbers)."""
-    predictions = valuation.predictions
     if isinstance(dataset.labels, ClassLabels):
         best = predictions.argmax(axis=1)
         names = pa.array(dataset.labels.names, pa.string())

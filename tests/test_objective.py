@@ -21,7 +21,7 @@ def test_gradient_in_the_weights_equals_finite_differences(form: str, power: int
     weights /= weights.mean()
 
     def solve(w: torch.Tensor) -> tuple[torch.Tensor, float]:
-        found = Transport(X, X_val, epsilon=0.5).solve(w / N, tolerance=1e-9, most=5000, generator=generator)
+        found = Transport(X, X_val, epsilon=0.5).solve(w / N, tolerance=1e-9, max_sweeps=5000, generator=generator)
         return found.f, found.cost
 
     def log_objective(w: torch.Tensor) -> float:

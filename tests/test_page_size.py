@@ -12,7 +12,6 @@ import torch
 
 from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.lossval.fit import Valuation
 from lossval_cli.lossval.training import Epoch, Fit
 from lossval_cli.lossval.transport import Potentials
 from lossval_cli.noise.label_errors import NoiseEstimate
@@ -43,36 +42,29 @@ def big_table(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def a_valuation(dataset: Dataset, rng: np.random.Generator) -> Valuation:
+def a_fit(dataset: Dataset, rng: np.random.Generator) -> tuple[Fit, NoiseEstimate]:
     """What a training could say: every tenth row is suspect, and every label is doubted somewhere."""
     rows = len(dataset.train.X)
     label, features = rng.normal(size=rows) * 0.1, rng.normal(size=rows) * 0.1
     probability = rng.random(rows)
     predictions = np.zeros((rows, CLASSES), np.float32)
     predictions[np.arange(rows), rng.integers(0, CLASSES, rows)] = 0.7
-    noise = NoiseEstimate(
-        probability, probability, probability, probability > 0.95, label < -0.16, 0.95, 0.9, 0.1, 0.05, 0.15
-    )
-    # Which columns are odd is read off densities that a few rows tell.
+    # Which columns are unusual is read off densities that a few rows tell.
     measured = measure(dataset.train.X[:500], dataset.encoder.blocks, rng)
-    outlier_estimate = measured._replace(log_ratio=features, probability=probability)
-    potentials = Potentials(torch.zeros(rows), torch.zeros(1), 1.0, 0.01, True)
-    history = tuple(Epoch(at, 300, 1 / (at + 1), 2 / (at + 1)) for at in range(300))
-    spread = np.abs(label)
+    outliers = measured._replace(log_ratio=features, probability=probability)
+    noise = NoiseEstimate(
+        probability, probability, probability, probability > 0.95, label < -0.16, 0.95, 0.9, 0.1, 0.05, 0.15, outliers
+    )
     fit = Fit(
+        importance=np.exp(label + features),
+        importance_std=np.abs(label),
         label_evidence=label,
         feature_evidence=features,
-        spread=spread,
         predictions=predictions,
-        outlier_estimate=outlier_estimate,
-        potentials=potentials,
-        history=history,
-        stopped=False,
-        anchors=None,
-        notices=(),
-        predict=lambda X: X,
+        history=tuple(Epoch(i, 300, 1 / (i + 1), 2 / (i + 1)) for i in range(300)),
+        potentials=Potentials(torch.zeros(rows), torch.zeros(1), 1.0, 0.01, True),
     )
-    return Valuation(np.exp(label + features), spread, label, features, predictions, noise, history, fit)
+    return fit, noise
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +74,9 @@ def pages() -> dict[str, bytes]:
     dataset = load_dataset(
         big_table(ROWS, rng), big_table(1_000, rng), options=TableOptions(label="label"), settings=settings
     )
-    valuation = a_valuation(dataset, rng)
-    table = rank_rows(dataset, valuation)
-    report: dict[str, Any] = build_report(dataset, valuation, None, table, settings, torch.device("cpu"))
+    fit, noise = a_fit(dataset, rng)
+    table = rank_rows(dataset, fit, noise)
+    report: dict[str, Any] = build_report(dataset, fit, noise, None, table, settings, torch.device("cpu"))
     return render_pages(json_bytes(report))
 
 

@@ -16,6 +16,7 @@ from lossval_cli.losses import find_loss, squared_error
 from lossval_cli.lossval.paper import (
     PaperEpoch,
     PaperFit,
+    PaperSettings,
     batch_objective,
     fit_paper,
     published_cross_entropy,
@@ -153,7 +154,8 @@ def two_clusters(rows: int = 200) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def fit(seed: int = 0, **choices: Any) -> PaperFit:
     X, y, X_val, _ = two_clusters()
     choices = {"classes": 2, "epochs": 4, **choices}
-    return fit_paper(X, y, X_val, generator=torch.Generator().manual_seed(seed), **choices)
+    own = {name: choices.pop(name) for name in list(choices) if name in ("classes", "loss", "on_epoch")}
+    return fit_paper(X, y, X_val, PaperSettings(**choices), generator=torch.Generator().manual_seed(seed), **own)
 
 
 def test_wrong_labels_end_below_right_ones_and_the_loss_falls() -> None:
@@ -174,7 +176,7 @@ def test_pinned_learning_curve() -> None:
     generator = torch.Generator().manual_seed(3)
     X = torch.randn(150, 3, generator=generator, dtype=torch.float64)
     y = torch.tanh(X[:, 0]) + 0.1 * torch.randn(150, generator=generator, dtype=torch.float64)
-    result = fit_paper(X[:120], y[:120], X[120:], classes=None, epochs=4, generator=generator)
+    result = fit_paper(X[:120], y[:120], X[120:], PaperSettings(epochs=4), classes=None, generator=generator)
     curve = [record.loss for record in result.history]
     assert curve == pytest.approx(CURVE, rel=1e-4)
     assert curve[-1] < curve[0] / 3
@@ -194,7 +196,14 @@ def test_the_generator_decides_every_bit() -> None:
 def test_the_loss_ablation_is_blind_to_the_validation_rows() -> None:
     X, y, X_val, _ = two_clusters()
     fits = [
-        fit_paper(X, y, rows, classes=2, epochs=2, objective="loss", generator=torch.Generator().manual_seed(0))
+        fit_paper(
+            X,
+            y,
+            rows,
+            PaperSettings(epochs=2, objective="loss"),
+            classes=2,
+            generator=torch.Generator().manual_seed(0),
+        )
         for rows in (X_val, X_val + 5)
     ]
     assert torch.equal(fits[0].weights, fits[1].weights)
@@ -208,9 +217,8 @@ def test_the_transport_ablation_is_blind_to_the_labels() -> None:
             X,
             t,
             X_val,
+            PaperSettings(epochs=1, objective="transport"),
             classes=2,
-            epochs=1,
-            objective="transport",
             generator=torch.Generator().manual_seed(0),
         )
         for t in (y, 1 - y)
@@ -237,9 +245,8 @@ def test_losses_from_the_registry() -> None:
         X,
         counts,
         X_val,
+        PaperSettings(epochs=6, objective="loss"),
         classes=None,
-        epochs=6,
-        objective="loss",
         loss=poisson,
         generator=torch.Generator().manual_seed(0),
     )
@@ -250,7 +257,7 @@ def test_losses_from_the_registry() -> None:
 def test_arrays_of_mixed_precision_are_taken() -> None:
     X, y, X_val, _ = two_clusters()
     arrays = X.numpy(), y.numpy().astype(np.float64), X_val.numpy()
-    result = fit_paper(*arrays, classes=None, epochs=1, generator=torch.Generator().manual_seed(0))
+    result = fit_paper(*arrays, PaperSettings(epochs=1), classes=None, generator=torch.Generator().manual_seed(0))
     assert result.weights.dtype == result.predictions.dtype == torch.float32
 
 
@@ -261,9 +268,8 @@ def test_divergence_of_training_is_said_in_one_line() -> None:
             X,
             X.sum(1),
             X_val,
+            PaperSettings(epochs=3, learning_rate=1e30),
             classes=None,
-            epochs=3,
-            learning_rate=1e30,
             generator=torch.Generator().manual_seed(0),
         )
     assert len(str(caught.value).splitlines()) == 1

@@ -14,8 +14,10 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, r2_score, roc_au
 from lossval_cli.errors import SettingsError
 from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.lossval.fit import Valuation, value_rows
+from lossval_cli.lossval.training import Fit
 from lossval_cli.metrics import METRICS, find_metric
+from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.pipeline import value_rows
 from lossval_cli.removal import study as removal
 from lossval_cli.removal.plan import FRACTIONS, make_plan
 from lossval_cli.removal.study import RemovalStudy, study_removal
@@ -39,22 +41,22 @@ def table(rows: int, share: float, seed: int, task: str = "classification") -> p
 
 def run(
     share: float, seed: int = 0, task: str = "classification", mode: str = "full", **overrides: object
-) -> tuple[RemovalStudy, Dataset, Valuation, Settings]:
+) -> tuple[RemovalStudy, Dataset, tuple[Fit, NoiseEstimate | None], Settings]:
     settings = Settings.resolve(overrides={"task": task, "members": 4, **overrides})
     dataset = load_dataset(table(400, share, seed, task), table(500, 0.0, seed + 100, task), settings=settings)
-    valuation = value_rows(dataset, settings, CPU)
-    study = study_removal(dataset, valuation, settings, CPU, mode)
+    valued = value_rows(dataset, settings)
+    study = study_removal(dataset, *valued, settings, CPU, mode)
     assert study is not None
-    return study, dataset, valuation, settings
+    return study, dataset, valued, settings
 
 
 def test_removal_is_advised_where_labels_are_wrong_and_helps_on_rows_never_seen() -> None:
-    study, _, valuation, settings = run(0.3)
+    study, _, valued, settings = run(0.3)
     assert study.recommended != "nothing"
     assert study.gain is not None and study.gain[0] > 0
     assert study.verdict.startswith("Removing")
     fresh = load_dataset(table(400, 0.3, 0), None, table(3000, 0.0, 999), settings=settings)
-    on_test = study_removal(fresh, valuation, settings, CPU, "full")
+    on_test = study_removal(fresh, *valued, settings, CPU, "full")
     assert on_test is not None and on_test.evaluated_on == "test"
     curves = {arm.name: arm for arm in on_test.arms}
     if study.recommended == "suspects":
@@ -88,7 +90,7 @@ def test_retraining_in_a_wide_table_learns_what_training_does() -> None:
 
     settings = Settings.resolve(overrides={"members": 4})
     dataset = load_dataset(wide(400), wide(300), settings=settings)
-    study = study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "quick")
+    study = study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "quick")
     assert study is not None
     assert study.baseline.mean() > 0.85
 
@@ -109,13 +111,13 @@ def test_a_retraining_that_diverges_is_said_so() -> None:
     steep = Settings.resolve(overrides={"learning_rate": 10.0, "members": 4, "layers": 8, "loss": "squared_error"})
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2, "task": "regression"})
     numbers = load_dataset(table(200, 0.1, 0, "regression"), table(80, 0.0, 1, "regression"), settings=settings)
-    calm = value_rows(numbers, settings, CPU)
+    calm = value_rows(numbers, settings)
     # Infinite inputs stand for whatever makes a network overflow: nothing in it is faked.
     wild = numbers.train.X.copy()
     wild[3] = np.float32(3e38)
     broken = study_removal(
         Dataset(**{**vars(numbers), "train": type(numbers.train)(numbers.train.table, wild, numbers.train.y)}),
-        calm,
+        *calm,
         steep,
         CPU,
         "quick",
@@ -129,7 +131,7 @@ def test_a_retraining_that_diverges_is_said_so() -> None:
 def test_a_removal_that_leaves_next_to_nothing_is_not_run() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
     dataset = load_dataset(table(18, 0.0, 5), table(40, 0.0, 6), settings=settings)
-    study = study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "full")
+    study = study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "full")
     assert study is not None
     assert "lowest_first 50%: not run, it would leave 9 rows" in study.failed
     assert study.to_dict()["lowest_first"][-1] is None
@@ -140,8 +142,9 @@ def test_a_removal_that_would_empty_a_class_is_not_run_but_a_mistyped_label_may_
     train = table(100, 0.0, 0).assign(label=["yes"] * 89 + ["no"] * 10 + ["yse"])
     dataset = load_dataset(train, table(40, 0.0, 1).assign(label=["yes", "no"] * 20), settings=settings)
     importance = np.r_[np.ones(89), np.zeros(11)]
-    ranked = replace(value_rows(dataset, settings, CPU), importance=importance)
-    study = study_removal(dataset, ranked, settings, CPU, "quick")
+    fit, noise = value_rows(dataset, settings)
+    ranked = replace(fit, importance=importance)
+    study = study_removal(dataset, ranked, noise, settings, CPU, "quick")
     assert study is not None
     assert "lowest_first 20%: not run, it would leave no row labelled 'no'" in study.failed
     assert not any(line.startswith("lowest_first 5%") for line in study.failed)
@@ -162,7 +165,7 @@ def test_many_evaluation_rows_are_drawn_from_and_that_is_said(monkeypatch: pytes
     monkeypatch.setattr(removal, "MOST_JUDGES", 50)
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
     dataset = load_dataset(table(100, 0.0, 0), table(40, 0.0, 1), table(80, 0.0, 2), settings=settings)
-    study = study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "quick")
+    study = study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "quick")
     assert study is not None
     assert study.notice == "judged on 50 rows drawn from 80"
 
@@ -179,7 +182,7 @@ def test_a_handful_of_evaluation_rows_advises_nothing(rows: int) -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 8})
     val = pd.concat([table(rows, 0.0, 100)] * (60 // rows), ignore_index=True)
     dataset = load_dataset(table(200, 0.3, 0), val, settings=settings)
-    study = study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "quick")
+    study = study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "quick")
     assert study is not None and study.recommended == "nothing"
 
 
@@ -191,7 +194,7 @@ def test_a_validation_table_without_labels_gives_no_study() -> None:
         options=TableOptions(label="label"),
         settings=settings,
     )
-    assert study_removal(dataset, value_rows(dataset, settings, CPU), settings, CPU, "quick") is None
+    assert study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "quick") is None
 
 
 def test_metrics_equal_scikit_learns() -> None:

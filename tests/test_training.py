@@ -17,8 +17,11 @@ from lossval_cli.errors import TrainingError
 from lossval_cli.features.encoder import Block
 from lossval_cli.losses import find_loss
 from lossval_cli.lossval.cross_fitting import draw_folds, fold_masks
+from lossval_cli.lossval.setup import TrainingData
 from lossval_cli.lossval.state import Epoch
-from lossval_cli.lossval.training import Fit, TrainingData, _normalised, fit_lossval
+from lossval_cli.lossval.training import Fit, normalise, train_lossval
+from lossval_cli.noise.outliers import measure
+from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import Settings
 
 CPU = torch.device("cpu")
@@ -32,19 +35,24 @@ def make_problem(rows: int = 300, noise: float = 0.15, seed: int = 0) -> tuple[T
     flipped = np.zeros(rows, bool)
     flipped[rng.choice(rows, int(noise * rows), replace=False)] = True
     y[:rows][flipped] = 1 - y[:rows][flipped]
-    blocks = tuple(Block(f"x{at}", "number", at, at + 1) for at in range(5))
-    return TrainingData(X[:rows], y[:rows], X[rows:], blocks, 2), flipped
+    return TrainingData(X[:rows], y[:rows], X[rows:], 5, 2, np.zeros(rows)), flipped
+
+
+def outlier_penalty(X: np.ndarray) -> np.ndarray:
+    blocks = tuple(Block(f"x{i}", "number", i, i + 1) for i in range(X.shape[1]))
+    return measure(X, blocks, np.random.default_rng(0)).penalty
 
 
 def fit(training_data: TrainingData, on_epoch: Any = None, loss: str | None = None, **overrides: object) -> Fit:
     settings = Settings.resolve(overrides={"epochs": 12, **overrides})
     name = loss or ("cross_entropy" if training_data.classes else "huber(0.5)")
     task = "classification" if training_data.classes else "regression"
-    return fit_lossval(training_data, find_loss(name, task), settings, CPU, on_epoch)
+    return train_lossval(training_data, find_loss(name, task), settings, Runtime(), on_epoch)
 
 
 def importance(result: Fit) -> np.ndarray:
-    return np.exp(result.label_evidence + result.feature_evidence)
+    assert np.allclose(result.importance, np.exp(result.label_evidence + result.feature_evidence))
+    return result.importance
 
 
 def test_weights_are_positive_with_mean_one_and_the_parts_add_up() -> None:
@@ -59,7 +67,7 @@ def test_weights_are_positive_with_mean_one_and_the_parts_add_up() -> None:
 def test_normalising_keeps_differences_and_gives_mean_one(parts: list[tuple[float, float]]) -> None:
     """Whatever totals training leaves, each part keeps what it says about one row against another."""
     label, feature = np.array(parts).T
-    new_label, new_feature = _normalised(label, feature)
+    new_label, new_feature = normalise(label, feature, None)
     assert np.exp(new_label + new_feature).mean() == pytest.approx(1.0)
     np.testing.assert_allclose(np.diff(new_label), np.diff(label), atol=1e-9)
     np.testing.assert_allclose(np.diff(new_feature), np.diff(feature), atol=1e-9)
@@ -73,14 +81,14 @@ def test_wrong_labels_sink_by_their_label_evidence() -> None:
     assert 0.3 < roc_auc_score(flipped, -result.feature_evidence) < 0.7  # features know nothing of labels
 
 
-def test_odd_rows_sink_by_their_feature_evidence() -> None:
+def test_outliers_sink_by_their_feature_evidence() -> None:
     training_data, _ = make_problem(noise=0.0)
-    odd = np.zeros(300, bool)
-    odd[:20] = True
+    outlier = np.zeros(300, bool)
+    outlier[:20] = True
     X = training_data.X.copy()
-    X[odd] += 4 * np.sign(X[odd])
-    result = fit(training_data._replace(X=X))
-    assert roc_auc_score(odd, -result.feature_evidence) > 0.95
+    X[outlier] += 4 * np.sign(X[outlier])
+    result = fit(training_data._replace(X=X, penalty=outlier_penalty(X)))
+    assert roc_auc_score(outlier, -result.feature_evidence) > 0.95
 
 
 def test_regression_finds_wrong_numbers() -> None:
@@ -90,8 +98,7 @@ def test_regression_finds_wrong_numbers() -> None:
     wrong = np.zeros(400, bool)
     wrong[rng.choice(400, 60, replace=False)] = True
     y[:400][wrong] = rng.permutation(y[:400])[wrong]
-    blocks = tuple(Block(f"x{at}", "number", at, at + 1) for at in range(4))
-    result = fit(TrainingData(X[:400], y[:400], X[400:], blocks, None), epochs=25)
+    result = fit(TrainingData(X[:400], y[:400], X[400:], 4, None, np.zeros(400)), epochs=25)
     assert result.predictions.shape == (400,)
     assert roc_auc_score(wrong, -result.label_evidence) > 0.8
 
@@ -126,17 +133,17 @@ def test_learning_curve() -> None:
 
 def test_transport_is_reported_as_converged() -> None:
     result = fit(make_problem()[0])
-    assert result.potentials.converged
+    assert result.potentials is not None and result.potentials.converged
     assert result.potentials.marginal_error <= 0.01
 
 
-def test_every_row_is_judged_only_by_members_that_never_train_on_it() -> None:
+def test_every_row_is_scored_only_by_members_that_never_train_on_it() -> None:
     held_out = np.array([1, 5])
-    fold = draw_folds(40, 8, 4, held_out, torch.Generator().manual_seed(0))
-    trains, judges = fold_masks(fold, 8, 4)
-    assert float((trains * judges).sum()) == 0.0
-    assert (judges.sum(0) >= 2).all()
-    assert (trains[:, held_out] == 0).all() and (judges[:, held_out] == 1).all()
+    fold = draw_folds(40, 8, 4, torch.Generator().manual_seed(0), held_out=held_out)
+    trains, scores = fold_masks(fold, 8, 4)
+    assert float((trains * scores).sum()) == 0.0
+    assert (scores.sum(0) >= 2).all()
+    assert (trains[:, held_out] == 0).all() and (scores[:, held_out] == 1).all()
 
 
 def test_held_out_rows_are_scored_like_others() -> None:
@@ -149,11 +156,11 @@ def test_held_out_rows_are_scored_like_others() -> None:
     assert 0.35 < roc_auc_score(is_held, importance(result)) < 0.65
 
 
-def test_spread_is_of_the_members_that_judge() -> None:
+def test_spread_is_over_the_members_that_score_the_row() -> None:
     result = fit(make_problem()[0], members=8, folds=4)
-    assert (result.spread >= 0).all()
+    assert (result.importance_std >= 0).all()
     alone = fit(make_problem(100)[0], members=1, folds=1, epochs=3)
-    assert np.isnan(alone.spread).all()
+    assert np.isnan(alone.importance_std).all()
 
 
 @pytest.mark.parametrize(
@@ -185,6 +192,7 @@ def test_a_loss_that_is_not_finite_stops_with_one_line() -> None:
 def test_predict_answers_for_other_rows() -> None:
     training_data, _ = make_problem(noise=0.0)
     result = fit(training_data, epochs=25)
+    assert result.predict is not None
     probabilities = result.predict(training_data.X_val)
     truth = (training_data.X_val[:, 0] + training_data.X_val[:, 1] > 0).astype(int)
     assert probabilities.shape == (60, 2)

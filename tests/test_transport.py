@@ -16,7 +16,7 @@ from lossval_cli.lossval.transport import Potentials, Transport, half_squared_di
 
 def solve(X: torch.Tensor, X_val: torch.Tensor, masses: torch.Tensor, **options: object) -> Potentials:
     transport = Transport(X, X_val, **{"epsilon": 0.5, **options})
-    return transport.solve(masses, tolerance=1e-6, most=5000, generator=torch.Generator().manual_seed(0))
+    return transport.solve(masses, tolerance=1e-6, max_sweeps=5000, generator=torch.Generator().manual_seed(0))
 
 
 def clouds(rows: int, val_rows: int, columns: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -167,10 +167,10 @@ def test_a_held_out_row_is_not_transported_to_itself() -> None:
 def test_marginal_error_is_reported_and_not_assumed() -> None:
     X, X_val, masses = clouds(30, 10, 3, seed=8)
     transport = Transport(X, X_val, epsilon=0.05)
-    first = transport.solve(masses, tolerance=1e-9, most=1, generator=torch.Generator())
+    first = transport.solve(masses, tolerance=1e-9, max_sweeps=1, generator=torch.Generator())
     assert not first.converged
     assert first.marginal_error > 1e-3
-    later = transport.solve(masses, tolerance=1e-4, most=2000, generator=torch.Generator())
+    later = transport.solve(masses, tolerance=1e-4, max_sweeps=2000, generator=torch.Generator())
     assert later.converged
     assert later.marginal_error <= 1e-4
 

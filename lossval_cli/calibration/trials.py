@@ -22,10 +22,9 @@ from lossval_cli.calibration.planting import plant_noise
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, Source, load_dataset
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.lossval.fit import value_rows
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.label_errors import NoiseEstimate
-from lossval_cli.runtime.device import pick_device
+from lossval_cli.pipeline import value_rows
 from lossval_cli.settings import Settings
 
 Bools = npt.NDArray[np.bool_]
@@ -99,6 +98,6 @@ def run_trial(untouched: Untouched, rate: float, repeat: int, on_epoch: OnEpoch 
 
 
 def _noise(dataset: Dataset, settings: Settings, on_epoch: OnEpoch | None) -> NoiseEstimate:
-    noise = value_rows(dataset, settings, pick_device(settings.device), on_epoch).noise
+    _, noise = value_rows(dataset, settings, on_epoch=on_epoch)
     assert noise is not None  # the lossval method judges rows
     return noise

@@ -136,7 +136,7 @@ def _score(
         )
         if result is None:
             return None
-        shown.notices(result.valuation.notices)
+        shown.notices(result.fit.notices)
         forget_checkpoint(resources, result)
     return loaded_run(result.report, result.table, result.dataset)
 

@@ -39,7 +39,7 @@ def processes() -> Iterator[ProcessGroup]:
         try:
             yield found
         except KeyboardInterrupt as interrupt:
-            if found.is_single or str(interrupt):
+            if found.world_size == 1 or str(interrupt):
                 raise
             raise KeyboardInterrupt(
                 "interrupted, or ended because another process of this run is gone; nothing was written "

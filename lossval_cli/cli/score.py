@@ -127,7 +127,7 @@ def score(
         )
         if result is None:
             return
-        shown.notices(result.valuation.notices)
+        shown.notices(result.fit.notices)
         shown.stage("write")
         if outputs.redact:
             result = _redacted(result)

@@ -76,28 +76,28 @@ class StoragePlan:
             return read_table(source, options)
         _return_freed_memory()
         digest = digest_files(stored.files) if self.processes.is_main else ""
-        digest = self.processes.share(digest.encode())[0].decode()
+        digest = self.processes.all_gather_object(digest)[0]
         return Table(stored, stored.name, "parquet", None, digest)
 
     def together(self, table: Table) -> Table:
         """The same table, of which each process reads its own rows and gets the others from the others."""
-        if self.processes.is_single or not isinstance(table.data, StreamedTable):
+        if self.processes.world_size == 1 or not isinstance(table.data, StreamedTable):
             return table
         return replace(table, data=self._together(table.data))
 
     def _together(self, stored: StreamedTable) -> StreamedTable:
-        if self.processes.is_single:
+        if self.processes.world_size == 1:
             return stored
         own = self.processes.with_fragments(stored.ends).own(stored.num_rows)
         return stored.read_together(
-            own, lambda part: [_from_bytes(message) for message in self.processes.share(_to_bytes(part))]
+            own, lambda part: [_from_bytes(message) for message in self.processes.all_gather_object(_to_bytes(part))]
         )
 
     def _limit(self) -> int:
         """Bytes that a process may take: the same for all, of what is free where least is."""
         if self.memory is not None:
             return self.memory
-        return -int(self.processes.largest(torch.tensor(-spare_memory() // self.processes.here)))
+        return -int(self.processes.all_reduce(torch.tensor(-spare_memory() // self.processes.local_world_size), "max"))
 
     def _stored(self, source: Any) -> StreamedTable | None:
         """Of the whole table only how large it is once read is looked at; not even that of a small file."""
@@ -109,9 +109,9 @@ class StoragePlan:
     def fitted(self, table: Table, size: MemoryEstimate) -> StoragePlan:
         """With the rows of each process, the chunk and the peak of a run of this size; UsageError where the
         memory asked for is not enough, or there are more processes than rows for them."""
-        if not self.processes.is_single and table.rows < FEWEST_SHARED * self.processes.size:
+        if self.processes.world_size > 1 and table.rows < FEWEST_SHARED * self.processes.world_size:
             raise UsageError(
-                f"{self.processes.size} processes are too many for {pluralize(table.rows, 'row')}: start fewer"
+                f"{self.processes.world_size} processes are too many for {pluralize(table.rows, 'row')}: start fewer"
             )
         if not isinstance(table.data, StreamedTable):
             peak = size.resident(int(2 * table.data.nbytes))
@@ -119,7 +119,7 @@ class StoragePlan:
                 raise self._too_little(table, peak, ": give more, or store it as Parquet, which is read in parts")
             return replace(self, peak=peak)
         processes, limit = self.processes.with_fragments(table.data.ends), self._limit()
-        ranges = [processes.own(table.rows, rank) for rank in range(processes.size)]
+        ranges = [processes.own(table.rows, rank) for rank in range(processes.world_size)]
         share = max(rows.stop - rows.start for rows in ranges) / table.rows
         chunk = largest_chunk(size, limit, share)
         if chunk is None:
@@ -132,11 +132,11 @@ class StoragePlan:
         have no names any more: they go with the last process that holds them, however it ends."""
         assert self.scratch is not None
         place = os.fsencode(self.scratch().absolute()) if self.processes.is_main else b""
-        first = Path(os.fsdecode(self.processes.share(place)[0]))
+        first = Path(os.fsdecode(self.processes.all_gather_object(place)[0]))
         near = first.is_dir() and not self.processes.is_main
         file = (first if near else self.scratch()) / f"encoded-{self.processes.rank}"
         own = encode_to_file(table, encoder, file, dtype, self.processes.own(table.rows))
-        files = self.processes.share(os.fsencode(file.absolute()))  # which also waits until all are written
+        files = self.processes.all_gather_object(os.fsencode(file.absolute()))  # which also waits until all are written
         parts = [
             own
             if rank == self.processes.rank
@@ -144,7 +144,7 @@ class StoragePlan:
             for rank, name in enumerate(files)
         ]
         encoded = EncodedFile(parts, own, dtype, table, encoder)
-        self.processes.share(b"")  # waits until all have opened them
+        self.processes.all_gather_object(b"")  # waits until all have opened them
         if not near:
             shutil.rmtree(file.parent, ignore_errors=True)
         return encoded

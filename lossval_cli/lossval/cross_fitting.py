@@ -1,7 +1,8 @@
-"""What is kept of every training row while training goes on: running totals, one entry a row.
+"""Which ensemble members train on a row, and which score it; what is accumulated about every row.
 
-A row is judged by few of the E members, so losses are kept for M = ⌈E / folds⌉ slots a row; for all members
-where some rows are judged by all of them.
+Rows are dealt into folds, and member e does not train on fold e mod `folds`: the loss and the prediction of a
+row come from members that never saw it (cross-fitting). Of E members few score a given row, so losses are
+kept in M = ⌈E / folds⌉ slots per row; in E slots where some rows are scored by all members.
 """
 
 from __future__ import annotations
@@ -15,101 +16,152 @@ from torch import Tensor
 
 from lossval_cli.runtime.row_loader import CHUNK_ROWS
 
-LARGEST_RELATIVE_LOSS = 20.0
-"""No single visit counts for more than this many average losses: one row must not use up all range of w."""
+MAX_RELATIVE_LOSS = 20.0
+"""No epoch counts for more than this many average losses: one row must not use up all range of w."""
 
 HELD_OUT, IN_SAMPLE = -1, -2
-"""In place of a fold: trained on by none and judged by all members; trained on and judged by all."""
+"""In place of a fold: no member trains on the row and all score it; all train on it and all score it."""
 
 
 def draw_folds(
-    rows: int, members: int, folds: int, held_out: npt.NDArray[np.int64] | None, generator: torch.Generator
+    rows: int,
+    members: int,
+    folds: int,
+    generator: torch.Generator,
+    *,
+    held_out: npt.NDArray[np.int64] | None = None,
+    groups: npt.NDArray[np.int64] | None = None,
+    time: npt.NDArray[np.generic] | None = None,
 ) -> Tensor:
     """(N,) int16, the fold of each row; member e does not train on fold e mod `folds`.
 
-    Every row is then judged by as many members, ±1. Without folds members judge the rows they train on.
+    Every row is then scored by the same number of members, ±1. With a single fold, members score the rows
+    they train on. held_out (J,): rows that no member trains on. groups (N,): rows with the same number share
+    a fold. time (N,): folds are contiguous in it, each a range of times.
     """
     fold = torch.full((rows,), IN_SAMPLE, dtype=torch.int16)
     if members > 1 and folds > 1:
-        for part in _blocks(rows):  # by itself, so that dealing out never needs more memory than a block
-            dealt = torch.randperm(part.stop - part.start, generator=generator) % folds
-            fold[part] = dealt.to(torch.int16)
+        if time is not None:
+            fold = torch.from_numpy(_contiguous(time, groups, folds))
+        elif groups is not None:
+            _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+            fold = torch.from_numpy(_random_groups(sizes, folds, generator)[group])
+        else:
+            for part in _blocks(rows):  # one block at a time, so that memory does not grow with the table
+                order = torch.randperm(part.stop - part.start, generator=generator) % folds
+                fold[part] = order.to(torch.int16)
     if held_out is not None:
         fold[torch.as_tensor(held_out)] = HELD_OUT
     return fold
 
 
+def _random_groups(sizes: npt.NDArray[np.int64], folds: int, generator: torch.Generator) -> npt.NDArray[np.int16]:
+    """(groups,) folds of groups of `sizes` rows: in random order, one range of rows after the other."""
+    order = torch.randperm(len(sizes), generator=generator).numpy()
+    before = np.cumsum(sizes[order]) - sizes[order]
+    fold = np.empty(len(sizes), np.int16)
+    fold[order] = before * folds // sizes.sum()
+    return fold
+
+
+def _contiguous(
+    time: npt.NDArray[np.generic], groups: npt.NDArray[np.int64] | None, folds: int
+) -> npt.NDArray[np.int16]:
+    """(N,) folds that follow one another in time; a group belongs where its first row does."""
+    rank = np.unique(time, return_inverse=True)[1].astype(np.int64)  # rows of the same time stay together
+    if groups is not None:
+        group = np.unique(groups, return_inverse=True)[1]
+        first = np.full(int(group.max()) + 1, len(rank))
+        np.minimum.at(first, group, rank)
+        rank = first[group]
+    before = np.searchsorted(np.sort(rank), rank)  # rows that are earlier
+    fold: npt.NDArray[np.int16] = (before * folds // len(rank)).astype(np.int16)
+    return fold
+
+
 def fold_masks(fold: Tensor, members: int, folds: int) -> tuple[Tensor, Tensor]:
-    """(E, b) each for rows of folds (b,): 1 where a member trains on a row, and 1 where it judges the row."""
+    """(E, b) each for rows of folds (b,): 1 where a member trains on a row, and 1 where it scores the row."""
     left_out = fold == _left_out(members, folds, fold)
     trains = ~left_out & (fold != HELD_OUT)
     return trains.float(), (left_out | (fold < 0)).float()
 
 
 class EvidenceAccumulator:
-    """Running totals of n rows. All tensors lie on one device; the last axis but of `remembered` is rows."""
+    """Running totals of n rows, on one device; rows are the last axis, except in `prediction_sum`."""
 
-    def __init__(self, fold: Tensor, members: int, folds: int, outputs: int, *, by_all: bool = False) -> None:
-        """fold (n,) as `draw_folds` gives it; outputs: K, or 1 for numbers; by_all: some rows are judged by
-        all members."""
+    def __init__(self, fold: Tensor, members: int, folds: int, outputs: int, *, scored_by_all: bool = False) -> None:
+        """fold (n,) as `draw_folds` returns it; outputs: K, or 1 for numbers; scored_by_all: some rows are
+        scored by all members."""
         n, device = len(fold), fold.device
         self.fold = fold
         self.members, self.folds = members, folds
-        self._every = by_all or members == 1 or folds == 1
-        slots = members if self._every else -(-members // folds)
+        self._one_slot_each = scored_by_all or members == 1 or folds == 1
+        slots = members if self._one_slot_each else -(-members // folds)
         self.label = torch.zeros(n, device=device)
         self.feature = torch.zeros(n, device=device)
-        self.by_member = torch.zeros(slots, n, device=device)
-        self.judged = torch.zeros(slots, n, device=device)  # this epoch's losses times their share
+        self.label_by_member = torch.zeros(slots, n, device=device)
+        self.losses = torch.zeros(slots, n, device=device)  # of this epoch, times their share
         self.prediction_sum = torch.zeros(n, outputs, device=device)
+        self.prediction_epochs = 0  # that `prediction_sum` adds up
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that changes, by name."""
-        names = ("fold", "label", "feature", "by_member", "judged", "prediction_sum")
+        """What one epoch leaves to the next, by name."""
+        names = ("label", "feature", "label_by_member", "prediction_sum")
         return {name: getattr(self, name) for name in names}
 
     def masks(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(E, b) who trains on `rows` (b,), and what each member's judgement of a row counts for."""
-        trains, judges = fold_masks(self.fold[rows], self.members, self.folds)
-        return trains, judges.div_(judges.sum(0))
+        """(E, b) 1 where a member trains on `rows` (b,), and each member's share in the score of a row."""
+        trains, scores = fold_masks(self.fold[rows], self.members, self.folds)
+        return trains, scores.div_(scores.sum(0))
 
-    def keep(self, rows: Tensor, judged: Tensor) -> None:
+    def record_losses(self, rows: Tensor, losses: Tensor) -> None:
         """Losses (E, b) of `rows` (b,), each times its share, for the end of the epoch."""
-        self.judged[:, rows] = judged if self._every else judged.gather(0, self._judges(self.fold[rows]))
+        self.losses[:, rows] = losses if self._one_slot_each else losses.gather(0, self._scorers(self.fold[rows]))
 
-    def heldout(self) -> Tensor:
+    def record_predictions(self, rows: Tensor, predictions: Tensor, share: Tensor) -> None:
+        """Add the predictions (E, b, K) of `rows` (b,), weighted by their shares (E, b)."""
+        self.prediction_sum[rows] += (predictions * share[:, :, None]).sum(0)
+
+    def held_out_loss(self) -> Tensor:
         """(n,) ℓ, the loss of each row by members that did not train on it."""
-        return self.judged.sum(0)
+        return self.losses.sum(0)
 
-    def add(self, for_label: Tensor, for_feature: Tensor, f: Tensor, eta: float) -> None:
-        """One step of the log-weights: the factors of ℓ and of f (n,), the potentials, and the step size."""
+    def mirror_step(self, for_label: Tensor, for_feature: Tensor, f: Tensor, eta: float) -> None:
+        """log w_n −= η (for_label · ℓ_n + for_feature · f_n), the two parts kept apart.
+
+        The factors are those of `Objective.factors`, without unit; f (n,) potentials; η the step size.
+        """
         for part in _blocks(len(self.label)):
-            judged = self.judged[:, part]
-            self.label[part] -= eta * (for_label * judged.sum(0)).clamp(max=LARGEST_RELATIVE_LOSS)
-            alone = judged / self._shares(self.fold[part]).clamp(min=1e-12)
-            self.by_member[:, part] -= eta * (for_label * alone).clamp(max=LARGEST_RELATIVE_LOSS)
+            losses = self.losses[:, part]
+            self.label[part] -= eta * (for_label * losses.sum(0)).clamp(max=MAX_RELATIVE_LOSS)
+            by_member = losses / self._shares(self.fold[part]).clamp(min=1e-12)
+            self.label_by_member[:, part] -= eta * (for_label * by_member).clamp(max=MAX_RELATIVE_LOSS)
         self.feature -= eta * for_feature * f
 
     def spread(self) -> Tensor:
-        """(n,) standard deviation of the judging members' totals; NaN where one member judged."""
+        """(n,) standard deviation of the label evidence over the members that score a row; NaN with one."""
         spread = torch.empty_like(self.label)
         for part in _blocks(len(spread)):
-            judges = (self._shares(self.fold[part]) > 0).float()
-            evidence, count = self.by_member[:, part], judges.sum(0)
-            mean = (evidence * judges).sum(0) / count
-            squares = ((evidence - mean).square() * judges).sum(0)
+            scores = (self._shares(self.fold[part]) > 0).float()
+            evidence, count = self.label_by_member[:, part], scores.sum(0)
+            mean = (evidence * scores).sum(0) / count
+            squares = ((evidence - mean).square() * scores).sum(0)
             spread[part] = (squares / (count - 1)).sqrt()
         return spread
 
-    def _shares(self, fold: Tensor) -> Tensor:
-        """(M, b) what each slot counts for, 0 where it is empty."""
-        judges = fold_masks(fold, self.members, self.folds)[1]
-        shares = judges.div_(judges.sum(0))
-        return shares if self._every else shares.gather(0, self._judges(fold))
+    def predictions(self) -> Tensor:
+        """(n, K) mean over the recorded epochs of the out-of-fold prediction."""
+        return self.prediction_sum / max(1, self.prediction_epochs)
 
-    def _judges(self, fold: Tensor) -> Tensor:
-        """(M, b) the member in each slot; a slot beyond the last member holds one that does not judge."""
-        slots = torch.arange(len(self.judged), device=fold.device).unsqueeze(1)
+    def _shares(self, fold: Tensor) -> Tensor:
+        """(M, b) the share of each slot, 0 where it is empty."""
+        scores = fold_masks(fold, self.members, self.folds)[1]
+        shares = scores.div_(scores.sum(0))
+        return shares if self._one_slot_each else shares.gather(0, self._scorers(fold))
+
+    def _scorers(self, fold: Tensor) -> Tensor:
+        """(M, b) the member in each slot; a slot beyond the last member holds one that does not score."""
+        slots = torch.arange(len(self.losses), device=fold.device).unsqueeze(1)
         return (fold.long() + self.folds * slots).clamp(max=self.members - 1)
 
 

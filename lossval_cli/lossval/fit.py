@@ -1,10 +1,13 @@
-"""Inputs -> what is known about every training row, by whichever method the settings name."""
+"""Dataset -> Fit, by the method that the settings name; what is tried again when training fails.
+
+Training is repeated with a tenth of the step size where it diverges or ends with nearly all weight on a few
+rows, and with fewer rows on the device where its memory is not enough.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,150 +15,151 @@ import torch
 
 from lossval_cli.errors import Diverged, TrainingError, UsageError
 from lossval_cli.features.dataset import Dataset
-from lossval_cli.lossval.paper import PaperEpoch, fit_paper
+from lossval_cli.lossval.paper import PaperEpoch, PaperSettings, fit_paper
+from lossval_cli.lossval.setup import TrainingData
 from lossval_cli.lossval.state import Epoch
-from lossval_cli.lossval.training import Fit, TrainingData, fit_lossval
-from lossval_cli.noise.label_errors import NoiseEstimate, estimate_noise
-from lossval_cli.runtime.stop import TrainingMonitor
+from lossval_cli.lossval.training import Fit, train_lossval
+from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import Settings
 from lossval_cli.text.format import pluralize
 
 Floats = npt.NDArray[np.float64]
+OnEpoch = Callable[[Epoch], None]
 
-MOST_REPEATS = 2
-"""Times that training is repeated with smaller steps; beyond, the settings are to blame."""
+MAX_RESTARTS = 2
+"""Times that training is repeated with smaller steps; if that does not help, the settings are to blame."""
 
 DIVERGED = "training diverged: the loss was not finite"
-"""Why training is begun anew."""
+"""A reason to repeat training."""
 
-FEWEST_EFFECTIVE = 0.02
+MIN_EFFECTIVE_SHARE = 0.02
 """Share of the rows that weights have to be spread over; sound runs keep more than half."""
 
-
-@dataclass(frozen=True)
-class Valuation:
-    """Per training row, (N,) each; NaN where the method does not know."""
-
-    importance: Floats
-    importance_std: Floats
-    label_evidence: Floats
-    feature_evidence: Floats
-    predictions: Floats
-    """(N, K) probabilities, or (N,) in the unit the loss works in."""
-    noise: NoiseEstimate | None
-    """None for the published algorithm, which has importances only."""
-    history: tuple[Epoch, ...]
-    fit: Fit | None
-    """What the lossval method knows besides; None for the published algorithm."""
-    notices: tuple[str, ...] = ()
-    """What came of training that a reader has to know."""
+MIN_ROWS_ON_DEVICE = 1 << 12
+"""No device is too small for a table read in blocks of so few rows: the networks need more."""
 
 
-def value_rows(
+def train(
     dataset: Dataset,
+    penalty: Floats | None,
     settings: Settings,
-    device: torch.device,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    *,
-    monitor: TrainingMonitor | None = None,
-) -> Valuation:
-    """Train and judge every training row. Raises TrainingError when training diverges and UsageError where
-    the published algorithm is to be saved or cut short (`watch`), which it knows nothing of."""
+    runtime: Runtime,
+    on_epoch: OnEpoch | None = None,
+) -> Fit:
+    """Learn the importance of every training row.
+
+    penalty (n,): outlier penalty in nats of the rows of this process; None for the paper's algorithm, which
+    has none. Raises TrainingError where training diverges, and UsageError where the paper's algorithm is to
+    be saved, cut short or shared by several processes.
+    """
     if settings.method == "paper":
-        if monitor is not None and monitor.is_needed:
-            raise UsageError(
-                "method paper can be neither saved nor cut short: leave out --checkpoint-every, --resume "
-                "and --time-limit"
-            )
-        valuation = _value_paper(dataset, settings, device, on_epoch)
+        fit = _train_paper(dataset, settings, runtime, on_epoch)
     else:
-        valuation = _value_lossval(dataset, settings, device, on_epoch, monitor)
-    if not np.isfinite(valuation.importance).all():
+        assert penalty is not None
+        with runtime.monitor:
+            fit = fit_with_retries(dataset, penalty, settings, runtime, on_epoch)
+    if runtime.is_main and not np.isfinite(fit.importance).all():
         raise TrainingError("some importances are not finite: lower learning_rate or weight_learning_rate")
-    return valuation
+    return fit
 
 
 def fit_with_retries(
-    dataset: Dataset,
-    settings: Settings,
-    device: torch.device,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    monitor: TrainingMonitor | None = None,
-) -> tuple[Fit, tuple[str, ...]]:
-    """Train on this process's rows, together with the others of its team; where that diverges, or ends with
-    nearly all weight on a few rows, again with a tenth of the steps. Also what a reader has to know of that.
+    dataset: Dataset, penalty: Floats, settings: Settings, runtime: Runtime, on_epoch: OnEpoch | None = None
+) -> Fit:
+    """`train_lossval`, repeated with smaller steps where that helps; the notices of the fit say so.
 
-    Raises Diverged when that does not help either.
+    Raises Diverged when it does not help, and TrainingError when there is no time left to repeat it.
     """
-    monitor, processes = monitor or TrainingMonitor(), dataset.storage.processes
-    monitor.find()
+    monitor, processes = runtime.monitor, dataset.storage.processes
+    monitor.load_restarts()
     while True:
-        steps, notices = _reduce_learning_rates(settings, monitor.restarts)
-        is_last = len(monitor.restarts) == MOST_REPEATS
+        reduced, notices = reduce_learning_rates(settings, monitor.restarts)
+        is_last = len(monitor.restarts) == MAX_RESTARTS
         try:
-            fit = _fit(dataset, steps, device, on_epoch, monitor)
-            # The first process alone knows all weights.
-            collapsed = b"yes" if processes.is_main and _has_collapsed(_importance(fit)) else b""
-            if not processes.share(collapsed)[0]:
-                return fit, notices
-            what = f"the weight of {pluralize(len(dataset.train.X), 'row')} came to lie on a few of them"
-            if is_last or fit.stopped:
-                rate = steps.weight_learning_rate
-                return fit, (*notices, f"{what}: lower weight_learning_rate (now {rate:g})")
-            del fit  # before there is another
-        except Diverged:
+            fit = _fit_in_memory(dataset, penalty, reduced, runtime, on_epoch)
+        except Diverged as error:
             if is_last:
                 raise
-            what = DIVERGED
-        monitor.restarts += (what,)
+            if not _has_time(runtime, dataset):
+                raise TrainingError(str(error)) from error
+            reason = DIVERGED
+        else:
+            if not processes.all_gather_object(processes.is_main and _has_collapsed(fit.importance))[0]:
+                break
+            reason = f"weights collapsed onto a few of {pluralize(len(dataset.train.X), 'row')}"
+            if is_last or fit.stopped:
+                notices += (f"{reason}: lower weight_learning_rate (now {reduced.weight_learning_rate:g})",)
+                break
+            del fit  # before there is another
+        monitor.restarts += (reason,)
+    if fit.stopped:
+        notices += (
+            f"time was up after epoch {len(fit.history)} of {settings.epochs}: scores are based on what was learned "
+            "by then, and are less settled than those of a complete run",
+        )
+    return replace(fit, notices=(*notices, *fit.notices))
 
 
-def _reduce_learning_rates(settings: Settings, whys: Sequence[str]) -> tuple[Settings, tuple[str, ...]]:
-    """Settings of the training that is begun anew for the last of these reasons, and a notice for each."""
+def reduce_learning_rates(settings: Settings, reasons: Sequence[str]) -> tuple[Settings, tuple[str, ...]]:
+    """Settings of the training that is repeated for the last of these reasons, and a notice for each."""
     notices = []
-    for why in whys:
-        if why == DIVERGED:
+    for reason in reasons:
+        if reason == DIVERGED:
             settings = replace(settings, learning_rate=settings.learning_rate / 10)
         settings = replace(settings, weight_learning_rate=settings.weight_learning_rate / 10)
         notices.append(
-            f"{why}; repeated with learning_rate {settings.learning_rate:g} and "
+            f"{reason}; repeated with learning_rate {settings.learning_rate:g} and "
             f"weight_learning_rate {settings.weight_learning_rate:g}"
         )
     return settings, tuple(notices)
 
 
-def _fit(
-    dataset: Dataset,
-    settings: Settings,
-    device: torch.device,
-    on_epoch: Callable[[Epoch], None] | None,
-    monitor: TrainingMonitor,
+def _fit_in_memory(
+    dataset: Dataset, penalty: Floats, settings: Settings, runtime: Runtime, on_epoch: OnEpoch | None
 ) -> Fit:
+    """`train_lossval`, repeated with a quarter of the rows on the device while its memory is not enough."""
+    data = training_data(dataset, penalty)
+    runtime = replace(runtime, processes=dataset.storage.processes)
+    notices: list[str] = []
+    while True:
+        try:
+            fit = train_lossval(data, dataset.loss, settings, runtime, on_epoch, on_device=not notices)
+            return replace(fit, notices=tuple(notices))
+        except torch.OutOfMemoryError as error:
+            rows = min(data.chunk_rows, len(data.X))
+            if rows <= MIN_ROWS_ON_DEVICE or runtime.processes.world_size > 1:  # others are within a step
+                raise TrainingError(
+                    f"out of memory on the device with {pluralize(rows, 'row')} at once: "
+                    "lower batch_size, members or hidden, or use --device cpu"
+                ) from error
+        data = data._replace(chunk_rows=max(MIN_ROWS_ON_DEVICE, rows // 4))
+        notices.append(
+            f"out of memory on {runtime.device}: repeated with rows read in blocks of "
+            f"{min(data.chunk_rows, len(data.X)):,}"
+        )
+        torch.cuda.empty_cache()
+        runtime.monitor.resume = True
+
+
+def training_data(dataset: Dataset, penalty: Floats) -> TrainingData:
+    """What training needs of a dataset; penalty (n,) of the rows of this process."""
     y = dataset.train.y
-    assert y is not None  # the training table has a label: prepare() sees to it
-    training_data = TrainingData(
+    assert y is not None  # load_dataset sees to it that the training table has a label
+    return TrainingData(
         dataset.train.X,
         y,
         dataset.val.X[:],
-        dataset.encoder.blocks,
+        len(dataset.encoder.blocks),
         dataset.classes,
-        dataset.held_out,
-        dataset.storage.chunk_rows,
-    )
-    return fit_lossval(
-        training_data,
-        dataset.loss,
-        settings,
-        device,
-        on_epoch,
-        monitor=monitor,
-        processes=dataset.storage.processes,
+        penalty,
+        held_out=dataset.held_out,
+        chunk_rows=dataset.storage.chunk_rows,
     )
 
 
-def _importance(fit: Fit) -> Floats:
-    importance: Floats = np.exp(fit.label_evidence + fit.feature_evidence)
-    return importance
+def _has_time(runtime: Runtime, dataset: Dataset) -> bool:
+    """Whether all processes have time left."""
+    return all(dataset.storage.processes.all_gather_object(runtime.has_time))
 
 
 def _has_collapsed(importance: Floats) -> bool:
@@ -164,40 +168,14 @@ def _has_collapsed(importance: Floats) -> bool:
     (Σw)²/Σw² is the number of rows of equal weight that would count for as much (Kish, 1965).
     """
     effective = float(importance.sum()) ** 2 / float(np.square(importance).sum())
-    return bool(effective < FEWEST_EFFECTIVE * len(importance) or (importance <= 0).any())
+    return bool(effective < MIN_EFFECTIVE_SHARE * len(importance) or (importance <= 0).any())
 
 
-def _value_lossval(
-    dataset: Dataset, settings: Settings, device: torch.device, on_epoch: Any, monitor: TrainingMonitor | None
-) -> Valuation:
-    y = dataset.train.y
-    assert y is not None
-    fit, notices = fit_with_retries(dataset, settings, device, on_epoch, monitor)
-    importance = _importance(fit)
-    return Valuation(
-        importance,
-        importance * fit.spread,  # d exp(e) = exp(e) de
-        fit.label_evidence,
-        fit.feature_evidence,
-        fit.predictions,
-        estimate_noise(fit.predictions, y, dataset.classes, fit.outlier_estimate),
-        fit.history,
-        fit,
-        (*notices, *_notices(fit, settings)),
-    )
-
-
-def _notices(fit: Fit, settings: Settings) -> tuple[str, ...]:
-    if not fit.stopped:
-        return fit.notices
-    return (
-        *fit.notices,
-        f"time was up in epoch {len(fit.history)} of {settings.epochs}: scores are of what had been learnt "
-        "by then, and less settled than those of a whole run",
-    )
-
-
-def _value_paper(dataset: Dataset, settings: Settings, device: torch.device, on_epoch: Any) -> Valuation:
+def _train_paper(dataset: Dataset, settings: Settings, runtime: Runtime, on_epoch: OnEpoch | None) -> Fit:
+    if runtime.monitor.is_needed:
+        raise UsageError(
+            "method paper can be neither saved nor cut short: leave out --checkpoint-every, --resume and --time-limit"
+        )
     y = dataset.train.y
     assert y is not None
 
@@ -209,32 +187,22 @@ def _value_paper(dataset: Dataset, settings: Settings, device: torch.device, on_
         dataset.train.X[:],
         y,
         dataset.val.X[:],
+        PaperSettings.of(settings),
         classes=dataset.classes,
         generator=torch.Generator().manual_seed(settings.seed),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size or 32,
-        learning_rate=settings.learning_rate,
-        layers=settings.layers,
-        hidden=settings.hidden,
-        activation=settings.activation,
         # The published losses are the method's own; a loss the user names replaces them.
         loss=dataset.loss if settings.loss else None,
-        objective=settings.objective,  # type: ignore[arg-type]  # one of the four: Settings has checked it
-        ot_power=settings.ot_power,
-        absolute=settings.ot_absolute,
-        device=device,
+        device=runtime.device,
         on_epoch=report,
     )
     unknown = np.full(len(y), np.nan)
-    return Valuation(
-        fit.weights.double().numpy(),
-        unknown,
-        unknown,
-        unknown,
-        fit.predictions.double().numpy(),
-        None,
-        tuple(_as_epoch(epoch, settings.epochs) for epoch in fit.history),
-        None,
+    return Fit(
+        importance=fit.weights.double().numpy(),
+        importance_std=unknown,
+        label_evidence=unknown,
+        feature_evidence=unknown,
+        predictions=fit.predictions.double().numpy(),
+        history=tuple(_as_epoch(epoch, settings.epochs) for epoch in fit.history),
     )
 
 

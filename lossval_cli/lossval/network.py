@@ -1,4 +1,4 @@
-"""E small networks trained side by side, one batched matrix product a layer."""
+"""E small networks trained side by side, one batched matrix product per layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 PREDICTED_AT_ONCE = 65_536
-"""Rows a block: what is between the layers is held in memory."""
+"""Rows per block: the values between the layers are held in memory."""
 
 
 class Ensemble:
@@ -35,7 +35,7 @@ class Ensemble:
     def __init__(
         self,
         members: int,
-        dataset: int,
+        inputs: int,
         outputs: int,
         settings: Settings,
         *,
@@ -50,7 +50,7 @@ class Ensemble:
         self.halved = settings.precision == "bfloat16"
         # Dropout is drawn on the device itself; its stream starts from the run's generator.
         self._noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        sizes = [dataset, *[hidden] * (layers - 1), outputs]
+        sizes = [inputs, *[hidden] * (layers - 1), outputs]
         self.matrices, self.biases = [], []
         for depth, (rows, columns) in enumerate(pairwise(sizes)):
             last = depth == layers - 1
@@ -85,12 +85,12 @@ class Ensemble:
         return torch.baddbmm(self.biases[-1], hidden, self.matrices[-1])
 
     def parameters(self) -> list[Tensor]:
-        """Everything that is learned."""
+        """Everything that is learned, matrices first."""
         return [*self.matrices, *self.biases]
 
     @property
     def noise(self) -> Tensor:
-        """Where the stream of dropout stands."""
+        """State of the generator that draws dropout masks."""
         return self._noise.get_state()
 
     @noise.setter

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -27,6 +28,7 @@ from torch.nn import functional
 from lossval_cli.errors import TrainingError
 from lossval_cli.losses import Loss, cross_entropy, squared_error
 from lossval_cli.lossval.network import ACTIVATIONS
+from lossval_cli.settings import Settings
 
 Objective = Literal["product", "loss", "transport", "additive"]
 
@@ -36,6 +38,37 @@ PUBLISHED_REGRESSOR = (3, 90, "tanh")
 
 _BLUR = 0.05  # in units of the (standardised) features; geomloss's default, as in the published code
 _PROBABILITY_FLOOR = 1e-8  # inside the logarithm of the published cross-entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperSettings:
+    """The settings that the published algorithm has, under the names of `Settings`."""
+
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 0.01
+    layers: int | None = None
+    """Linear maps, as the published code counts: 5 are four hidden layers and the output. None: as published."""
+    hidden: int | None = None
+    activation: str | None = None
+    objective: Objective = "product"
+    ot_power: int = 2
+    absolute: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> PaperSettings:
+        """Those of a run."""
+        return cls(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size or 32,
+            learning_rate=settings.learning_rate,
+            layers=settings.layers,
+            hidden=settings.hidden,
+            activation=settings.activation,
+            objective=settings.objective,  # type: ignore[arg-type]  # one of the four: Settings has checked it
+            ot_power=settings.ot_power,
+            absolute=settings.ot_absolute,
+        )
 
 
 class PaperEpoch(NamedTuple):
@@ -123,13 +156,13 @@ class _Network:
     def __init__(self, sizes: list[int], activation: str, generator: torch.Generator, like: Tensor) -> None:
         self.activation = ACTIVATIONS[activation]
         self.maps: list[tuple[Tensor, Tensor]] = []
-        for dataset, outputs in pairwise(sizes):
-            bound = 1 / math.sqrt(dataset)  # nn.Linear's own, for weight and bias alike
+        for inputs, outputs in pairwise(sizes):
+            bound = 1 / math.sqrt(inputs)  # nn.Linear's own, for weight and bias alike
             drawn = (
                 torch.empty(shape, dtype=like.dtype, device=generator.device).uniform_(
                     -bound, bound, generator=generator
                 )
-                for shape in ((outputs, dataset), (outputs,))
+                for shape in ((outputs, inputs), (outputs,))
             )
             matrix, bias = (tensor.to(like.device).requires_grad_() for tensor in drawn)
             self.maps.append((matrix, bias))
@@ -147,69 +180,65 @@ def fit_paper(
     X: Tensor | np.ndarray,
     y: Tensor | np.ndarray,
     X_val: Tensor | np.ndarray,
+    settings: PaperSettings | None = None,
     *,
     classes: int | None,
     generator: torch.Generator,
-    epochs: int = 30,
-    batch_size: int = 32,
-    learning_rate: float = 0.01,
-    layers: int | None = None,
-    hidden: int | None = None,
-    activation: str | None = None,
     loss: Loss | None = None,
-    objective: Objective = "product",
-    ot_power: int = 2,
-    absolute: bool = False,
     device: torch.device | str = "cpu",
     on_epoch: Callable[[PaperEpoch], None] | None = None,
 ) -> PaperFit:
     """Train network and weights together as published.
 
     `X` (N, D) and `X_val` (J, D) are encoded features of one floating dtype, which everything here then has.
-    `y` (N,) holds class indices when `classes` = K is given, else the target as the loss wants it. `layers`
-    counts linear maps, as the published code does: 5 are four hidden layers and the output. `layers`,
-    `hidden` and `activation` (relu, tanh, gelu, silu) are the published network's where not given. `loss` is
+    `y` (N,) holds class indices when `classes` = K is given, else the target as the loss wants it. `loss` is
     one of those of `losses`; None and cross_entropy mean the published per-row loss: squared error, or
     cross-entropy with log(p + 1e-8). With objective "transport" only the weights learn, so that predictions
     are those of the untrained network. Every draw comes from `generator`: first the network, map by map,
-    weights before bias, then one permutation of the rows an epoch.
+    weights before bias, then one permutation of the rows per epoch.
 
     Raises TrainingError when an epoch ends with a loss or weight that is not finite.
     """
-    device = torch.device(device)
+    settings, device = settings or PaperSettings(), torch.device(device)
     X, y, X_val = (torch.as_tensor(array).to(device) for array in (X, y, X_val))
     y = y.to(X.dtype if classes is None else torch.int64)
     default_layers, default_hidden, default_activation = (
         PUBLISHED_REGRESSOR if classes is None else PUBLISHED_CLASSIFIER
     )
-    maps, width = layers or default_layers, hidden or default_hidden
+    maps, width = settings.layers or default_layers, settings.hidden or default_hidden
     sizes = [X.shape[1], *[width] * (maps - 1), classes or 1]
-    network = _Network(sizes, activation or default_activation, generator, like=X)
+    network = _Network(sizes, settings.activation or default_activation, generator, like=X)
     weights = torch.ones(len(X), dtype=X.dtype, device=device, requires_grad=True)  # (N,)
     # One Adam over both. Its momentum moves the weights of rows outside the batch too, as published.
-    optimizer = torch.optim.Adam([weights, *network.parameters()], lr=learning_rate)
+    optimizer = torch.optim.Adam([weights, *network.parameters()], lr=settings.learning_rate)
 
     history = []
-    for epoch in range(1, epochs + 1):
-        evidence = torch.zeros(3, dtype=X.dtype, device=device)  # Σ ℓ, Σ divergence, Σ objective
+    for epoch in range(1, settings.epochs + 1):
+        totals = torch.zeros(3, dtype=X.dtype, device=device)  # Σ ℓ, Σ divergence, Σ objective
         order = torch.randperm(len(X), generator=generator, device=generator.device).to(device)
-        batches = torch.split(order, batch_size)
+        batches = torch.split(order, settings.batch_size)
         for rows in batches:
             w, X_batch = weights[rows], X[rows]  # (B,), (B, D)
             losses = _row_losses(network(X_batch), y[rows], classes, loss)  # (B,)
             value, divergence = batch_objective(
-                w, losses, X_batch, X_val, objective=objective, ot_power=ot_power, absolute=absolute
+                w,
+                losses,
+                X_batch,
+                X_val,
+                objective=settings.objective,
+                ot_power=settings.ot_power,
+                absolute=settings.absolute,
             )
             optimizer.zero_grad()
             torch.autograd.backward(value)
             optimizer.step()
             parts = losses.sum(), losses.new_zeros(()) if divergence is None else divergence, value
-            evidence += torch.stack(parts).detach()
-        loss_sum, transport_sum, objective_sum = evidence.tolist()
+            totals += torch.stack(parts).detach()
+        loss_sum, transport_sum, objective_sum = totals.tolist()
         if not (math.isfinite(loss_sum) and bool(weights.isfinite().all())):
             raise TrainingError(
                 f"preset paper: training diverged in epoch {epoch} (loss or weights not finite); "
-                f"lower learning_rate (now {learning_rate:g}) or epochs (now {epochs})"
+                f"lower learning_rate (now {settings.learning_rate:g}) or epochs (now {settings.epochs})"
             )
         transport = None if divergence is None else transport_sum / len(batches)
         history.append(PaperEpoch(epoch, loss_sum / len(X), transport, objective_sum / len(batches)))

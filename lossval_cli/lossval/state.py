@@ -1,11 +1,12 @@
-"""Everything that changes while training goes on, and its form in a checkpoint.
+"""Everything that changes while training goes on, how it starts, and its form in a checkpoint.
 
-A checkpoint holds the rows of the whole table, whichever process they were with: a run may go on with
+A checkpoint holds the rows of the whole table, whichever process they were with: a run may be resumed with
 another number of processes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,13 +26,13 @@ class Epoch(NamedTuple):
 
     epoch: int  # 1-based
     epochs: int
-    loss: float  # weighted mean of the rows' losses
-    transport: float  # OT_w, in units of the median cost
+    loss: float  # L, weighted mean of the rows' losses
+    transport: float  # OT, in units of the typical cost
 
 
 @dataclass
 class State:
-    """Of one process. Rows are its own."""
+    """The state of one process; rows are its own n of all N."""
 
     network: Ensemble
     optimizer: AdamW
@@ -39,29 +40,29 @@ class State:
     evidence: EvidenceAccumulator
     transport: Transport
     potentials: Potentials
-    weights: Tensor  # (n,) mean 1 over all rows
-    epoch: int = 0  # epochs that are over
+    w: Tensor
+    """(n,) importance weights, mean 1 over all rows."""
+    transport_sample: dict[str, float] | None
+    """Where a sample stands for the validation rows: `used`, `of`, and its standard `error`."""
     step: int = 0
-    chunk: int = 0  # where in the epoch
-    batch: int = 0
-    passes: int = 0  # that `totals.remembered` sums up
+    """AdamW steps taken."""
     history: list[Epoch] = field(default_factory=list)
-    began: Tensor | None = None  # the generator as it was when the epoch began; None between epochs
 
     def tensors(self, processes: ProcessGroup) -> Saved:
-        """For a checkpoint; of all rows on the first process."""
+        """For a checkpoint, between two epochs; with all rows on the main process."""
         total = self.transport.rows.total
         network = dict(zip(_names(self.network), self.network.parameters(), strict=True))
-        by_row = self.evidence.tensors() | {"weights": self.weights, "f": self.potentials.f}
+        by_row = self.evidence.tensors() | {"w": self.w, "f": self.potentials.f}
         tensors = {f"network.{name}": tensor.detach() for name, tensor in network.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
         for name, tensor in by_row.items():
-            tensors[f"rows.{name}"] = _gathered(tensor, name, total, processes)
+            slots = [processes.gather_rows(slot, total) for slot in (tensor if name == _BY_MEMBER else [tensor])]
+            tensors[f"rows.{name}"] = torch.stack(slots) if name == _BY_MEMBER else slots[0]
         tensors |= {"g": self.potentials.g, "next_g": self.transport.g, "noise": self.network.noise}
-        assert self.began is not None
-        tensors["generator"] = self.began
+        tensors["generator"] = self.generator.get_state()
         progress = {
-            "place": [self.epoch, self.step, self.chunk, self.batch, self.passes],
+            "step": self.step,
+            "prediction_epochs": self.evidence.prediction_epochs,
             "history": [list(epoch) for epoch in self.history],
             "cost": self.potentials.cost,
             "marginal_error": self.potentials.marginal_error,
@@ -70,16 +71,16 @@ class State:
         return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, progress
 
     def restore(self, saved: Saved) -> None:
-        """Go on from a checkpoint of the same run."""
+        """Continue from a checkpoint of the same run."""
         tensors, progress = saved
         own = self.transport.rows.own
-        device = self.weights.device
+        device = self.w.device
         with torch.no_grad():
             for name, parameter in zip(_names(self.network), self.network.parameters(), strict=True):
                 parameter.copy_(tensors[f"network.{name}"])
             for name, tensor in self.evidence.tensors().items():
-                tensor.copy_(_part(tensors[f"rows.{name}"], own, name))
-            self.weights.copy_(tensors["rows.weights"][own])
+                tensor.copy_(tensors[f"rows.{name}"][..., own] if name == _BY_MEMBER else tensors[f"rows.{name}"][own])
+            self.w.copy_(tensors["rows.w"][own])
         self.optimizer.restore({name: tensors[f"optimizer.{name}"] for name in self.optimizer.tensors()})
         self.potentials = Potentials(
             tensors["rows.f"][own].to(device),
@@ -90,24 +91,14 @@ class State:
         )
         self.transport.g = tensors["next_g"].to(device)
         self.network.noise = tensors["noise"]
-        self.began = tensors["generator"]
-        self.epoch, self.step, self.chunk, self.batch, self.passes = progress["place"]
+        self.generator.set_state(tensors["generator"])
+        self.step, self.evidence.prediction_epochs = progress["step"], progress["prediction_epochs"]
         self.history = [Epoch(*epoch) for epoch in progress["history"]]
 
 
-_MANY_SLOTS = ("by_member", "judged")
-"""Totals whose rows are the last axis."""
+_BY_MEMBER = "label_by_member"
+"""The accumulator's tensor whose rows are its last axis."""
 
 
-def _names(network: Ensemble) -> list[str]:
-    return [str(at) for at in range(len(network.parameters()))]
-
-
-def _gathered(tensor: Tensor, name: str, total: int, processes: ProcessGroup) -> Tensor:
-    if name in _MANY_SLOTS:
-        return torch.stack([processes.gather(slot, total) for slot in tensor])
-    return processes.gather(tensor, total)
-
-
-def _part(tensor: Tensor, own: slice, name: str) -> Tensor:
-    return tensor[:, own] if name in _MANY_SLOTS else tensor[own]
+def _names(network: Ensemble) -> Sequence[str]:
+    return [str(index) for index in range(len(network.parameters()))]

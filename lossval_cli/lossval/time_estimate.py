@@ -54,7 +54,7 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
         device=device,
     )
     optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
-    X = torch.zeros(max(1, batch // processes.size), dataset.encoder.width, device=device)
+    X = torch.zeros(max(1, batch // processes.world_size), dataset.encoder.width, device=device)
     seconds = []
     for _ in range(TIMED_STEPS):
         start = time.perf_counter()

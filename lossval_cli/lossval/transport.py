@@ -1,16 +1,18 @@
-"""Entropic optimal transport between the weighted training rows and the validation rows, without an N × N
-term.
+"""Entropic optimal transport between the weighted training rows and the validation rows, in N × J memory at
+most.
 
 Semi-dual (Genevay et al., 2016). Masses a = w/N on N training rows and b = 1/J on J validation rows, cost
 
-    c(x_n, x'_j) = ‖x_n − x'_j‖² / (2 · scale) + price_n
+    c(x_n, x'_j) = ‖x_n − x'_j‖² / (2 · scale) + penalty_n
 
 Given the potential g (J,), the best f has a closed form and the plan's row sums are exactly a:
 
     f_n = −ε log Σ_j b_j exp((g_j − c_nj)/ε)          plan_nj = a_n b_j exp((f_n + g_j − c_nj)/ε)
 
-What is left is to make the column sums b, which Sinkhorn's update does:  g_j ← g_j − ε log(Σ_n plan_nj /
-b_j).
+What is left is to make the column sums b, which Sinkhorn's update does:
+
+    g_j ← g_j − ε log(Σ_n plan_nj / b_j)
+
 With Σ_j b_j g_j = 0 the transport cost is OT_w = Σ_n a_n f_n, and f is its gradient in a. g is kept between
 calls, so that after a small change of the masses one sweep is enough.
 """
@@ -26,17 +28,16 @@ from torch import Tensor
 from lossval_cli.runtime.row_loader import Rows, draw_rows
 
 CACHE_ENTRIES = 32_000_000
-"""Cost entries kept in memory (128 MB in float32); beyond, they are computed again in every sweep."""
+"""Cost entries kept in memory (128 MB in float32); where there are more, every sweep computes them again."""
 
 BLOCK_ENTRIES = 2_000_000
 """Cost entries handled at once: small enough for the processor's cache, large enough to keep it busy."""
 
 SOLVE_ROWS = 8_192
-"""Rows that the first solution is found on where there are more; a sweep over all of them then measures
-it."""
+"""Rows that the first solution is found on in larger tables; a sweep over all rows then measures it."""
 
 REFRESH_SWEEPS = 20
-"""Sweeps of a refresh at most."""
+"""Most sweeps of a refresh."""
 
 MEDIAN_ROWS = 1_000
 """Rows of each table that the median cost is estimated from."""
@@ -45,7 +46,7 @@ MEDIAN_ROWS = 1_000
 class Potentials(NamedTuple):
     """A solution and its health."""
 
-    f: Tensor  # (N,) potential of each training row, price included; a process of several: of its own
+    f: Tensor  # (n,) potential of each training row of this process, penalty included
     g: Tensor  # (J,) potential of each validation row, mean 0
     cost: float  # OT_w = Σ a_n f_n
     marginal_error: float  # Σ_j |Σ_n plan_nj − b_j| before the last update, from 0 to 2
@@ -80,11 +81,11 @@ class Transport:
         penalty: Tensor | None = None,
         own: Tensor | None = None,
     ) -> None:
-        """X (N, D), X_val (J, D), price (N,) or none; ε in units of the scaled cost.
+        """X (N, D), X_val (J, D), penalty (n,) or none; ε in units of the scaled cost.
 
-        own (N,): the validation row that a training row itself is, −1 where none. A row is never
+        own (n,): the validation row that a training row itself is, −1 where none. A row is never
         transported to itself, or held-out rows would be free. Where several processes share the rows,
-        price, own and masses are those of the process's own rows.
+        penalty, own and masses belong to the n rows of this process.
         """
         self.rows = _rows(X)
         self.processes = self.rows.processes
@@ -96,7 +97,7 @@ class Transport:
         self.own = own
         self.g = X_val.new_zeros(J)
         self._block = max(1, BLOCK_ENTRIES // J)
-        self._towards = (self.X_val / epsilon).T.contiguous()  # (D, J)
+        self._factors = (self.X_val / epsilon).T.contiguous()  # (D, J)
         self._offset = self.X_val.square().sum(1) / (-2 * epsilon)  # (J,)
         fits = self.rows.total * J <= CACHE_ENTRIES
         self._cached = [self._exponents(rows) for rows in self._slices(n)] if fits else None
@@ -106,35 +107,34 @@ class Transport:
         """Whether all costs are in memory, so that a sweep is cheap."""
         return self._cached is not None
 
-    def solve(self, masses: Tensor, *, tolerance: float, most: int, generator: torch.Generator) -> Potentials:
-        """Sweep until the marginal error is at most `tolerance`, `most` times at most.
+    def solve(self, masses: Tensor, *, tolerance: float, max_sweeps: int, generator: torch.Generator) -> Potentials:
+        """Sweep until the marginal error is at most `tolerance`, or `max_sweeps` times.
 
-        `masses` (N,) sum to 1 and may hold zeros. Where there are many rows the sweeps run on a random part
-        of them and only the last ones on all.
+        `masses` (n,) sum to 1 over all rows and may hold zeros. In a large table the sweeps run on a random
+        part of the rows, and only the last ones on all.
         """
         total = self.rows.total
         if total > SOLVE_ROWS:
-            # Every process solves the same part, and comes to the same g.
+            # Every process solves the same part, and finds the same g.
             rows = draw_rows(total, SOLVE_ROWS, generator).to(self.g.device)
-            penalty, mass = (self.processes.at(values, rows, total) for values in (self.penalty, masses))
+            penalty, mass = (self.processes.pick_rows(values, rows, total) for values in (self.penalty, masses))
             X = self.rows.sample(rows) / self._length
             part = Transport(X, self.X_val, epsilon=self.epsilon, penalty=penalty)
-            part.solve(mass / mass.sum(), tolerance=tolerance, most=most, generator=generator)
-            self.g, most = part.g, 2
-        for _ in range(most):
-            solution = self.sweep(masses, tolerance=tolerance)
-            if solution.converged:
-                break
-        return solution
+            part.solve(mass / mass.sum(), tolerance=tolerance, max_sweeps=max_sweeps, generator=generator)
+            self.g, max_sweeps = part.g, 2
+        return self._sweeps(masses, tolerance, max_sweeps)
 
     def refresh(self, masses: Tensor, *, tolerance: float, generator: torch.Generator) -> Potentials:
         """Bring the potentials up to date after a small change of the masses.
 
-        Where a sweep over all rows is dear, most of the way is gone on a part of them, as in `solve`.
+        Where a sweep over all rows is expensive, most sweeps run on a part of them, as in `solve`.
         """
         if not self.is_cached:
-            return self.solve(masses, tolerance=tolerance, most=REFRESH_SWEEPS, generator=generator)
-        for _ in range(REFRESH_SWEEPS):
+            return self.solve(masses, tolerance=tolerance, max_sweeps=REFRESH_SWEEPS, generator=generator)
+        return self._sweeps(masses, tolerance, REFRESH_SWEEPS)
+
+    def _sweeps(self, masses: Tensor, tolerance: float, max_sweeps: int) -> Potentials:
+        for _ in range(max_sweeps):
             solution = self.sweep(masses, tolerance=tolerance)
             if solution.converged:
                 break
@@ -145,22 +145,22 @@ class Transport:
         f = torch.empty_like(masses)
         columns = torch.zeros_like(self.g)
         by_g = self.g / self.epsilon
-        for at, rows in enumerate(self._slices(len(self.rows))):
-            half_squares, exponents = self._exponents(rows) if self._cached is None else self._cached[at]
-            # Costs in a cache stay as they are; log b_j is the constant −log J: put back into f.
+        for block, rows in enumerate(self._slices(len(self.rows))):
+            half_squares, exponents = self._exponents(rows) if self._cached is None else self._cached[block]
+            # Cached costs must not change. log b_j is the constant −log J, which f gets back.
             exponents = exponents.add(by_g) if self._cached is not None else exponents.add_(by_g)
             top = exponents.amax(dim=1, keepdim=True)
             weights = exponents.sub_(top).exp_()
             total = weights.sum(dim=1)
             f[rows] = half_squares - self.epsilon * (top.squeeze(1) + total.log() - math.log(len(self.g)))
             columns += (masses[rows] / total) @ weights
-        self.processes.sum(columns)
+        self.processes.all_reduce(columns)
         b = 1 / len(self.g)
         error = float((columns - b).abs().sum())
         solution_g = self.g
         f += self.penalty
-        cost = float(self.processes.sum(masses @ f))
-        # A validation row that no mass reaches in float32 would ask for an infinite potential.
+        cost = float(self.processes.all_reduce(masses @ f))
+        # A validation row that no mass reaches in float32 would need an infinite potential.
         updated = self.g - self.epsilon * (columns.clamp(min=1e-30) / b).log()
         self.g = updated - updated.mean()
         return Potentials(f, solution_g, cost, error, error <= tolerance)
@@ -169,14 +169,14 @@ class Transport:
         return [slice(start, start + self._block) for start in range(0, rows, self._block)]
 
     def _exponents(self, rows: slice) -> tuple[Tensor, Tensor]:
-        """‖x_n‖²/2 (n,), and −c_nj/ε without it and without the price (n, J): what is the same in a whole row
-        does not matter to a softmax, and one matrix product gives the rest."""
+        """‖x_n‖²/2 (n,), and −c_nj/ε without it and without the penalty (n, J): a constant along a row does
+        not change its softmax, and one matrix product gives the rest."""
         X = self.rows[rows] / self._length
-        exponents = torch.addmm(self._offset, X, self._towards)
+        exponents = torch.addmm(self._offset, X, self._factors)
         if self.own is not None:
             own = self.own[rows]
-            itself = (own >= 0).nonzero().squeeze(1)
-            exponents[itself, own[itself]] = -torch.inf
+            in_val = (own >= 0).nonzero().squeeze(1)
+            exponents[in_val, own[in_val]] = -torch.inf
         return X.square().sum(1) / 2, exponents
 
 

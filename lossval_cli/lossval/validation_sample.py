@@ -1,9 +1,8 @@
-"""A part of the validation rows that stands for all of them in the transport, and what that costs in
-exactness.
+"""A sample of the validation rows that stands for all of them in the transport, and its standard error.
 
-A sweep of the transport costs N × J. Beyond `max_anchors` rows, validation is represented by a stratified
-sample: rows are ordered along the direction in which they differ most, cut into as many stretches as there
-are anchors, and one row of each is drawn. Each anchor then has the same mass, as validation rows have.
+A sweep of the transport costs N × J. A validation table of more than `max_anchors` rows is represented by a
+stratified sample: rows are ordered along the direction in which they differ most, cut into as many strata as
+rows are wanted, and one row of each stratum is drawn. Each sampled row has the same mass.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ COMPARED_ROWS = 2_048
 
 
 class ValidationSample(NamedTuple):
-    """Which validation rows are used, (A,) sorted, of how many."""
+    """Which validation rows are used, (A,) sorted, out of how many."""
 
     rows: npt.NDArray[np.int64]
     of: int
@@ -50,24 +49,24 @@ def sampling_error(
     epsilon: float,
     scale: float,
     tolerance: float,
-    sweeps: int,
+    max_sweeps: int,
     seed: int,
 ) -> float:
-    """Standard error of a row's potential for having `most` anchors instead of all rows of X_val, as a share
-    of what potentials differ by from row to row.
+    """Standard error of a row's potential for having `most` rows instead of all of X_val, as a share of the
+    standard deviation of potentials between rows.
 
-    Found by comparing two independent samples of anchors, each of which is off by that much.
+    Estimated from the difference between two independent samples.
     """
     generator = torch.Generator().manual_seed(seed)
     X = rows.sample(draw_rows(rows.total, COMPARED_ROWS, generator))
     masses = torch.full((len(X),), 1 / len(X), device=X.device)
     potentials: list[Tensor] = []
     for draw in (1, 2):
-        anchors = choose_validation_sample(X_val, most, np.random.default_rng([seed, draw]))
-        part = torch.as_tensor(X_val[anchors.rows]).to(X.device)
+        sample = choose_validation_sample(X_val, most, np.random.default_rng([seed, draw]))
+        part = torch.as_tensor(X_val[sample.rows]).to(X.device)
         transport = Transport(X, part, epsilon=epsilon, scale=scale)
-        f = transport.solve(masses, tolerance=tolerance, most=sweeps, generator=generator).f
+        f = transport.solve(masses, tolerance=tolerance, max_sweeps=max_sweeps, generator=generator).f
         potentials.append(f - f.mean())
-    between = float(torch.stack(potentials).mean(0).std())
-    apart = float((potentials[0] - potentials[1]).std()) / 2**0.5
-    return apart / between if between > 0 else 0.0
+    between_rows = float(torch.stack(potentials).mean(0).std())
+    between_samples = float((potentials[0] - potentials[1]).std()) / 2**0.5
+    return between_samples / between_rows if between_rows > 0 else 0.0

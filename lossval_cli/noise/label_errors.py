@@ -87,6 +87,7 @@ class NoiseEstimate(NamedTuple):
     share: float  # expected share of noisy rows, with its interval
     share_low: float
     share_high: float
+    outliers: OutlierEstimate | None = None
 
 
 Shapes = Callable[[slice], Iterator[tuple[Floats, Floats]]]
@@ -98,7 +99,7 @@ class _Labels(NamedTuple):
     high: float
 
 
-def estimate_noise(
+def estimate_labels(
     predictions: Floats, y: npt.NDArray[np.generic], classes: int | None, outlier_estimate: OutlierEstimate
 ) -> NoiseEstimate:
     """Held-out predictions, (N, K) probabilities or (N,), and oddness -> what is believed of each row."""
@@ -123,6 +124,7 @@ def estimate_noise(
         float(probability.mean()),
         1 - (1 - labels.low) * (1 - outlier_estimate.share_low),
         1 - (1 - labels.high) * (1 - outlier_estimate.share_high),
+        outlier_estimate,
     )
 
 

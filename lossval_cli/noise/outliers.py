@@ -139,7 +139,8 @@ class OutlierEstimate(NamedTuple):
     def gathered(self, processes: ProcessGroup, total: int) -> OutlierEstimate:
         """Of all `total` rows on the first process of a team, where each has measured its own."""
         log_ratio, probability = (
-            processes.gather(torch.from_numpy(values), total).numpy() for values in (self.log_ratio, self.probability)
+            processes.gather_rows(torch.from_numpy(values), total).numpy()
+            for values in (self.log_ratio, self.probability)
         )
         return self._replace(log_ratio=log_ratio, probability=probability)
 

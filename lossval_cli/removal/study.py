@@ -21,11 +21,11 @@ import torch
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import NumberLabels
 from lossval_cli.lossval.feature_scaling import relevance
-from lossval_cli.lossval.fit import Valuation
 from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.optimizer import AdamW
-from lossval_cli.lossval.training import batch_size_for, learning_rate_factor
+from lossval_cli.lossval.training import Fit, batch_size_for, learning_rate_factor
 from lossval_cli.metrics import Metric, find_metric
+from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.removal.plan import Mask, Plan, make_plan
 from lossval_cli.removal.recommendation import Answers, choose, put_in_words
 from lossval_cli.settings import Settings
@@ -126,9 +126,14 @@ class RemovalStudy:
 
 
 def study_removal(
-    dataset: Dataset, valuation: Valuation, settings: Settings, device: torch.device, mode: str
+    dataset: Dataset,
+    fit: Fit,
+    noise: NoiseEstimate | None,
+    settings: Settings,
+    device: torch.device,
+    mode: str,
 ) -> RemovalStudy | None:
-    """Retrain without the rows that `valuation` puts last (and first, and any); `mode` is full or quick.
+    """Retrain without the rows that `fit` puts last (and first, and any); `mode` is full or quick.
 
     Evaluated on the test table where there is one, else on validation; None where that has no labels.
     Raises SettingsError for a metric that does not fit the task.
@@ -137,9 +142,9 @@ def study_removal(
     part = dataset.test or dataset.val
     if part.y is None:
         return None
-    rng = np.random.default_rng([settings.seed, len(valuation.importance)])
+    rng = np.random.default_rng([settings.seed, len(fit.importance)])
     judges = _Judges("test" if dataset.test is not None else "validation", part.X[:], part.y)
-    pool = np.arange(len(valuation.importance))
+    pool = np.arange(len(fit.importance))
     if dataset.held_out is not None and dataset.test is None:
         pool = np.setdiff1d(pool, dataset.held_out)  # what is evaluated on is not trained on
     notices = []
@@ -153,11 +158,10 @@ def study_removal(
         notices.append(f"judged on {most:,} rows drawn from {len(judges.y):,}")
         rows = np.sort(rng.choice(len(judges.y), most, replace=False))
         judges = judges._replace(X=judges.X[rows], y=judges.y[rows])
-    noise = valuation.noise
     suspect = np.zeros(len(pool), np.bool_)
     if noise is not None:
         suspect = (noise.label_suspect | noise.feature_suspect)[pool]
-    order = np.argsort(valuation.importance[pool], kind="stable")
+    order = np.argsort(fit.importance[pool], kind="stable")
     plan = make_plan(dataset, pool, order, suspect, mode, rng)
     affordable = max(FEWEST_EPOCHS, ROW_VISITS // len(pool))
     epochs = min(settings.epochs if mode == "full" else FEWEST_EPOCHS, affordable)

@@ -16,7 +16,7 @@ import torch
 
 from lossval_cli.features.dataset import Dataset, Split
 from lossval_cli.features.labels import ClassLabels
-from lossval_cli.lossval.fit import Valuation
+from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.ranking import suspect_kinds
 from lossval_cli.removal.study import RemovalStudy
@@ -45,7 +45,8 @@ MOST_EPOCHS = 200
 
 def build_report(
     dataset: Dataset,
-    valuation: Valuation,
+    fit: Fit,
+    noise: NoiseEstimate | None,
     removal: RemovalStudy | None,
     table: pa.Table,
     settings: Settings,
@@ -55,24 +56,23 @@ def build_report(
 
     Holds no absolute path and no number that JSON does not know; `timing` is for the caller to fill in.
     """
-    noise = valuation.noise
-    kinds = suspect_kinds(noise, len(valuation.importance))
+    kinds = suspect_kinds(noise, len(fit.importance))
     seen = scan_table(dataset, noise)
     study = None if removal is None else removal.to_dict()
     recommended = study["recommended_fraction"] if study and study["recommended"] == "lowest" else 0.0
     report: dict[str, Any] = {
         "schema_version": REPORT_VERSION,
         "verdict": None,
-        "summary": _summary(valuation, kinds),
+        "summary": _summary(fit, noise, kinds),
         "removal": study,
-        "suspects": explain_suspects(dataset, valuation, table, kinds, seen),
-        "model": _model(valuation, device),
+        "suspects": explain_suspects(dataset, fit, noise, table, kinds, seen),
+        "model": _model(fit, device),
         "data": _data(dataset),
         "settings": settings.as_dict(),
         "timing": {},
-        "notices": [*valuation.notices, *_notices(dataset)],
+        "notices": [*fit.notices, *_notices(dataset)],
         "classes": None if noise is None else noise_by_label(seen.label),
-        "confusion": _confusion(dataset, valuation),
+        "confusion": _confusion(dataset, fit, noise),
         "slices": _slices(noise, seen, len(kinds)),
         "conflicting_duplicates": _conflicts(dataset, seen),
         "leakage": {
@@ -80,19 +80,19 @@ def build_report(
             "test": None if dataset.test is None else _leakage(dataset, seen, dataset.test),
         },
         "coverage": _coverage(dataset, settings),
-        "distributions": find_distributions(valuation, kinds, recommended),
-        "health": check_health(dataset, valuation, settings, seen.keys),
+        "distributions": find_distributions(fit, noise, kinds, recommended),
+        "health": check_health(dataset, fit, settings, seen.keys),
     }
     report["verdict"] = judge(report)
     return report
 
 
-def _confusion(dataset: Dataset, valuation: Valuation) -> dict[str, Any] | None:
+def _confusion(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> dict[str, Any] | None:
     """None for numbers and where nothing is suspected."""
-    y, noise = dataset.train.y, valuation.noise
+    y = dataset.train.y
     if noise is None or y is None or not isinstance(dataset.labels, ClassLabels):
         return None
-    suggested = valuation.predictions.argmax(axis=1)
+    suggested = fit.predictions.argmax(axis=1)
     return confusion(y.astype(np.int64), suggested, noise.label_suspect, dataset.labels.names)
 
 
@@ -120,15 +120,13 @@ def _coverage(dataset: Dataset, settings: Settings) -> dict[str, Any] | None:
     return measure_coverage(dataset.train.X, dataset.val.X[:], dataset.val.table, settings.seed)
 
 
-def _summary(valuation: Valuation, kinds: npt.NDArray[np.object_]) -> dict[str, Any]:
+def _summary(fit: Fit, noise: NoiseEstimate | None, kinds: npt.NDArray[np.object_]) -> dict[str, Any]:
     counts = Counter(kinds.tolist())
     suspects = len(kinds) - counts[""]
-    noise = valuation.noise
     share = None
     if noise is not None:
         share = {"value": noise.share, "low": noise.share_low, "high": noise.share_high}
-    stopped = valuation.fit is not None and valuation.fit.stopped
-    return ({"stopped_in_epoch": len(valuation.history)} if stopped else {}) | {
+    return ({"stopped_in_epoch": len(fit.history)} if fit.stopped else {}) | {
         "rows": len(kinds),
         "suspects": suspects,
         "suspect_share": suspects / len(kinds),
@@ -137,22 +135,21 @@ def _summary(valuation: Valuation, kinds: npt.NDArray[np.object_]) -> dict[str, 
     }
 
 
-def _model(valuation: Valuation, device: torch.device) -> dict[str, Any]:
+def _model(fit: Fit, device: torch.device) -> dict[str, Any]:
     """The curves of training, and how well the transport problem is solved."""
-    epochs = valuation.history
+    epochs = fit.history
     step = -(-len(epochs) // MOST_EPOCHS)
     history = [
         {"epoch": epoch.epoch, "loss": rounded([epoch.loss])[0], "transport": rounded([epoch.transport])[0]}
         for epoch in epochs[(len(epochs) - 1) % step :: step]
     ]
     transport = None
-    if valuation.fit is not None:
-        potentials = valuation.fit.potentials
+    if (potentials := fit.potentials) is not None:
         transport = {
             "cost": potentials.cost,
             "marginal_error": potentials.marginal_error,
             "converged": potentials.converged,
-        } | ({} if valuation.fit.anchors is None else {"anchors": valuation.fit.anchors})
+        } | ({} if fit.transport_sample is None else {"anchors": fit.transport_sample})
     return {"device": str(device), "epochs": len(epochs), "history": history, "transport": transport}
 
 

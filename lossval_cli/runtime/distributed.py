@@ -1,8 +1,8 @@
 """The processes that share one run: started by `torchrun`, each with its own range of the training rows.
 
 Everything a process cannot know from its own rows goes through here: gradients and the transport's column
-sums are added up, weights are normalised over all rows, and what is known of each row is collected by the
-first process, which alone writes. A process by itself is a team of one, for which all of it is free.
+sums are added up, weights are normalised over all rows, and what is known of each row is gathered by the
+main process, which alone writes. With a world size of 1 every operation returns its argument.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,10 @@ from torch import Tensor
 
 from lossval_cli.errors import DistributedError
 
-PATIENCE = timedelta(minutes=30)
-"""How long a process waits for another one before it calls it lost: others may be reading a large table."""
+T = TypeVar("T")
+
+TIMEOUT = timedelta(minutes=30)
+"""A process that waits this long for another one calls it lost: the other may be reading a large table."""
 
 SENT_ROWS = 1 << 20
 """Rows that travel to the first process at once."""
@@ -34,19 +37,14 @@ UNEVEN = 1 / 8
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Process `rank` of `size`."""
+    """Process `rank` of `world_size`, as torch.distributed counts them."""
 
     rank: int = 0
-    size: int = 1
-    here: int = 1
+    world_size: int = 1
+    local_world_size: int = 1
     """Processes on this machine."""
     edges: tuple[int, ...] = ()
     """Where each process's rows begin, and last where they end; empty: in ranges as even as can be."""
-
-    @property
-    def is_single(self) -> bool:
-        """Whether there is no other process."""
-        return self.size == 1
 
     @property
     def is_main(self) -> bool:
@@ -59,93 +57,75 @@ class ProcessGroup:
         if self.edges:
             assert self.edges[-1] == rows
             return slice(*self.edges[rank : rank + 2])
-        return slice(rank * rows // self.size, (rank + 1) * rows // self.size)
+        return slice(rank * rows // self.world_size, (rank + 1) * rows // self.world_size)
 
     def with_fragments(self, ends: npt.NDArray[np.int64]) -> ProcessGroup:
         """With ranges of whole fragments of a table, which end after `ends` (fragments,) rows; with even
         ranges where fragments are too few or too large for that."""
         rows = int(ends[-1])
-        even = np.arange(1, self.size) * rows / self.size
+        even = np.arange(1, self.world_size) * rows / self.world_size
         nearest = ends[np.abs(ends - even[:, None]).argmin(axis=1)]
-        if (np.abs(nearest - even) > UNEVEN * rows / self.size).any():
+        if (np.abs(nearest - even) > UNEVEN * rows / self.world_size).any():
             return replace(self, edges=())
         return replace(self, edges=(0, *nearest.tolist(), rows))
 
-    def share(self, message: bytes) -> list[bytes]:
-        """The messages of all processes, in their order."""
-        if self.is_single:
+    def all_gather_object(self, message: T) -> list[T]:
+        """The messages of all processes, by rank."""
+        if self.world_size == 1:
             return [message]
-        sizes = torch.zeros(self.size, dtype=torch.int64)
-        sizes[self.rank] = len(message)
-        self.sum(sizes)
-        messages = []
-        for rank, size in enumerate(sizes.tolist()):
-            buffer = np.frombuffer(message, np.uint8).copy() if rank == self.rank else np.empty(size, np.uint8)
-            if size:
-                with _partners():
-                    dist.broadcast(torch.from_numpy(buffer), rank)
-            messages.append(buffer.tobytes())
+        messages: list[T] = [message] * self.world_size
+        with _clear_errors():
+            dist.all_gather_object(messages, message)
         return messages
 
-    def sum(self, values: Tensor) -> Tensor:
-        """`values`, the same shape on every process, added up in place."""
-        return self._reduced(values, "sum")
+    def all_reduce(self, values: Tensor, operation: Literal["sum", "max"] = "sum") -> Tensor:
+        """`values`, the same shape on every process, reduced in place: their sum or their maximum."""
+        if self.world_size > 1:
+            with _clear_errors():
+                dist.all_reduce(values, dist.ReduceOp.SUM if operation == "sum" else dist.ReduceOp.MAX)
+        return values
 
-    def largest(self, values: Tensor) -> Tensor:
-        """The largest of each entry, in place."""
-        return self._reduced(values, "max")
-
-    def sum_gradients(self, parameters: Sequence[Tensor], requests: list[float]) -> list[float]:
-        """Add up the gradients of `parameters` in place, all in one message; `votes` ride along and come
-        back as their sums."""
-        if self.is_single:
-            return requests
+    def all_reduce_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Add up the gradients of `parameters` in place, all in one message."""
+        if self.world_size == 1:
+            return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        message = torch.cat([gradient.flatten() for gradient in gradients] + [gradients[0].new_tensor(requests)])
-        self.sum(message)
-        sizes = [gradient.numel() for gradient in gradients] + [len(requests)]
-        *parts, summed = torch.split(message, sizes)
+        message = self.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
+        parts = torch.split(message, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
-        return [float(vote) for vote in summed]
 
-    def at(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
+    def pick_rows(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
         """Entries at global `rows` (k,) of a vector of `total`, of which `own` is this process's range."""
-        if self.is_single:
+        if self.world_size == 1:
             return own[rows]
         mine = self.own(total)
         here = (rows >= mine.start) & (rows < mine.stop)
         found = own.new_zeros(len(rows))
         found[here] = own[rows[here] - mine.start]
-        return self.sum(found)
+        return self.all_reduce(found)
 
-    def gather(self, own: Tensor, total: int) -> Tensor:
-        """(total, …) from each process's (n, …), on the first process; the others keep what they have.
+    def gather_rows(self, own: Tensor, total: int) -> Tensor:
+        """(total, …) from each process's (n, …), on the main process; the others keep what they have.
 
         Rows travel through main memory in blocks, one process after the other, so that nobody holds more
         than the result.
         """
-        if self.is_single:
+        if self.world_size == 1:
             return own
         own = own.detach().cpu()
-        with _partners():
+        with _clear_errors():
             if not self.is_main:
                 for block in torch.split(own.contiguous(), SENT_ROWS):
                     dist.send(block, 0)
                 return own
             whole = own.new_empty(total, *own.shape[1:])
             whole[: len(own)] = own
-            for rank in range(1, self.size):
+            for rank in range(1, self.world_size):
                 theirs = self.own(total, rank)
                 for block in torch.split(whole[theirs], SENT_ROWS):
                     dist.recv(block, rank)
             return whole
-
-    def _reduced(self, values: Tensor, how: str) -> Tensor:
-        if not self.is_single:
-            with _partners():
-                dist.all_reduce(values, dist.ReduceOp.SUM if how == "sum" else dist.ReduceOp.MAX)
-        return values
 
 
 SINGLE_PROCESS = ProcessGroup()
@@ -158,9 +138,9 @@ def is_started_by_torchrun() -> bool:
 
 @contextlib.contextmanager
 def joined() -> Iterator[ProcessGroup]:
-    """The team that `torchrun` has started, while the `with` lasts; a team of one without it.
+    """The processes that `torchrun` has started, while the `with` lasts; without it, this one alone.
 
-    Raises TeamError when the others cannot be reached.
+    Raises DistributedError when the others cannot be reached.
     """
     if not is_started_by_torchrun():
         yield SINGLE_PROCESS
@@ -168,8 +148,8 @@ def joined() -> Iterator[ProcessGroup]:
     on_gpus = torch.cuda.is_available()
     if on_gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    with _partners(), _quiet():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=PATIENCE)
+    with _clear_errors(), _quiet():
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=TIMEOUT)
     try:
         size = dist.get_world_size()
         yield ProcessGroup(dist.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
@@ -195,8 +175,8 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _partners() -> Iterator[None]:
-    """What torch.distributed raises when another process is gone, in one line."""
+def _clear_errors() -> Iterator[None]:
+    """Turn what torch.distributed raises when another process is gone into one line."""
     try:
         yield
     except RuntimeError as error:

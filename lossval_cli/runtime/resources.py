@@ -9,10 +9,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one run."""
+    """What the user allows one run."""
 
     time_limit: float = math.inf
-    """Seconds after which training stops with what has been learnt."""
+    """Seconds after which training stops and what was learned is reported."""
     checkpoint: Path | None = None
     """File of the checkpoint; None: none is written."""
     checkpoint_every: float = 600.0
@@ -20,7 +20,7 @@ class Resources:
     memory: int | None = None
     """Bytes that a process may take; None: what is free."""
     scratch: Path | None = None
-    """Beside what a directory for encoded rows may be made while the run lasts; None: tables are read
+    """A directory for encoded rows may be made beside this path while the run lasts; None: tables are read
     whole."""
     resume: bool = False
-    """Whether to go on from the checkpoint, if there is one."""
+    """Whether to continue from the checkpoint, if there is one."""

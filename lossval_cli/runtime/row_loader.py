@@ -90,7 +90,7 @@ class Rows:
 
     def sample(self, rows: Tensor) -> Tensor:
         """Rows of the whole table (m, D), the same on every process, whoever's they are."""
-        if self._held is not None and self.processes.is_single:
+        if self._held is not None and self.processes.world_size == 1:
             return self._held[rows.to(self.device)]
         return torch.as_tensor(self._source[rows.cpu().numpy()]).to(self.device)
 
@@ -121,7 +121,7 @@ class Rows:
 
     def _chunk(self, order: Tensor, batches: int) -> Chunk:
         bounds = torch.tensor([at * len(order) // batches for at in range(batches + 1)])
-        if not self.processes.is_single:
+        if self.processes.world_size > 1:
             # Batches are of all processes together: each works on what it has of them.
             inside = ((order >= self.own.start) & (order < self.own.stop)).nonzero().squeeze(1)
             bounds = torch.searchsorted(inside, bounds)

@@ -1,4 +1,7 @@
-"""What may save training or end it before its last epoch: a clock, a signal, a limit."""
+"""Saving training, and ending it before its last epoch: a checkpoint interval, a deadline, a signal.
+
+All of them act at the end of an epoch, where everything that training knows is consistent and small.
+"""
 
 from __future__ import annotations
 
@@ -10,40 +13,43 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
-STOP, INTERRUPT = 1, 2
-"""Places of the votes that mean more than to save."""
+from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
+
+TERMINATION_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Windows has no SIGHUP."""
 
 Saved = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 """Tensors by name, and what JSON can hold: epoch, step, history."""
 
 
 class Store(Protocol):
-    """Where checkpoints lie."""
+    """Where checkpoints are kept."""
 
     def progress(self) -> Mapping[str, Any] | None:
-        """Of the last one without its tensors, None where there is none."""
+        """Of the last checkpoint without its tensors, None where there is none."""
 
     def load(self) -> Saved | None:
-        """The last one, None where there is none."""
+        """The last checkpoint, None where there is none."""
 
     def save(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
-        """Put a new one in its place."""
+        """Replace the last checkpoint."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to end and has been saved; says how to go on."""
+    """Training was asked to end and has been saved; the message says how to resume."""
 
 
 class TrainingMonitor:
-    """Asked after every step whether to save, to stop or to be interrupted.
+    """Asked after every epoch whether to save, to stop or to be interrupted.
 
-    store: where checkpoints go, None: nowhere.  every: seconds between two.  resume: whether to go on from
-    the one that is there.  deadline: `time.monotonic()` by which results should be there.
+    store: where checkpoints go, None: nowhere.  every: seconds between two checkpoints.  resume: whether to
+    continue from the checkpoint in the store.  deadline: `time.monotonic()` by which training should be over.
 
-    `begun_anew`: why training was begun anew with smaller steps, each time; a checkpoint is of one of these
-    trainings.
+    `restarts`: why training was repeated with smaller steps, once for each time; a checkpoint belongs to one
+    of these trainings.
     """
 
     def __init__(
@@ -59,14 +65,14 @@ class TrainingMonitor:
         self._every = every
         self.resume = resume
         self.restarts: tuple[str, ...] = ()
-        self._saved_at = time.monotonic()
+        self._saved_time = self._epoch_start = time.monotonic()
         self._interrupted = False
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> TrainingMonitor:
-        """Hold SIGINT, SIGTERM and SIGHUP back until a step is over, where there is something to save."""
+        """Hold termination signals back until an epoch is over, where there is a store to save to."""
         if self.store is not None and threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in TERMINATION_SIGNALS:
                 self._handlers[number] = signal.signal(number, self._interrupt)
         return self
 
@@ -77,35 +83,54 @@ class TrainingMonitor:
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to watch for."""
+        """Whether training may be saved or cut short."""
         return self.store is not None or math.isfinite(self.deadline)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._interrupted:  # asked twice: at once
+        if self._interrupted:  # a second signal ends the run at once
             raise KeyboardInterrupt
         self._interrupted = True
 
-    def find(self) -> None:
-        """Set `begun_anew` to that of the checkpoint to go on from."""
+    def load_restarts(self) -> None:
+        """Set `restarts` to those of the checkpoint to resume from."""
         progress = self.store.progress() if self.store is not None and self.resume else None
         self.restarts = tuple(progress["restarts"]) if progress else ()
 
     def load(self) -> Saved | None:
-        """The checkpoint to go on from, if it is of this training."""
+        """The checkpoint to resume from, if it belongs to this training."""
         saved = self.store.load() if self.store is not None and self.resume else None
         return saved if saved and tuple(saved[1]["restarts"]) == self.restarts else None
 
-    def requests(self, reserve: float) -> list[float]:
-        """1 where this process wants to save, stop or be interrupted; `reserve`: seconds that are still
-        needed after a stop."""
-        now = time.monotonic()
-        save = self.store is not None and now - self._saved_at >= self._every
-        return [float(save), float(now + reserve >= self.deadline), float(self._interrupted)]
+    def start(self) -> None:
+        """Note that the first epoch begins now."""
+        self._epoch_start = time.monotonic()
 
-    def save(self, take: Callable[[], Saved], *, writes: bool) -> None:
-        """Save what `take` gives; only the process that `writes` does."""
-        if self.store is not None:
+    def requests(self) -> tuple[bool, bool, bool]:
+        """Whether this process wants to save, to stop and to be interrupted.
+
+        It wants to stop where another epoch, as long as the last one, would pass the deadline.
+        """
+        now = time.monotonic()
+        next_end = now + (now - self._epoch_start)
+        self._epoch_start = now
+        save = self.store is not None and now - self._saved_time >= self._every
+        return save, next_end >= self.deadline, self._interrupted
+
+    def end_epoch(
+        self, epoch: int, epochs: int, take: Callable[[], Saved], processes: ProcessGroup = SINGLE_PROCESS
+    ) -> bool:
+        """Do what any process requests after 1-based `epoch` of `epochs`: save what `take` returns, raise
+        Interrupted, or return True to stop. What stops early is saved, so that it can be resumed."""
+        requests = torch.tensor(self.requests(), dtype=torch.int64)
+        save, stop, interrupt = processes.all_reduce(requests, "max").bool().tolist()
+        if self.store is not None and (save or interrupt or (stop and epoch < epochs)):
             tensors, progress = take()
-            if writes:
+            if processes.is_main:
                 self.store.save(tensors, {**progress, "restarts": self.restarts})
-            self._saved_at = time.monotonic()
+            self._saved_time = time.monotonic()
+        if interrupt:
+            raise Interrupted(
+                f"interrupted after epoch {epoch} of {epochs} and saved; "
+                "the same command with --resume continues from there"
+            )
+        return bool(stop) and epoch < epochs

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.lossval.fit import Valuation
+from lossval_cli.lossval.training import Fit
+from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.names import rounded
 from lossval_cli.score_columns import KINDS
 
@@ -24,13 +25,13 @@ rest."""
 
 
 def find_distributions(
-    valuation: Valuation, kinds: npt.NDArray[np.object_], recommended_fraction: float
+    fit: Fit, noise: NoiseEstimate | None, kinds: npt.NDArray[np.object_], recommended_fraction: float
 ) -> dict[str, Any]:
     """`kinds` (N,): '', 'label', 'features' or 'label+features'."""
     return {
-        "importance": _importance(valuation.importance, kinds, recommended_fraction),
-        "evidence": _evidence(valuation, kinds),
-        "thresholds": _thresholds(valuation),
+        "importance": _importance(fit.importance, kinds, recommended_fraction),
+        "evidence": _evidence(fit, kinds),
+        "thresholds": _thresholds(noise),
     }
 
 
@@ -53,13 +54,13 @@ def _importance(importance: Floats, kinds: npt.NDArray[np.object_], fraction: fl
     }
 
 
-def _evidence(valuation: Valuation, kinds: npt.NDArray[np.object_]) -> dict[str, Any] | None:
-    label, features = valuation.label_evidence, valuation.feature_evidence
+def _evidence(fit: Fit, kinds: npt.NDArray[np.object_]) -> dict[str, Any] | None:
+    label, features = fit.label_evidence, fit.feature_evidence
     if not (np.isfinite(label).all() and np.isfinite(features).all()):
         return None
     suspects = np.flatnonzero(kinds != "")
     # Of too many suspects the least important ones are drawn.
-    suspects = suspects[np.argsort(valuation.importance[suspects], kind="stable")][:POINTS]
+    suspects = suspects[np.argsort(fit.importance[suspects], kind="stable")][:POINTS]
     if len(label) <= POINTS:
         others, grid = np.flatnonzero(kinds == ""), None
     else:
@@ -88,10 +89,9 @@ def _grid(label: Floats, features: Floats) -> dict[str, Any]:
     }
 
 
-def _thresholds(valuation: Valuation) -> dict[str, Any] | None:
+def _thresholds(noise: NoiseEstimate | None) -> dict[str, Any] | None:
     """Probability of a wrong label, and of odd features, from which a row is a suspect; null: there is
     none."""
-    noise = valuation.noise
     if noise is None:
         return None
     pairs = (

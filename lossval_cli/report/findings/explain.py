@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
-from lossval_cli.lossval.fit import Valuation
+from lossval_cli.lossval.training import Fit
+from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.names import Json, cell, cut, rounded
 from lossval_cli.report.findings.table_scan import TableScan
 from lossval_cli.score_columns import given_names
@@ -30,7 +31,12 @@ LEAST_ODD = 1.0
 
 
 def explain_suspects(
-    dataset: Dataset, valuation: Valuation, table: pa.Table, kinds: npt.NDArray[np.object_], seen: TableScan
+    dataset: Dataset,
+    fit: Fit,
+    noise: NoiseEstimate | None,
+    table: pa.Table,
+    kinds: npt.NDArray[np.object_],
+    seen: TableScan,
 ) -> list[dict[str, Any]]:
     """The first TOP suspects in rank order.
 
@@ -39,7 +45,7 @@ def explain_suspects(
     order = table["row"].to_numpy()
     places = np.flatnonzero(kinds[order] != "")[:TOP]
     names = given_names(dataset.roles.label, dataset.roles.ids)
-    cells = _Cells(dataset, valuation, seen, order[places])
+    cells = _Cells(dataset, fit, noise, seen, order[places])
     result = []
     for place, ranked in zip(places, table.take(pa.array(places)).to_pylist(), strict=True):
         row = int(order[place])
@@ -75,8 +81,15 @@ def explain_suspects(
 class _Cells:
     """What is said of the listed rows and their cells."""
 
-    def __init__(self, dataset: Dataset, valuation: Valuation, seen: TableScan, rows: npt.NDArray[np.int64]) -> None:
-        self.dataset, self.valuation, self.seen = dataset, valuation, seen
+    def __init__(
+        self,
+        dataset: Dataset,
+        fit: Fit,
+        noise: NoiseEstimate | None,
+        seen: TableScan,
+        rows: npt.NDArray[np.int64],
+    ) -> None:
+        self.dataset, self.fit, self.noise, self.seen = dataset, fit, noise, seen
         table = dataset.train.table
         # The listed rows alone, typed as the whole table is.
         self.table = replace(table, data=table.data.take(pa.array(rows)), lines=None)
@@ -90,15 +103,14 @@ class _Cells:
         return None if value is None else rounded([value], 6)[0]
 
     def believed(self, row: int, what: str) -> float | None:
-        noise = self.valuation.noise
-        return None if noise is None else self.finite(getattr(noise, what)[row])
+        return None if self.noise is None else self.finite(getattr(self.noise, what)[row])
 
     def given_probability(self, row: int) -> float | None:
         """What the model gives the label that the row has; None for numbers."""
         y = self.dataset.train.y
         if y is None or not isinstance(self.dataset.labels, ClassLabels):
             return None
-        return self.finite(self.valuation.predictions[row, int(y[row])])
+        return self.finite(self.fit.predictions[row, int(y[row])])
 
     def suggested(self, row: int, kind: str, predicted: Any) -> Json:
         """The label that the model expects where the given one is doubted, None where it has no other."""
@@ -116,8 +128,8 @@ class _Cells:
 
     def odd(self, row: int) -> list[dict[str, Any]]:
         """The columns that make a row odd, the oddest first, each with what is usual there."""
-        assert self.valuation.fit is not None
-        terms = self.valuation.fit.outlier_estimate.column_terms.of(row, self.dataset.train.X[[row]][0])
+        assert self.noise is not None and self.noise.outliers is not None
+        terms = self.noise.outliers.column_terms.of(row, self.dataset.train.X[[row]][0])
         columns = [block.column for block in self.dataset.encoder.blocks]
         # Far out, where no row is, a density ratio levels off: there the distance is what counts.
         oddity = np.maximum(terms, [self._beyond(column, row) for column in columns])

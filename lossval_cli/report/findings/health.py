@@ -6,7 +6,7 @@ import numpy as np
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.row_keys import Keys
-from lossval_cli.lossval.fit import Valuation
+from lossval_cli.lossval.training import Fit
 from lossval_cli.report.findings.table_scan import keys_of
 from lossval_cli.settings import Settings
 from lossval_cli.text.format import format_number, format_percent, pluralize
@@ -24,25 +24,25 @@ MANY_TIES = 0.01
 """Share of rows of equal importance beyond which their order says nothing."""
 
 
-def check_health(dataset: Dataset, valuation: Valuation, settings: Settings, keys: Keys) -> list[dict[str, str]]:
+def check_health(dataset: Dataset, fit: Fit, settings: Settings, keys: Keys) -> list[dict[str, str]]:
     """One record a check: `check`, `level` (ok or look) and `text`. `keys` (N,) of the training rows."""
-    checks = [_loss(valuation), _validation(dataset)]
+    checks = [_loss(fit), _validation(dataset)]
     if repeats := _repeats(dataset, keys):
         checks.append(repeats)
-    if valuation.fit is not None:
-        checks += [_transport(valuation), _spread(settings, len(dataset.train.X))]
-    checks.append(_ties(valuation))
+    if fit.potentials is not None:
+        checks += [_transport(fit), _spread(settings, len(dataset.train.X))]
+    checks.append(_ties(fit))
     return [{"check": name, "level": "ok" if good else "look", "text": text} for name, good, text in checks]
 
 
 Check = tuple[str, bool, str]
 
 
-def _loss(valuation: Valuation) -> Check:
-    losses = [epoch.loss for epoch in valuation.history]
+def _loss(fit: Fit) -> Check:
+    losses = [epoch.loss for epoch in fit.history]
     first, last = losses[0], losses[-1]
     text = f"The loss went from {format_number(first)} to {format_number(last)} in {pluralize(len(losses), 'epoch')}."
-    if valuation.fit is not None and valuation.fit.stopped:
+    if fit.stopped:
         return "training", False, f"{text} Time was up before the last epoch: ranks are not settled."
     if len(losses) == 1 or last < first:
         return "training", True, text
@@ -71,13 +71,13 @@ def _repeats(dataset: Dataset, keys: Keys) -> Check | None:
     return ("repeats", False, f"{' and '.join(told)}. Each counts as often as it occurs.") if told else None
 
 
-def _transport(valuation: Valuation) -> Check:
-    assert valuation.fit is not None
-    potentials = valuation.fit.potentials
+def _transport(fit: Fit) -> Check:
+    potentials = fit.potentials
+    assert potentials is not None
     error = format_percent(potentials.marginal_error)
-    anchors = valuation.fit.anchors
-    if anchors is not None and anchors["error"] > ROUGH:
-        used, of, off = f"{anchors['used']:,}", f"{anchors['of']:,}", format_percent(anchors["error"])
+    sample = fit.transport_sample
+    if sample is not None and sample["error"] > ROUGH:
+        used, of, off = f"{sample['used']:,}", f"{sample['of']:,}", format_percent(sample["error"])
         return (
             "transport",
             False,
@@ -96,10 +96,10 @@ def _spread(settings: Settings, rows: int) -> Check:
     return "members", False, "Each row was judged by one network: importance_std is not known; raise members."
 
 
-def _ties(valuation: Valuation) -> Check:
-    counts = np.unique(valuation.importance, return_counts=True)[1]
+def _ties(fit: Fit) -> Check:
+    counts = np.unique(fit.importance, return_counts=True)[1]
     tied = int(counts[counts > 1].sum())
     text = f"{pluralize(tied, 'row')} of equal importance." if tied else "All importances differ."
-    if tied <= MANY_TIES * len(valuation.importance):
+    if tied <= MANY_TIES * len(fit.importance):
         return "ties", True, text
     return "ties", False, f"{text} They are ranked in the order of the file."

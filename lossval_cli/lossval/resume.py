@@ -1,0 +1,40 @@
+"""What a run has to agree with to continue from a checkpoint: anything that changes what is found."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from lossval_cli.features.dataset import Dataset, Split
+from lossval_cli.runtime.checkpoint import Identity
+from lossval_cli.settings import Settings
+from lossval_cli.version import __version__
+
+CHECKPOINT_VERSION = 3
+"""Raised when a checkpoint holds other things than before."""
+
+HARMLESS = ("device", "threads", "metric")
+"""Settings that change nothing that training finds."""
+
+
+def run_identity(dataset: Dataset, settings: Settings) -> Identity:
+    """Versions, settings, tables and roles of a run, by group and name."""
+    roles = dataset.roles
+    tables = {"train": dataset.train, "val": dataset.val}
+    return {
+        "versions": {"lossval": __version__, "checkpoint": CHECKPOINT_VERSION},
+        "settings": {name: value for name, value in settings.as_dict().items() if name not in HARMLESS},
+        "tables": {f"the {name} table": _digest(part) for name, part in tables.items()},
+        "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
+        "order": {"the rows of a chunk": dataset.storage.chunk_rows},
+    }
+
+
+def _digest(part: Split) -> str:
+    """Of the bytes of a table's files, or of the arrays that a DataFrame became."""
+    if part.table.sha256 is not None:
+        return part.table.sha256
+    total = hashlib.sha256(np.ascontiguousarray(part.X[:]).data)
+    total.update(b"" if part.y is None else np.ascontiguousarray(part.y).data)
+    return total.hexdigest()

@@ -1,0 +1,77 @@
+"""What training starts from: the data, equal weights, the first transport, folds and untrained networks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lossval_cli.lossval.cost import MAX_SWEEPS, TOLERANCE, make_transport
+from lossval_cli.lossval.cross_fitting import EvidenceAccumulator, draw_folds, fold_masks
+from lossval_cli.lossval.feature_scaling import FIT_ROWS, relevance
+from lossval_cli.lossval.network import Ensemble
+from lossval_cli.lossval.optimizer import AdamW
+from lossval_cli.lossval.state import State
+from lossval_cli.runtime.context import Runtime
+from lossval_cli.runtime.row_loader import CHUNK_ROWS, Rows, RowSource, draw_rows
+from lossval_cli.settings import Settings
+
+
+class TrainingData(NamedTuple):
+    """What is learned from. `y` holds class indices when `classes` is given, else what the loss wants."""
+
+    X: RowSource  # (N, D)
+    y: npt.NDArray[np.generic]  # (N,)
+    X_val: npt.NDArray[np.float32]  # (J, D)
+    columns: int  # of the table; each is one or several of the D inputs
+    classes: int | None  # K
+    penalty: npt.NDArray[np.float64]  # (n,) outlier penalty of this process's rows, in nats
+    held_out: npt.NDArray[np.int64] | None = None  # (J,) rows of X that X_val is; no member trains on them
+    weights: npt.NDArray[np.floating] | None = None  # (N,) sample weights above 0; None: all equal
+    groups: npt.NDArray[np.int64] | None = None  # (N,) rows with the same number share a fold
+    time: npt.NDArray[np.generic] | None = None  # (N,) folds are contiguous in it
+    chunk_rows: int = CHUNK_ROWS  # shuffled together
+
+
+def start_training(data: TrainingData, rows: Rows, s: Tensor | float, settings: Settings, runtime: Runtime) -> State:
+    """The state before the first epoch, or that of the checkpoint to resume from.
+
+    s (n,) or 1: the sample weights of this process's `rows`, with mean 1 over all N rows.
+    """
+    N, device = rows.total, rows.device
+    generator = torch.Generator().manual_seed(settings.seed)
+    saved = runtime.monitor.load()
+
+    transport, sample = make_transport(
+        rows, data.X_val, torch.as_tensor(data.penalty).to(device), data.held_out, settings, generator
+    )
+    w = torch.ones(len(rows), device=device)
+    sweeps = MAX_SWEEPS if saved is None else 1
+    potentials = transport.solve(w * s / N, tolerance=TOLERANCE, max_sweeps=sweeps, generator=generator)
+
+    members, folds = settings.ensemble_size(N)
+    network = Ensemble(members, rows.width, data.classes or 1, settings, generator=generator, device=device)
+    optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
+    fold = draw_folds(N, members, folds, generator, held_out=data.held_out, groups=data.groups, time=data.time)
+    drawn = draw_rows(N, FIT_ROWS, torch.Generator().manual_seed(settings.seed)).sort().values
+    trains, _ = fold_masks(fold[drawn], members, folds)
+    y = torch.as_tensor(data.y[drawn.numpy()])
+    network.scales = relevance(rows.sample(drawn).cpu(), y, trains, data.classes, data.columns).to(device)
+    evidence = EvidenceAccumulator(
+        fold[rows.own].to(device), members, folds, data.classes or 1, scored_by_all=data.held_out is not None
+    )
+    state = State(network, optimizer, generator, evidence, transport, potentials, w, sample)
+    if saved is not None:
+        state.restore(saved)
+    return state
+
+
+def own_weights(data: TrainingData, rows: Rows) -> Tensor | float:
+    """(n,) sample weights of this process's rows with mean 1 over all rows, or 1.0 where none are given."""
+    if data.weights is None:
+        return 1.0
+    weights = np.asarray(data.weights, np.float64)
+    return torch.as_tensor((weights / weights.mean())[rows.own], dtype=torch.float32).to(rows.device)
