@@ -36,7 +36,7 @@ def parts(frame: pd.DataFrame, scene: str, rng: np.random.Generator) -> list[pd.
     order = rng.permutation(len(frame))
     if scene == "same":
         ends = np.cumsum([TRAIN, VAL, POOL, FRESH])
-        places = np.split(order, ends)[:4]
+        parts_of_rows = np.split(order, ends)[:4]
     else:
         numbers = frame.drop(columns="label").select_dtypes("number")
         scaled = ((numbers - numbers.mean()) / numbers.std()).fillna(0).to_numpy()
@@ -45,13 +45,13 @@ def parts(frame: pd.DataFrame, scene: str, rng: np.random.Generator) -> list[pd.
         near, far = order[high], order[~high]
         own, third = TRAIN // 10, POOL // 3
         val, more, pool, fresh = np.split(near, np.cumsum([VAL, own, third]))
-        places = [
+        parts_of_rows = [
             np.r_[far[: TRAIN - own], more],
             val,
             np.r_[far[TRAIN - own :][: POOL - third], pool],
             fresh[:FRESH],
         ]
-    train, *others = (frame.iloc[at].reset_index(drop=True) for at in places)
+    train, *others = (frame.iloc[rows].reset_index(drop=True) for rows in parts_of_rows)
     if frame["label"].dtype == object:
         others = [part[part["label"].isin(train["label"].unique())] for part in others]
     return [train, *others]

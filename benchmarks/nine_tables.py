@@ -45,8 +45,8 @@ def score(name: str, label: str, folder: Path) -> str:
     wrong = np.zeros(len(train), bool)
     wrong[rng.choice(len(train), int(SHARE * len(train)), replace=False)] = True
     shift = rng.integers(1, len(labels), wrong.sum())
-    place = pd.Categorical(train.loc[wrong, label], labels).codes
-    train.loc[wrong, label] = labels[(place + shift) % len(labels)]
+    codes = pd.Categorical(train.loc[wrong, label], labels).codes
+    train.loc[wrong, label] = labels[(codes + shift) % len(labels)]
     train.to_csv(folder / "train.csv", index=False)
     few = len(labels) <= 100
     known = val[label].isin(train[label]) if few else np.ones(len(val), bool)

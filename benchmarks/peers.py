@@ -49,7 +49,7 @@ def lossval_default(split: Split, seed: int) -> Scores:
     import lossval_cli
 
     def frame(X: np.ndarray, y: np.ndarray) -> pd.DataFrame:
-        columns = {f"x{at:03d}": X[:, at] for at in range(X.shape[1])}
+        columns = {f"x{i:03d}": X[:, i] for i in range(X.shape[1])}
         return pd.DataFrame(columns | {"label": y})
 
     result = lossval_cli.score(

@@ -54,10 +54,10 @@ def auroc_bars(frame: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     methods, colours = _methods(frame)
     width = 0.85 / len(methods)
-    for place, method in enumerate(methods):
+    for i, method in enumerate(methods):
         rows = frame[frame["method"] == method]
         heights = [rows.loc[rows["noise"] == noise, "auroc"].mean() for noise in protocol.NOISES]
-        left = np.arange(len(protocol.NOISES)) + (place - (len(methods) - 1) / 2) * width
+        left = np.arange(len(protocol.NOISES)) + (i - (len(methods) - 1) / 2) * width
         axes.bar(left, heights, width * 0.9, color=colours[method], label=method)
     axes.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
     axes.set(ylim=(0.4, 1.0), ylabel="AUROC")
@@ -117,4 +117,4 @@ def _curves(
 def _methods(frame: pd.DataFrame) -> tuple[list[str], dict[str, str]]:
     """Methods in their order, and the colour each has in every plot."""
     methods = list(frame["method"].unique())
-    return methods, {method: COLOURS[place % len(COLOURS)] for place, method in enumerate(methods)}
+    return methods, {method: COLOURS[i % len(COLOURS)] for i, method in enumerate(methods)}

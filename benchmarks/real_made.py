@@ -92,7 +92,7 @@ def mislabel(X: np.ndarray, y: np.ndarray, kind: str, rng: np.random.Generator) 
     return given
 
 
-def planted(name: str, share: float, seed: int, rows: int = 40_000, trusted: int = 500) -> Case:
+def planted(name: str, share: float, seed: int, rows: int = 20_000, trusted: int = 500) -> Case:
     """Uniform flips in a large table, the easiest kind: beside what boosting does with it, and its seconds."""
     table, label = sample(name, rows + trusted, seed), LABELS[name]
     if name == "pol":

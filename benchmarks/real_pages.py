@@ -38,7 +38,7 @@ people labelled. Peers train on the trusted rows too.""",
 Public tables with 4 to 11 classes, with about 400 trusted rows. The labels come from a weak tree or from few
 neighbours, or are confused between classes, or are wrong where they are hard to predict.""",
     "planted flips": """\
-10 % of the labels replaced at random, up to 40,000 rows: the easiest kind of wrong label.""",
+10 % of the labels replaced at random, up to 20,000 rows: the easiest kind of wrong label.""",
     "far values": """\
 Meter readings ten times too large, ages in months, in 0.2 and 1 % of the rows.""",
     "wrong cells": """\

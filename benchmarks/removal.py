@@ -79,9 +79,9 @@ def mislabelled(labels: pd.Series, share: float, rng: np.random.Generator) -> tu
     """Labels (N,) of which a share is replaced by another value, and which ones (N,)."""
     wrong = np.zeros(len(labels), bool)
     wrong[rng.choice(len(labels), round(share * len(labels)), replace=False)] = True
-    distinct, at = np.unique(labels, return_inverse=True)
-    at[wrong] = (at[wrong] + rng.integers(1, len(distinct), wrong.sum())) % len(distinct)
-    return distinct[at], wrong
+    distinct, codes = np.unique(labels, return_inverse=True)
+    codes[wrong] = (codes[wrong] + rng.integers(1, len(distinct), wrong.sum())) % len(distinct)
+    return distinct[codes], wrong
 
 
 def make_case(name: str, seed: int, share: float) -> Case:

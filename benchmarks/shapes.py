@@ -1,7 +1,7 @@
 """Tables of unusual shapes: `python -m benchmarks.shapes` writes docs/research/shapes.md.
 
 Few rows, 2 columns and 500, 10 to 26 classes, a class of 3 %, validation of 20 rows and as large as
-training. Wrong labels, odd rows (every number moved), single far cells and nothing at all are planted in
+training. Wrong labels, outliers (every number moved), single far cells and nothing at all are planted in
 turn; beside `lossval` stand a label and a feature specialist.
 """
 
@@ -79,12 +79,12 @@ def make(name: str, noise: str, seed: int) -> protocol.Split:
     X, y = protocol.standardise(X[order]), y[order]
     train, val = slice(shape.train), slice(shape.train, shape.train + shape.val)
     planted = "none" if noise == "cells" else noise
-    X_train, y_train, wrong, odd = protocol.plant(X[train], y[train], planted, shape.rate, rng)
+    X_train, y_train, wrong, outliers = protocol.plant(X[train], y[train], planted, shape.rate, rng)
     if noise == "cells":
         rows = rng.choice(shape.train, round(shape.rate * shape.train), replace=False)
         far = rng.choice([-1.0, 1.0], len(rows)) * rng.uniform(6, 20, len(rows))
         X_train[rows, rng.integers(X.shape[1], size=len(rows))] += far
-        odd[rows] = True
+        outliers[rows] = True
     return protocol.Split(
         X_train=X_train.astype(np.float32),
         y_train=y_train,
@@ -94,7 +94,7 @@ def make(name: str, noise: str, seed: int) -> protocol.Split:
         y_test=y[val],
         task="classification",
         noisy_label=wrong,
-        noisy_feature=odd,
+        noisy_feature=outliers,
     )
 
 
@@ -165,7 +165,7 @@ def main() -> None:
     head = (
         "# Tables of unusual shapes\n\n"
         f"`python -m benchmarks.shapes`, seeds {seeds}, means; AUROC where nothing else is said. Planted "
-        "in 10 % of the training\nrows (2 % where a class has 3 %): wrong labels, odd rows (every number "
+        "in 10 % of the training\nrows (2 % where a class has 3 %): wrong labels, outliers (every number "
         f"moved by N(0, 1)) or single far cells (6 to 20\nstandard deviations). {versions}.\n\n"
     )
     given.out.write_text(head + as_markdown(pd.DataFrame(records)))

@@ -25,11 +25,16 @@ OWN = "lossval"
 CELL = ["dataset", "noise", "rate", "seed"]
 DROPPED = 0.20  # share of rows in the removal table
 
-INTRODUCTION = """\
-# Benchmarks
+READ_FIRST = """\
+[Real errors](real-errors.md) are a page of their own: read that first. Planted noise is easier to find, and serves to
+compare with published figures.
 
-Wrong labels and odd rows are planted in {datasets} public tables ({names}), and each method scores every
-training row without being told which noise there is, or how much. 1,000 training and 100 validation rows,
+"""
+INTRODUCTION = """\
+# Planted errors
+
+{first}Wrong labels and outliers are planted in {datasets} public tables ({names}), and each method scores every
+training row without knowing which noise there is, or how much. 1,000 training and 100 validation rows,
 both noisy; test rows are clean. Rates {rates}, seeds {seeds}. {honesty}
 One configuration per method for all tables, noises and rates.
 
@@ -69,7 +74,7 @@ def read_results(path: Path) -> pd.DataFrame:
     for end in ("lowest", "highest"):
         curves = zip(frame[f"removal_{end}"], frame["task"], strict=True)
         frame[f"change_{end}"] = [protocol.removal_change(curve, task) for curve, task in curves]
-    order = {method: place for place, method in enumerate(METHODS)}
+    order = {method: i for i, method in enumerate(METHODS)}
     return frame.sort_values("method", key=lambda names: names.map(order), kind="stable")
 
 
@@ -110,8 +115,8 @@ def removal_gain(frame: pd.DataFrame) -> pd.DataFrame:
 
     Accuracy in percentage points; for regression the fall of the MSE in percent of the MSE before.
     """
-    place = SHARES.index(DROPPED)
-    gain = [change[place] for change in frame["change_lowest"]]
+    i = SHARES.index(DROPPED)
+    gain = [change[i] for change in frame["change_lowest"]]
     gains = frame.assign(gain=gain).groupby(["method", "dataset"], sort=False)["gain"]
     return gains.mean().unstack("dataset")
 
@@ -138,7 +143,7 @@ def reliability(frame: pd.DataFrame, method: str) -> pd.DataFrame:
     if texts.empty:
         return pd.DataFrame()
     counts = np.array([[pair.split(":") for pair in text.split()] for text in texts], int).sum(axis=0)
-    tenths = [f"{place / 10:.1f} to {(place + 1) / 10:.1f}" for place in range(len(counts))]
+    tenths = [f"{i / 10:.1f} to {(i + 1) / 10:.1f}" for i in range(len(counts))]
     noisy = counts[:, 1] / np.maximum(counts[:, 0], 1)
     table = pd.DataFrame({"rows": counts[:, 0].astype(str), "of them noisy": noisy}, index=tenths)
     return table.rename_axis(index="noise probability")
@@ -177,6 +182,7 @@ def document(frame: pd.DataFrame, runs: list[dict[str, Any]], pictures: dict[str
     names = frame["dataset"].unique()
     parts = [
         INTRODUCTION.format(
+            first=READ_FIRST if frame["method"].nunique() > 1 else "",  # the page of one method is a note
             datasets=len(names),
             names=", ".join(names),
             rates=", ".join(f"{rate:.0%}" for rate in rates),
