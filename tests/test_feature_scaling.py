@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import f_oneway, linregress
 
-from lossval_cli.lossval.feature_scaling import ENOUGH, FEWEST_ROWS, LEAST, relevance
+from lossval_cli.lossval.feature_scaling import ENOUGH_ROWS, MIN_ROWS, MIN_SCALE, relevance
 
 ROWS = 400
 
@@ -33,8 +33,8 @@ def test_it_is_one_minus_one_over_f(classes: int | None) -> None:
             statistic = (ROWS - 2) * fit.rvalue**2 / (1 - fit.rvalue**2)
         else:
             statistic = f_oneway(*(column[y.numpy() == k] for k in range(classes))).statistic
-        assert found[at] == pytest.approx(max(LEAST, 1 - 1 / statistic), abs=1e-4)
-    assert found[0] > 0.95 > LEAST + 0.3 > found[2:].min()
+        assert found[at] == pytest.approx(max(MIN_SCALE, 1 - 1 / statistic), abs=1e-4)
+    assert found[0] > 0.95 > MIN_SCALE + 0.3 > found[2:].min()
 
 
 @pytest.mark.parametrize("classes", [3, None])
@@ -56,8 +56,8 @@ def test_a_row_has_no_say_where_it_is_not_trained_on(classes: int | None) -> Non
 def test_columns_without_spread_and_labels_without_spread_say_nothing(classes: int | None) -> None:
     X, y = training_data(classes)
     X[:, 0] = 7.0
-    assert relevance(X, y, torch.ones(1, ROWS), classes, 6)[0, 0] == LEAST
-    assert (relevance(X, torch.zeros_like(y), torch.ones(1, ROWS), classes, 6) == LEAST).all()
+    assert relevance(X, y, torch.ones(1, ROWS), classes, 6)[0, 0] == MIN_SCALE
+    assert (relevance(X, torch.zeros_like(y), torch.ones(1, ROWS), classes, 6) == MIN_SCALE).all()
 
 
 def test_units_and_order_of_columns_do_not_matter() -> None:
@@ -76,8 +76,8 @@ def test_of_many_columns_those_that_say_much_by_chance_are_kept_small(classes: i
     noise = torch.from_numpy(np.random.default_rng(1).standard_normal((ROWS, 494))).float()
     few = relevance(X, y, torch.ones(1, ROWS), classes, 6)[0]
     many = relevance(torch.cat([X, noise], 1), y, torch.ones(1, ROWS), classes, 500)[0]
-    least = LEAST * FEWEST_ROWS / (ENOUGH * 500)
-    assert float(few.min()) == LEAST
+    least = MIN_SCALE * MIN_ROWS / (ENOUGH_ROWS * 500)
+    assert float(few.min()) == MIN_SCALE
     assert float(many.min()) == pytest.approx(least)
     assert (many[6:] > least).sum() <= 5
     assert 0.9 < float(many[0]) < float(few[0])
@@ -87,4 +87,4 @@ def test_one_column_that_becomes_many_inputs_is_no_wide_table() -> None:
     X, y = training_data(3)
     noise = torch.from_numpy(np.random.default_rng(1).standard_normal((ROWS, 494))).float()
     found = relevance(torch.cat([X, noise], 1), y, torch.ones(1, ROWS), 3, 7)
-    assert float(found.min()) == LEAST
+    assert float(found.min()) == MIN_SCALE

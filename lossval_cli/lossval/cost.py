@@ -40,18 +40,20 @@ class TransportProblem(NamedTuple):
 def make_transport(
     rows: Rows,
     X_val: npt.NDArray[np.float32],
-    penalty: Tensor,
-    held_out: npt.NDArray[np.int64] | None,
+    penalty: npt.NDArray[np.float64],
     settings: Settings,
     generator: torch.Generator,
+    *,
+    held_out: npt.NDArray[np.int64] | None = None,
+    weights: npt.NDArray[np.floating] | None = None,
 ) -> TransportProblem:
     """X_val (J, D); penalty (n,) of this process's rows; held_out (J,) the training rows that X_val is, if
-    it was drawn from them."""
+    it was drawn from them; weights (N,) of the rows in the median."""
     most = settings.max_anchors
     sample = choose_validation_sample(X_val, most, np.random.default_rng([settings.seed, most]))
     used = torch.as_tensor(X_val[sample.rows]).to(rows.device)
     epsilon = (1 - FIXED_COST) * settings.blur**2
-    scale = median_cost(rows, used, generator) / (1 - FIXED_COST)
+    scale = median_cost(rows, used, generator, weights) / (1 - FIXED_COST)
     health: dict[str, float] | None = None
     if len(sample.rows) < sample.of:
         error = sampling_error(
@@ -70,7 +72,7 @@ def make_transport(
         used,
         epsilon=epsilon,
         scale=scale,
-        penalty=FIXED_COST + penalty,
+        penalty=torch.as_tensor(FIXED_COST + penalty).to(rows.device),
         own=None if held_out is None else _own_validation_row(rows, held_out[sample.rows]),
     )
     return TransportProblem(transport, health)

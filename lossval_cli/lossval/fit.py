@@ -153,6 +153,9 @@ def training_data(dataset: Dataset, penalty: Floats) -> TrainingData:
         dataset.classes,
         penalty,
         held_out=dataset.held_out,
+        weights=dataset.weights,
+        groups=dataset.fold_units,
+        time=dataset.time_order,
         chunk_rows=dataset.storage.chunk_rows,
     )
 
@@ -176,6 +179,8 @@ def _train_paper(dataset: Dataset, settings: Settings, runtime: Runtime, on_epoc
         raise UsageError(
             "method paper can be neither saved nor cut short: leave out --checkpoint-every, --resume and --time-limit"
         )
+    if dataset.weights is not None:
+        raise UsageError("method paper has no sample weights: leave out --weight")
     y = dataset.train.y
     assert y is not None
 

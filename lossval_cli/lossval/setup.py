@@ -30,7 +30,7 @@ class TrainingData(NamedTuple):
     classes: int | None  # K
     penalty: npt.NDArray[np.float64]  # (n,) outlier penalty of this process's rows, in nats
     held_out: npt.NDArray[np.int64] | None = None  # (J,) rows of X that X_val is; no member trains on them
-    weights: npt.NDArray[np.floating] | None = None  # (N,) sample weights above 0; None: all equal
+    weights: npt.NDArray[np.floating] | None = None  # (N,) sample weights, at least 0; None: all equal
     groups: npt.NDArray[np.int64] | None = None  # (N,) rows with the same number share a fold
     time: npt.NDArray[np.generic] | None = None  # (N,) folds are contiguous in it
     chunk_rows: int = CHUNK_ROWS  # shuffled together
@@ -46,7 +46,7 @@ def start_training(data: TrainingData, rows: Rows, s: Tensor | float, settings: 
     saved = runtime.monitor.load()
 
     transport, sample = make_transport(
-        rows, data.X_val, torch.as_tensor(data.penalty).to(device), data.held_out, settings, generator
+        rows, data.X_val, data.penalty, settings, generator, held_out=data.held_out, weights=data.weights
     )
     w = torch.ones(len(rows), device=device)
     sweeps = MAX_SWEEPS if saved is None else 1
@@ -59,6 +59,8 @@ def start_training(data: TrainingData, rows: Rows, s: Tensor | float, settings: 
     drawn = draw_rows(N, FIT_ROWS, torch.Generator().manual_seed(settings.seed)).sort().values
     trains, _ = fold_masks(fold[drawn], members, folds)
     y = torch.as_tensor(data.y[drawn.numpy()])
+    if data.weights is not None:
+        trains = trains * torch.as_tensor(_mean_one(data.weights)[drawn.numpy()], dtype=trains.dtype)
     network.scales = relevance(rows.sample(drawn).cpu(), y, trains, data.classes, data.columns).to(device)
     evidence = EvidenceAccumulator(
         fold[rows.own].to(device), members, folds, data.classes or 1, scored_by_all=data.held_out is not None
@@ -73,5 +75,8 @@ def own_weights(data: TrainingData, rows: Rows) -> Tensor | float:
     """(n,) sample weights of this process's rows with mean 1 over all rows, or 1.0 where none are given."""
     if data.weights is None:
         return 1.0
-    weights = np.asarray(data.weights, np.float64)
-    return torch.as_tensor((weights / weights.mean())[rows.own], dtype=torch.float32).to(rows.device)
+    return torch.as_tensor(_mean_one(data.weights)[rows.own], dtype=torch.float32).to(rows.device)
+
+
+def _mean_one(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    return weights / np.mean(weights, dtype=np.float64)

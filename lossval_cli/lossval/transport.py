@@ -22,6 +22,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -59,12 +61,25 @@ def half_squared_distances(X: Tensor, X_val: Tensor) -> Tensor:
     return torch.addmm(squares, X, X_val.T, alpha=-2).clamp_(min=0).div_(2)
 
 
-def median_cost(X: Rows | Tensor, X_val: Tensor, generator: torch.Generator) -> float:
-    """Median of ‖x − x'‖²/2 over up to MEDIAN_ROWS rows of each; 1 where every row is the same."""
-    parts = []
-    for rows in (_rows(X), _rows(X_val)):
-        parts.append(rows.sample(draw_rows(rows.total, MEDIAN_ROWS, generator)))
-    median = float(half_squared_distances(*parts).median())
+def median_cost(
+    X: Rows | Tensor,
+    X_val: Tensor,
+    generator: torch.Generator,
+    weights: npt.NDArray[np.floating] | None = None,
+) -> float:
+    """Median of ‖x − x'‖²/2 over up to MEDIAN_ROWS rows of each; 1 where every row is the same.
+
+    weights (N,): how often each row of X counts.
+    """
+    drawn, drawn_val = (draw_rows(_rows(rows).total, MEDIAN_ROWS, generator) for rows in (X, X_val))
+    costs = half_squared_distances(_rows(X).sample(drawn), _rows(X_val).sample(drawn_val))
+    if weights is None:
+        median = float(costs.median())
+    else:
+        counts = torch.as_tensor(weights[drawn.numpy()]).to(costs).unsqueeze(1).expand_as(costs)
+        ordered, index = costs.flatten().sort()
+        cumulative = counts.flatten()[index].double().cumsum(0)
+        median = float(ordered[torch.searchsorted(cumulative, cumulative[-1] / 2)])
     return median if median > 0 else 1.0
 
 

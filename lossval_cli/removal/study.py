@@ -211,7 +211,7 @@ def _retrain(
     # As in training, but in wide tables alone: elsewhere it makes networks withstand wrong labels that other
     # models suffer from.
     columns = len(dataset.encoder.blocks)
-    network.scales = relevance(X.cpu(), y.cpu(), kept, classes, columns, least=1.0).to(device)
+    network.scales = relevance(X.cpu(), y.cpu(), kept, classes, columns, min_scale=1.0).to(device)
     weight = kept.to(device)
     optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
     batches = math.ceil(len(X) / min(len(X), settings.batch_size or batch_size_for(len(X))))
