@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ from lossval_cli.noise.thresholds import read_thresholds
 from lossval_cli.pipeline import Result, run
 from lossval_cli.runtime.atomic_write import remove_file
 from lossval_cli.runtime.resources import Resources
-from lossval_cli.settings import Settings
+from lossval_cli.settings import COLUMNS_TABLE, Settings, read_toml
 
 
 def score(
@@ -27,6 +26,13 @@ def score(
     label: str | None = None,
     ids: str | Sequence[str] = (),
     exclude: str | Sequence[str] = (),
+    features: str | Sequence[str] = (),
+    categories: str | Sequence[str] = (),
+    weight: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    require_labels: bool = False,
+    columns: Mapping[str, object] | None = None,
     test: Source | None = None,
     thresholds: str | Path | None = None,
     removal: Literal["full", "quick", "off"] = "full",
@@ -43,8 +49,12 @@ def score(
     """Rank the rows of `train` by how much they help a model do well on `val`.
 
     train, val, test: DataFrames, or paths of CSV or Parquet tables.  label: the column to predict; without
-    it, one called label, target, y or class, else the last.  ids: columns carried to the scores and not
-    learned from.  exclude: columns left out.  thresholds: a file of `lossval calibrate` that
+    it, one called label, target, y or class, else a last column that clearly is one.  ids: columns carried to the
+    scores and not learned from.  exclude: columns left out.  features, categories: columns that are features
+    whatever they look like, the latter of categories.  weight: a column of sample weights.  group: a column whose
+    rows stay together in one fold.  time: a column in whose order folds are contiguous.  require_labels: refuse rows
+    without a label, which are left out otherwise.  columns: column -> role, type, or both, as in a `[columns]` table
+    of `config`, which it goes before.  thresholds: a file of `lossval calibrate` that
     decides which rows are suspect.  removal: how thoroughly to study what removing rows does.
     preset, config, settings: as `--preset`, `--config` and `--set`, the later wins; `lossval presets` lists
     them.  time_limit: seconds after which training stops with what has been learnt.  max_memory: bytes to
@@ -67,9 +77,6 @@ def score(
     }.items():
         if value is not None and not value > 0:
             raise UsageError(f"{name} must be above 0, not {value!r}")
-    # Options of reading that are neither settings nor named above: the fields of TableOptions.
-    names = {field.name for field in dataclasses.fields(TableOptions)}
-    others: dict[str, Any] = {name: settings.pop(name) for name in list(settings) if name in names}
     resources = Resources(
         time_limit=time_limit,
         checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -86,7 +93,13 @@ def score(
             label=label,
             ids=[ids] if isinstance(ids, str) else ids,
             exclude=[exclude] if isinstance(exclude, str) else exclude,
-            **others,
+            features=[features] if isinstance(features, str) else features,
+            categories=[categories] if isinstance(categories, str) else categories,
+            weight=weight,
+            group=group,
+            time=time,
+            require_labels=require_labels,
+            columns=_columns(config) if columns is None else columns,
         ),
         settings=Settings.resolve(preset, config, settings),
         thresholds=None if thresholds is None else read_thresholds(Path(thresholds)),
@@ -98,3 +111,8 @@ def score(
     if resources.checkpoint is not None and result.is_complete:
         remove_file(resources.checkpoint)
     return result
+
+
+def _columns(config: str | Path | None) -> Any:
+    """The `[columns]` table of a settings file, which `asked_columns` checks."""
+    return {} if config is None else read_toml(Path(config)).get(COLUMNS_TABLE, {})

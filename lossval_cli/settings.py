@@ -30,6 +30,9 @@ PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.p
 CHECK_TABLE = "check"
 """Table of a settings file that `lossval check` reads."""
 
+COLUMNS_TABLE = "columns"
+"""Table of a settings file that says what columns are: `features.table_options` reads it."""
+
 
 Origin = Literal["built in", "preset", "file", "given"]
 """Where a setting is from: nowhere else, the preset, a settings file, or an option."""
@@ -244,7 +247,7 @@ class Settings:
         overrides: Mapping[str, object] | Sequence[str] = (),
     ) -> Settings:
         """Preset, then `config` (TOML, or what was read from it), then `overrides` (a mapping, or `key=value`
-        texts); the later wins. The table `check` of a file is for the gate and passed over here.
+        texts); the later wins. The tables `check` and `columns` of a file are read elsewhere.
 
         Raises UsageError for a preset or file that is not there and SettingsError with every problem found.
         """
@@ -317,8 +320,9 @@ def _layers(
     to `problems`."""
     given = dict(overrides) if isinstance(overrides, Mapping) else _split(overrides, problems)
     from_file = read_toml(Path(config)) if isinstance(config, str | Path) else dict(config or {})
-    if isinstance(from_file.get(CHECK_TABLE), Mapping):
-        del from_file[CHECK_TABLE]
+    for table in (CHECK_TABLE, COLUMNS_TABLE):
+        if isinstance(from_file.get(table), Mapping):
+            del from_file[table]
     name = str(given.get("preset") or preset or from_file.get("preset") or "default")
     named = {"preset": name}
     layers: dict[Origin, dict[str, object]] = {

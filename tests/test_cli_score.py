@@ -67,7 +67,7 @@ def test_what_was_decided_is_told_on_standard_error_and_the_summary_on_standard_
     outcome = cli("score", "train.csv", "--val", "val.csv", *quick)
     assert outcome.err.splitlines() == [
         "label: column label, by its name; --label names another",
-        "id: column customer is not used as a feature (unique in every row)",
+        "column 'customer' is treated as an id, not a feature (serial codes)",
         "task: classification (label label holds text); --task decides otherwise",
     ]
     assert outcome.out.startswith("train.csv: 60 rows, label (2 classes)\n")

@@ -28,7 +28,7 @@ gap                         feature   number, and whether it is missing
 same                        dropped   every row has the same value, '1'
 
 label: column label, by its name; --label names another
-id: column customer is not used as a feature (unique in every row)
+column 'customer' is treated as an id, not a feature (serial codes)
 task: classification (label label holds text); --task decides otherwise
 column same is not used: every row has the same value, '1'
 """

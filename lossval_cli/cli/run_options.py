@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,7 +27,7 @@ from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.cli.quantities import read_bytes, read_seconds
 from lossval_cli.errors import UsageError
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.settings import Settings, find_project_table
+from lossval_cli.settings import COLUMNS_TABLE, Settings, find_project_table, read_toml
 from lossval_cli.text.format import escape_control
 from lossval_cli.toml_text import toml_lines
 
@@ -53,13 +53,35 @@ class RunOptions(OptionGroup):
     ] = None
     label: Annotated[
         str | None,
-        typer.Option(metavar="COL", help="Column to predict [default: label, target, y or class, else the last]."),
+        typer.Option(
+            metavar="COL", help="Column to predict [default: one named so, or a last column that clearly is one]."
+        ),
     ] = None
     ids: Annotated[
         list[str] | None,
         typer.Option("--id", metavar="COL", help="Column that names rows: kept, not learned from. Repeatable."),
     ] = None
     exclude: Annotated[list[str] | None, typer.Option(metavar="COL", help="Column to leave out. Repeatable.")] = None
+    features: Annotated[
+        list[str] | None,
+        typer.Option("--feature", metavar="COL", help="Column that is a feature, whatever it looks like. Repeatable."),
+    ] = None
+    categories: Annotated[
+        list[str] | None,
+        typer.Option("--category", metavar="COL", help="Feature that holds categories, even as numbers. Repeatable."),
+    ] = None
+    weight: Annotated[str | None, typer.Option(metavar="COL", help="Column of sample weights, at least 0.")] = None
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Rows with the same value are in one fold and on one side of a hold-out."),
+    ] = None
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Dates or numbers in whose order folds are contiguous."),
+    ] = None
+    require_labels: Annotated[
+        bool, typer.Option("--require-labels", help="Refuse rows without a label instead of leaving them out.")
+    ] = False
     task: Annotated[
         str | None, typer.Option(metavar="TASK", help="auto, classification or regression [default: auto].")
     ] = None
@@ -110,7 +132,9 @@ class RunOptions(OptionGroup):
     def tables(self) -> TableOptions:
         """What `load_dataset` is told of columns and cells."""
         names = [field.name for field in dataclasses.fields(TableOptions)]
-        return TableOptions(**{name: value for name, value in self.given().items() if name in names})
+        given: dict[str, Any] = {name: value for name, value in self.given().items() if name in names}
+        table: Mapping[str, Any] = read_toml(self.config) if self.config else project_table()
+        return TableOptions(**given, columns=table.get(COLUMNS_TABLE, {}))
 
     def settings(self) -> Settings:
         """Preset, config (without one: `[tool.lossval]` of the nearest pyproject.toml), --set, and the options

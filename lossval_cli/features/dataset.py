@@ -19,6 +19,7 @@ from lossval_cli.features.hold_out import hold_out
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
+from lossval_cli.features.special_columns import read_groups, read_time, read_weights
 from lossval_cli.features.storage_plan import StoragePlan, fitting_rows
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
@@ -112,7 +113,7 @@ def load_dataset(
         raise DataError(f"{table.name} has {pluralize(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed")
     together = storage.together(table)
     seen, partly = fitting_rows(together)
-    roles = decide_roles(seen, label=options.label, ids=options.ids, exclude=options.exclude, task=settings.task)
+    roles = decide_roles(seen, options, settings.task)
     find_metric(settings.metric, roles.task)  # better refused now than after training
     notices = [*table.notices, *roles.notices, *partly]
     others: list[Table | None] = []
@@ -143,16 +144,26 @@ def load_dataset(
             f"{format_name(table.name)} stays in its file; its encoded rows take {amount(own.X.nbytes)} of disk in "
             f"{format_name(str(own.X.path.parent.parent))} while the run lasts"
         )
-    keys = copies = None
+    weights = None if roles.weight is None else read_weights(together, roles.weight)
+    groups = time_order = keys = copies = None
+    if roles.group is not None:
+        groups, said = read_groups(together, roles.group)
+        notices += said
+    if roles.time is not None:
+        time_order = read_time(together, roles.time)
     if not isinstance(table.data, StreamedTable):
         keys = row_keys((values for _, values in encoder.read(table)), table.rows)
         copies = find_copies(keys, (values for _, values in encoder.read(table)))
     if others[0] is None:
         assert own.y is not None
-        held_out = hold_out(own.y, settings, stratify=roles.task == "classification", units=copies)
+        stratify = roles.task == "classification"
+        units = join_units(groups, copies)
+        held_out = hold_out(own.y, settings, stratify=stratify, units=units, time_order=time_order)
+        which = "the last " if time_order is not None else ""
+        whole = f" in whole groups by {quote(roles.group)}" if roles.group is not None else ""
         notices.append(
-            f"validation: no --val, so {pluralize(len(held_out), 'row')} drawn from the training table "
-            f"({settings.val_fraction:.0%}) stand in for it; they are scored too"
+            f"no --val: {which}{pluralize(len(held_out), 'training row')} ({len(held_out) / table.rows:.0%}) held out "
+            f"for validation{whole}; they are scored too"
         )
         parts = [Split(table, own.X[held_out], own.y[held_out])]
     else:
@@ -172,6 +183,9 @@ def load_dataset(
         loss,
         tuple(notices),
         storage,
+        weights=weights,
+        groups=groups,
+        time_order=time_order,
         keys=keys,
         copies=copies,
     )
@@ -188,12 +202,13 @@ def _absent_classes(labels: ClassLabels | NumberLabels, val: Split) -> list[str]
     if not isinstance(labels, ClassLabels) or val.y is None:
         return []
     counts = np.bincount(val.y.astype(np.int64), minlength=len(labels.names))
-    absent = [labels.names[place] for place in np.flatnonzero(counts == 0)]
+    absent = [labels.names[i] for i in np.flatnonzero(counts == 0)]
     if not absent:
         return []
+    those = "that label" if len(absent) == 1 else "those labels"
     return [
-        f"{format_name(val.table.name)}: no row has label {join_names(map(quote, absent))}: rows of such a class are "
-        "held against the features of the others, and what removing them does is not seen"
+        f"{format_name(val.table.name)}: no validation row is labelled {join_names(map(quote, absent))}; training rows "
+        f"with {those} are compared with the other classes, and the removal study cannot measure their effect"
     ]
 
 

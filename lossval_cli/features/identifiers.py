@@ -1,77 +1,278 @@
-"""Which columns only name the rows: found by what they hold, and left out of the features."""
+"""Which columns only identify rows: known by their names or by the shape of their values, and no features.
+
+That all cells of a column differ does not make it an id: timestamps, titles, queries and amounts differ too.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossval_cli.tables.column_types import is_text, without_nulls
 from lossval_cli.tables.table import Table
+from lossval_cli.text.format import join_names, pluralize, quote
 
-_FEW_ROWS = 20  # in a smaller table a column without a telling name may be unique by accident
-_EXPECTED_TWINS = 10  # chance of no two equal values by accident is then about exp(-10)
-_TEXT_WORDS, _TEXT_LENGTH = 5, 64  # averages from which unique text is prose (a SHA-256 has 64 characters)
-_UNNAMED = re.compile(r"unnamed_\d+_*|unnamed: ?\d+|__index_level_\d+__", re.IGNORECASE)
-_ID_WORDS = frozenset({"id", "ids", "idx", "index", "key", "uid", "uuid", "guid", "rowid", "rownames", "rownum"})
+FEWEST_ROWS = 20
+"""In a smaller table a sequence may be one by accident."""
+
+NEARLY_ALL = 0.98
+"""Share of the values that have to differ, and to have a shape, where only the shape speaks for an id."""
+
+MOST = 0.5
+"""Share of the values that have to differ where the name says id: below it every value names several rows."""
+
+FEWEST_GROUPS = 10
+"""Values from which a repeated key looks like groups of rows rather than like a category."""
+
+SAMPLE = 500
+"""Values whose form is looked at before that of all."""
+
+MOST_FORMS = 5
+"""Forms of serial codes that one column may mix: `C-17` and `NEW-17`."""
+
+MOST_REPORTED = 3
+"""Repeated values that a notice names."""
 
 
-def why_identifier(table: Table, column: str) -> str | None:
-    """Why a column is taken for an id, in a few words, or None when it is a feature.
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
-    An id is a whole-number or text column without missing values and without two equal values, that is
-    not unique by accident:
 
-    - whole numbers: the column has no name (as an exported index), or its name says id, or it rises or falls
-      from each row to the next, or its values are so close together that by chance at least ten pairs
-      would be equal (1..N in any order is the extreme case);
-    - text: its name says id, or it is short (below five words and 64 characters on average). Longer
-      unique text is prose, a feature.
+_WORDS = _words(
+    "id ids uid uuid guid oid pk identifier ident identifiant identificador kennung matricule matricula rowid rownum "
+    "rownames ssn nin mrn cpf cnpj nif dni iban imei imsi iccid msisdn vin isbn ean gtin asin doi accession"
+)
+"""Words that say id wherever in a name they stand."""
 
-    Floats, dates and booleans never are. Without a telling name the table needs at least 20 rows.
+_LAST_WORDS = _words("no nr num nbr number nummer numero key phone telephone barcode passport sha md5")
+"""Words that say id at the end of a name of several words."""
+
+_WHOLE_NAMES = _words(
+    "index idx key nr nbr rownumber serial phone telephone phonenumber barcode level_0 row_names row_index index_col "
+    "df_index"
+)
+
+_SCRIPTS = ("编号", "編號", "番号", "号码", "订单号", "流水号", "номер", "идентификатор", "รหัส", "번호", "아이디")
+
+_ENTITIES = (
+    "customer|client|user|member|patient|person|employee|student|account|acct|order|invoice|ticket|item|product|"
+    "article|case|subject|sample|record|row|serial|contract|policy|claim|loan|booking|transaction|receipt|document|"
+    "doc|file|batch|lot|unit|vehicle|machine|device|sensor|meter|station|store|vendor|supplier|passenger|flight|trip"
+)
+_SUFFIXES = re.compile(rf"(?:.{{2,}}(?:nr|nbr|nummer|uuid|guid)|.{{3,}}number|(?:{_ENTITIES})(?:no|num|key|ref))\Z")
+
+_ENDS_IN_ID = re.compile(
+    r"(?:.*(?:aid|acid|lucid|ancid|scid|brid|grid|arid|orid|rrid|trid|lurid|rapid|tepid|vapid|lipid|tupid|sipid|limpid|"
+    r"torpid|cupid|repid|rgid|igid|umid|timid|amid|solid|valid|allid|qualid|stolid|eyelid|nnelid|clid|oid|vivid|livid|"
+    r"avid|rvid|covid|madrid|luid|druid|quid|guid|morbid|rabid|turbid|forbid|erbid|candid|endid|sordid|tid|orchid|oxid|ulfid|"
+    r"skid)|bid|kid|mid|lid|rid|did|hid|amid|ovid)\Z"
+)
+"""English words (and the Scandinavian word for time) end like this: paid, humid, valid, grid. Such a name says id
+only with an entity before it."""
+
+_ENTITY_ID = re.compile(
+    rf"(?:.*(?:{_ENTITIES}|agent|parent|tenant|participant|recipient|client|event|comment|parcel|plant|object|project|"
+    r"asset|product|request|contact|content|department|shipment|payment|appointment|treatment|experiment|student|"
+    r"resident|incident|accident|segment|element|instrument|investment|test|post|list|artist|guest|host|cust|acct))id\Z"
+)
+
+_SHAPES = {
+    "UUIDs": re.compile(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?").pattern,
+    "hexadecimal keys": r"(?:0x)?(?:[0-9a-f]{8,}|[0-9A-F]{8,})",
+    "ULIDs": r"[0-9A-HJKMNP-TV-Z]{26}",
+}
+
+_INDEX_NAMES = re.compile(r"unnamed: ?\d+(?:\.\d+)*|__index_level_\d+__|level_0", re.IGNORECASE)
+"""What pandas calls an index that was written as a column."""
+
+_NO_NAME = re.compile(r"unnamed_\d+_*")
+"""What a column without a name is called here."""
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """Why a column is an id, in a few words, and its values that stand in several rows."""
+
+    why: str
+    repeated: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """The first MOST_REPORTED repeated values with their rows."""
+    repeated_count: int = 0
+
+    def describe(self, table: Table) -> str:
+        """The reason, with where in `table` the repeated values are."""
+        if not self.repeated:
+            return self.why
+        where = [f"{quote(value)} on {_places(table, rows)}" for value, rows in self.repeated]
+        more = self.repeated_count - len(where)
+        listed = "; ".join(where) + (f"; and {more:,} more" if more > 0 else "")
+        return f"{self.why}; {pluralize(self.repeated_count, 'value')} repeated: {listed}"
+
+
+def find_identifier(table: Table, column: str) -> Identifier | None:
+    """Whether a column identifies rows, or None where it is a feature.
+
+    An id is a column of whole numbers (also written 1001.0) or text
+
+    - whose name says so (customer_id, CUSTOMERID, order_no, uuid; not paid, humid, valid) and of whose values at
+      least half differ;
+    - without a name, as an exported index has none, that counts rows;
+    - of UUIDs, hexadecimal keys or serial codes (`K-0001`) that nearly all differ;
+    - or a sequence 1..N in any order, or rising mostly by one.
+
+    A few repeated or missing values change nothing. Numbers with fractions, dates and booleans never are ids.
     """
-    values = table.typed(column)
-    kind = values.type
-    if not (pa.types.is_integer(kind) or pa.types.is_string(kind)) or table.rows < 2:
+    named, unnamed = says_id(column), is_unnamed(column)
+    cells = _keys(table, column)
+    if cells is None or table.rows < 2:
         return None
-    if values.null_count or pc.count_distinct(values).as_py() < table.rows:
+    present = len(cells) - cells.null_count
+    if present < MOST * table.rows:
         return None
-    if is_unnamed(column) and pa.types.is_integer(kind):
-        return "an unnamed index"
-    if _says_id(column):
-        return "unique in every row and named so"
-    if table.rows < _FEW_ROWS:
+    is_number = pa.types.is_integer(cells.type)
+    if not (named or unnamed or table.rows >= FEWEST_ROWS):
         return None
-    if pa.types.is_integer(kind):
-        return _why_integers(values, table.rows)
-    return None if _is_prose(values) else "unique in every row"
+    shape = _number_shape(cells) if is_number else _text_shape(cells)
+    if not (named or unnamed or shape):
+        return None
+    distinct = pc.count_distinct(cells, mode="only_valid").as_py()
+    share = distinct / present
+    if unnamed and (is_number or share >= NEARLY_ALL) and _counts_rows(column, share, shape):
+        return Identifier("an index without a name")
+    if named and share >= MOST:
+        why = "id-like name, unique values" if distinct == present else "id-like name, nearly unique values"
+        return _with_repeated(why, cells, present - distinct)
+    if shape and share >= NEARLY_ALL:
+        return _with_repeated(shape, cells, present - distinct)
+    return None
+
+
+def find_group_key(table: Table, column: str) -> int | None:
+    """How many groups of rows a column that is named like an id seems to hold, None where it does not: each value
+    stands in two rows or more on average."""
+    if not says_id(column) or (cells := _keys(table, column)) is None:
+        return None
+    present = len(cells) - cells.null_count
+    distinct: int = pc.count_distinct(cells, mode="only_valid").as_py()
+    return distinct if FEWEST_GROUPS <= distinct < MOST * present else None
 
 
 def is_unnamed(column: str) -> bool:
     """Whether the file gave the column no name (`unnamed_1`; pandas: `Unnamed: 0`, `__index_level_0__`)."""
-    return _UNNAMED.fullmatch(column) is not None
+    return bool(_INDEX_NAMES.fullmatch(column) or _NO_NAME.fullmatch(column))
 
 
-def _says_id(column: str) -> bool:
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column)
-    return any(word.lower() in _ID_WORDS for word in words) or column.lower() in _ID_WORDS
+def says_id(column: str) -> bool:
+    """Whether a name says that the column holds ids."""
+    lower = column.strip().lower().replace("#", " no ")
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column.replace("#", " no "))]
+    if lower in _WHOLE_NAMES or any(word in _WORDS for word in words) or any(text in lower for text in _SCRIPTS):
+        return True
+    if len(words) > 1 and words[-1] in _LAST_WORDS:
+        return True
+    return any(_word_says_id(word) for word in words)
 
 
-def _why_integers(values: pa.ChunkedArray, rows: int) -> str | None:
-    bounds = pc.min_max(values).as_py()
-    span = bounds["max"] - bounds["min"] + 1
-    if span == rows:
-        return "a running index"
-    array = values.combine_chunks()
-    rising = pc.greater(array.slice(1), array.slice(0, rows - 1))
-    if pc.all(rising).as_py() or not pc.any(rising).as_py():
-        return "unique in every row and in order"
-    if rows * (rows - 1) / (2 * span) >= _EXPECTED_TWINS:
-        return "unique in every row"
-    return None
+def _word_says_id(word: str) -> bool:
+    if _SUFFIXES.match(word):
+        return True
+    if not word.endswith("id") or len(word) < 4:
+        return False
+    return bool(_ENTITY_ID.match(word) or not _ENDS_IN_ID.match(word))
 
 
-def _is_prose(values: pa.ChunkedArray) -> bool:
-    words = pc.add(pc.count_substring_regex(values, r"\S\s+\S"), 1)
-    mean_words, mean_length = pc.mean(words).as_py(), pc.mean(pc.utf8_length(values)).as_py()
-    return bool(mean_words >= _TEXT_WORDS or mean_length > _TEXT_LENGTH)
+def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
+    """The column as int64 or text, (N,), null where missing; None where it can hold no ids."""
+    typed = table.typed(column)
+    kind = typed.type
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    stored = table.as_given(column)
+    if is_number and is_text(stored.type):
+        sample = without_nulls(stored.slice(0, SAMPLE).cast(pa.string())).drop_null()
+        if len(sample) and _matching(sample, r"^[+-]?[0-9]+(?:\.0*)?$") < MOST:  # 80 kg, $12
+            return None
+    if pa.types.is_integer(kind) or pa.types.is_string(kind):
+        return typed
+    if not pa.types.is_floating(kind) or not pc.all(pc.equal(pc.floor(typed), typed), min_count=0).as_py():
+        return None
+    largest = pc.max(pc.abs(typed)).as_py() or 0.0
+    if largest < 2.0**53:
+        return typed.cast(pa.int64())
+    # 20 digits are more than a float holds: compared as they are written.
+    return without_nulls(stored.cast(pa.string())) if is_text(stored.type) else None
+
+
+def _counts_rows(column: str, share: float, shape: str) -> bool:
+    """Whether a column without a name is an index: pandas names its own; any other has to look like one."""
+    return bool(_INDEX_NAMES.fullmatch(column)) or bool(shape) or share >= MOST
+
+
+def _number_shape(cells: pa.ChunkedArray) -> str:
+    """`running numbers` where whole numbers are 1..N in any order, or rise from row to row, mostly by one; else ''."""
+    numbers = cells.drop_null()
+    bounds = pc.min_max(numbers).as_py()
+    span, rows = bounds["max"] - bounds["min"] + 1, len(numbers)
+    if NEARLY_ALL * rows <= span <= rows / NEARLY_ALL:
+        return "running numbers"
+    if span > 100 * rows:
+        return ""
+    steps = np.diff(numbers.to_numpy())
+    restarts = steps <= 0
+    return "running numbers" if restarts.mean() <= 1 - NEARLY_ALL and (steps == 1).mean() >= MOST else ""
+
+
+def _text_shape(cells: pa.ChunkedArray) -> str:
+    text = cells.drop_null()
+    sample = text.slice(0, SAMPLE)
+    for name, pattern in _SHAPES.items():
+        anchored = rf"^{pattern}$"
+        if _matching(sample, anchored) < NEARLY_ALL or _matching(text, anchored) < NEARLY_ALL:
+            continue
+        if name == "hexadecimal keys":
+            lengths = pc.count_distinct(pc.utf8_length(text)).as_py()
+            if lengths > 1 or _matching(text, "[a-fA-F]") < MOST or _matching(text, "[0-9]") < MOST:
+                continue
+        return name
+    return "serial codes" if _is_serial(sample) and _is_serial(text) else ""
+
+
+_SERIAL = r"^[A-Za-z][A-Za-z0-9_#-]{0,11}[0-9]+$"
+_MONTH = r"(?i)(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+
+
+def _is_serial(text: pa.ChunkedArray) -> bool:
+    """Codes of one form or of few, letters and then digits that differ: `K-0001`, `PAT00012`, `INV-2024-17`."""
+    if _matching(text, _SERIAL) < NEARLY_ALL or _matching(text, _MONTH) > 1 - NEARLY_ALL:
+        return False
+    forms = pc.value_counts(pc.replace_substring_regex(text, "[0-9]+", "0").combine_chunks())
+    counts = np.sort(forms.field("counts").to_numpy())
+    return bool(counts[-MOST_FORMS:].sum() >= NEARLY_ALL * len(text))
+
+
+def _matching(text: pa.ChunkedArray, pattern: str) -> float:
+    return float(pc.mean(pc.match_substring_regex(text, pattern).cast(pa.float64())).as_py() or 0.0)
+
+
+def _with_repeated(why: str, cells: pa.ChunkedArray, doubled: int) -> Identifier:
+    if not doubled:
+        return Identifier(why)
+    encoded = cells.combine_chunks().dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    counts = np.bincount(codes[codes >= 0], minlength=len(encoded.dictionary))
+    again = np.flatnonzero(counts > 1)
+    rows: list[tuple[str, tuple[int, ...]]] = []
+    for code in again[:MOST_REPORTED].tolist():
+        found: npt.NDArray[np.int64] = np.flatnonzero(codes == code)
+        rows.append((str(encoded.dictionary[code].as_py()), tuple(found.tolist())))
+    return Identifier(why, tuple(rows), len(again))
+
+
+def _places(table: Table, rows: tuple[int, ...]) -> str:
+    """`lines 10 and 11`, or `rows ...` where the table has no lines."""
+    what = "rows" if table.lines is None else "lines"
+    numbers = [str(table.first + row if table.lines is None else table.lines[row]) for row in rows]
+    return f"{what} {join_names(numbers, 4)}" if len(numbers) != 2 else f"{what} {numbers[0]} and {numbers[1]}"

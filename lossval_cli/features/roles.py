@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.errors import SchemaError, UsageError
-from lossval_cli.features.identifiers import is_unnamed, why_identifier
+from lossval_cli.features.identifiers import find_group_key, find_identifier, is_unnamed, says_id
+from lossval_cli.features.label_choice import choose_label
+from lossval_cli.features.special_columns import meaning_notices
+from lossval_cli.features.table_options import AskedColumns, ColumnKind, TableOptions, asked_columns
 from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.table import Table
-from lossval_cli.text.format import closest_name, format_name, join_names, pluralize
+from lossval_cli.text.format import closest_name, format_name, join_names, pluralize, quote
 
 Task = Literal["classification", "regression"]
 
-LABEL_NAMES = ("label", "target", "y", "class")  # in this order, letter case aside
 MAX_INTEGER_CLASSES = 20
 MIN_ROWS_PER_CLASS = 5
 
@@ -35,48 +37,77 @@ class Roles:
     features: tuple[str, ...]
     task: Task
     notices: tuple[str, ...]
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
+    """What the user said some columns hold."""
 
 
-def decide_roles(train: Table, *, label: str | None, ids: Sequence[str], exclude: Sequence[str], task: str) -> Roles:
+def decide_roles(train: Table, options: TableOptions, task: str = "auto") -> Roles:
     """Decide the roles of all columns; `task` is auto, classification or regression.
 
-    Raises SchemaError (unknown column, no feature left, a label that holds nothing usable), UsageError (one
-    column in two roles), CellError (regression on a label with a value that is no number).
+    Raises SchemaError (unknown column, no feature left, no clear label, a label that holds nothing usable),
+    UsageError (one column in two roles), CellError (regression on a label with a value that is not a number).
     """
-    ids, exclude = tuple(dict.fromkeys(ids)), tuple(dict.fromkeys(exclude))
+    asked = asked_columns(options)
+    _check_known(train, asked)
     notices: list[str] = []
-    for option, names in (
-        ("--label", () if label is None else (label,)),
-        ("--id", ids),
-        ("--exclude", exclude),
-    ):
-        _check_known(train, option, names)
-    _check_apart(label, ids, exclude)
-    for name in ids:
+    for name in asked.ids:
         if pa.types.is_nested(train.data.schema.field(name).type):
             raise SchemaError(f"--id {format_name(name)}: its cells are lists or records, which name no row")
+    meant = [name for name in (asked.weight, asked.group, asked.time) if name is not None]
+    label = asked.label
     if label is None:
-        label, notice = _choose_label(train, (*ids, *exclude))
+        label, notice = choose_label(train, (*asked.ids, *asked.exclude, *asked.features, *meant))
         notices.append(notice)
     _check_label(train, label)
-    rest = [name for name in train.column_names if name not in (label, *ids, *exclude)]
-    reasons = {name: why for name in rest if (why := why_identifier(train, name))}
-    if len(reasons) == len(rest):  # better a doubtful feature than none
-        reasons = {name: why for name, why in reasons.items() if is_unnamed(name) or "named" in why}
-    for name, why in reasons.items():
-        notices.append(f"id: column {format_name(name)} is not used as a feature ({why})")
-    features = tuple(sorted(name for name in rest if name not in reasons))
+    set_aside = {label, *asked.ids, *asked.exclude, *meant} - set(asked.features)
+    rest = [name for name in train.column_names if name not in set_aside]
+    undecided = [name for name in rest if name not in asked.features]
+    found = {name: why for name in undecided if (why := find_identifier(train, name)) is not None}
+    if len(found) == len(rest):  # better a doubtful feature than none
+        found = {name: why for name, why in found.items() if is_unnamed(name) or says_id(name)}
+    for name, why in found.items():
+        notices.append(f"column {quote(name)} is treated as an id, not a feature ({why.describe(train)})")
+    features = tuple(sorted(name for name in rest if name not in found))
     if not features:
         raise SchemaError(
             f"{format_name(train.name)} has no feature columns left: label {format_name(label)}, "
-            f"ids {join_names((*ids, *reasons)) or 'none'}, excluded {join_names(exclude) or 'none'}"
+            f"ids {join_names((*asked.ids, *found)) or 'none'}, excluded {join_names(asked.exclude) or 'none'}"
         )
+    notices += [*_key_notices(train, asked, undecided), *meaning_notices(train, asked, features, label)]
     if task == "auto":
         chosen, reason = _choose_task(train, label)
         notices.append(f"task: {chosen} ({reason}); --task decides otherwise")
     else:
         chosen = _check_task(train, label, task)
-    return Roles(label, (*ids, *reasons), exclude, features, chosen, tuple(notices))
+    return Roles(
+        label=label,
+        ids=(*asked.ids, *found),
+        excluded=asked.exclude,
+        features=features,
+        task=chosen,
+        notices=tuple(notices),
+        weight=asked.weight,
+        group=asked.group,
+        time=asked.time,
+        kinds=asked.kinds,
+    )
+
+
+def _key_notices(train: Table, asked: AskedColumns, features: Sequence[str]) -> list[str]:
+    """A key that repeats says which rows belong together, which a feature of numbers does not."""
+    notices = []
+    for name in features:
+        count = None if asked.group is not None else find_group_key(train, name)
+        if count is not None:
+            notices.append(
+                f"column {quote(name)} looks like a key of groups ({pluralize(count, 'value')} in "
+                f"{pluralize(train.rows, 'row')}) and is used as a feature; --group {shlex.quote(name)} keeps the rows "
+                f"of a group together, --exclude {shlex.quote(name)} leaves it out"
+            )
+    return notices
 
 
 def check_agreement(
@@ -124,8 +155,8 @@ def _without(missing: Sequence[str]) -> str:
     return f"; to go on without {'it' if len(missing) == 1 else 'them'}: {options}"
 
 
-def _check_known(train: Table, option: str, names: Sequence[str]) -> None:
-    for name in names:
+def _check_known(train: Table, asked: AskedColumns) -> None:
+    for name, option in asked.named.items():
         if name not in train.column_names:
             near = closest_name(name, train.column_names)
             hint = f"did you mean {format_name(near)}? " if near else ""
@@ -133,28 +164,6 @@ def _check_known(train: Table, option: str, names: Sequence[str]) -> None:
                 f"{option} {format_name(name)}: {format_name(train.name)} has no such column; {hint}"
                 f"its columns are {join_names(train.column_names)}"
             )
-
-
-def _check_apart(label: str | None, ids: Sequence[str], exclude: Sequence[str]) -> None:
-    for first, one, second, other in (
-        ("--label", (label,), "--id", ids),
-        ("--label", (label,), "--exclude", exclude),
-        ("--id", ids, "--exclude", exclude),
-    ):
-        for name in one:
-            if name is not None and name in other:
-                raise UsageError(f"column {format_name(name)} is given both as {first} and as {second}")
-
-
-def _choose_label(train: Table, taken: Sequence[str]) -> tuple[str, str]:
-    free = [name for name in train.column_names if name not in taken]
-    for wanted in LABEL_NAMES:
-        for name in free:
-            if name.casefold() == wanted:
-                return name, f"label: column {format_name(name)}, by its name; --label names another"
-    if not free:
-        raise SchemaError(f"{format_name(train.name)} has no column left for the label")
-    return free[-1], f"label: column {format_name(free[-1])}, the last one; --label names another"
 
 
 def _check_label(train: Table, label: str) -> None:

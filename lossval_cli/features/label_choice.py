@@ -1,0 +1,138 @@
+"""Which column is the label where nobody said: one with such a name, or a last column that is clearly one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lossval_cli.errors import LossvalError, SchemaError
+from lossval_cli.features.identifiers import find_group_key, find_identifier, is_unnamed
+from lossval_cli.tables.column_types import is_text
+from lossval_cli.tables.files import list_files
+from lossval_cli.tables.parquet_reading import partitions
+from lossval_cli.tables.table import Table
+from lossval_cli.text.format import format_name, join_names, pluralize
+
+NAMES = ("label", "labels", "target", "y", "class", "outcome", "ground_truth", "gold_label")
+"""Names that say label, in this order, letter case aside."""
+
+NAME_ENDINGS = ("label", "target", "outcome")
+"""Last words that say label: `true_label`, `ClassLabel`."""
+
+TARGET_WORDS = re.compile(
+    "price|cost|value|amount|score|rating|quality|grade|salary|income|revenue|sales|demand|charges|churn|churned|"
+    "fraud|spam|default|survived|diagnosis|disease|species|sentiment|category|result|response|status|bugs?|defects?|"
+    "approved|attrition|converted|readmitted|delay|duration|prediction|strength|yield|medv"
+)
+"""Words that make a last column of numbers clearly the one to predict."""
+
+MOST_CLASSES = 100
+ROWS_PER_CLASS = 5
+MOST_WHOLE_NUMBERS = 20
+"""Up to so many different values, with so many rows each on average, a column holds classes."""
+
+LISTED = 8
+
+
+class Candidate(NamedTuple):
+    """A column that may be the label."""
+
+    name: str
+    distinct: int
+    is_classes: bool
+
+    @property
+    def text(self) -> str:
+        """For a list: `churn (2 values)`."""
+        return f"{format_name(self.name)} ({pluralize(self.distinct, 'value')})"
+
+
+def choose_label(train: Table, taken: Sequence[str]) -> tuple[str, str]:
+    """The label and a notice that says why it was chosen; `taken`: columns that have another role.
+
+    Never an index, id, partition key, constant, date or nested column, unless its whole name says label. Raises
+    SchemaError that lists the candidates where none is clearly the label.
+    """
+    free = [name for name in train.column_names if name not in taken]
+    if not free:
+        raise SchemaError(f"{format_name(train.name)} has no column left for the label")
+    if (named := _by_name(free)) is not None:
+        return named, f"label: column {format_name(named)}, by its name; --label names another"
+    keys = partition_keys(train)
+    candidates = [found for name in free if name not in keys and (found := _candidate(train, name)) is not None]
+    endings = [one for one in candidates if _words(one.name)[-1:] and _words(one.name)[-1] in NAME_ENDINGS]
+    if len(endings) == 1:
+        name = endings[0].name
+        return name, f"label: column {format_name(name)}, by its name; --label names another"
+    if not endings and candidates and _is_clear(candidates[-1]):
+        name = candidates[-1].name
+        last = "the last one" if name == free[-1] else "the last one that can be a label"
+        return name, f"label: column {format_name(name)}, {last}; --label names another"
+    raise SchemaError(_unclear(train, endings or candidates, free))
+
+
+def partition_keys(train: Table) -> set[str]:
+    """Columns that the directories of a table name (`year=2024/`)."""
+    if train.format != "parquet" or not os.path.isdir(train.name):
+        return set()
+    try:
+        return {key for file in list_files(train.name) for key in partitions(file.relative)}
+    except LossvalError:
+        return set()
+
+
+def _by_name(free: Sequence[str]) -> str | None:
+    lower = {name.strip().casefold(): name for name in reversed(free)}
+    for wanted in NAMES:
+        if wanted not in lower:
+            continue
+        if wanted == "y" and "x" in lower and lower["y"] != free[-1]:
+            continue  # a pair of coordinates
+        return lower[wanted]
+    return None
+
+
+def _candidate(train: Table, name: str) -> Candidate | None:
+    values = train.typed(name)
+    kind = values.type
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if not (is_number or pa.types.is_boolean(kind) or is_text(kind)) or is_unnamed(name):
+        return None
+    distinct: int = pc.count_distinct(values, mode="only_valid").as_py()
+    present = len(values) - values.null_count
+    if distinct < 2 or find_identifier(train, name) is not None or find_group_key(train, name) is not None:
+        return None
+    if is_text(kind) and distinct > max(2, present / 2):
+        return None
+    most = MOST_WHOLE_NUMBERS if is_number else MOST_CLASSES
+    fractions = pa.types.is_floating(kind) and not pc.all(pc.equal(pc.floor(values), values), min_count=0).as_py()
+    few = distinct <= 2 or (distinct <= most and distinct * ROWS_PER_CLASS <= present)
+    return Candidate(name, distinct, few and not fractions)
+
+
+def _is_clear(last: Candidate) -> bool:
+    return last.is_classes or any(TARGET_WORDS.fullmatch(word) for word in _words(last.name))
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+
+
+def _unclear(train: Table, candidates: Sequence[Candidate], free: Sequence[str]) -> str:
+    what = f"{format_name(train.name)}: it is not clear which column is the label"
+    if not candidates:
+        return f"{what}, since each looks like an id, a date or free text; name it with --label: {join_names(free)}"
+    ranked = sorted(candidates, key=lambda one: not one.is_classes)  # stable: classes first, each in file order
+    listed = ", ".join(one.text for one in ranked[:LISTED])
+    more = f" and {len(ranked) - LISTED} more" if len(ranked) > LISTED else ""
+    example = ranked[0].name if ranked[0].is_classes else ranked[-1].name
+    if train.format == "frame":
+        return f"{what}; name it with label={example!r}, say. Candidates: {listed}{more}"
+    command = f"lossval score {shlex.quote(train.name)} --label {shlex.quote(example)}"
+    return f"{what}; name it with --label. Candidates: {listed}{more}. For example: {command}"
