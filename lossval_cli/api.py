@@ -13,7 +13,7 @@ from lossval_cli.features.dataset import Source
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds
-from lossval_cli.pipeline import Result, run
+from lossval_cli.pipeline import Progress, Result, Tables, run
 from lossval_cli.runtime.atomic_write import remove_file
 from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import COLUMNS_TABLE, Settings, read_toml
@@ -86,9 +86,8 @@ def score(
         resume=resume,
     )
     result = run(
-        train,
-        val,
-        test,
+        Tables(train, val, test),
+        Settings.resolve(preset, config, settings),
         options=TableOptions(
             label=label,
             ids=[ids] if isinstance(ids, str) else ids,
@@ -101,13 +100,12 @@ def score(
             require_labels=require_labels,
             columns=_columns(config) if columns is None else columns,
         ),
-        settings=Settings.resolve(preset, config, settings),
         thresholds=None if thresholds is None else read_thresholds(Path(thresholds)),
         removal=removal,
-        on_epoch=on_epoch,
         resources=resources,
+        progress=Progress() if on_epoch is None else Progress(epoch=on_epoch),
     )
-    assert result is not None  # a process by itself leads
+    assert result is not None  # a single process is the main one
     if resources.checkpoint is not None and result.is_complete:
         remove_file(resources.checkpoint)
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -30,6 +30,33 @@ from lossval_cli.runtime.device import pick_device
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
 from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import Settings
+
+
+class Tables(NamedTuple):
+    """What a run reads: DataFrames, or paths of tables."""
+
+    train: Source
+    val: Source | None = None
+    """None: a part of the training table is held out."""
+    test: Source | None = None
+    """For the removal study alone."""
+
+
+def _ignore(_: object) -> None:
+    """Nobody is interested."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Whom a run tells how far it is."""
+
+    stage: Callable[[str], None] = _ignore
+    """`read`, `train`, `removal` and `report`, as each begins."""
+    dataset: Callable[[Dataset], None] = _ignore
+    """What was read and decided, before training starts; may refuse it by raising."""
+    estimate: Callable[[TimeEstimate], None] = _ignore
+    """How long training will take, for large tables."""
+    epoch: Callable[[Epoch], None] = _ignore
 
 
 @dataclass(frozen=True)
@@ -60,60 +87,44 @@ class Result:
 
 
 def run(
-    train: Source,
-    val: Source | None = None,
-    test: Source | None = None,
+    tables: Tables,
+    settings: Settings,
     *,
     options: TableOptions | None = None,
-    settings: Settings,
     thresholds: Thresholds | None = None,
     removal: str = "full",
-    on_dataset: Callable[[Dataset], None] | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    on_stage: Callable[[str], None] | None = None,
-    on_estimate: Callable[[TimeEstimate], None] | None = None,
     resources: Resources | None = None,
     processes: ProcessGroup = SINGLE_PROCESS,
+    progress: Progress | None = None,
 ) -> Result | None:
-    """Read, train, judge, study removal, report. `removal` is full, quick or off; `thresholds` decide which
-    rows are suspect, without them the method does.
+    """Read and encode, train, estimate noise, study removal, rank, report.
 
-    `on_inputs` is shown what was read and decided before training starts (and may refuse it), `on_estimate`
-    what a large table will take, `on_epoch` how training goes, and `on_stage` is told as each of read,
-    train, removal and report begins.
-    `resources` bound what it takes. `team`: of which this is a process. Only the first one returns what was
-    found; all others train on rows of their own, show nothing and return None.
-    Raises LossvalError, one line each; writes nothing but a checkpoint.
+    `options` say how the tables are read; `thresholds` which rows are suspect, without them the method
+    decides; `removal` is full, quick or off. Of several `processes` the main one alone reports progress and
+    returns a result; the others return None. Raises LossvalError, one line each; writes nothing but a
+    checkpoint.
     """
-    if thresholds is not None and settings.method == "paper":
-        raise UsageError("thresholds: the published algorithm only ranks rows and flags none: use another preset")
-    clock = Clock(on_stage)
+    progress = progress if progress is not None and processes.is_main else Progress()
+    clock = Clock(progress.stage)
     with open_runtime(settings, resources, processes) as runtime:
         with clock("read"):
-            storage = _storage(runtime, settings)
-            tables = (train, val, test if processes.is_main else None)
-            dataset = load_dataset(*tables, options=options, settings=settings, storage=storage)
-            runtime.open_checkpoint(run_identity(dataset, settings))
-            if thresholds is not None:
-                dataset = replace(dataset, notices=dataset.notices + thresholds.notices(dataset, settings))
-            if processes.is_main and on_dataset is not None:
-                on_dataset(dataset)
-        if processes.is_main and on_estimate is not None and dataset.train.table.rows >= LARGE:
-            on_estimate(estimate_time(dataset, settings, runtime.device))
+            data = _load(tables, options, settings, thresholds, runtime)
+            progress.dataset(data)
+        if processes.is_main and data.train.table.rows >= LARGE:
+            progress.estimate(estimate_time(data, settings, runtime.device))
         with clock("train"):
-            fit, noise = value_rows(dataset, settings, runtime, thresholds=thresholds, on_epoch=on_epoch)
+            fit, noise = value_rows(data, settings, runtime, thresholds=thresholds, on_epoch=progress.epoch)
         if not processes.is_main:
             return None
         study = None
         if removal != "off" and runtime.has_time:
             with clock("removal"):
-                study = study_removal(dataset, fit, noise, settings, runtime.device, removal)
+                study = study_removal(data, fit, noise, settings, runtime.device, removal)
         with clock("report"):
-            table = rank_rows(dataset, fit, noise)
-            report = build_report(dataset, fit, noise, study, table, settings, runtime.device)
-    report["thresholds"] = None if thresholds is None else thresholds.to_dict()
-    report["timing"] = clock.seconds
-    return Result(table, report, dataset, fit, noise, study, settings)
+            scores = rank_rows(data, fit, noise)
+            report = build_report(data, fit, noise, study, scores, settings, runtime.device)
+    report |= {"thresholds": thresholds and thresholds.to_dict(), "timing": clock.seconds}
+    return Result(scores, report, data, fit, noise, study, settings)
 
 
 def value_rows(
@@ -132,26 +143,43 @@ def value_rows(
     if settings.method == "paper":
         return train_importance(dataset, None, settings, runtime, on_epoch), None
     outliers = estimate_outliers(dataset, settings)
-    fit = train_importance(dataset, outliers.penalty, settings, runtime, on_epoch if runtime.is_main else None)
+    fit = train_importance(dataset, outliers.penalty, settings, runtime, on_epoch)
     outliers = outliers.gathered(dataset.storage.processes, len(dataset.train.X))
     if not runtime.is_main:
         return fit, None
     return fit, estimate_noise(dataset, fit.predictions, outliers, thresholds)
 
 
-def _storage(runtime: Runtime, settings: Settings) -> StoragePlan:
-    """Where encoded rows go; the paper's algorithm knows arrays only."""
-    if settings.method != "paper":
-        return StoragePlan(runtime.resources.memory, runtime.scratch, runtime.processes)
-    if runtime.processes.world_size > 1:
+def _load(
+    tables: Tables,
+    options: TableOptions | None,
+    settings: Settings,
+    thresholds: Thresholds | None,
+    runtime: Runtime,
+) -> Dataset:
+    """Read and encode the tables, the test table by the main process alone, and open the checkpoint."""
+    is_paper = settings.method == "paper"
+    if is_paper and thresholds is not None:
+        raise UsageError("thresholds: the published algorithm only ranks rows and flags none: use another preset")
+    if is_paper and runtime.processes.world_size > 1:
         raise UsageError("method paper runs in one process: start it without torchrun")
-    return StoragePlan(runtime.resources.memory)
+    scratch = None if is_paper else runtime.scratch  # the paper's algorithm takes arrays only
+    data = load_dataset(
+        tables.train,
+        tables.val,
+        tables.test if runtime.is_main else None,
+        options=options,
+        settings=settings,
+        storage=StoragePlan(runtime.resources.memory, scratch, runtime.processes),
+    )
+    runtime.open_checkpoint(run_identity(data, settings))
+    return data if thresholds is None else replace(data, notices=data.notices + thresholds.notices(data, settings))
 
 
 class Clock:
     """Seconds spent in each named stage."""
 
-    def __init__(self, on_stage: Callable[[str], None] | None = None) -> None:
+    def __init__(self, on_stage: Callable[[str], None]) -> None:
         self._on_stage = on_stage
         self.seconds: dict[str, float] = {}
         self._stage = ""
@@ -162,8 +190,7 @@ class Clock:
         return self
 
     def __enter__(self) -> None:
-        if self._on_stage is not None:
-            self._on_stage(self._stage)
+        self._on_stage(self._stage)
         self._start = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:

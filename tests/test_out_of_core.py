@@ -22,7 +22,7 @@ import lossval_cli
 from lossval_cli.features.dataset import load_dataset
 from lossval_cli.features.encoded_file import EncodedFile
 from lossval_cli.features.storage_plan import StoragePlan
-from lossval_cli.pipeline import run
+from lossval_cli.pipeline import Tables, run
 from lossval_cli.runtime import row_loader as order
 from lossval_cli.runtime.memory import MemoryEstimate, amount, largest_chunk
 from lossval_cli.runtime.resources import Resources
@@ -67,8 +67,8 @@ def test_scores_and_report_are_those_of_a_table_in_memory(
     """Bit for bit: encodings, order of visits and sums are the same wherever rows are."""
     write(mixed(450), path)
     mixed(60, 1).to_csv("val.csv", index=False)
-    kept = run(path, val, settings=SETTINGS, removal="quick")
-    read = run(path, val, settings=SETTINGS, removal="quick", resources=Resources(scratch=Path("encoded.x")))
+    kept = run(Tables(path, val), SETTINGS, removal="quick")
+    read = run(Tables(path, val), SETTINGS, removal="quick", resources=Resources(scratch=Path("encoded.x")))
     assert isinstance(read.dataset.train.X, EncodedFile) and isinstance(kept.dataset.train.X, np.ndarray)
     assert read.table.to_pydict() == kept.table.to_pydict()
     for key in set(kept.report) - {"timing", "notices"}:
@@ -198,8 +198,8 @@ def test_float16_storage_hardly_moves_a_rank(tables: Path, everything_stays: Non
     write(mixed(450), "big.parquet")
     scores = [
         run(
-            "big.parquet",
-            settings=Settings.resolve("fast", overrides={"storage": storage}),
+            Tables("big.parquet"),
+            Settings.resolve("fast", overrides={"storage": storage}),
             removal="off",
             resources=Resources(scratch=Path("encoded.x")),
         ).table.sort_by("row")["importance"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import pandas as pd
 import pytest
 
 import lossval_cli
-from lossval_cli.pipeline import Result, run
+from lossval_cli.features.table_options import TableOptions
+from lossval_cli.pipeline import Result, Tables, run
 from lossval_cli.runs.directory import json_bytes
 from lossval_cli.runs.redaction import redact_report
 from lossval_cli.settings import Settings
@@ -44,12 +46,16 @@ def scored(directory: Path, train: pd.DataFrame, val: pd.DataFrame | None, **opt
     if val is not None:
         val.to_csv(directory / "val.csv", index=False)
     overrides = {"epochs": 15, "members": 4, "folds": 2} | options.pop("overrides", {})
-    return run(
-        str(directory / "train.csv"),
-        None if val is None else str(directory / "val.csv"),
-        settings=Settings.resolve(options.pop("preset", None), None, overrides),
-        **{"label": "label", "ids": ["deed"], "removal": "off"} | options,
+    names = {field.name for field in dataclasses.fields(TableOptions)}
+    reading = {"label": "label", "ids": ["deed"]} | {name: options.pop(name) for name in list(options) if name in names}
+    result = run(
+        Tables(str(directory / "train.csv"), None if val is None else str(directory / "val.csv")),
+        Settings.resolve(options.pop("preset", None), None, overrides),
+        options=TableOptions(**reading),
+        **{"removal": "off"} | options,
     )
+    assert result is not None
+    return result
 
 
 @pytest.fixture(scope="module")

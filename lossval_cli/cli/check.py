@@ -116,23 +116,24 @@ def _score(
     resources = runtime.resources(beside)
     needed = any(rule.kind in NEED_REMOVAL for rule in plan.rules)
     with processes() as group, runtime.shown() as shown:
-        from lossval_cli.pipeline import run
+        from lossval_cli.pipeline import Progress as RunProgress
+        from lossval_cli.pipeline import Tables, run
         from lossval_cli.runs.loaded import loaded_run
 
         result = run(
-            table,
-            options.val,
-            options.test,
+            Tables(table, options.val, options.test),
+            settings,
             options=options.tables(),
-            settings=settings,
             thresholds=thresholds,
             removal=options.removal or ("full" if needed else "off"),
-            on_dataset=lambda dataset: shown.notices(dataset.notices),
-            on_epoch=shown.epoch,
-            on_stage=shown.stage,
-            on_estimate=lambda estimate: shown.notices([estimate.text()]),
             resources=resources,
             processes=group,
+            progress=RunProgress(
+                stage=shown.stage,
+                dataset=lambda dataset: shown.notices(dataset.notices),
+                estimate=lambda estimate: shown.notices([estimate.text()]),
+                epoch=shown.epoch,
+            ),
         )
         if result is None:
             return None

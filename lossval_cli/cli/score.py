@@ -105,25 +105,26 @@ def score(
     resources = runtime.resources(None if destination.kind == "stream" else destination.path)
     started = datetime.now(UTC)
     with processes() as group, runtime.shown() as shown:
-        from lossval_cli.pipeline import run
+        from lossval_cli.pipeline import Progress as RunProgress
+        from lossval_cli.pipeline import Tables, run
         from lossval_cli.runs.scores_io import split_names
 
         names = [] if outputs.columns is None else split_names(outputs.columns)
         result = run(
-            train,
-            options.val,
-            options.test,
+            Tables(train, options.val, options.test),
+            settings,
             options=options.tables(),
-            settings=settings,
             thresholds=thresholds,
             # Only the reports of a run directory say what removal does.
             removal=options.removal or ("full" if destination.kind == "directory" else "off"),
-            on_dataset=lambda dataset: _start_training(dataset, names, outputs.redact, shown),
-            on_epoch=shown.epoch,
-            on_stage=shown.stage,
-            on_estimate=lambda estimate: shown.notices([estimate.text()]),
             resources=resources,
             processes=group,
+            progress=RunProgress(
+                stage=shown.stage,
+                dataset=lambda dataset: _start_training(dataset, names, outputs.redact, shown),
+                estimate=lambda estimate: shown.notices([estimate.text()]),
+                epoch=shown.epoch,
+            ),
         )
         if result is None:
             return
