@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_table_properties import CELLS, written
+from test_table_properties import AS_IT_IS, CELLS, written
 
 from lossval_cli.errors import SchemaError
 from lossval_cli.tables.csv_layout import find_layout
@@ -51,7 +51,7 @@ def test_kept_records_are_the_inputs_own_bytes_and_the_removed_are_the_rest(case
     bounds = [*layout.starts.tolist(), len(text)]
     head = content[: len(content) - len(text) + bounds[1]]
     records = [text[start:stop] for start, stop in pairwise(bounds[1:])]
-    original = CsvOriginal(content, "t.csv")
+    original = CsvOriginal(content, "t.csv", AS_IT_IS)
     kept, removed = bytes_of(original, keep), bytes_of(original, ~keep)
     assert kept == head + b"".join(compress(records, keep))
     assert removed == head + b"".join(compress(records, ~keep))
@@ -71,7 +71,7 @@ def test_changed_cells_read_back_and_no_other_cell_changes(case: CASE, data: st.
     for row, text in zip(changed, texts, strict=True):
         rows[row][column] = text
     cells = Cells(names[column], np.array(changed, np.int64), pa.array(texts, pa.string()))
-    original = CsvOriginal(content, "t.csv")
+    original = CsvOriginal(content, "t.csv", AS_IT_IS)
     out = bytes_of(original, keep, cells=cells, added=Added('the "weight"', weights))
     weighed = zip(rows, weights.tolist(), strict=True)
     expected = [[*row, weight] for row, weight in compress(weighed, keep)]

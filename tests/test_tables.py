@@ -348,27 +348,22 @@ BAD_FILES: dict[str, tuple[bytes, type[DataError], str]] = {
         SchemaError,
         "t.csv has 2 column names more than once: a, b; rename them",
     ),
-    "latin-1": (
-        b"a,b\n1,x\n2,caf\xe9\n",
+    "damaged UTF-8": (
+        "a,b\n1,é\n2,è\n".encode() + b"2,caf\xe9\n3,\n",
         ReadError,
-        "t.csv line 3: byte 0xe9 (offset 13) is not UTF-8; convert the file, for example with "
-        "iconv -f windows-1252 -t utf-8",
+        "t.csv line 4: byte 0xe9 (offset 19) is not UTF-8, which the rest is; mend it, or name another encoding with "
+        "--encoding",
     ),
     "utf-8 cut short": (
         b"a,b\n1,\xc3",
         ReadError,
-        "t.csv line 2: byte 0xc3 (offset 6) is not UTF-8; convert the file, for example with "
-        "iconv -f windows-1252 -t utf-8",
-    ),
-    "utf-16": (
-        "a,b\n1,2\n".encode("utf-16"),
-        ReadError,
-        "t.csv is UTF-16 text, not CSV or Parquet; save it as UTF-8 CSV",
+        "t.csv line 2: byte 0xc3 (offset 6) is not UTF-8, which the rest is; mend it, or name another encoding with "
+        "--encoding",
     ),
     "workbook": (
         b"PK\x03\x04rest",
         ReadError,
-        "t.csv is a zip archive or an Excel workbook, not CSV or Parquet; save it as UTF-8 CSV",
+        "t.csv is a zip archive or an Excel workbook; save the sheet as CSV",
     ),
     "zero byte": (
         b"a,b\n1,\0\n",
@@ -449,7 +444,7 @@ def test_bad_names_are_told_in_one_line() -> None:
     for name, message in {
         "trian.csv": "trian.csv does not exist; did you mean train.csv?",
         "zzz": "zzz does not exist",
-        "empty": "empty is a directory without Parquet files; name a file, or a glob of Parquet files",
+        "empty": "empty is a directory without Parquet or CSV files; name a file, or a glob of files",
         "*.pq": "no file matches *.pq",
         "/dev/zero": "/dev/zero is a device, not a file",
         "train.csv/x": "train.csv/x cannot be read: not a directory",

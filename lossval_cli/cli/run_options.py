@@ -82,6 +82,17 @@ class RunOptions(OptionGroup):
     require_labels: Annotated[
         bool, typer.Option("--require-labels", help="Refuse rows without a label instead of leaving them out.")
     ] = False
+    header: Annotated[
+        bool | None,
+        typer.Option("--header/--no-header", help="Whether the first line of a CSV file holds the column names."),
+    ] = None
+    comment: Annotated[
+        str | None, typer.Option(metavar="CHAR", help="Leave out lines of a CSV file that begin with this, e.g. '#'.")
+    ] = None
+    encoding: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Encoding of a CSV file [default: UTF-8, UTF-16 or else Windows-1252]."),
+    ] = None
     task: Annotated[
         str | None, typer.Option(metavar="TASK", help="auto, classification or regression [default: auto].")
     ] = None

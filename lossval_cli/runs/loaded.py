@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from lossval_cli.runs.scores_io import as_text
 from lossval_cli.runs.shape import check_shape
 from lossval_cli.runtime.atomic_write import RECORD, is_run_directory
 from lossval_cli.score_columns import FIXED_COLUMNS, KINDS, given_names
+from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.table import Table, read_table
 from lossval_cli.text.format import format_name, quote
 from lossval_cli.version import RECORD_VERSION, REPORT_VERSION, __version__
@@ -95,7 +96,9 @@ def read_run(path: Path) -> LoadedRun:
         train = record["inputs"]["train"]
         place = path_of_train(path, train)
         scores, digest = _read_scores(files[0]), train["sha256"]
-        return _scored(report, scores, path=place or train["name"], find_train=lambda: _find_table(place, digest))
+        options = ReadOptions.of_record(record.get("settings"))
+        find_train = partial(_find_table, place, digest, options)
+        return _scored(report, scores, path=place or train["name"], find_train=find_train)
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         raise damaged(path, error) from error
 
@@ -210,18 +213,18 @@ def _read_scores(path: Path) -> pa.Table:
     if path.suffix == ".jsonl":
         with path.open(encoding="utf-8") as file:
             return pa.Table.from_pylist([json.loads(line) for line in file])
-    table = read_table(path)
+    table = read_table(path, ReadOptions(header=True))
     texts = ("suspect", "predicted")
     own = [name for name in FIXED_COLUMNS if name not in texts]
     return pa.table({name: table.typed(name) if name in own else table.as_given(name) for name in table.column_names})
 
 
-def _find_table(path: str | None, digest: str | None) -> Table | None:
+def _find_table(path: str | None, digest: str | None, options: ReadOptions) -> Table | None:
     """The training table, if it still is where it was and what it was."""
     if path is None or digest is None or not os.path.exists(path):
         return None
     try:
-        table = read_table(path)
+        table = read_table(path, options)
     except LossvalError:
         return None
     return table if table.sha256 == digest else None

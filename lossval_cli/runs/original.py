@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from lossval_cli.errors import ReadError
@@ -12,8 +13,11 @@ from lossval_cli.runtime.atomic_write import RECORD
 from lossval_cli.tables.arrow_parts import ARROW_MAGIC
 from lossval_cli.tables.csv_rewrite import CsvOriginal
 from lossval_cli.tables.files import Source, decompress, digest, list_files, read_file
+from lossval_cli.tables.json_lines import is_json
+from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.parquet_parts import MAGIC
 from lossval_cli.tables.parquet_rewrite import ParquetOriginal
+from lossval_cli.tables.reading import STREAM_MAGIC
 from lossval_cli.tables.rewrite import Original
 from lossval_cli.text.format import format_name
 
@@ -49,17 +53,26 @@ def open_original(path: str, run: LoadedRun, directory: Path) -> Original:
             "(its SHA-256 differs): "
             "score it again, or name the right one with --data FILE"
         )
-    for source in sources:
-        if source.data.startswith(ARROW_MAGIC):
-            raise ReadError(
-                f"{format_name(source.name)} is an Arrow file, and cleaned tables are CSV or Parquet: save it as "
-                "Parquet and score that"
-            )
     table: Original
-    if len(sources) > 1 or sources[0].data.startswith(MAGIC):
+    if all(source.data.startswith(MAGIC) for source in sources):
         table = ParquetOriginal(sources, path)
     else:
-        table = CsvOriginal(decompress(sources[0]), path)
+        options = ReadOptions.of_record(read_part(directory, RECORD).get("settings"))
+        table = CsvOriginal(_csv_of(sources, path), path, options)
     if table.rows != len(run.row):
         raise ReadError(f"{format_name(str(directory))} is damaged: its scores are not those of {format_name(path)}")
     return table
+
+
+def _csv_of(sources: Sequence[Source], path: str) -> bytes:
+    """The decompressed bytes of the one CSV file; ReadError where there are several, or it is another format."""
+    advice = "and cleaned tables are CSV or Parquet: save it as Parquet and score that"
+    if len(sources) > 1:
+        raise ReadError(f"{format_name(path)} is several text files, {advice}")
+    (source,) = sources
+    if source.data.startswith((ARROW_MAGIC, STREAM_MAGIC)):
+        raise ReadError(f"{format_name(source.name)} is an Arrow file, {advice}")
+    data = decompress(source)
+    if is_json(data):
+        raise ReadError(f"{format_name(source.name)} is JSON, {advice}")
+    return data

@@ -15,6 +15,7 @@ from lossval_cli.runs.acquisition import Forecast, forecast, pick
 from lossval_cli.runs.loaded import LoadedRun, damaged, read_part, read_run
 from lossval_cli.runtime.atomic_write import RECORD
 from lossval_cli.score_columns import given_names
+from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.table import Table, read_table
 from lossval_cli.text.format import escape_control, format_name, pluralize
 
@@ -46,7 +47,8 @@ def rank_pool(run_directory: Path, pool: str, data: str | None, count: int) -> R
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(run_directory, error) from error
     train = _training_table(run_directory, run, record, data)
-    table = read_table(pool)
+    options = ReadOptions.of_record(record.get("settings"))
+    table = read_table(pool, options)
     notices = check_agreement(train, roles, table, needs_label=False, can_exclude=False)
     encoder = Encoder.fit(train, roles.features)
     X, X_pool = encoder.transform(train)[run.row], encoder.transform(table)
@@ -81,7 +83,7 @@ def _training_table(path: Path, run: LoadedRun, record: dict[str, Any], data: st
                 "changed: say where it is with --data FILE, or score it again"
             )
         return run.train
-    table = read_table(data)
+    table = read_table(data, ReadOptions.of_record(record.get("settings")))
     if table.sha256 != record["inputs"]["train"]["sha256"]:
         raise ReadError(
             f"{format_name(table.name)} is not the table that {called} was made on (its SHA-256 differs): score it "

@@ -1,122 +1,360 @@
-"""CSV bytes to a table of text: delimiter, header, records and the line each record starts on."""
+"""CSV bytes to a table of text: encoding, delimiter, header, records and the line each record starts on."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
 from lossval_cli.errors import ReadError
 from lossval_cli.limits import MAX_RECORD_BYTES, check_columns
+from lossval_cli.tables.csv_header import count_titles, has_row_names, is_second_header, looks_like_data
 from lossval_cli.tables.csv_layout import Layout, field_counts, find_layout
-from lossval_cli.text.format import duplicate_names, format_name, pluralize
+from lossval_cli.tables.encodings import Decoded, decode_text
+from lossval_cli.tables.foreign import is_aligned, refuse_text
+from lossval_cli.tables.options import ReadOptions
+from lossval_cli.text.format import duplicate_names, format_name, join_names, pluralize, quote
 
 _DELIMITERS = (",", ";", "\t", "|", " ")
 _DELIMITER_NAMES = {"\t": "tabs", " ": "spaces", ",": "commas", ";": "semicolons", "|": "bars"}
-_TOLD_DELIMITER = re.compile(rb"(?:sep|SEP)=([,;\t| ])\r?\n")
+_SEP_LINE = re.compile(rb"(?:sep|SEP)=([,;\t| ])\r?\n")
 """The first line that Excel writes and reads."""
 _SNIFFED_BYTES = 1 << 18
 _SNIFFED_RECORDS = 200
 _BLOCK_BYTES = 4 << 20
-_BINARY = (
-    (b"PK\x03\x04", "a zip archive or an Excel workbook"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"ARROW1", "an Arrow or Feather file"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"\xff\xfe\0\0", "UTF-32 text"),
-    (b"\xff\xfe", "UTF-16 text"),
-    (b"\xfe\xff", "UTF-16 text"),
-    (b"\xfd7zXZ", "an xz archive"),
-    (b"%PDF", "a PDF document"),
-)
+csv.field_size_limit(MAX_RECORD_BYTES)  # Python's own limit is 128 KiB a field
+_BLANK_BYTES = 256  # of a line without anything in it
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u200e\u200f"
+"""Characters without width that pages and editors leave at the ends of names."""
 
 
 @dataclass(frozen=True)
 class CsvText:
-    """What a CSV file holds: text columns (null = an empty unquoted cell), (N,) lines, delimiter."""
+    """What a CSV file holds: text columns (null = an empty unquoted cell), (N,) lines, delimiter, notices."""
 
     data: pa.Table
-    lines: np.ndarray
+    lines: npt.NDArray[np.int64]
     delimiter: str
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class CsvRecords:
-    """Where the records of a CSV file begin. bom: the byte-order mark, or nothing; data: all bytes after it;
-    names: of every column of the file."""
+    """Where the records of a CSV file begin and end.
 
-    bom: bytes
-    data: bytes
+    text: the bytes, with how to write them again.  header: (start, stop) of the line of names, None without one.
+    starts, stops: (N,) byte offsets of the rows; what lies between two rows is blank or a comment.
+    quotes: as in Layout.  names: of every column of the file.
+    """
+
+    text: Decoded
     delimiter: str
-    layout: Layout
+    header: tuple[int, int] | None
+    starts: npt.NDArray[np.int64]
+    stops: npt.NDArray[np.int64]
+    lines: npt.NDArray[np.int64]
+    quotes: npt.NDArray[np.int64]
     names: list[str]
+    notices: tuple[str, ...] = ()
+    missing_fields: int = 0
+    """Fields that every row has at its end and the header has not; -1 where the header has one more."""
+
+    @property
+    def data(self) -> bytes:
+        """All bytes after the byte-order mark."""
+        return self.text.data
 
 
-def read_csv(data: bytes, name: str) -> CsvText:
+def read_csv(data: bytes, name: str, options: ReadOptions | None = None) -> CsvText:
     """Read decompressed CSV bytes. `name` is for messages.
 
-    Raises ReadError (empty, not text, not UTF-8, ragged, no rows, past a limit) and SchemaError
-    (two columns of one name).
+    Raises ReadError (empty, not text, ragged, no rows, no header, past a limit) and SchemaError (two columns of one
+    name).
     """
-    records = find_records(data, name)
-    return CsvText(read_texts(records, name), records.layout.lines[1:], records.delimiter)
+    records = find_records(data, name, options)
+    return CsvText(read_texts(records, name), records.lines, records.delimiter, records.notices)
 
 
-def find_records(data: bytes, name: str) -> CsvRecords:
+def find_records(data: bytes, name: str, options: ReadOptions | None = None) -> CsvRecords:
     """Split decompressed CSV bytes into a header and records; errors are those of `read_csv`."""
+    options = options or ReadOptions()
     name = format_name(name)
-    bom = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
-    data = data.removeprefix(bom)
-    _check_text(data, name)
-    told = _TOLD_DELIMITER.match(data)
-    delimiter = told[1].decode() if told else sniff_delimiter(data)
+    text = decode_text(data, name, options.encoding)
+    data = text.data
+    if not data or data.isspace():
+        raise ReadError(f"{name} is empty")
+    refuse_text(data, name)
+    sep_line = _SEP_LINE.match(data)
+    delimiter = sep_line[1].decode() if sep_line else sniff_delimiter(data, options.comment)
+    if delimiter in " ," and not sep_line and is_aligned(data):
+        raise ReadError(f"{name} has columns aligned with spaces: save it as CSV, with a comma between cells")
     layout = find_layout(data, delimiter)
-    if told:
-        layout = replace(layout, starts=layout.starts[1:], lines=layout.lines[1:])
-        if not layout.starts.size:
-            raise ReadError(f"{name} has a sep= line and nothing below it")
     if layout.open_line is not None:
         raise ReadError(f"{name} line {layout.open_line}: a quoted field opens here and is never closed")
     _check_lengths(layout, len(data), name)
-    names = _read_header(data, layout, delimiter, name)
-    if layout.starts.size == 1:
-        raise ReadError(f"{name} has a header and no rows")
-    return CsvRecords(bom, data, delimiter, layout, names)
+    return _Splitter(text, name, delimiter, layout, options).split(skip=int(bool(sep_line)))
+
+
+class _Splitter:
+    """Tells the header and the rows among the records of one file, and collects what is to be said of it."""
+
+    def __init__(self, text: Decoded, name: str, delimiter: str, layout: Layout, options: ReadOptions) -> None:
+        self.text, self.name, self.delimiter, self.layout, self.options = text, name, delimiter, layout, options
+        self.data = text.data
+        self.starts, self.lines = layout.starts, layout.lines
+        self.stops = np.append(layout.starts[1:], len(self.data))
+        self.notices = [f"{name}: {notice}" for notice in text.notices]
+        self.missing_fields = 0
+
+    def split(self, skip: int) -> CsvRecords:
+        self._keep(slice(skip, None))
+        if not self.starts.size:
+            raise ReadError(f"{self.name} has a sep= line and nothing below it")
+        self._drop_comments()
+        self._drop_empty_rows_at_end()
+        records = self._sample()
+        self._drop_blank_lines(Counter(map(len, records)).most_common(1)[0][0])
+        records = self._sample()
+        self._check_width(records)
+        if self.options.header is False:
+            names = [f"column_{i}" for i in range(1, len(records[0]) + 1)]
+            header = None
+        else:
+            titles = count_titles(records) if self.options.header is None else 0
+            if titles:
+                self._notice(f"{_lines_of(self.lines[:titles])} above the header {_are(titles)} left out")
+                self._keep(slice(titles, None))
+                records = records[titles:]
+            names = self._names(records)
+            if self.options.header is None and looks_like_data(records[0], records[1:]):
+                few = ", ".join(quote(cell.strip()) for cell in records[0][:4])
+                raise ReadError(
+                    f"{self.name} line {self.lines[0]} looks like data, not like column names ({few}): add --no-header "
+                    "if the table has no line of names, --header if these are the names"
+                )
+            header = (int(self.starts[0]), int(self.stops[0]))
+            self._drop_repeated_header()
+            self._keep(slice(1, None))
+            if self.options.header is None and is_second_header(records[1] if len(records) > 1 else [], records[2:]):
+                few = ", ".join(quote(cell.strip()) for cell in records[1][:4] if cell.strip())
+                self._notice(
+                    f"line {self.lines[0]} ({few}) is left out: it holds units, types or a second line of names"
+                )
+                self._keep(slice(1, None))
+        if not self.starts.size:
+            raise ReadError(f"{self.name} has a header and no rows")
+        return CsvRecords(
+            self.text,
+            self.delimiter,
+            header,
+            self.starts,
+            self.stops,
+            self.lines,
+            self.layout.quotes,
+            names,
+            tuple(self.notices),
+            self.missing_fields,
+        )
+
+    def _keep(self, which: slice | npt.NDArray[np.bool_]) -> None:
+        self.starts, self.stops, self.lines = self.starts[which], self.stops[which], self.lines[which]
+
+    def _notice(self, text: str) -> None:
+        self.notices.append(f"{self.name}: {text}")
+
+    def _check_width(self, records: Sequence[Sequence[str]]) -> None:
+        """Before anything else looks at it: a header of a million fields takes long."""
+        header = slice(int(self.starts[0]), int(self.stops[0]))
+        one = Layout(np.zeros(1, np.int64), np.ones(1, np.int64), self.layout.quotes - header.start, None)
+        check_columns(self.name, max(int(field_counts(self.data[header], self.delimiter, one)[0]), len(records[0])))
+
+    def _drop_comments(self) -> None:
+        """Comment lines: those the user names, else lines above the header that begin with # and do not have its
+        fields."""
+        comment = self.options.comment
+        first = np.frombuffer(self.data, np.uint8)[self.starts]
+        if comment is not None:
+            wanted = comment.encode(self.text.codec)
+            keep = np.array([not self.data.startswith(wanted, int(start)) for start in self.starts])
+            if not keep.all():
+                self._notice(f"{_lines_of(self.lines[~keep])} {_are(int((~keep).sum()))} left out as comments")
+            self._keep(keep)
+        else:
+            count = int(np.argmax(first != ord("#"))) if (first != ord("#")).any() else len(first)
+            if not count or self.options.header is False:
+                return
+            records = self._sample()
+            width = Counter(map(len, records[count:] or records)).most_common(1)[0][0]
+            while count and len(records[count - 1]) == width > 1:  # "#chrom\tstart": the header itself
+                count -= 1
+            if count:
+                self._notice(f"{_lines_of(self.lines[:count])}, beginning with #, {_are(count)} left out as comments")
+                self._keep(slice(count, None))
+        if not self.starts.size:
+            raise ReadError(f"{self.name} holds nothing but comment lines")
+
+    def _drop_empty_rows_at_end(self) -> None:
+        """Rows of delimiters alone, as spreadsheets export them."""
+        blank = self.delimiter.encode() + b" \t\r\n\x1a"
+        count = 0
+        while count < self.starts.size - 1:
+            i = self.starts.size - 1 - count
+            if self.data[self.starts[i] : self.stops[i]].strip(blank):
+                break
+            count += 1
+        if not count:
+            return
+        rows = [self.data[self.starts[i] : self.stops[i]].strip(b" \t\r\n\x1a") for i in range(-count, 0)]
+        if filled := sum(map(bool, rows)):
+            self._notice(f"{pluralize(filled, 'empty row')} at the end {_are(filled)} left out")
+        self._keep(slice(None, -count))
+
+    def _drop_blank_lines(self, width: int) -> None:
+        """Lines of spaces and tabs alone that are not a row of empty cells."""
+        first = np.frombuffer(self.data, np.uint8)[self.starts]
+        blank = np.flatnonzero(((first == ord(" ")) | (first == ord("\t"))) & (self.stops - self.starts < _BLANK_BYTES))
+        keep = np.ones(self.starts.size, bool)
+        for i in blank if width > 1 else ():
+            line = self.data[self.starts[i] : self.stops[i]]
+            keep[i] = bool(line.strip()) or line.count(self.delimiter.encode()) == width - 1
+        self._keep(keep)
+
+    def _drop_repeated_header(self) -> None:
+        """Rows that are the header once more, as when files are joined."""
+        header = self.data[self.starts[0] : self.stops[0]].rstrip(b"\r\n")
+        if self.delimiter.encode() not in header:
+            return
+        lengths = self.stops - self.starts
+        first = np.frombuffer(self.data, np.uint8)[self.starts]
+        same = np.flatnonzero((np.abs(lengths - lengths[0]) <= 2) & (first == first[0]))[1:]
+        again = [i for i in same if self.data[self.starts[i] : self.stops[i]].rstrip(b"\r\n") == header]
+        if again:
+            self._notice(f"{_lines_of(self.lines[again])} {_are(len(again))} left out: the header once more")
+            keep = np.ones(self.starts.size, bool)
+            keep[again] = False
+            self._keep(keep)
+
+    def _sample(self) -> list[list[str]]:
+        """The cells of the first records, header included."""
+        cells: list[list[str]] = []
+        for i in range(min(self.starts.size, _SNIFFED_RECORDS)):
+            record = self.data[self.starts[i] : self.stops[i]].decode(self.text.codec, "replace")
+            try:
+                cells.append(next(csv.reader(io.StringIO(record, newline=""), delimiter=self.delimiter), [""]))
+            except csv.Error as error:
+                raise ReadError(f"{self.name} line {self.lines[i]}: the record cannot be read ({error})") from None
+            if self.stops[i] - self.starts[0] > _SNIFFED_BYTES and i >= 1:
+                break
+        return cells
+
+    def _names(self, records: Sequence[list[str]]) -> list[str]:
+        """Column names, blanks around them trimmed; an empty one becomes `unnamed_3` (counted from 1).
+
+        A header may have one field fewer than the rows (R names rows without naming that column) or one more (a
+        delimiter at its end).
+        """
+        given, rows = records[0], records[1:]
+        if any(len(row) != len(given) for row in rows):
+            if has_row_names(given, rows):
+                given = ["", *given]
+            elif all(len(row) == len(given) + 1 and not row[-1].strip() for row in rows):
+                given, self.missing_fields = [*given, ""], 1
+            elif not given[-1].strip() and all(len(row) == len(given) - 1 for row in rows):
+                given, self.missing_fields = given[:-1], -1
+        given = [cell.strip().strip(_INVISIBLE).strip() for cell in given]
+        doubled = [cell for cell, times in Counter(given).items() if times > 1 and cell]
+        if doubled:
+            if looks_like_data(records[0], rows):
+                return given  # which is refused for that
+            if len(rows) > 1 and is_second_header(rows[0], rows[1:]):
+                raise ReadError(
+                    f"{self.name} has two lines of column names, {self.lines[0]} and {self.lines[1]}, and the first "
+                    f"repeats {join_names(doubled)}: delete one of the lines"
+                )
+            raise duplicate_names(self.name, doubled)
+        taken = set(given)
+        names = []
+        for i, cell in enumerate(given, start=1):
+            invented = f"unnamed_{i}"
+            while not cell and invented in taken:
+                invented += "_"
+            names.append(cell or invented)
+        return names
 
 
 def read_texts(records: CsvRecords, name: str) -> pa.Table:
     """Every cell of the records as text, (N,) a column, null where it is empty and not quoted."""
-    table = _parse(records.data, records.layout, records.delimiter, records.names, format_name(name))
+    name = format_name(name)
+    starts, stops = records.starts, records.stops
+    data: bytes | pa.Buffer = records.data
+    between = np.flatnonzero(starts[1:] != stops[:-1])
+    if between.size:  # rows that are left out lie among the others
+        edges = [0, *(between + 1).tolist(), len(starts)]
+        data = b"".join(records.data[starts[low] : stops[high - 1]] for low, high in pairwise(edges))
+    else:
+        data = pa.py_buffer(data).slice(int(starts[0]), int(stops[-1] - starts[0]))
+    longest = int((stops - starts).max())
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(data),
+            read_options=pa.csv.ReadOptions(
+                column_names=records.names,
+                block_size=max(_BLOCK_BYTES, 2 * longest),
+                encoding="utf8" if records.text.codec == "utf-8" else records.text.codec,
+            ),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=records.delimiter, newlines_in_values=bool(records.quotes.size), ignore_empty_lines=True
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                check_utf8=False,  # already checked, with the line of the fault
+                column_types={column: pa.string() for column in records.names},
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise _ragged(records, name) or ReadError(
+            f"{name} cannot be read as CSV: {str(error).splitlines()[0][:200]}"
+        ) from error
+    if table.num_rows != len(starts):
+        raise ReadError(f"{name} has ambiguous quoting; quote every field that contains quotes or line breaks")
     return _without_empty_unnamed(table)
 
 
-def sniff_delimiter(data: bytes) -> str:
+def sniff_delimiter(data: bytes, comment: str | None = None) -> str:
     """The delimiter among comma, semicolon, tab, bar and space that splits the first records best.
 
-    Best: it occurs in the header, and the most records have as many fields as the header. Ties go to the
-    one that makes more fields. A space counts only when nothing else splits the header and every record
-    agrees. Text in one column gives a comma.
+    Best: it splits the header into as many fields as most records have, else most records have the same number.
+    Ties go to the one that makes more fields. A space counts only when nothing else splits the records and every
+    record agrees. Text in one column gives a comma.
     """
     head = data[:_SNIFFED_BYTES]
     text = head.decode("utf-8", "ignore")
-    best, best_rank = ",", (0.0, 0)
+    if comment or text.startswith("#"):
+        text = re.sub(rf"(?m)^{re.escape(comment or '#')}.*(\n|\Z)", "", text)
+    best, best_rank = ",", (False, 0.0, 0)
     for delimiter in _DELIMITERS:
         widths = _widths(text, delimiter, whole=len(head) == len(data))
-        if not widths or widths[0] < 2:
+        if not widths:
             continue
-        agreeing = sum(width == widths[0] for width in widths) / len(widths)
-        if delimiter == " " and (best_rank[1] or agreeing < 1 or len(widths) < 2):
+        width, times = max(Counter(widths).items(), key=lambda item: (item[1], item[0]))
+        if widths[0] >= 2 and 2 * times <= len(widths):
+            width, times = widths[0], widths.count(widths[0])
+        rank = (widths[0] == width, times / len(widths), width)
+        if width < 2 or (delimiter == " " and (best_rank[2] or rank[1] < 1 or len(widths) < 2)):
             continue
-        if (agreeing, widths[0]) > best_rank:
-            best, best_rank = delimiter, (agreeing, widths[0])
+        if rank > best_rank:
+            best, best_rank = delimiter, rank
     return best
 
 
@@ -134,29 +372,6 @@ def _widths(text: str, delimiter: str, *, whole: bool) -> list[int]:
     return widths if whole or len(widths) < 2 else widths[:-1]
 
 
-def _check_text(data: bytes, name: str) -> None:
-    if not data.strip():
-        raise ReadError(f"{name} is empty")
-    for magic, what in _BINARY:
-        if data.startswith(magic):
-            raise ReadError(f"{name} is {what}, not CSV or Parquet; save it as UTF-8 CSV")
-    if (nul := data.find(b"\0")) >= 0:
-        raise ReadError(f"{name} is not text: it holds a zero byte at byte {nul}; save it as UTF-8 CSV")
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(data), _BLOCK_BYTES):
-        pending = len(decoder.getstate()[0])
-        try:
-            decoder.decode(data[start : start + _BLOCK_BYTES], final=start + _BLOCK_BYTES >= len(data))
-        except UnicodeDecodeError as error:
-            at = start - pending + error.start
-            before = data[:at]
-            line = before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1
-            raise ReadError(
-                f"{name} line {line}: byte 0x{data[at]:02x} (offset {at}) is not UTF-8; "
-                "convert the file, for example with iconv -f windows-1252 -t utf-8"
-            ) from None
-
-
 def _check_lengths(layout: Layout, size: int, name: str) -> None:
     lengths = np.diff(np.append(layout.starts, size))
     worst = int(lengths.argmax())
@@ -167,69 +382,34 @@ def _check_lengths(layout: Layout, size: int, name: str) -> None:
         )
 
 
-def _read_header(data: bytes, layout: Layout, delimiter: str, name: str) -> list[str]:
-    """Column names, blanks around them trimmed; an empty one becomes `unnamed_3` (its 1-based place)."""
-    end = int(layout.starts[1]) if layout.starts.size > 1 else len(data)
-    header = data[int(layout.starts[0]) : end]
-    columns = int(
-        field_counts(data[:end], delimiter, Layout(layout.starts[:1], layout.lines[:1], layout.quotes, None))[0]
-    )
-    check_columns(name, columns)
-    try:
-        given = next(csv.reader(io.StringIO(header.decode(), newline=""), delimiter=delimiter))
-    except csv.Error as error:
-        raise ReadError(f"{name} line {layout.lines[0]}: the header cannot be read ({error})") from None
-    given = [cell.strip() for cell in given]
-    doubled = [cell for cell, times in Counter(given).items() if times > 1 and cell]
-    if doubled:
-        raise duplicate_names(name, doubled)
-    taken = set(given)
-    names = []
-    for place, cell in enumerate(given, start=1):
-        invented = f"unnamed_{place}"
-        while not cell and invented in taken:
-            invented += "_"
-        names.append(cell or invented)
-    return names
-
-
-def _parse(data: bytes, layout: Layout, delimiter: str, names: list[str], name: str) -> pa.Table:
-    first = int(layout.starts[1])
-    longest = int(np.diff(np.append(layout.starts, len(data))).max())
-    try:
-        table = pa.csv.read_csv(
-            pa.BufferReader(pa.py_buffer(data).slice(first)),
-            read_options=pa.csv.ReadOptions(column_names=names, block_size=max(_BLOCK_BYTES, 2 * longest)),
-            parse_options=pa.csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=bool(layout.quotes.size), ignore_empty_lines=True
-            ),
-            convert_options=pa.csv.ConvertOptions(
-                check_utf8=False,  # already checked, with the place of the fault
-                column_types={column: pa.string() for column in names},
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise _ragged(data, layout, delimiter, len(names), name) or ReadError(
-            f"{name} cannot be read as CSV: {str(error).splitlines()[0][:200]}"
-        ) from error
-    if table.num_rows != layout.starts.size - 1:
-        raise ReadError(f"{name} cannot be split into rows without doubt; quote fields that hold quotes or line breaks")
-    return table
-
-
-def _ragged(data: bytes, layout: Layout, delimiter: str, expected: int, name: str) -> ReadError | None:
-    counts = field_counts(data, delimiter, layout)
-    wrong = np.flatnonzero(counts != expected)
+def _ragged(records: CsvRecords, name: str) -> ReadError | None:
+    """The error for the first record with too few or too many fields, with what to do about it."""
+    spans = np.stack([records.starts, records.stops], axis=1).ravel()
+    layout = Layout(spans, spans, records.quotes, None)
+    counts = field_counts(records.data, records.delimiter, layout)[::2]
+    wrong = np.flatnonzero(counts != len(records.names))
     if not wrong.size:
         return None
-    row = int(wrong[0])
+    i = int(wrong[0])
+    of = "the first row has" if records.header is None else "the header has"
     return ReadError(
-        f"{name} line {layout.lines[row]}: {pluralize(int(counts[row]), 'field')}, but the header has "
-        f"{expected} (separated by {_DELIMITER_NAMES[delimiter]})"
+        f"{name} line {records.lines[i]}: {pluralize(int(counts[i]), 'field')}, but {of} "
+        f"{len(records.names)} (separated by {_DELIMITER_NAMES[records.delimiter]}){_hint(records, i)}"
     )
+
+
+def _hint(records: CsvRecords, i: int) -> str:
+    record = records.data[records.starts[i] : records.stops[i]].strip()
+    delimiter = records.delimiter.encode()
+    if record[:1] in (b"#", b"%", b"!"):
+        return f"; if it is a comment, add --comment '{record[:1].decode()}'"
+    if delimiter + b' "' in record:
+        return "; a field begins with a space before its quote: write no space there"
+    if delimiter + b"'" in record or record.startswith(b"'"):
+        return '; quote fields with double quotes ("), not single ones'
+    if i == len(records.starts) - 1 and delimiter not in record:
+        return "; delete this last line if it is a note, or fetch the file again if it is cut short"
+    return ""
 
 
 def _without_empty_unnamed(table: pa.Table) -> pa.Table:
@@ -240,3 +420,14 @@ def _without_empty_unnamed(table: pa.Table) -> pa.Table:
         if column.startswith("unnamed_") and table[column].null_count == table.num_rows
     ]
     return table.drop_columns(empty) if len(empty) < table.num_columns else table
+
+
+def _lines_of(lines: npt.NDArray[np.int64]) -> str:
+    """`line 3`, `lines 1 and 2` or `5 lines (the first is line 8)`."""
+    if len(lines) > 2:
+        return f"{len(lines):,} lines (the first is line {lines[0]})"
+    return ("line " if len(lines) == 1 else "lines ") + " and ".join(map(str, lines))
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

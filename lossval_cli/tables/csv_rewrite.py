@@ -12,20 +12,20 @@ from operator import itemgetter
 from typing import BinaryIO, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.errors import SchemaError
+from lossval_cli.errors import ReadError, SchemaError
 from lossval_cli.tables.column_types import NumberForm, infer_text, without_nulls
 from lossval_cli.tables.csv import CsvRecords, find_records, read_texts
 from lossval_cli.tables.csv_layout import inside_quotes, positions
+from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.rewrite import Added, Cells, Mask
-from lossval_cli.text.format import format_name
+from lossval_cli.text.format import format_name, quote
 
 Edit = tuple[int, int, bytes]
 
-_LOOKED_AT = 1_000  # rows from which the way of writing numbers is told
+_LOOKED_AT = 1_000  # rows from which it is known how numbers are written
 
 
 class CsvOriginal:
@@ -33,15 +33,21 @@ class CsvOriginal:
 
     form: Literal["csv", "parquet"] = "csv"
 
-    def __init__(self, data: bytes, name: str) -> None:
-        self.records: CsvRecords = find_records(data, name)
+    def __init__(self, data: bytes, name: str, options: ReadOptions | None = None) -> None:
+        """Raises ReadError as `find_records` does, and for an encoding that would not be written back as it is."""
+        self.records: CsvRecords = find_records(data, name, options)
+        text = self.records.text
+        if bytes(text.mark) + bytes(text.encode(text.data)) != data:
+            raise ReadError(
+                f"{format_name(name)} cannot be written back byte for byte in {text.stored}: save it as UTF-8"
+            )
         self.decimal_comma = self.records.delimiter in ";\t"
         self.name = name
 
     @property
     def rows(self) -> int:
         """N."""
-        return len(self.records.layout.starts) - 1
+        return len(self.records.starts)
 
     @property
     def names(self) -> list[str]:
@@ -61,47 +67,43 @@ class CsvOriginal:
             edits += self._replaced(cells, keep)
         if added is not None:
             edits += self._appended(added, keep)
-        sink.write(self.records.bom)
+        sink.write(self.records.text.mark)
         for piece in _apply(self.records.data, sorted(edits, key=itemgetter(0))):
-            sink.write(piece)
+            sink.write(self.records.text.encode(piece))
 
     @cached_property
     def _texts(self) -> pa.Table:
         return read_texts(self.records, self.name)
 
-    @cached_property
-    def _bounds(self) -> npt.NDArray[np.int64]:
-        """(N + 2,) where the header, each record and the text end: the blank lines after a record are its."""
-        return np.append(self.records.layout.starts, len(self.records.data))
-
-    def _end(self, record: int) -> int:
-        """Where the last field of a record ends; the header is record 0."""
-        start, stop = int(self._bounds[record]), int(self._bounds[record + 1])
+    def _end(self, start: int, stop: int) -> int:
+        """Where the last field of a record ends."""
         # A line break inside quotes is followed by the closing quote, so none of it is taken off.
-        return start + len(self.records.data[start:stop].rstrip(b"\r\n"))
+        return start + len(self.records.data[start:stop].rstrip(b"\r\n\x1a"))
 
     def _without(self, drop: Mask) -> Iterator[Edit]:
         """Each run of records to drop as one edit."""
         turns = np.flatnonzero(np.diff(np.concatenate([[False], drop, [False]]).astype(np.int8)))
         for first, last in turns.reshape(-1, 2).tolist():
-            yield int(self._bounds[first + 1]), int(self._bounds[last + 1]), b""
+            yield int(self.records.starts[first]), int(self.records.stops[last - 1]), b""
 
     def _replaced(self, cells: Cells, keep: Mask) -> Iterator[Edit]:
-        place = self.names.index(cells.column)
+        column = self.names.index(cells.column)
         for row, text in zip(cells.rows.tolist(), cells.values.to_pylist(), strict=True):
             if keep[row]:
-                start, stop = self._field(row + 1, place)
+                start, stop = self._field(row, column)
                 quoted = self.records.data[start : start + 1] == b'"'
                 yield start, stop, self._spelled(text, quoted=quoted)
 
     def _appended(self, added: Added, keep: Mask) -> Iterator[Edit]:
         between = self.records.delimiter.encode()
-        head = self._end(0)
-        quoted = self.records.data[head - 1 : head] == b'"'
-        yield head, head, between + self._spelled(added.column, quoted=quoted)
+        if self.records.header is not None:
+            head = self._end(*self.records.header)
+            quoted = self.records.data[head - 1 : head] == b'"'
+            gap = between * (1 + self.records.missing_fields)
+            yield head, head, gap + self._spelled(added.column, quoted=quoted)
         rows = np.flatnonzero(keep)
         for row, number in zip(rows.tolist(), added.values[rows].tolist(), strict=True):
-            end = self._end(row + 1)
+            end = self._end(int(self.records.starts[row]), int(self.records.stops[row]))
             text = repr(number).replace(".", ",") if self._commas else repr(number)
             yield end, end, between + self._spelled(text, quoted=False)
 
@@ -115,27 +117,34 @@ class CsvOriginal:
             for column in self._texts.slice(0, _LOOKED_AT).columns
         )
 
-    def _field(self, record: int, place: int) -> tuple[int, int]:
+    def _field(self, row: int, column: int) -> tuple[int, int]:
         """Start and stop of one field, its quotes included."""
-        start, stop = int(self._bounds[record]), self._end(record)
+        start = int(self.records.starts[row])
+        stop = self._end(start, int(self.records.stops[row]))
         view = np.frombuffer(self.records.data, np.uint8, stop - start, start)
         separators = positions(view, ord(self.records.delimiter)) + start
-        separators = separators[~inside_quotes(self.records.layout.quotes, separators)]
+        separators = separators[~inside_quotes(self.records.quotes, separators)]
         edges = [start - 1, *separators.tolist(), stop]
-        return edges[place] + 1, edges[place + 1]
+        return edges[column] + 1, edges[column + 1]
 
     def _spelled(self, text: str, *, quoted: bool) -> bytes:
         """One field, in quotes where the one it replaces was or where it would not read back without."""
         if quoted or not text or any(char in text for char in f'{self.records.delimiter}"\r\n'):
             text = '"' + text.replace('"', '""') + '"'
-        return text.encode()
+        try:
+            return text.encode(self.records.text.codec)
+        except UnicodeEncodeError:
+            raise ReadError(
+                f"{format_name(self.name)} is stored in {self.records.text.codec}, which cannot write {quote(text)}: "
+                "save it as UTF-8"
+            ) from None
 
 
 def _apply(data: bytes, edits: Iterable[Edit]) -> Iterator[bytes | memoryview]:
     """`data` with its edits, which are sorted and do not overlap, in pieces."""
-    view, at = memoryview(data), 0
+    view, done = memoryview(data), 0
     for start, stop, new in edits:
-        yield view[at:start]
+        yield view[done:start]
         yield new
-        at = stop
-    yield view[at:]
+        done = stop
+    yield view[done:]

@@ -19,7 +19,11 @@ from lossval_cli.limits import MAX_BYTES, allowed_size, too_large
 from lossval_cli.text.format import closest_name, format_name
 
 _BLOCK = 1 << 20
-_TABLES = (".parquet", ".pq", ".parq", ".arrow", ".feather")
+_STORED = (".parquet", ".pq", ".parq", ".arrow", ".feather", ".arrows", ".ipc")
+_TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson")
+_PACKED = (".gz", ".zst", ".bz2")
+_LAKES = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table", "metadata": "an Iceberg table"}
+"""Directories by which table formats are known whose files are not all part of the table."""
 _COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
 
 
@@ -33,7 +37,7 @@ class Source:
 
 
 def open_sources(name: str) -> list[Source]:
-    """Read every file `name` stands for: one file, `-`, the Parquet files of a directory, or a glob.
+    """Read every file `name` stands for: one file, `-`, those of a directory, or of a glob.
 
     Raises ReadError when there is nothing to read or the system refuses.
     """
@@ -63,26 +67,60 @@ def list_files(name: str) -> list[Listed]:
         if not found:
             raise ReadError(f"no file matches {format_name(name)}")
         base = os.path.dirname(name[: min(name.find(mark) for mark in "*?[" if mark in name)])
+        for path in found:
+            _refuse_lake(Path(path).parent, Path(base or "."))
         return [Listed(path, os.path.relpath(path, base or ".")) for path in found]
     return [Listed(name, os.path.basename(name))]
 
 
 def _list_directory(name: str) -> list[Listed]:
-    """The Parquet and Arrow files below a directory, sorted; names that begin with `_` or `.` are not
-    data."""
+    """The Parquet and Arrow files below a directory, else its CSV and JSON lines files, sorted; names that begin with
+    `_` or `.` are not data."""
     root = Path(name)
-    found = []
+    stored: list[Listed] = []
+    texts: list[Listed] = []
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
+        if path.name in _LAKES and path.is_dir():
+            _refuse_lake(path.parent, path.parent)
         if any(part.startswith(("_", ".")) for part in relative.parts) or not path.is_file():
             continue
-        if path.suffix.lower() in _TABLES:
-            found.append(Listed(str(path), relative.as_posix()))
-    if not found:
+        suffixes = [suffix.lower() for suffix in path.suffixes]
+        if suffixes and suffixes[-1] in _PACKED:
+            del suffixes[-1]
+        if suffixes and suffixes[-1] in _STORED + _TEXTS:
+            group = stored if suffixes[-1] in _STORED else texts
+            group.append(Listed(str(path), relative.as_posix()))
+    if stored and texts:
         raise ReadError(
-            f"{format_name(name)} is a directory without Parquet files; name a file, or a glob of Parquet files"
+            f"{format_name(name)} holds Parquet and CSV files ({format_name(stored[0].relative)}, "
+            f"{format_name(texts[0].relative)}): name one kind with a glob"
         )
-    return found
+    if not stored and not texts:
+        raise ReadError(
+            f"{format_name(name)} is a directory without Parquet or CSV files; name a file, or a glob of files"
+        )
+    return stored or texts
+
+
+def _refuse_lake(directory: Path, top: Path) -> None:
+    """Raise ReadError where `directory`, or one above it up to `top`, is a table of Delta, Hudi or Iceberg: some of
+    the files below it are deleted or replaced rows."""
+    for folder in (directory, *directory.parents):
+        for mark, what in _LAKES.items():
+            inside = folder / mark
+            if not inside.is_dir() or (mark == "metadata" and not _is_iceberg(inside)):
+                continue
+            raise ReadError(
+                f"{format_name(str(folder))} is {what}, and not all of its files are rows of the table as it is now: "
+                "read it with its own library, and save the rows as Parquet"
+            )
+        if folder == top:
+            return
+
+
+def _is_iceberg(metadata: Path) -> bool:
+    return any(metadata.glob("*.metadata.json")) or (metadata / "version-hint.text").is_file()
 
 
 def read_file(path: str) -> bytes:

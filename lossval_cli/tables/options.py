@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,3 +24,9 @@ class ReadOptions:
     def of(cls, settings: Settings) -> ReadOptions:
         """The options among the settings of a run."""
         return cls(header=settings.header, comment=settings.comment, encoding=settings.encoding)
+
+    @classmethod
+    def of_record(cls, settings: object) -> ReadOptions:
+        """The same of the settings in run.json, which older versions wrote without these."""
+        known = settings if isinstance(settings, dict) else {}
+        return cls(**{field.name: known.get(field.name) for field in fields(cls)})

@@ -52,6 +52,8 @@ class Table:
     first: int = 0
     notices: tuple[str, ...] = ()
     """What the reader decided for the user."""
+    parts: tuple[tuple[str, int], ...] = ()
+    """Name and number of rows of each file, where text was read from several."""
     _text_types: dict[str, TextType] = field(default_factory=dict, repr=False)
 
     @property
@@ -114,8 +116,16 @@ class Table:
     def place(self, row: int) -> str:
         """Where a 0-based row is, for messages: `val.csv line 12`, or `val.parquet row 10`."""
         if self.lines is not None:
-            return f"{format_name(self.name)} line {self.lines[row]}"
+            return f"{format_name(self._file_of(row))} line {self.lines[row]}"
         return f"{format_name(self.name)} row {self.first + row}"
+
+    def _file_of(self, row: int) -> str:
+        stop = 0
+        for name, rows in self.parts:
+            stop += rows
+            if row < stop:
+                return name
+        return self.name
 
 
 _KIND_NAMES = {
@@ -136,7 +146,16 @@ def read_table(source: str | Path | pd.DataFrame | Table, options: ReadOptions |
     if isinstance(source, pd.DataFrame):
         return _from_frame(source)
     read = read_files(str(source), options or ReadOptions())
-    return Table(read.data, read.name, read.format, read.lines, read.sha256, read.decimal_comma, notices=read.notices)
+    return Table(
+        read.data,
+        read.name,
+        read.format,
+        read.lines,
+        read.sha256,
+        read.decimal_comma,
+        notices=read.notices,
+        parts=read.parts,
+    )
 
 
 def open_streamed(source: object) -> StreamedTable | None:

@@ -1,0 +1,132 @@
+"""Which line of a CSV file holds the column names, and which lines around it are not data.
+
+Everything is decided on the first records. The tests are strict, since a row that is left out by mistake costs more
+than a title that is read as a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+Record = Sequence[str]
+
+MOST_TITLES = 30
+"""Lines above the header at most."""
+
+_NUMBER = re.compile(r"[+-]?(\d+([.,']\d+)*|[.,]\d+)([eE][+-]?\d+)?\s?%?")
+_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*")
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "?", "\\n", "<na>", "nat"})
+_TYPES = frozenset({"string", "str", "text", "char", "varchar", "object", "category", "factor", "id"})
+_MOSTLY = 0.9
+"""Share of a column's cells that are numbers, from which it is one of numbers."""
+_FEWEST = 4
+"""Rows below the one in question, from which something can be said about it."""
+
+
+def count_titles(records: Sequence[Record]) -> int:
+    """Records above the header: titles and notes, each shorter than the table by two fields or with at most one
+    filled cell, followed by a record that can be the header."""
+    widths = Counter(len(record) for record in records)
+    if not records or len(records) < _FEWEST:
+        return 0
+    width = widths.most_common(1)[0][0]
+    shorter = 1 if width == 2 else 2
+    count = 0
+    while count < min(MOST_TITLES, len(records) - 1):
+        record = records[count]
+        filled = sum(bool(cell.strip()) for cell in record)
+        if not (len(record) <= width - shorter or (width > 2 and filled <= 1)):
+            break
+        count += 1
+    header = records[count]
+    named = sum(bool(cell.strip()) for cell in header)
+    if count == 0 or len(header) < width - 1 or named < width - 1 or looks_like_data(header, records[count + 1 :]):
+        return 0
+    return count
+
+
+def looks_like_data(header: Record, rows: Sequence[Record]) -> bool:
+    """Whether the first record is a row like the others: each of its cells is a number where the column holds numbers,
+    or one of the column's own values, and at least one says something.
+
+    Rising whole numbers (0, 1, 2 or years) can be names. A header that is repeated among the rows is a header.
+    """
+    if len(rows) < _FEWEST or list(header) in [list(row) for row in rows]:
+        return False
+    numbers: list[float] = []
+    words = 0
+    for i, cell in enumerate(map(str.strip, header)):
+        column = _column(rows, i)
+        if _is_missing(cell) or not column:
+            continue
+        if _holds_numbers(column):
+            if not _is_number(cell):
+                return False
+            numbers.append(_as_number(cell))
+        elif cell in column:
+            words += 1
+        elif len(set(column)) <= _MOSTLY * len(column):
+            return False
+    rising = all(later > earlier for earlier, later in pairwise(numbers))
+    names = rising and (len(numbers) > 1 or all(number == int(number) for number in numbers))
+    return bool(words or (numbers and not names))
+
+
+def is_second_header(first: Record, rows: Sequence[Record]) -> bool:
+    """Whether the record below the header holds units, types or more names: no number in any column of numbers, and
+    no value of any other column that has repeated values."""
+    if len(rows) < _FEWEST:
+        return False
+    numeric = units = 0
+    for i, cell in enumerate(map(str.strip, first)):
+        column = _column(rows, i)
+        if not column:
+            continue
+        if _holds_numbers(column):
+            if _is_number(cell):
+                return False
+            numeric += 1
+            units += not _is_missing(cell)
+        elif cell and cell.lower() not in _TYPES and (cell in column or len(set(column)) > _MOSTLY * len(column)):
+            return False
+    return numeric > 0 and 2 * units > numeric
+
+
+def has_row_names(header: Record, rows: Sequence[Record]) -> bool:
+    """Whether every row has one field more than the header because the first one names the row, as R writes it."""
+    if len(rows) < 2 or any(len(row) != len(header) + 1 for row in rows):
+        return False
+    names = [row[0].strip() for row in rows]
+    if len(set(names)) < len(names) or not all(names):
+        return False
+    if all(name.isdecimal() for name in names):
+        numbers = [int(name) for name in names]
+        return numbers == list(range(numbers[0], numbers[0] + len(names)))
+    return not any(map(_is_number, names))
+
+
+def _column(rows: Sequence[Record], i: int) -> list[str]:
+    """The cells of one column that are not missing."""
+    return [cell for row in rows if i < len(row) and not _is_missing(cell := row[i].strip())]
+
+
+def _holds_numbers(column: Sequence[str]) -> bool:
+    return sum(map(_is_number, column)) >= _MOSTLY * len(column)
+
+
+def _is_number(cell: str) -> bool:
+    return bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell))
+
+
+def _as_number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return 0.5  # a date, or digits in groups: no column name
+
+
+def _is_missing(cell: str) -> bool:
+    return cell.lower() in _MISSING
