@@ -341,16 +341,40 @@ def test_only_new_rows_are_judged(run: Cli, quick: Quick) -> None:
     rules = ("--max-suspects", "100%", "--max-class-suspects", "yes=100%", "--max-noise-share", "100%")
     outcome = run("check", "more.csv", "--val", "val.csv", *quick, *common, *rules)
     assert outcome.code == 0, outcome.err
-    assert "note: 20 of 80 rows are new; suspects and noise are theirs\n" in outcome.out
+    said = "note: 20 of 80 rows are new, no known row changed; suspects and noise are of new and changed rows\n"
+    assert said in outcome.out
     assert " of 20 rows (" in outcome.out
     yes = int((more["label"] == "yes").sum())
     assert re.search(rf"max_class_suspects\[yes\]  \d+ of {yes} rows", outcome.out)
     same = run("check", "train.lossval", *common, "--max-suspects", "0%", "--max-suspect-increase", "0%")
     assert same.code == 0
     assert "0 of 0 rows" in same.out
-    outcome = run("check", "more.csv", *quick, "--exclude", "customer", *common)
-    assert outcome.code == 2
-    assert "--new-rows-only needs the same id columns" in outcome.err
+    by_content = run("check", "more.csv", *quick, "--exclude", "customer", *common, *rules)
+    assert "note: 20 of 80 rows are new, no known row changed" in by_content.out
+
+
+def test_rows_that_changed_under_old_ids_do_not_pass_as_known(run: Cli, quick: Quick) -> None:
+    table = pd.read_csv("train.csv")
+    table.loc[5:24, "label"] = np.where(table.loc[5:24, "label"] == "yes", "no", "yes")
+    table.to_csv("more.csv", index=False)
+    rules = ("--baseline", "train.lossval", "--new-rows-only", "--max-suspects", "100%")
+    outcome = run("check", "more.csv", "--val", "val.csv", *quick, *rules)
+    assert "note: 0 of 60 rows are new, 20 known rows changed (20 labels, features of 0);" in outcome.out
+    assert " of 20 rows (" in outcome.out
+
+
+def test_wrong_rows_in_front_of_known_ones_are_the_new_ones(cli: Cli, quick: Quick) -> None:
+    rng = np.random.default_rng(4)
+    x, z = rng.normal(size=(2, 320)).round(3)
+    table = pd.DataFrame({"cust": rng.integers(0, 80, 320), "x": x, "z": z, "label": np.where(x + z > 0, "y", "n")})
+    table.loc[:19, "label"] = np.where(table.loc[:19, "label"] == "y", "n", "y")
+    table[20:].to_csv("main.csv", index=False)
+    table.to_csv("pr.csv", index=False)
+    for ids in ([], ["--id", "cust"]):
+        assert cli("score", "main.csv", *quick, *ids, "-q").code == 0
+        gate = ("--baseline", "main.lossval", "--new-rows-only", "--max-suspects", "100%")
+        outcome = cli("check", "pr.csv", *quick, *ids, *gate)
+        assert "note: 20 of 320 rows are new, no known row changed;" in outcome.out, outcome.err
 
 
 def test_a_baseline_without_new_rows_only(run: Cli) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from check_samples import HOSTILE
@@ -47,13 +49,14 @@ def test_a_run_is_like_itself(cli: Cli, score: Callable[..., str]) -> None:
     assert set(said["counts"].values()) == {0}  # type: ignore[attr-defined]
     assert all(change["difference"] in (0, None) for change in said["changes"].values())  # type: ignore[attr-defined]
     lines = cli("diff", run, run).out.splitlines()
-    assert lines[:4] == [
+    assert lines[:5] == [
         "a.csv -> a.csv: 60 rows matched by ids",
         "rows               0 added, 0 removed",
+        "changed            labels of 0, features of 0, of the rows in both",
         "rank correlation   1.000",
         "suspects           0 new, 0 no longer, of the rows in both",
     ]
-    assert len(lines) == 6
+    assert len(lines) == 7
 
 
 def test_runs_on_other_labels_say_so(cli: Cli, score: Callable[..., str]) -> None:
@@ -79,14 +82,81 @@ def test_moved_rows_are_the_same_rows(
     assert sorted(row["row"] for row in said["added"]) == list(range(20))  # type: ignore[attr-defined]
 
 
-def test_without_ids_and_without_the_table_rows_are_matched_by_number(cli: Cli, score: Callable[..., str]) -> None:
+def test_without_ids_and_without_the_table_rows_are_not_matched(cli: Cli, score: Callable[..., str]) -> None:
     old, new = (score(frame(rows), name, "--redact") for rows, name in ((60, "old"), (50, "new")))
     Path("old.csv").unlink()
+    outcome = cli("diff", old, new)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "error: rows cannot be matched: the runs have no id columns in common, and a table is not where it was when it "
+        "was scored: put it back, or score both with --id\n"
+    )
+    assert cli("diff", old, old).out.startswith("old.csv -> old.csv: 60 rows matched by row number (the table is the")
+
+
+def customers(rows: int = 80) -> pd.DataFrame:
+    """`cust` is no key: several rows per customer."""
+    rng = np.random.default_rng(3)
+    x, z = rng.normal(size=(2, rows)).round(3)
+    label = np.where((x + z > 0) ^ (rng.random(rows) < 0.06), "y", "n")
+    return pd.DataFrame({"cust": rng.integers(0, 30, rows), "size": x, "age": z, "label": label})
+
+
+@pytest.fixture
+def score_customers(cli: Cli, score: Callable[..., str]) -> Callable[..., str]:
+    def call(table: pd.DataFrame, name: str) -> str:
+        customers(40).to_csv("val.csv", index=False)
+        return score(table, name, "--id", "cust")
+
+    return call
+
+
+def test_ids_that_repeat_are_completed_by_content(cli: Cli, score_customers: Callable[..., str]) -> None:
+    table = customers()
+    shuffled = table.sample(frac=1, random_state=1).reset_index(drop=True)
+    wrong = customers(100)[80:].assign(cust=5)
+    old = score_customers(table, "old")
+    new = score_customers(pd.concat([wrong, shuffled]), "new")
     said = told(cli, old, new)
-    assert (said["matched_by"], said["matched"]) == ("row", 50)
-    assert cli("diff", old, new).out.startswith("old.csv -> new.csv: 50 rows matched by row number\n")
-    Path("new.csv").write_text("another,table\n1,2\n")
-    assert told(cli, old, new)["matched_by"] == "row"
+    assert (said["matched_by"], said["matched"], said["counts"]["removed"]) == ("ids+content", 80, 0)  # type: ignore[index]
+    assert sorted(row["row"] for row in said["added"]) == list(range(20))  # type: ignore[attr-defined]
+    assert (said["counts"]["relabelled"], said["edited"]) == (0, 0)  # type: ignore[index]
+
+
+def test_ids_that_repeat_are_refused_by_name_where_the_table_is_gone(
+    cli: Cli, score_customers: Callable[..., str]
+) -> None:
+    old = score_customers(customers(), "old")
+    Path("old.csv").rename("away.csv")
+    outcome = cli("diff", old, old)
+    assert outcome.code == 2
+    assert re.match(
+        r"error: rows cannot be matched by cust, whose values repeat \(old.csv: '\d+' in \d rows, '\d+' in \d rows, "
+        r"'\d+' in \d rows and \d+ more; old.csv: .*\), nor by what they hold, since a table is not where it was",
+        outcome.err,
+    )
+
+
+def test_labels_and_features_that_changed_under_old_ids_are_counted(cli: Cli, score: Callable[..., str]) -> None:
+    table = frame()
+    old = score(table, "old")
+    table.loc[:6, "label"] = np.where(table.loc[:6, "label"] == "yes", "no", "yes")
+    table.loc[6:9, "age"] += 1
+    new = score(table, "new")
+    said = told(cli, old, new)
+    assert sorted(row["row"] for row in said["relabelled"]) == list(range(7))  # type: ignore[attr-defined]
+    assert said["edited"] == 4
+    assert "\nchanged            labels of 7, features of 4, of the rows in both\n" in cli("diff", old, new).out
+
+
+def test_an_index_without_a_name_is_no_key(cli: Cli, score: Callable[..., str]) -> None:
+    """Its numbers are those of other rows once rows are put in front."""
+    table = frame(70).drop(columns="customer")
+    old = score(table[10:].reset_index(drop=True).reset_index(names="Unnamed: 0"), "old")
+    new = score(table.reset_index(names="Unnamed: 0"), "new")
+    said = told(cli, old, new)
+    assert (said["matched_by"], said["matched"]) == ("content", 60)
+    assert sorted(row["row"] for row in said["added"]) == list(range(10))  # type: ignore[attr-defined]
 
 
 def test_equal_rows_are_told_apart(score: Callable[..., str]) -> None:
@@ -95,7 +165,10 @@ def test_equal_rows_are_told_apart(score: Callable[..., str]) -> None:
     once = read_run(Path(score(table, "once")))
     found = compare(once, run)
     assert (found.matched_by, found.matched) == ("content", 60)
-    assert sorted(row["row"] for row in found.added) == list(range(60, 120))
+    assert len(found.added) == 60
+    flipped = table.assign(label=np.where(table["label"] == "yes", "no", "yes"))
+    copied = compare(once, read_run(Path(score(pd.concat([flipped[:20], table]), "copied"))))
+    assert sorted(row["row"] for row in copied.added) == list(range(20)), "wrong copies of old rows are new"
 
 
 def test_rows_that_change_sides(cli: Cli, score: Callable[..., str]) -> None:

@@ -8,16 +8,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.checks.evaluate import Facts, Interval, Metric, Verdict
-from lossval_cli.errors import UsageError
-from lossval_cli.runs.loaded import LoadedRun, shared_keys
+from lossval_cli.runs.loaded import LoadedRun
+from lossval_cli.runs.matching import match_rows, own_keys, row_mask
 from lossval_cli.score_columns import KINDS
-from lossval_cli.text.format import escape_control, format_name, format_percent, quote
+from lossval_cli.text.format import escape_control, format_name, format_percent, pluralize, quote
 
 MOST_ROWS = 5_000
 """Suspects that are passed on; code hosts take no more results of one upload."""
@@ -109,15 +109,25 @@ def collect_facts(run: LoadedRun, baseline: LoadedRun | None = None, new: npt.ND
     )
 
 
-def find_new_rows(run: LoadedRun, baseline: LoadedRun) -> npt.NDArray[np.bool_]:
-    """(N,) whether a row's ids are not in `baseline`. Raises UsageError where ids do not tell."""
-    kind, (own, theirs) = shared_keys(run, baseline)
-    if kind != "ids":
-        raise UsageError(
-            "--new-rows-only needs the same id columns in the table and in the baseline: score both with --id"
-        )
-    known = set(theirs)
-    return np.array([key not in known for key in own], bool)
+class NewRows(NamedTuple):
+    """The rows that --new-rows-only is about."""
+
+    mask: npt.NDArray[np.bool_]
+    """(N,) rows that the baseline lacks, or has with another label or other features."""
+    note: str
+
+
+def find_new_rows(run: LoadedRun, baseline: LoadedRun) -> NewRows:
+    """What is new or changed since `baseline`. Raises UsageError where rows cannot be matched."""
+    found = match_rows(baseline, run)
+    relabelled, edited = set(found.relabelled), set(found.edited or ())
+    changed = relabelled | edited
+    mask = row_mask(len(run.row), [*found.only_second, *changed])
+    note = f"{len(found.only_second):,} of {pluralize(len(run.row), 'row')} are new"
+    what = f"{pluralize(len(relabelled), 'label')}, features of {len(edited):,}"
+    what += " (not compared: a table is not where it was)" if found.edited is None else ""
+    note += f", {len(changed):,} known rows changed ({what})" if changed else ", no known row changed"
+    return NewRows(mask, f"{note}; suspects and noise are of new and changed rows")
 
 
 def collect_suspects(run: LoadedRun, new: npt.NDArray[np.bool_] | None = None) -> tuple[list[SuspectRow], int]:
@@ -125,7 +135,7 @@ def collect_suspects(run: LoadedRun, new: npt.NDArray[np.bool_] | None = None) -
     places = run.suspect_at()
     if new is not None:
         places = places[new[places]]
-    _, (keys,) = shared_keys(run)
+    keys = own_keys(run)
     reasons = {said["row"]: said.get("reason") for said in run.report.get("suspects") or ()}
     return [_suspect(run, place, keys[place], reasons) for place in places[:MOST_ROWS].tolist()], len(places)
 

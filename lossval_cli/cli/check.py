@@ -163,8 +163,8 @@ def _judge(run: LoadedRun, before: LoadedRun | None, plan: Plan) -> GateResult:
     new = None
     if plan.new_rows_only:
         assert before is not None  # _plan() sees to it
-        new = find_new_rows(run, before)
-        notes.append(f"{int(new.sum()):,} of {pluralize(len(new), 'row')} are new; suspects and noise are theirs")
+        new, note = find_new_rows(run, before)
+        notes.append(note)
     verdicts = evaluate(plan.rules, collect_facts(run, before, new))
     suspects, count = collect_suspects(run, new)
     return GateResult(

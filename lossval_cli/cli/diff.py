@@ -26,8 +26,8 @@ def diff(
 ) -> None:
     """Compare two run directories: rows that came, went or became suspect.
 
-    Rows are matched by their ids, else by what they hold (all columns but the label, if both tables are where
-    they were), else by row number. Exits with 0 whatever changed.
+    Rows are matched by their ids, and where ids repeat or there are none by what the rows hold (all columns but
+    the label), for which both tables have to be where they were. Exits with 0 whatever changed.
     """
     from lossval_cli.runs.diff import compare, comparison_lines, comparison_markdown
     from lossval_cli.runs.loaded import read_run

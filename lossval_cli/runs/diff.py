@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lossval_cli.report.render_markdown import escaped
-from lossval_cli.runs.loaded import LoadedRun, shared_keys
+from lossval_cli.runs.loaded import LoadedRun
+from lossval_cli.runs.matching import match_rows
 from lossval_cli.text.format import (
     escape_control,
     format_name,
@@ -46,7 +47,7 @@ class Comparison:
     old: str
     new: str
     matched_by: str
-    """ids, content or row."""
+    """ids, ids+content, content or row."""
     rows: Change
     matched: int
     rank_correlation: float | None
@@ -55,6 +56,10 @@ class Comparison:
     no_longer_suspect: list[dict[str, Any]]
     added: list[dict[str, Any]]
     removed: list[dict[str, Any]]
+    relabelled: list[dict[str, Any]]
+    """Rows in both whose label is another one."""
+    edited: int | None
+    """Rows in both, matched by ids, whose features are others; None where the tables are not at hand."""
     changes: list[Change]
     """Suspect share, noise share and the metric."""
     labels: tuple[str, str]
@@ -66,7 +71,7 @@ class Comparison:
             change.name: {"old": change.old, "new": change.new, "difference": change.difference}
             for change in (self.rows, *self.changes)
         }
-        lists = ("newly_suspect", "no_longer_suspect", "added", "removed")
+        lists = ("newly_suspect", "no_longer_suspect", "added", "removed", "relabelled")
         return {
             "schema_version": 1,
             "old": self.old,
@@ -77,26 +82,30 @@ class Comparison:
             "rank_correlation": self.rank_correlation,
             "changes": told,
             "counts": {name: len(getattr(self, name)) for name in lists},
+            "edited": self.edited,
         } | {name: getattr(self, name) for name in lists}
 
 
 def compare(old: LoadedRun, new: LoadedRun) -> Comparison:
-    """Match the rows of two runs and say what changed; worst rows first in every list."""
-    kind, (old_keys, new_keys) = shared_keys(old, new)
-    old_at = {key: place for place, key in enumerate(old_keys)}
-    new_at = {key: place for place, key in enumerate(new_keys)}
-    pairs = [(old_at[key], place) for key, place in new_at.items() if key in old_at]
+    """Match the rows of two runs and say what changed; worst rows first in every list.
+
+    Raises UsageError where rows cannot be matched.
+    """
+    matching = match_rows(old, new)
+    pairs = matching.pairs
     return Comparison(
         old=old.name,
         new=new.name,
-        matched_by=kind,
+        matched_by=matching.by,
         rows=Change("rows", len(old.row), len(new.row)),
         matched=len(pairs),
         rank_correlation=_spearman(old, new, pairs),
         newly_suspect=[_row(new, b) for a, b in pairs if new.suspect[b] and not old.suspect[a]],
         no_longer_suspect=[_row(new, b) for a, b in pairs if old.suspect[a] and not new.suspect[b]],
-        added=[_row(new, place) for key, place in new_at.items() if key not in old_at],
-        removed=[_row(old, place) for key, place in old_at.items() if key not in new_at],
+        added=[_row(new, j) for j in matching.only_second],
+        removed=[_row(old, i) for i in matching.only_first],
+        relabelled=[_row(new, j) for j in matching.relabelled],
+        edited=None if matching.edited is None else len(matching.edited),
         changes=_changes(old, new),
         labels=(str(old.report["data"]["roles"]["label"]), str(new.report["data"]["roles"]["label"])),
     )
@@ -130,7 +139,12 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def _matching(comparison: Comparison) -> str:
-    how = {"ids": "by ids", "content": "by what they hold", "row": "by row number"}[comparison.matched_by]
+    how = {
+        "ids": "by ids",
+        "ids+content": "by ids, and by content where ids repeat",
+        "content": "by content",
+        "row": "by row number (the table is the same)",
+    }[comparison.matched_by]
     return f"{pluralize(comparison.matched, 'row')} matched {how}"
 
 
@@ -146,8 +160,10 @@ def _lists(comparison: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     correlation = comparison.rank_correlation
     suspects = f"{len(comparison.newly_suspect):,} new, {len(comparison.no_longer_suspect):,} no longer"
+    edited = "" if comparison.edited is None else f", features of {comparison.edited:,}"
     facts = [
         ("rows", f"{len(comparison.added):,} added, {len(comparison.removed):,} removed"),
+        ("changed", f"labels of {len(comparison.relabelled):,}{edited}, of the rows in both"),
         ("rank correlation", "unknown" if correlation is None else f"{correlation:.3f}"),
         ("suspects", f"{suspects}, of the rows in both"),
     ]

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,20 +147,6 @@ def damaged(path: Path, error: Exception) -> ReadError:
     return ReadError(f"{format_name(str(path))} is damaged ({type(error).__name__}: {what}); score the table again")
 
 
-def shared_keys(*runs: LoadedRun) -> tuple[str, list[list[str]]]:
-    """What tells rows apart in all of `runs`, and for each of them its (N,) keys, all different.
-
-    By ids where all have the same id columns; else by content, all columns but the label, where the tables
-    are at hand; else by the number of the row. Equal rows are numbered in the order of the file.
-    """
-    names = [tuple(sorted(run.ids)) for run in runs]
-    if names[0] and len(set(names)) == 1:
-        return "ids", [_numbered(_joined([run.ids[name] for name in names[0]]), run.row) for run in runs]
-    if all(run.train is not None for run in runs):
-        return "content", [_numbered(_contents(run), run.row) for run in runs]
-    return "row", [[f"row {row}" for row in run.row.tolist()] for run in runs]
-
-
 def _scored(
     report: dict[str, Any], table: pa.Table, *, path: str | None, find_train: Callable[[], Table | None]
 ) -> LoadedRun:
@@ -228,29 +213,3 @@ def _find_table(path: str | None, digest: str | None, options: ReadOptions) -> T
     except LossvalError:
         return None
     return table if table.sha256 == digest else None
-
-
-def _joined(columns: Sequence[Texts]) -> list[str]:
-    return [json.dumps(cells) for cells in zip(*columns, strict=True)]
-
-
-def _contents(run: LoadedRun) -> list[str]:
-    """(N,) digests of all cells but the label's."""
-    table, label = run.train, run.report["data"]["roles"]["label"]
-    assert table is not None
-    names = sorted(name for name in table.column_names if name != label)
-    cells = [_texts(table.data, name) for name in names]
-    joined = _joined(cells) if cells else [""] * table.rows
-    digests = [sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32] for text in joined]
-    return [digests[row] for row in run.row.tolist()]
-
-
-def _numbered(keys: list[str], rows: npt.NDArray[np.int64]) -> list[str]:
-    """A key that occurs again gets its number appended, in the order of `rows`."""
-    seen: dict[str, int] = {}
-    result = list(keys)
-    for place in np.argsort(rows, kind="stable").tolist():
-        count = seen[keys[place]] = seen.get(keys[place], 0) + 1
-        if count > 1:
-            result[place] = f"{keys[place]}#{count}"
-    return result
