@@ -15,6 +15,8 @@ from conftest import Outcome, frame
 
 from lossval_cli.runs.acquisition import forecast, pick
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Outcome]
 
 

@@ -31,6 +31,8 @@ from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.stop import Interrupted, TrainingMonitor
 from lossval_cli.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "lossval_cli", "score", "train.csv", "--val", "val.csv", "--removal", "off"]
 TRAINING = ["--set", "epochs=40", "--set", "batch_size=32", "--checkpoint-every", "0.1s"]
 ENVIRONMENT = os.environ | {

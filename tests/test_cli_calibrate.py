@@ -17,6 +17,8 @@ import lossval_cli.report
 from lossval_cli.api import score
 from lossval_cli.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = Path(lossval_cli.report.__file__).parent / "schemas" / "report.schema.json"
 
 Cli = Callable[..., Outcome]

@@ -17,6 +17,8 @@ from conftest import frame
 
 import lossval_cli
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "lossval_cli"]
 QUICK = ["--set", "epochs=2", "--set", "members=4", "--removal", "off"]
 ENVIRONMENT = os.environ | {

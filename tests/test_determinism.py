@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from conftest import frame
 from scipy.stats import spearmanr
 
 import lossval_cli
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(lossval_cli.__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "run.json"

@@ -21,6 +21,8 @@ from conftest import Outcome, frame
 import lossval_cli
 from lossval_cli.tables.table import read_table
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Outcome]
 ROOT = str(Path(lossval_cli.__file__).parents[1])
 

@@ -11,6 +11,8 @@ from scipy.stats import spearmanr
 
 import lossval_cli
 
+pytestmark = pytest.mark.slow
+
 CALM = {"removal": "off", "device": "cpu", "epochs": 15}
 
 

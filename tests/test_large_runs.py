@@ -21,6 +21,8 @@ from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.row_loader import Chunk, Rows
 from lossval_cli.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def wide_validation(rows: int) -> TrainingData:
     rng = np.random.default_rng(3)

@@ -21,6 +21,8 @@ from conftest import Outcome
 import lossval_cli
 from tests.fuzz.bombs import bomb
 
+pytestmark = pytest.mark.slow
+
 MOST_MIB = 600
 """What meeting all files takes above what the imports take."""
 

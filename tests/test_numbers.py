@@ -11,6 +11,8 @@ from scipy.stats import spearmanr
 
 import lossval_cli
 
+pytestmark = pytest.mark.slow
+
 CALM: dict[str, Any] = {"removal": "off", "device": "cpu", "epochs": 12, "members": 8, "folds": 4}
 
 

@@ -31,6 +31,8 @@ from lossval_cli.tables.files import Listed
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table, read_table
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
     "OMP_NUM_THREADS": "1",

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import Outcome
 
+pytestmark = pytest.mark.slow
+
 READ = {
     "check": ("check", "train.lossval", "--max-suspects", "50%", "-q"),
     "diff": ("diff", "train.lossval", "train.lossval"),

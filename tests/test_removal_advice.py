@@ -15,6 +15,8 @@ from lossval_cli.metrics import METRICS
 from lossval_cli.removal.plan import FRACTIONS
 from lossval_cli.removal.recommendation import Answers, choose, put_in_words
 
+pytestmark = pytest.mark.slow
+
 
 def tumours() -> pd.DataFrame:
     table = load_breast_cancer(as_frame=True)

@@ -96,6 +96,7 @@ def test_dependencies_are_none_that_load_yaml_or_pickles() -> None:
     assert not names & {"pyyaml", "ruamel.yaml", "dill", "cloudpickle", "joblib", "requests", "httpx"}
 
 
+@pytest.mark.slow
 def test_the_real_commands_open_no_socket(tables: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
     lines = [

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from lossval_cli.tables.csv import read_csv
 from lossval_cli.tables.csv_layout import field_counts, find_layout
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.table import read_table
+
+pytestmark = pytest.mark.slow
 
 CELLS = st.text(st.sampled_from("ab0,;\t| \"\r\n'é漢-"), max_size=8)
 NAMES = st.lists(st.text("abcdefg_é", min_size=1, max_size=6), min_size=2, max_size=6, unique=True)

@@ -23,6 +23,8 @@ from test_cli_process import COMMAND, ENVIRONMENT, QUICK, heed_signals
 from lossval_cli.report.display import WIDTH
 from lossval_cli.text.format import escape_control
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "\x1b[2J\x1b[31mred",
     "\x1b]0;a title\x07",
