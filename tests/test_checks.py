@@ -1,4 +1,4 @@
-"""Rules, limits and verdicts; nothing is trained."""
+"""Rules, limits and results; nothing is trained."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_samples import facts
+from check_samples import values
 
-from lossval_cli.checks.evaluate import KINDS_OF_RULE, Metric, Rule, Verdict, evaluate, passed
+from lossval_cli.checks.evaluate import KINDS_OF_RULE, Metric, Rule, RuleResult, evaluate, passed
 from lossval_cli.checks.rules import DEFAULTS, merged, read_check_table, rules_of
 from lossval_cli.errors import SettingsError
 from lossval_cli.settings import Settings, find_project_table
@@ -22,8 +22,8 @@ def rule(kind: str, limit: object) -> Rule:
     return rules[0]
 
 
-def judge(kind: str, limit: object, **changes: object) -> Verdict:
-    return evaluate([rule(kind, limit)], facts(**changes))[0]
+def judge(kind: str, limit: object, **changes: object) -> RuleResult:
+    return evaluate([rule(kind, limit)], values(**changes))[0]
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,14 @@ def test_what_is_not_known_is_never_a_pass(kind: str) -> None:
             "leakage",
             "conflicting_duplicates",
             "baseline_share",
+            "invalid_cells",
+            "target_leakage",
         )
     )
     why = dict.fromkeys(nothing, "it was not looked at")
-    verdict = judge(kind, limit, **nothing, why=why)
-    assert (verdict.outcome, verdict.number, verdict.text) == ("unknown", None, "it was not looked at")
-    assert not passed([verdict], strict=False)
+    result = judge(kind, limit, **nothing, why=why)
+    assert (result.outcome, result.number, result.text) == ("unknown", None, "it was not looked at")
+    assert not passed([result], strict=False)
     assert judge(kind, limit, **nothing).text.startswith("the report says nothing about ")
 
 
@@ -110,8 +112,8 @@ def test_what_is_not_known_is_never_a_pass(kind: str) -> None:
     ],
 )
 def test_why_a_rule_cannot_be_evaluated(kind: str, limit: object, text: str) -> None:
-    verdict = judge(kind, limit)
-    assert (verdict.outcome, verdict.text) == ("unknown", text)
+    result = judge(kind, limit)
+    assert (result.outcome, result.text) == ("unknown", text)
 
 
 def test_errors_are_held_below_and_their_gain_is_a_share_of_them() -> None:
@@ -133,9 +135,9 @@ def test_a_value_that_is_no_number_is_unknown() -> None:
 
 
 def test_warnings_fail_with_strict_alone() -> None:
-    verdicts = [judge("max_suspects", "10%:5%")]
-    assert passed(verdicts, strict=False)
-    assert not passed(verdicts, strict=True)
+    results = [judge("max_suspects", "10%:5%")]
+    assert passed(results, strict=False)
+    assert not passed(results, strict=True)
 
 
 def test_limits_are_told_and_written_as_they_were_given() -> None:

@@ -245,7 +245,7 @@ def test_what_makes_no_sense_is_refused(cli: Cli, score: Score) -> None:
         (("-o", "c.csv", "--min-probability", "1", *drop), "--min-probability goes with --relabel"),
         (
             ("-o", "c.csv", "--relabel", "--min-probability", "80"),
-            "--min-probability '80': give a share such as 0.9 or 90%",
+            "--min-probability must be a share from 0% to 100%, not '80'",
         ),
         (
             ("-o", "c.csv", "--relabel", "--removed", "r.csv"),
@@ -272,7 +272,7 @@ def test_what_makes_no_sense_is_refused(cli: Cli, score: Score) -> None:
         ),
         (
             ("-o", "c.csv", "--removed", "./c.csv", *drop),
-            "-o and --removed name the same place: give each its own",
+            "-o and --removed name the same file: give each its own",
         ),
         (
             ("-o", "c.parquet", *drop),

@@ -1,1 +1,1 @@
-"""Rules about data, the facts they ask for, the verdicts, and the formats other tools read them in."""
+"""Rules about data, the values they ask for, the results, and the formats other tools read them in."""

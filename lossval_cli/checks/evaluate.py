@@ -1,4 +1,4 @@
-"""What data may be like: rules as data, facts as data, and a verdict for each rule. Nothing is printed here.
+"""What data may be like: rules as data, values as data, and a result for each rule. Nothing is printed here.
 
 A rule that cannot be evaluated is `unknown`, which is never a pass.
 """
@@ -20,6 +20,9 @@ from lossval_cli.text.format import (
     join_names,
     pluralize,
 )
+
+_MOST_DIGITS = 12
+"""Digits more than usual that a figure may get to differ from its limit."""
 
 Outcome = Literal["passed", "warned", "failed", "unknown"]
 
@@ -46,7 +49,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Values:
     """What is known about a table; None is not known, and `why` says why, by the name of the field."""
 
     rows: int
@@ -62,6 +65,10 @@ class Facts:
     """Rows whose twins have another label, of how many."""
     baseline_share: float | None = None
     """Share of suspects in the baseline."""
+    invalid_cells: tuple[int, int] | None = None
+    """Cells that do not fit the type of their column, of how many cells."""
+    target_leakage: tuple[float, str] | None = None
+    """How well one column alone (or a pair) tells the label, from 0 to 1, and which."""
     why: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -111,15 +118,38 @@ class Unknown(Exception):
 
 
 class Measured(NamedTuple):
-    """What a rule is about: the number and, where a share can be taken of it, of how many."""
+    """What a rule is about: the number and, where a share can be taken of it, of how many.
+
+    `figure` writes the value that is compared, with so many digits more than usual; `text` says it in words.
+    """
 
     number: float
     of: float | None
-    text: str
+    figure: Callable[[float, int], str]
+    text: Callable[[int], str]
+
+    def compared(self, level: Level) -> Fraction:
+        """The value that is held against `level`: the number, or its share."""
+        number = Fraction(str(self.number))
+        if level.share and self.of is not None:
+            # Of no rows there is no share, and nothing to find fault with.
+            return number / Fraction(str(self.of)) if self.of else Fraction(0)
+        return number
+
+    def in_words(self, levels: Sequence[Level]) -> str:
+        """The text, with digits enough that the value differs from each of `levels` that it is not equal to."""
+        for more in range(_MOST_DIGITS):
+            if all(self._differs(level, more) for level in levels):
+                return self.text(more)
+        return self.text(_MOST_DIGITS)
+
+    def _differs(self, level: Level, more: int) -> bool:
+        value = self.compared(level)
+        return value == level.number or self.figure(float(value), more) != self.figure(float(level.number), more)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RuleResult:
     """What came of a rule. `number` is None where it could not be evaluated; `text` then says why."""
 
     rule: Rule
@@ -144,28 +174,28 @@ class Verdict:
 class KindOfRule:
     """A rule that can be set. unit: what its levels may be; keyed: by what several of it differ."""
 
-    measure: Callable[[Facts, str], Measured]
+    measure: Callable[[Values, str], Measured]
     unit: Literal["rows", "share", "metric", "gain"]
     why: str
     keyed: Literal["", "class", "metric"] = ""
     least: bool = False
 
 
-def evaluate(rules: Sequence[Rule], facts: Facts) -> list[Verdict]:
-    """One verdict a rule, in their order."""
-    return [_judge(rule, facts) for rule in rules]
+def evaluate(rules: Sequence[Rule], values: Values) -> list[RuleResult]:
+    """One result a rule, in their order."""
+    return [_evaluate(rule, values) for rule in rules]
 
 
-def passed(verdicts: Sequence[Verdict], *, strict: bool) -> bool:
+def passed(results: Sequence[RuleResult], *, strict: bool) -> bool:
     """Whether nothing failed or is unknown; with `strict`, nothing warned either."""
     bad = {"failed", "unknown"} | ({"warned"} if strict else set())
-    return not any(verdict.outcome in bad for verdict in verdicts)
+    return not any(result.outcome in bad for result in results)
 
 
-def _judge(rule: Rule, facts: Facts) -> Verdict:
+def _evaluate(rule: Rule, values: Values) -> RuleResult:
     kind = KINDS_OF_RULE[rule.kind]
     try:
-        measured = kind.measure(facts, rule.key or "")
+        measured = kind.measure(values, rule.key or "")
         if not math.isfinite(measured.number):
             raise Unknown("its value is not a number")
         if rule.fail is not None and _beyond(measured, rule.fail, kind.least):
@@ -175,48 +205,64 @@ def _judge(rule: Rule, facts: Facts) -> Verdict:
         else:
             outcome = "passed"
     except Unknown as reason:
-        return Verdict(rule, "unknown", None, str(reason))
-    return Verdict(rule, outcome, measured.number, measured.text)
+        return RuleResult(rule, "unknown", None, str(reason))
+    levels = [level for level in (rule.fail, rule.warn) if level is not None]
+    return RuleResult(rule, outcome, measured.number, measured.in_words(levels))
 
 
 def _beyond(measured: Measured, level: Level, least: bool) -> bool:
     """Compares as people write numbers: 3 of 60 rows, or a share of 0.05, are not more than 5%."""
-    number = Fraction(str(measured.number))
-    if level.share and measured.of is not None:
-        # Of no rows there is no share, and nothing to find fault with.
-        number = number / Fraction(str(measured.of)) if measured.of else Fraction(0)
+    number = measured.compared(level)
     return number < level.number if least else number > level.number
 
 
-def _known(facts: Facts, name: str) -> Any:
-    value = getattr(facts, name)
+def _known(values: Values, name: str) -> Any:
+    value = getattr(values, name)
     if value is None:
-        raise Unknown(facts.why.get(name, f"the report says nothing about {name.replace('_', ' ')}"))
+        raise Unknown(values.why.get(name, f"the report says nothing about {name.replace('_', ' ')}"))
     return value
 
 
+def _percent(value: float, more: int) -> str:
+    return format_percent(value, 1 + more)
+
+
 def _rows(count: int, of: int, noun: str = "row") -> Measured:
-    share = f" ({format_percent(count / of)})" if of else ""
-    return Measured(count, of, f"{count:,} of {pluralize(of, noun)}{share}")
+    def text(more: int) -> str:
+        return f"{count:,} of {pluralize(of, noun)}" + (f" ({_percent(count / of, more)})" if of else "")
+
+    return Measured(count, of, _percent, text)
 
 
-def _suspects(*kinds: str) -> Callable[[Facts, str], Measured]:
-    def measure(facts: Facts, _: str) -> Measured:
-        counts = _known(facts, "suspects")
-        return _rows(sum(counts[kind] for kind in kinds), facts.rows)
+def _number(value: float, more: int) -> str:
+    return format_number(value, 4 + more)
+
+
+def _points(value: float, more: int) -> str:
+    return f"{100 * value:+.{3 + more}g} points"
+
+
+def _suspects(*kinds: str) -> Callable[[Values, str], Measured]:
+    def measure(values: Values, _: str) -> Measured:
+        counts = _known(values, "suspects")
+        return _rows(sum(counts[kind] for kind in kinds), values.rows)
 
     return measure
 
 
-def _noise_share(facts: Facts, _: str) -> Measured:
-    share: Interval = _known(facts, "noise_share")
+def _noise_share(values: Values, _: str) -> Measured:
+    share: Interval = _known(values, "noise_share")
     low = share.value if share.low is None else share.low
-    text = f"{format_percent(low)} (lower end; estimate {format_percent(share.value)})"
-    return Measured(low, None, text)
+    return Measured(
+        low,
+        None,
+        _percent,
+        lambda more: f"{_percent(low, more)} (lower end; estimate {_percent(share.value, more)})",
+    )
 
 
-def _class_suspects(facts: Facts, name: str) -> Measured:
-    classes = _known(facts, "classes")
+def _class_suspects(values: Values, name: str) -> Measured:
+    classes = _known(values, "classes")
     if name not in classes:
         near = closest_name(name, list(classes))
         hint = f"did you mean {format_name(near)}?" if near else f"classes are {join_names(classes)}"
@@ -224,9 +270,9 @@ def _class_suspects(facts: Facts, name: str) -> Measured:
     return _rows(*classes[name])
 
 
-def _metric(least: bool) -> Callable[[Facts, str], Measured]:
-    def measure(facts: Facts, name: str) -> Measured:
-        metric: Metric = _known(facts, "metric")
+def _metric(least: bool) -> Callable[[Values, str], Measured]:
+    def measure(values: Values, name: str) -> Measured:
+        metric: Metric = _known(values, "metric")
         if metric.name != name:
             raise Unknown(f"the run measured {metric.name}: score with --metric {format_name(name)}")
         if metric.greater_is_better != least:
@@ -235,42 +281,60 @@ def _metric(least: bool) -> Callable[[Facts, str], Measured]:
             raise Unknown(f"{better} {name} is better: use {other}")
         if metric.mean is None:
             raise Unknown(f"the run has no {name}")
-        return Measured(metric.mean, None, format_number(metric.mean))
+        mean = metric.mean
+        return Measured(mean, None, _number, lambda more: _number(mean, more))
 
     return measure
 
 
-def _removal_gain(facts: Facts, _: str) -> Measured:
-    metric: Metric = _known(facts, "metric")
+def _removal_gain(values: Values, _: str) -> Measured:
+    metric: Metric = _known(values, "metric")
     gain = metric.gain
     if gain is None and metric.failed:
         raise Unknown(f"removal could not be studied: {metric.failed}")
     if gain is None:
-        return Measured(0.0, None, f"no gain of {metric.name} by removal shown")
+        return Measured(0.0, None, _number, lambda _: f"removal does not significantly improve {metric.name}")
     # An error has no natural scale, so of it a share is relative to what it is with all rows.
     of = None if metric.greater_is_better else metric.mean
     likely = ""
     if gain.low is not None and gain.high is not None:
         likely = f" (likely {format_number(gain.low, 3, '+')} to {format_number(gain.high, 3, '+')})"
-    return Measured(gain.value, of, f"{format_number(gain.value, 3, '+')} {metric.name}{likely}")
+
+    def text(more: int) -> str:
+        relative = f" ({_percent(gain.value / of, more)} of {_number(of, more)})" if of else ""
+        return f"{format_number(gain.value, 3 + more, '+')} {metric.name}{relative}{likely}"
+
+    return Measured(gain.value, of, _percent if of else _number, text)
 
 
-def _leakage(facts: Facts, _: str) -> Measured:
-    shared, of = _known(facts, "leakage")
+def _leakage(values: Values, _: str) -> Measured:
+    shared, of = _known(values, "leakage")
     return _rows(shared, of, "held-back row")
 
 
-def _conflicts(facts: Facts, _: str) -> Measured:
-    twins, of = _known(facts, "conflicting_duplicates")
+def _conflicts(values: Values, _: str) -> Measured:
+    twins, of = _known(values, "conflicting_duplicates")
     return _rows(twins, of)
 
 
-def _increase(facts: Facts, _: str) -> Measured:
-    before: float = _known(facts, "baseline_share")
-    now = sum(_known(facts, "suspects").values()) / facts.rows if facts.rows else 0.0
-    if not facts.rows:
-        return Measured(0.0, None, f"no rows to compare with {format_percent(before)}")
-    return Measured(now - before, None, f"{100 * (now - before):+.3g} points, {format_percent(before)} before")
+def _invalid_cells(values: Values, _: str) -> Measured:
+    cells, of = _known(values, "invalid_cells")
+    return _rows(cells, of, "cell")
+
+
+def _target_leakage(values: Values, _: str) -> Measured:
+    share, columns = _known(values, "target_leakage")
+    about = f" ({columns})" if columns else ""
+    return Measured(share, None, _percent, lambda more: f"{_percent(share, more)}{about}")
+
+
+def _increase(values: Values, _: str) -> Measured:
+    before: float = _known(values, "baseline_share")
+    now = sum(_known(values, "suspects").values()) / values.rows if values.rows else 0.0
+    if not values.rows:
+        return Measured(0.0, None, _points, lambda _: f"no rows to compare with {format_percent(before)}")
+    change = now - before
+    return Measured(change, None, _points, lambda more: f"{_points(change, more)}, {_percent(before, more)} before")
 
 
 KINDS_OF_RULE: dict[str, KindOfRule] = {
@@ -284,6 +348,8 @@ KINDS_OF_RULE: dict[str, KindOfRule] = {
     "max_removal_gain": KindOfRule(_removal_gain, "gain", "gain by removing rows"),
     "max_leakage": KindOfRule(_leakage, "rows", "validation and test rows that are in TRAIN"),
     "max_conflicting_duplicates": KindOfRule(_conflicts, "rows", "equal rows with different labels"),
+    "max_invalid_cells": KindOfRule(_invalid_cells, "rows", "cells that do not fit the type of their column"),
+    "max_target_leakage": KindOfRule(_target_leakage, "share", "how well a column alone tells the label"),
     "max_suspect_increase": KindOfRule(_increase, "share", "share of suspects more than in the baseline"),
 }
 """Every rule there is, in the order in which they are told."""

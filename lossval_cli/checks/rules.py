@@ -6,22 +6,19 @@ From options and from a `[check]` table in TOML, where the same text or a plain 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from lossval_cli.checks.evaluate import KINDS_OF_RULE, KindOfRule, Level, Rule
 from lossval_cli.errors import SettingsError
 from lossval_cli.text.format import quote
+from lossval_cli.text.quantities import parse_quantity
 
 DEFAULTS = {"max_suspects": "10%:5%", "max_noise_share": "10%:5%"}
 """What is asked of data when nothing is: rules that can be evaluated without a removal study or a --val."""
 
 SWITCHES: dict[str, type] = {"baseline": str, "new_rows_only": bool, "strict": bool}
 """What else a `[check]` table may say."""
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", re.IGNORECASE)
 
 
 def rules_of(given: Mapping[str, object], *, option: bool) -> tuple[list[Rule], list[str]]:
@@ -92,6 +89,8 @@ def _keyed(value: object, kind: KindOfRule) -> dict[str | None, object]:
         name, equals, limit = str(text).rpartition("=")
         if not equals or not name:
             raise ValueError(f"must be {kind.keyed.upper()}=LIMIT, not {quote(text)}")
+        if name in pairs:
+            raise ValueError(f"{quote(name)} is given more than once")
         pairs[name] = limit
     return pairs
 
@@ -113,17 +112,18 @@ def _levels(value: object, kind: KindOfRule) -> tuple[Level | None, Level | None
 
 def _level(text: str, kind: KindOfRule) -> Level:
     text = text.strip()
-    share = text.endswith("%")
-    digits = text.removesuffix("%").strip()
-    if not _NUMBER.fullmatch(digits):
-        raise ValueError(f"must be a limit such as {_example(kind)}, not {quote(text)}")
-    number = Fraction(digits) / (100 if share else 1)
+    try:
+        number, share = parse_quantity(text)
+    except ValueError:
+        raise ValueError(f"must be a limit such as {_example(kind)}, not {quote(text)}") from None
     if kind.unit == "rows" and not share and number.denominator != 1:
         raise ValueError(f"must be a whole number of rows or a share such as 5%, not {quote(text)}")
     if kind.unit != "metric" and number < 0:
         raise ValueError(f"must not be below 0, not {quote(text)}")
-    if kind.unit == "share" and number > 1:
+    if (kind.unit == "share" or share) and number > 1:
         raise ValueError(f"must be a share from 0% to 100%, not {quote(text)}")
+    if kind.unit == "share" and number == 1 and not share:
+        raise ValueError(f"is ambiguous: {quote(text)} may mean 1% or 100%; write the % sign")
     if kind.unit == "share" or (kind.unit == "metric" and share):
         return Level(number, kind.unit == "share")
     return Level(number, share)

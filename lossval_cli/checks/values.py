@@ -1,4 +1,4 @@
-"""From runs to what a gate needs: the facts its rules ask for, and the rows it points at."""
+"""From runs to what a gate needs: the values its rules ask for, and the rows it points at."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.checks.evaluate import Facts, Interval, Metric, Verdict
+from lossval_cli.checks.evaluate import Interval, Metric, RuleResult, Values
 from lossval_cli.runs.loaded import LoadedRun
 from lossval_cli.runs.matching import match_rows, own_keys, row_mask
 from lossval_cli.score_columns import KINDS
-from lossval_cli.text.format import escape_control, format_name, format_percent, pluralize, quote
+from lossval_cli.text.format import escape_control, format_name, format_percent, join_names, pluralize, quote
 
 MOST_ROWS = 5_000
 """Suspects that are passed on; code hosts take no more results of one upload."""
@@ -51,10 +51,10 @@ class SuspectRow:
 
 
 @dataclass(frozen=True)
-class GateResult:
+class CheckResult:
     """What every format tells."""
 
-    verdicts: Sequence[Verdict]
+    results: Sequence[RuleResult]
     passed: bool
     strict: bool
     table: str
@@ -68,13 +68,15 @@ class GateResult:
 
     def count(self, outcome: str) -> int:
         """Rules with this outcome."""
-        return sum(verdict.outcome == outcome for verdict in self.verdicts)
+        return sum(result.outcome == outcome for result in self.results)
 
 
-def collect_facts(run: LoadedRun, baseline: LoadedRun | None = None, new: npt.NDArray[np.bool_] | None = None) -> Facts:
+def collect_values(
+    run: LoadedRun, baseline: LoadedRun | None = None, new: npt.NDArray[np.bool_] | None = None
+) -> Values:
     """What is known of `run`; suspects, classes and noise of the rows `new` (N,) alone where it is given.
 
-    Raises nothing for what is not known: that is said in `Facts.why`.
+    Raises nothing for what is not known: that is said in `Values.why`.
     """
     report = run.report
     why: dict[str, str] = {}
@@ -88,6 +90,8 @@ def collect_facts(run: LoadedRun, baseline: LoadedRun | None = None, new: npt.ND
     counts = Counter(run.suspect[place] or "" for place in places)
     metric, why["metric"] = _metric(report)
     leakage, why["leakage"] = _leakage(report)
+    invalid, why["invalid_cells"] = _invalid_cells(report)
+    tells, why["target_leakage"] = _target_leakage(report)
     twins = _get(report, "conflicting_duplicates", "rows")
     share = None
     if baseline is not None and _get(baseline.report, "summary", "estimated_noise_share") is None:
@@ -96,7 +100,7 @@ def collect_facts(run: LoadedRun, baseline: LoadedRun | None = None, new: npt.ND
         share = len(baseline.suspect_at()) / max(len(baseline.row), 1)
     else:
         why["baseline_share"] = "there is nothing to compare with: give --baseline RUN_DIR"
-    return Facts(
+    return Values(
         rows=len(places),
         suspects={kind: counts[kind] for kind in KINDS} if judged else None,
         noise_share=_noise(run, None if new is None else places) if judged else None,
@@ -105,6 +109,8 @@ def collect_facts(run: LoadedRun, baseline: LoadedRun | None = None, new: npt.ND
         leakage=leakage,
         conflicting_duplicates=None if twins is None else (int(twins), len(run.row)),
         baseline_share=share,
+        invalid_cells=invalid,
+        target_leakage=tells,
         why=why,
     )
 
@@ -223,6 +229,25 @@ def _leakage(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]:
             return None, f"the report does not say what training shares with {part}"
         shared, rows = shared + int(count), rows + int(tables[part]["rows"])
     return (shared, rows), ""
+
+
+def _invalid_cells(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]:
+    """`data.invalid_cells`: {"count": cells that do not fit, "cells": cells that were read}."""
+    found = _get(report, "data", "invalid_cells")
+    if not isinstance(found, dict) or "count" not in found:
+        return None, "the report does not count them (an older version wrote it): score the table again"
+    cells = found.get("cells")
+    if cells is None:
+        cells = int(report["summary"]["rows"]) * int(_get(report, "data", "column_count") or 1)
+    return (int(found["count"]), int(cells)), ""
+
+
+def _target_leakage(report: dict[str, Any]) -> tuple[tuple[float, str] | None, str]:
+    """`data.target_leakage`: {"strength": 0 to 1 of the strongest, "columns": [its names]}."""
+    found = _get(report, "data", "target_leakage")
+    if not isinstance(found, dict) or "strength" not in found:
+        return None, "the report does not measure it (an older version wrote it): score the table again"
+    return (float(found["strength"]), join_names(map(str, found.get("columns") or ()))), ""
 
 
 def _noise(run: LoadedRun, places: list[int] | None) -> Interval | None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lossval_cli.cli.app import CLICK_ERRORS, run_command
-from lossval_cli.cli.console import say_what_ended_it
+from lossval_cli.cli.console import forget_stdout, say_what_ended_it
 from lossval_cli.errors import LossvalError, OutputError
 from lossval_cli.text.format import format_name
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say_what_ended_it(str(interrupt) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader has seen enough: `lossval … | head`
-        _forget_stdout()
+        forget_stdout()
         return 0
     except Exception as error:  # noqa: BLE001  # the promise is one line whatever happens
         if stopped:  # a library that was being imported made something else of it
@@ -136,13 +136,5 @@ def _flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _forget_stdout()
+        forget_stdout()
         raise OutputError(f"standard output: {(error.strerror or str(error)).lower()}") from error
-
-
-def _forget_stdout() -> None:
-    """Keep Python from trying once more at exit, and complaining."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

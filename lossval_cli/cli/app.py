@@ -19,7 +19,7 @@ from lossval_cli.cli.check import EXAMPLES as CHECK_EXAMPLES
 from lossval_cli.cli.check import check
 from lossval_cli.cli.clean import EXAMPLES as CLEAN_EXAMPLES
 from lossval_cli.cli.clean import clean
-from lossval_cli.cli.console import show
+from lossval_cli.cli.console import say, show
 from lossval_cli.cli.demo import EXAMPLES as DEMO_EXAMPLES
 from lossval_cli.cli.demo import demo
 from lossval_cli.cli.diff import EXAMPLES as DIFF_EXAMPLES
@@ -69,6 +69,29 @@ class Verb(TyperCommand):
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The parts of the usage line after the command."""
         return [re.sub(r"^\{(.*)\}.*", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As click does, but an option that is empty (an unset variable of a CI job) is refused, and so is a limit
+        given twice, of which click would take the last: a gate must not pass since its limit got lost. Of other
+        options given twice the last counts, as in every shell alias, and a line says so."""
+        if not ctx.resilient_parsing:
+            values, _, order = self.make_parser(ctx).parse_args(list(args))
+            options: list[Any] = [param for param in order if param.param_type_name == "option"]
+            options = [param for param in options if not param.is_flag]
+            repeated: list[Any] = []
+            for param in options:
+                given = values.get(param.name)
+                spelled = max(param.opts, key=len)
+                if "" in (given if isinstance(given, list) else [given]):
+                    raise UsageError(f"{spelled} is empty: give it a value, or leave it out")
+                if param.multiple or options.count(param) == 1:
+                    continue
+                if spelled.startswith(("--max-", "--min-", "--baseline")) and spelled != "--max-memory":
+                    raise UsageError(f"{spelled} is given {options.count(param)} times: give it once")
+                if param not in repeated and not values.get("quiet"):
+                    say(f"{spelled} is given {options.count(param)} times: the last value counts ({given})")
+                repeated.append(param)
+        return super().parse_args(ctx, args)
 
 
 def _version(wanted: bool) -> None:

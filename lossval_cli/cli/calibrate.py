@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
 from lossval_cli.errors import UsageError
 from lossval_cli.runtime.atomic_write import check_file, write_file
 from lossval_cli.text.format import escape_control, pluralize
+from lossval_cli.text.quantities import parse_share
 
 if TYPE_CHECKING:
     from lossval_cli.calibration.outcome import Calibration
@@ -131,9 +131,9 @@ def _shares(text: str) -> list[float]:
     shares = []
     for part in text.split(","):
         try:
-            share = float(part.strip().removesuffix("%")) / (100 if part.strip().endswith("%") else 1)
-        except ValueError:
-            share = math.nan
+            share = float(parse_share(part))
+        except ValueError as error:
+            raise UsageError(f"--rates {error}") from None
         if not 0 < share <= MOST_PLANTED:
             raise UsageError(f"--rates {part.strip()!r} must be a share above 0 and up to {MOST_PLANTED:g}")
         shares.append(share)

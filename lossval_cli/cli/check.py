@@ -19,7 +19,7 @@ from lossval_cli.cli.check_plan import (
     only_metric,
     refuse_hopeless,
 )
-from lossval_cli.cli.console import show
+from lossval_cli.cli.console import forget_stdout, show
 from lossval_cli.cli.option_groups import OptionGroup, grouped_options
 from lossval_cli.cli.options import check_one_stdin
 from lossval_cli.cli.processes import forget_checkpoint, is_assistant, processes
@@ -30,7 +30,7 @@ from lossval_cli.runtime.atomic_write import is_run_directory
 from lossval_cli.text.format import join_names, pluralize
 
 if TYPE_CHECKING:
-    from lossval_cli.checks.values import GateResult
+    from lossval_cli.checks.values import CheckResult
     from lossval_cli.noise.thresholds import Thresholds
     from lossval_cli.runs.loaded import LoadedRun
     from lossval_cli.settings import Settings
@@ -97,8 +97,11 @@ def check(
         if scored is None:
             return
         run = scored
-    outcome = _judge(run, before, plan)
-    tell(outcome, targets, quiet=runtime.quiet or is_assistant())
+    outcome = _evaluate(run, before, plan)
+    try:
+        tell(outcome, targets, quiet=runtime.quiet or is_assistant())
+    except BrokenPipeError:  # whoever read along is gone: the exit code still says what came out
+        forget_stdout()
     _finish(outcome, exit_zero=gate.exit_zero)
 
 
@@ -142,12 +145,12 @@ def _score(
     return loaded_run(result.report, result.table, result.dataset)
 
 
-def _judge(run: LoadedRun, before: LoadedRun | None, plan: Plan) -> GateResult:
+def _evaluate(run: LoadedRun, before: LoadedRun | None, plan: Plan) -> CheckResult:
     """What the rules of `plan` say of a run, beside the baseline `before`."""
     from lossval_cli.checks.values import (
-        GateResult,
-        collect_facts,
+        CheckResult,
         collect_suspects,
+        collect_values,
         find_new_rows,
         host_path,
     )
@@ -165,11 +168,11 @@ def _judge(run: LoadedRun, before: LoadedRun | None, plan: Plan) -> GateResult:
         assert before is not None  # _plan() sees to it
         new, note = find_new_rows(run, before)
         notes.append(note)
-    verdicts = evaluate(plan.rules, collect_facts(run, before, new))
+    results = evaluate(plan.rules, collect_values(run, before, new))
     suspects, count = collect_suspects(run, new)
-    return GateResult(
-        verdicts=verdicts,
-        passed=passed(verdicts, strict=plan.strict),
+    return CheckResult(
+        results=results,
+        passed=passed(results, strict=plan.strict),
         strict=plan.strict,
         table=run.name,
         path=host_path(run.path, run.name),
@@ -180,17 +183,17 @@ def _judge(run: LoadedRun, before: LoadedRun | None, plan: Plan) -> GateResult:
     )
 
 
-def _finish(outcome: GateResult, *, exit_zero: bool) -> None:
+def _finish(outcome: CheckResult, *, exit_zero: bool) -> None:
     """Raise what the exit code is made of."""
-    unknown = [verdict for verdict in outcome.verdicts if verdict.outcome == "unknown"]
+    unknown = [result for result in outcome.results if result.outcome == "unknown"]
     if unknown:
-        told = "; ".join(f"{verdict.rule.name}: {verdict.text}" for verdict in unknown)
+        told = "; ".join(f"{result.rule.name}: {result.text}" for result in unknown)
         raise UsageError(f"the gate could not be evaluated: {told}")
     if outcome.passed or exit_zero:
         return
     bad = ("failed", "warned") if outcome.strict else ("failed",)
-    broken = [verdict.rule.name for verdict in outcome.verdicts if verdict.outcome in bad]
-    count = f"{len(broken)} of {pluralize(len(outcome.verdicts), 'rule')}"
+    broken = [result.rule.name for result in outcome.results if result.outcome in bad]
+    count = f"{len(broken)} of {pluralize(len(outcome.results), 'rule')}"
     raise GateFailed(f"{outcome.table} failed {count}: {join_names(broken)}")
 
 

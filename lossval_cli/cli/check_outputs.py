@@ -15,11 +15,11 @@ import typer
 from lossval_cli.cli.console import show, show_styled, wants_colour
 from lossval_cli.cli.option_groups import OptionGroup
 from lossval_cli.errors import OutputError, UsageError
-from lossval_cli.runtime.atomic_write import check_file, write_file
-from lossval_cli.text.format import join_names
+from lossval_cli.runtime.atomic_write import check_file, repeated_file, write_file
+from lossval_cli.text.format import format_name
 
 if TYPE_CHECKING:
-    from lossval_cli.checks.values import GateResult
+    from lossval_cli.checks.values import CheckResult
 
 
 class OutputFormat(StrEnum):
@@ -67,12 +67,12 @@ def pair_outputs(options: OutputOptions, read: Sequence[str | Path | None]) -> l
     for file in files:
         if file != "-":
             check_file(Path(file), force=True, read=read)  # better refused now than after training
-    if len(set(files)) < len(files):
-        raise UsageError(f"--output-file {join_names(files)}: two formats cannot go to one file")
+    if (twice := repeated_file(files)) is not None:
+        raise UsageError(f"--output-file {format_name(twice)} is named twice: two formats cannot go to one file")
     return [(form.value, file) for form, file in zip(forms, files, strict=True)]
 
 
-def tell(outcome: GateResult, outputs: Sequence[tuple[str, str]], *, quiet: bool) -> None:
+def tell(outcome: CheckResult, outputs: Sequence[tuple[str, str]], *, quiet: bool) -> None:
     """Write the outcome as `outputs` say; where all goes to files, standard output still gets the text."""
     from lossval_cli.checks.formats import FORMATS
 

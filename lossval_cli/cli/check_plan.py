@@ -44,6 +44,8 @@ class LimitOptions(OptionGroup):
     ] = None
     max_leakage: Annotated[str | None, _limit("Validation and test rows that TRAIN holds too.")] = None
     max_conflicting_duplicates: Annotated[str | None, _limit("Equal rows with different labels.")] = None
+    max_invalid_cells: Annotated[str | None, _limit("Cells that do not fit the type of their column.")] = None
+    max_target_leakage: Annotated[str | None, _limit("How well a column alone may tell the label, e.g. 99%.")] = None
     max_suspect_increase: Annotated[
         str | None, _limit("Share of suspects above that of --baseline, in points: 1%.")
     ] = None
@@ -56,7 +58,7 @@ class GateOptions(OptionGroup):
     baseline: Annotated[str | None, typer.Option(metavar="RUN_DIR", help="An earlier run to compare with.")] = None
     new_rows_only: Annotated[
         bool,
-        typer.Option("--new-rows-only", help="Judge suspects and noise of rows whose ids --baseline lacks."),
+        typer.Option("--new-rows-only", help="Check only rows that --baseline lacks (by id) or has otherwise."),
     ] = False
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even if a rule failed.")] = False

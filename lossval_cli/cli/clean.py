@@ -14,6 +14,7 @@ from lossval_cli.cli import options
 from lossval_cli.cli.console import is_screen, results, say
 from lossval_cli.errors import OutputError, UsageError
 from lossval_cli.text.format import format_name, join_names, pluralize, quote
+from lossval_cli.text.quantities import parse_share
 
 if TYPE_CHECKING:
     from lossval_cli.runs.clean import Cleaning
@@ -83,14 +84,18 @@ def clean(
         raise UsageError("--min-probability goes with --relabel")
     if removed is not None and not drop:
         raise UsageError("--removed goes with --drop: nothing is left out without it")
-    from lossval_cli.runs.clean import plan_cleaning, read_drop
+    from lossval_cli.runs.clean import check_drops, plan_cleaning, read_drop
     from lossval_cli.runs.label_fixes import LabelColumn
     from lossval_cli.runs.loaded import read_run
     from lossval_cli.runs.original import find_original, open_original
     from lossval_cli.tables.rewrite import Added
 
     drops = [read_drop(text) for text in drop or ()]
-    least = 0.8 if min_probability is None else _share(min_probability)
+    check_drops(drops)
+    try:
+        least = 0.8 if min_probability is None else float(parse_share(min_probability))
+    except ValueError as error:
+        raise UsageError(f"--min-probability {error}") from None
     targets = [output] if removed is None else [output, removed]
     path = find_original(run_directory, data)
     _check_places(targets, path, run_directory, force=force)
@@ -120,25 +125,14 @@ def clean(
         _tell(targets, cleaning, add_weights)
 
 
-def _share(text: str) -> float:
-    """`0.9` or `90%` -> 0.9."""
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise UsageError(f"--min-probability {quote(text)}: give a share such as 0.9 or 90%")
-    return share
-
-
 def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) -> None:
     """Raise UsageError or OutputError for a file that must not or cannot be written."""
-    from lossval_cli.runtime.atomic_write import OWN_FILES, check_file
+    from lossval_cli.runtime.atomic_write import OWN_FILES, check_file, repeated_file
     from lossval_cli.tables.files import list_files
 
     read = [file for file in list_files(path) if os.path.exists(file.path)]
-    if len({os.path.abspath(target) for target in targets}) < len(targets):
-        raise UsageError("-o and --removed name the same place: give each its own")
+    if repeated_file(targets) is not None:
+        raise UsageError("-o and --removed name the same file: give each its own")
     for target in targets:
         if target == "-":
             continue
@@ -206,5 +200,7 @@ def _tell(targets: Sequence[str], cleaning: Cleaning, weights: str | None) -> No
         done.append(f"weights in column {format_name(weights)}")
     name = "standard output" if targets[0] == "-" else format_name(targets[0])
     say(f"{name}: {', '.join(done)}")
+    if weights is not None and cleaning.cells is not None and len(cleaning.cells.rows):
+        say("the weights of relabelled rows were measured with their old labels: score the new table for new ones")
     if cleaning.emptied:
         say(f"no row is left with the label {join_names(map(quote, cleaning.emptied))}")

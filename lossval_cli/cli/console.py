@@ -114,6 +114,14 @@ def _as_output_error() -> Iterator[None]:
         raise OutputError(f"standard output: {(error.strerror or str(error)).lower()}") from error
 
 
+def forget_stdout() -> None:
+    """Keep Python from trying once more at exit, and complaining."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def is_screen(stream: Any) -> bool:
     """Whether a person is looking."""
     try:

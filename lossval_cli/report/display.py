@@ -7,7 +7,6 @@ spelled out, markup is not interpreted, and wide characters count for the two co
 from __future__ import annotations
 
 import math
-import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from lossval_cli.report.sentences import metric_name, next_step
+from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import escape_control, format_number, format_percent, pluralize
 
 WIDTH = 80
@@ -64,10 +64,10 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
     lines += [Text(), Text(f"{pluralize(min(WORST, table.num_rows), 'row')} of least importance", "bold")]
     lines += _rows(_worst(table.slice(0, WORST)))
     lines += [Text(), *_written(written)]
-    step = next_step(report, None if data is None else escape_control(data))
+    step = next_step(report, data)
     if step and written[1:]:  # what goes on from here reads the directory
         does, choices = step
-        command = f"lossval clean {shlex.quote(escape_control(written[0].rstrip('/')))} {choices}"
+        command = f"lossval clean {shell_word(written[0].rstrip('/'))} {choices}"
         lines += [Text(), Text("Look at the suspects in report.html. Then", "bold"), Text(f"  {command}")]
         lines += [Text(line) for line in textwrap.wrap(f"{does}.", WIDTH)]
     return lines

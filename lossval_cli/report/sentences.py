@@ -6,10 +6,10 @@ section may be null: redacted, or unknown to the method.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import format_number, format_percent, pluralize
 
 KIND_WORDS = {"label": "label", "features": "features", "label+features": "label and features"}
@@ -91,7 +91,7 @@ def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, 
     if name == "<stdin>":
         data = "FILE"
     if data is not None:
-        output = f"--data {shlex.quote(data)} {output}"
+        output = f"--data {shell_word(data)} {output}"
     if study["recommended"] == "suspects":
         return "writes the table without the suspects", f"{output} --drop suspects"
     if study["recommended"] == "lowest":

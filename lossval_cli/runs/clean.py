@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from lossval_cli.runs.loaded import LoadedRun
 from lossval_cli.runs.scores_io import as_text
 from lossval_cli.tables.rewrite import Cells, Mask
 from lossval_cli.text.format import pluralize, quote
+from lossval_cli.text.quantities import parse_quantity
 
 LOWEST = "lowest"
 SUSPECTS = ("suspects", "label", "features")
@@ -48,13 +48,26 @@ def read_drop(text: str) -> Drop:
     """`suspects`, `label`, `features`, `lowest:5%` or `lowest:20`; UsageError for anything else."""
     if text in SUSPECTS:
         return Drop(text)
-    found = re.fullmatch(rf"{LOWEST}:(\d+(?:\.\d+)?)(%?)", text)
-    if found is None:
+    what, colon, amount = text.partition(":")
+    if what != LOWEST or not colon:
         raise UsageError(f"--drop {quote(text)}: choose {CHOICES}")
-    number, is_share = float(found[1]), bool(found[2])
-    if number <= 0 or (is_share and number >= 100) or not (is_share or number.is_integer()):
+    try:
+        number, is_share = parse_quantity(amount)
+    except ValueError:
+        raise UsageError(f"--drop {quote(text)}: choose {CHOICES}") from None
+    if number <= 0 or (is_share and number >= 1) or not (is_share or number.denominator == 1):
         raise UsageError(f"--drop {quote(text)}: give a share between 0% and 100%, or a whole number of rows")
-    return Drop(LOWEST, number / 100 if is_share else number)
+    return Drop(LOWEST, float(number))
+
+
+def check_drops(drops: Sequence[Drop]) -> None:
+    """Raise UsageError for drops of which one makes another pointless."""
+    kinds = [drop.what for drop in drops]
+    if twice := next((kind for kind in kinds if kinds.count(kind) > 1), None):
+        raise UsageError(f"--drop {twice} is given {kinds.count(twice)} times: give it once")
+    for part in ("label", "features"):
+        if part in kinds and "suspects" in kinds:
+            raise UsageError(f"--drop suspects already leaves out the rows of --drop {part}: give one of them")
 
 
 def plan_cleaning(

@@ -20,7 +20,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -90,6 +90,19 @@ def check_file(path: Path, *, force: bool, read: Iterable[str | Path | None] = (
         raise OutputError(f"{format_name(str(path))} exists and is not a regular file; name another with -o")
     if path.exists() and not force:
         raise OutputError(f"{format_name(str(path))} exists; name another file with -o, or add --force")
+
+
+def repeated_file(paths: Sequence[str]) -> str | None:
+    """The first of `paths` (`-` aside is none) that is a file named before, however each is spelled: through
+    links, `..` or another case on a file system that knows none; None where all differ."""
+    for i, path in enumerate(paths):
+        for other in paths[:i]:
+            if path == other or os.path.realpath(path) == os.path.realpath(other):
+                return path
+            with contextlib.suppress(OSError, ValueError):
+                if os.path.samefile(path, other):
+                    return path
+    return None
 
 
 def _is_of(path: Path, source: Path) -> bool:

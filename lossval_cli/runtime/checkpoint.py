@@ -6,6 +6,7 @@ in it is ever executed when it is read.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from lossval_cli.errors import ReadError, UsageError
@@ -54,16 +56,19 @@ class CheckpointFile:
         try:
             with safetensors.safe_open(self.path, framework="pt") as file:
                 metadata = file.metadata() or {}
+                content = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+                if _checksum(metadata["identity"], metadata["progress"], content) != metadata["sha256"]:
+                    raise ValueError("its content is not what was written")
                 found, progress = (json.loads(metadata[key]) for key in ("identity", "progress"))
                 self._refuse_other(found)
-                names = file.keys() if tensors else ()
-                return {key: file.get_tensor(key) for key in names}, progress
+                return content if tensors else {}, progress
         except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
-            raise ReadError(f"{name} cannot be read as a checkpoint: remove it, and start anew") from error
+            raise ReadError(f"{name} is damaged or not a checkpoint: remove it and start again") from error
 
     def save(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
         """Put a new checkpoint in the place of the last. Raises OutputError; the last one then stays."""
         metadata = {"identity": json.dumps(self._identity), "progress": json.dumps(progress)}
+        metadata["sha256"] = _checksum(metadata["identity"], metadata["progress"], tensors)
         content = safetensors.torch.save(dict(tensors), metadata)
 
         def write(file: BinaryIO) -> None:
@@ -80,3 +85,14 @@ class CheckpointFile:
                 f"{format_name(str(self.path))} is the checkpoint of another run (different: {join_names(different)}); "
                 "give the same table, settings and version, or leave out --resume to start anew"
             )
+
+
+def _checksum(identity: str, progress: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of everything a checkpoint holds: a flipped bit must not become another score."""
+    total = hashlib.sha256()
+    total.update(json.dumps([identity, progress]).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()

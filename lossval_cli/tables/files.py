@@ -42,6 +42,8 @@ def open_sources(name: str) -> list[Source]:
     Raises ReadError when there is nothing to read or the system refuses.
     """
     if name == "-":
+        if sys.stdin is None:
+            raise ReadError("standard input is closed: give a file, or pipe a table in")
         return [Source("<stdin>", "", _read_all(sys.stdin.buffer, "<stdin>"))]
     return [Source(file.path, file.relative, read_file(file.path)) for file in list_files(name)]
 

@@ -8,6 +8,7 @@ their own.
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from lossval_cli.text.format import escape_control
@@ -22,3 +23,16 @@ def escape_ci_json(value: Any) -> str:
     """Indented JSON in ASCII, in which `##[` is written with an escape."""
     text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
     return text.replace("##[", "#\\u0023[") + "\n"
+
+
+def shell_word(path: str) -> str:
+    """`path` as one word of a command that a POSIX shell, or bash where it holds control characters, reads back
+    as it is. A path that begins with a hyphen is not taken for an option."""
+    if path.startswith("-") and path != "-":
+        path = f"./{path}"
+    if escape_control(path) == path and "##[" not in path:
+        return shlex.quote(path)
+    data = path.encode("utf-8", "surrogateescape")
+    # ANSI-C quoting: printable ASCII as it is, everything else byte by byte.
+    plain = [chr(byte) if 32 <= byte < 127 and chr(byte) not in "'\\#" else f"\\x{byte:02x}" for byte in data]
+    return f"$'{''.join(plain)}'"

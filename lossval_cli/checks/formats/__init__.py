@@ -11,11 +11,11 @@ from lossval_cli.checks.formats.junit import render_junit
 from lossval_cli.checks.formats.markdown import render_markdown
 from lossval_cli.checks.formats.sarif import render_sarif
 from lossval_cli.checks.formats.text import render_text
-from lossval_cli.checks.values import GateResult
+from lossval_cli.checks.values import CheckResult
 
 __all__ = ["FORMATS"]
 
-FORMATS: dict[str, Callable[[GateResult], str]] = {
+FORMATS: dict[str, Callable[[CheckResult], str]] = {
     "text": render_text,
     "json": render_json,
     "junit": render_junit,

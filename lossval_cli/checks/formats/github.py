@@ -7,25 +7,25 @@ that it can end neither the command nor the line.
 from __future__ import annotations
 
 from lossval_cli.checks.formats.text import rule_lines, tally
-from lossval_cli.checks.values import GateResult
+from lossval_cli.checks.values import CheckResult
 from lossval_cli.text.escape import escape_ci
 
 ANNOTATED = 10
 """Suspects that are marked in the files of a pull request."""
 
 
-def render_github(result: GateResult) -> str:
+def render_github(check: CheckResult) -> str:
     """Lines of workflow commands, and between them what a person reads in the log."""
-    lines = [*rule_lines(result), tally(result)]
-    for verdict in result.verdicts:
-        if verdict.outcome != "passed":
-            bad = verdict.outcome in ("failed", "unknown") or result.strict
-            text = f"{verdict.rule.name}: {verdict.text}; {verdict.rule.limit}"
+    lines = [*rule_lines(check), tally(check)]
+    for result in check.results:
+        if result.outcome != "passed":
+            bad = result.outcome in ("failed", "unknown") or check.strict
+            text = f"{result.rule.name}: {result.text}; {result.rule.limit}"
             lines.append(_command("error" if bad else "warning", {"title": "lossval check"}, text))
-    if result.count("passed") == len(result.verdicts):
+    if check.count("passed") == len(check.results):
         return "\n".join(lines) + "\n"
-    for row in result.suspects[:ANNOTATED]:
-        place = {"file": result.path} | ({} if row.line is None else {"line": str(row.line)})
+    for row in check.suspects[:ANNOTATED]:
+        place = {"file": check.path} | ({} if row.line is None else {"line": str(row.line)})
         text = row.message if row.line is not None else f"{row.place}: {row.message}"
         lines.append(_command("warning", {**place, "title": f"lossval: suspect by {row.kind}"}, text))
     return "\n".join(lines) + "\n"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lossval_cli.checks.values import GateResult
+from lossval_cli.checks.values import CheckResult
 from lossval_cli.text.escape import escape_ci_json
 
 
-def render_gitlab(result: GateResult) -> str:
+def render_gitlab(check: CheckResult) -> str:
     """A list of issues; one in a Parquet file, which has no lines, points at its first."""
     return escape_ci_json(
         [
@@ -15,8 +15,8 @@ def render_gitlab(result: GateResult) -> str:
                 "check_name": f"lossval/{row.kind}",
                 "fingerprint": row.fingerprint,
                 "severity": "major" if (row.probability or 0) >= 0.9 else "minor",
-                "location": {"path": result.path, "lines": {"begin": row.line or 1}},
+                "location": {"path": check.path, "lines": {"begin": row.line or 1}},
             }
-            for row in result.suspects
+            for row in check.suspects
         ]
     )

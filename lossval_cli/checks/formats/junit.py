@@ -1,56 +1,46 @@
-"""JUnit XML, as Jenkins and GitLab read it: a testcase a rule.
-
-Written by hand, since of what XML may not hold nothing can be left in: the library's writer lets control
-characters through.
-"""
+"""JUnit XML, as Jenkins and GitLab read it: one test case per rule."""
 
 from __future__ import annotations
 
 import re
-from xml.sax.saxutils import escape  # nosec B406
+from xml.etree import ElementTree as ET  # nosec B405  # written here, never parsed
 
-from lossval_cli.checks.evaluate import Verdict
+from lossval_cli.checks.evaluate import RuleResult
 from lossval_cli.checks.formats.text import suspect_lines, tally
-from lossval_cli.checks.values import GateResult
+from lossval_cli.checks.values import CheckResult
 from lossval_cli.text.escape import escape_ci
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML cannot hold, which ElementTree writes all the same."""
 
 
-def render_junit(result: GateResult) -> str:
-    """One suite; a warning is a failure with `--strict` alone, and a rule that is unknown an error."""
-    failures = result.count("failed") + (result.count("warned") if result.strict else 0)
-    counts = f'tests="{len(result.verdicts)}" failures="{failures}" errors="{result.count("unknown")}"'
-    suite = _attribute(f"lossval check {result.table}")
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>', f"<testsuites {counts}>"]
-    lines.append(f'  <testsuite name={suite} {counts} skipped="0" time="0">')
-    for verdict in result.verdicts:
-        lines += _testcase(verdict, result)
-    lines += ["  </testsuite>", "</testsuites>"]
-    return "\n".join(lines) + "\n"
+def render_junit(check: CheckResult) -> str:
+    """One suite. A warning is a failure with `--strict` alone; a rule that cannot be evaluated is an error."""
+    failures = check.count("failed") + (check.count("warned") if check.strict else 0)
+    counts = {"tests": str(len(check.results)), "failures": str(failures), "errors": str(check.count("unknown"))}
+    root = ET.Element("testsuites", counts)
+    name = _text(escape_ci(f"lossval check {check.table}"))
+    suite = ET.SubElement(root, "testsuite", {"name": name} | counts | {"skipped": "0", "time": "0"})
+    for result in check.results:
+        _add_case(suite, result, check)
+    ET.indent(root)
+    text = ET.tostring(root, encoding="unicode")
+    # GitHub's runner takes `##[` for a command wherever it stands in a line.
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + text.replace("##[", "#&#35;[") + "\n"
 
 
-def _testcase(verdict: Verdict, result: GateResult) -> list[str]:
-    name, message = _attribute(verdict.rule.name), _attribute(f"{verdict.text}; {verdict.rule.limit}")
-    head = f'    <testcase classname="lossval.check" name={name} time="0"'
-    tag = {"failed": "failure", "unknown": "error", "warned": "failure" if result.strict else ""}
-    element = tag.get(verdict.outcome, "")
-    if element:
-        body = _text("\n".join([tally(result), *suspect_lines(result)]))
-        return [
-            head + ">",
-            f"      <{element} message={message} type={_attribute(verdict.outcome)}>{body}</{element}>",
-            "    </testcase>",
-        ]
-    word = "warning: " if verdict.outcome == "warned" else ""
-    told = _text(f"{word}{verdict.text}; {verdict.rule.limit}")
-    return [head + ">", f"      <system-out>{told}</system-out>", "    </testcase>"]
+def _add_case(suite: ET.Element, result: RuleResult, check: CheckResult) -> None:
+    attributes = {"classname": "lossval.check", "name": _text(escape_ci(result.rule.name)), "time": "0"}
+    case = ET.SubElement(suite, "testcase", attributes)
+    element = {"failed": "failure", "unknown": "error", "warned": "failure" if check.strict else ""}
+    said = f"{result.text}; {result.rule.limit}"
+    if tag := element.get(result.outcome):
+        found = ET.SubElement(case, tag, {"message": _text(escape_ci(said)), "type": result.outcome})
+        found.text = _text("\n".join([tally(check), *suspect_lines(check)]))
+        return
+    word = "warning: " if result.outcome == "warned" else ""
+    ET.SubElement(case, "system-out").text = _text(word + said)
 
 
 def _text(text: str) -> str:
-    return escape(_NOT_XML.sub("\ufffd", text)).replace("##[", "#&#35;[")
-
-
-def _attribute(text: str) -> str:
-    text = _text(escape_ci(text)).replace('"', "&quot;")
-    return f'"{text}"'
+    return _NOT_XML.sub("\ufffd", text)

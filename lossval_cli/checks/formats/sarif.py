@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 for code hosts: a result a suspect row, at its line of a CSV file or as a row of a Parquet
+"""SARIF 2.1.0 for code hosts: a check a suspect row, at its line of a CSV file or as a row of a Parquet
 file."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from lossval_cli.checks.values import GateResult, SuspectRow
+from lossval_cli.checks.values import CheckResult, SuspectRow
 from lossval_cli.text.escape import escape_ci_json
 from lossval_cli.version import __version__
 
@@ -21,7 +21,7 @@ FINGERPRINT = "lossvalRow/v1"
 """Changes its number when it is made of something else."""
 
 
-def render_sarif(result: GateResult) -> str:
+def render_sarif(check: CheckResult) -> str:
     """One log with one run."""
     rules = [
         {
@@ -40,12 +40,12 @@ def render_sarif(result: GateResult) -> str:
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "invocations": [{"executionSuccessful": result.count("unknown") == 0}],
-        "results": [_result(row, result.path) for row in result.suspects],
+        "invocations": [{"executionSuccessful": check.count("unknown") == 0}],
+        "results": [_result(row, check.path) for row in check.suspects],
         "properties": {
-            "passed": result.passed,
-            "rules": [verdict.to_dict() for verdict in result.verdicts],
-            "suspectCount": result.suspect_count,
+            "passed": check.passed,
+            "rules": [result.to_dict() for result in check.results],
+            "suspectCount": check.suspect_count,
         },
     }
     return escape_ci_json({"version": "2.1.0", "runs": [run]})
