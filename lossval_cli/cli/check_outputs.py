@@ -16,7 +16,7 @@ from lossval_cli.cli.console import show, show_styled, wants_colour
 from lossval_cli.cli.option_groups import OptionGroup
 from lossval_cli.errors import OutputError, UsageError
 from lossval_cli.runtime.atomic_write import check_file, repeated_file, write_file
-from lossval_cli.text.format import format_name
+from lossval_cli.text.format import join_names
 
 if TYPE_CHECKING:
     from lossval_cli.checks.values import CheckResult
@@ -67,8 +67,8 @@ def pair_outputs(options: OutputOptions, read: Sequence[str | Path | None]) -> l
     for file in files:
         if file != "-":
             check_file(Path(file), force=True, read=read)  # better refused now than after training
-    if (twice := repeated_file(files)) is not None:
-        raise UsageError(f"--output-file {format_name(twice)} is named twice: two formats cannot go to one file")
+    if repeated_file(files) is not None:
+        raise UsageError(f"--output-file {join_names(files)}: two formats cannot go to one file")
     return [(form.value, file) for form, file in zip(forms, files, strict=True)]
 
 
