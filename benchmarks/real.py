@@ -81,7 +81,7 @@ def run_lossval(case: Case, seed: int) -> Record:
             case.trusted.to_csv(folder / "val.csv", index=False)
             score += ["--val", "val.csv"]
         if case.group is not None:
-            score += group_options(case.group)
+            score += ["--group", case.group]
         start = cpu_seconds()
         done = lossval(score, folder)
         seconds = cpu_seconds() - start
@@ -98,11 +98,6 @@ def cpu_seconds() -> float:
     """Of this process and of commands that have ended: a busy machine does not change it as it does the clock."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
-
-
-def group_options(column: str) -> list[str]:
-    """How rows that belong together are named, where this version can."""
-    return ["--group", column] if "--group" in lossval(["score", "--help"], ROOT).stdout else ["--id", column]
 
 
 def lossval(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
