@@ -43,7 +43,7 @@ def picture() -> str:
     for name, (x, y) in {"a": (130, 215), "b": (330, 120)}.items():
         parts += [dot(*row, name, 6) for row in rng.normal((x, y), (38, 30), (26, 2))]
         parts += [cross(*row) for row in rng.normal((x, y), (34, 26), (8, 2))]
-    parts += [dot(128, 208, "b", 2.5), dot(440, 292, "b", 2.5)]
+    parts += [dot(128, 208, "b", 3.5), dot(440, 292, "b", 3.5)]
     helps = ["a row that helps", "its label is expected,", "and validation rows are near"]
     label = ["a wrong label", "networks that never saw the row", "expect the other class"]
     outlier = ["an outlier", "far from every validation row"]
