@@ -105,8 +105,10 @@ def test_a_peer_that_knows_the_label_by_heart_finds_the_flips() -> None:
     x, wrong = rng.normal(size=200), np.arange(200) < 20
     table = pd.DataFrame({"x": x.round(4).astype(str), "label": np.where((x > 0) ^ wrong, "yes", "no")})
     planted = case(train=table, wrong=wrong, ids=())
-    answer = real_peers.cleanlab_forest(planted, real_peers.Encoded(planted))
-    assert real.ranking(wrong, answer.score)["auroc"] > 0.9
+    encoded = real_peers.Encoded(planted)
+    answer = real_peers.cleanlab_forest(planted, encoded)
+    for found in (answer, real_peers.data_oob(planted, encoded), real_peers.area_under_margin(planted, encoded)):
+        assert real.ranking(wrong, found.score)["auroc"] > 0.9
     assert real.flagging(wrong, answer.flags)["precision"] > 0.7
 
 
