@@ -20,6 +20,7 @@ from conftest import Outcome
 
 from docs.blocks import ROOT, Block, blocks, pages
 from docs.generate import pages as made_pages
+from tests.test_layers import LAYERS
 
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in pages()}
 
@@ -187,3 +188,12 @@ def test_blocks_are_found_with_their_comments() -> None:
     assert first == Block("console", "<!-- not run: because of that -->\n", "x \\\n  y\n\nz\n", 3, first.span)
     assert (first.runs, second.runs, second.line) == (False, False, 11)
     assert [line.split() for line in first.commands()] == [["x", "y"], ["z"]]
+
+
+def test_the_page_of_the_architecture_has_every_room_in_its_order() -> None:
+    text = PAGES["docs/architecture.md"].partition("## Symbols")[0]
+    named = re.findall(r"`(\w+)/?`", "\n".join(re.findall(r"^\| (.*?) \|", text, re.MULTILINE)))
+    assert [name for name in named if name in sum(LAYERS, ())] == named
+    height = {room: i for i, rooms in enumerate(LAYERS) for room in rooms}
+    assert [height[name] for name in named] == sorted(height[name] for name in named)
+    assert set(height) - set(named) == {"__main__"}
