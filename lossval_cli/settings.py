@@ -223,6 +223,14 @@ class Settings:
     encoding: str | None = _knob(
         None, str, "encoding of a CSV file; auto is UTF-8, UTF-16 or else Windows-1252", auto=True
     )
+    missing: str | None = _knob(
+        None, str, "words that mean missing, separated by commas; auto: see docs/tables.md; empty: none", auto=True
+    )
+    decimal: str | None = _knob(None, str, "decimal mark of numbers, . or ,; auto: by the cells", auto=True)
+    thousands: str | None = _knob(
+        None, str, "mark between groups of digits: . or , or ' or space or none; auto: by the cells", auto=True
+    )
+    date_format: str | None = _knob(None, str, "DMY, MDY or a format such as %d/%m/%Y; auto: by the cells", auto=True)
     seed: int = _knob(0, int, "of every random draw", low=0, high=2**63 - 1)
     device: str = _knob("auto", str, "auto, cpu, cuda or cuda:N")
     threads: int | None = _knob(

@@ -100,7 +100,7 @@ def test_classes_that_differ_in_case_and_blanks_alone_are_told(tmp_path: Path) -
     """A table of Yes, YES and yes is scored as it is, but nobody who meant one class is left to find out."""
     table = csv(tmp_path, "Yes YES no yes Yes YES no yes")
     assert ClassLabels.fit(table, ROLES).notices == (
-        "labels 'YES', 'Yes', 'yes' count as 3 classes: spell them alike if they are one",
+        "label y: 'YES' and 'Yes' and 'yes' count as 3 different classes: spell them alike if they are the same",
     )
 
 
@@ -127,11 +127,12 @@ def test_encoding_and_decoding_is_the_identity(cells: list[str]) -> None:
         ("1 _ 2 1 2", CellError, "train.csv line 3, column y: the label is missing (1 such row in all); "
                                  "fill it in or remove the row"),
         ("1 NaN 2 1 2", CellError, "train.csv line 3, column y: the label is missing (1 such row in all); "
-                                   "fill it in or remove the row"),
+                                   "fill it in or remove the row; if 'NaN' is a label, quote it or name the words that "
+                                   "mean missing with --missing"),
         ("a a a", SchemaError, "train.csv: label column y has one class only, 'a': "
                                "there is nothing to learn; name another column with --label"),
-        ("1.0 0.0 inf 1.0 0.0", CellError, "train.csv line 4, column y: label 'inf' is not finite; "
-                                           "correct or remove 1 row"),
+        ("1.0 0.0 inf 1.0 0.0", CellError, "train.csv line 4, column y: label 'inf' is not a number "
+                                           "(1 such row in all); correct or remove the row"),
         ("1 2 3 4 5", SchemaError, "train.csv: label column y has 5 different values in 5 rows, "
                                    "too many for classes; use --task regression"),
         ("a b c d", SchemaError, "train.csv: label column y has 4 different values in 4 rows, "
@@ -219,8 +220,8 @@ def test_heavy_tails_are_pointed_out(lowest: float, advice: str) -> None:
                              "fill it in or remove the row"),
         ("_ _", SchemaError, "train.csv: label column y is missing in every row; "
                              "name another column with --label"),
-        ("1 2 -inf inf", CellError, "train.csv line 4, column y: label '-inf' is not finite; "
-                                    "correct or remove 2 rows"),
+        ("1 2 -inf inf", CellError, "train.csv line 4, column y: label '-inf' is not a number "
+                                    "(2 such rows in all); correct or remove the row"),
         ("1 2 many", CellError, "train.csv line 4, column y: 'many' is not a number; "
                                 "a training label must be one for --task regression"),
         ("2 2 2", SchemaError, "train.csv: label column y is 2 in every row: there is nothing to learn; "
@@ -239,7 +240,7 @@ def test_validation_targets_are_checked_too(tmp_path: Path) -> None:
     target = NumberLabels.fit(csv(tmp_path, "1 2 3"), ROLES)
     with pytest.raises(CellError, match=r"val.csv line 3, column y: 'n_a' is not a number; a validation label"):
         target.encode(stored_text(["1", "n_a"]), "validation")
-    with pytest.raises(CellError, match=r"^val.csv line 2, column y: label 'inf' is not finite"):
+    with pytest.raises(CellError, match=r"^val.csv line 2, column y: 'inf' is not a number"):
         target.encode(csv(tmp_path, "inf 1", "val.csv"), "validation")
 
 

@@ -9,7 +9,6 @@ any other.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,8 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset
-from lossval_cli.tables.column_types import NumberForm, is_text
+from lossval_cli.tables.column_types import is_text
+from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, pluralize
 
@@ -69,7 +69,7 @@ def plant_noise(dataset: Dataset, rate: float, free: Bools, rng: np.random.Gener
     label, features = np.zeros(len(y), bool), np.zeros(len(y), bool)
     label[label_rows] = True
     features[feature_rows[changed]] = True
-    return Planted(replace(table, data=pa.table(columns), _text_types={}), label, features)
+    return Planted(table.with_data(pa.table(columns)), label, features)
 
 
 def flipped_labels(
@@ -138,11 +138,9 @@ def _written(numbers: Floats, table: Table, name: str) -> pa.Array:
     """`numbers` as cells of a column of `table`: as text where it is text, within what its type can hold."""
     stored = table.data[name].type
     if is_text(stored):
-        kind = table.text_type(name)
+        kind = table.column(name).type
         if isinstance(kind.form, NumberForm):
-            return pa.array(
-                [kind.form.write(np.format_float_positional(number, trim="-")) for number in numbers], stored
-            )
+            return pa.array([kind.form.write(number, None) for number in numbers.tolist()], stored)
         whole = pa.types.is_integer(kind.dtype)
         return pa.array([f"{number:.0f}" if whole else repr(number) for number in numbers.tolist()], stored)
     dtype = np.dtype(stored.to_pandas_dtype())

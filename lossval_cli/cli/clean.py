@@ -88,7 +88,9 @@ def clean(
     from lossval_cli.runs.label_fixes import LabelColumn
     from lossval_cli.runs.loaded import read_run
     from lossval_cli.runs.original import find_original, open_original
+    from lossval_cli.tables.cell_options import CellOptions
     from lossval_cli.tables.rewrite import Added
+    from lossval_cli.tables.table import Table
 
     drops = [read_drop(text) for text in drop or ()]
     check_drops(drops)
@@ -106,7 +108,10 @@ def clean(
     label = None
     if relabel:
         roles = run.report["data"]["roles"]
-        label = LabelColumn(roles["label"], roles["task"], table.column(roles["label"]), table.decimal_comma)
+        table.column(roles["label"])  # refused where the file has none
+        cells = CellOptions.of(run.report["settings"])
+        whole = Table(table.table, path, table.form, None, None, options=cells, quoted=table.quoted)
+        label = LabelColumn(roles["label"], roles["task"], whole)
     if add_weights is not None:
         _check_column(add_weights, table.names)
     cleaning = plan_cleaning(run, drops, label=label, min_probability=least, weigh=add_weights is not None)

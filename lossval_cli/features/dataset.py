@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -10,7 +10,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.compute as pc
 
 from lossval_cli.errors import DataError
 from lossval_cli.features.encoded_file import EncodedFile
@@ -21,7 +20,7 @@ from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
 from lossval_cli.features.storage_plan import StoragePlan, fitting_rows
-from lossval_cli.features.table_options import TableOptions
+from lossval_cli.features.table_options import TableOptions, asked_columns
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
 from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.memory import MemoryEstimate, amount
@@ -108,7 +107,9 @@ def load_dataset(
     """
     options, storage = options or TableOptions(), storage or StoragePlan()
     reading = ReadOptions.of(settings)
-    table = storage.table(train, reading)
+    kinds = asked_columns(options).kinds
+    reading = replace(reading, cells=reading.cells.with_types(kinds))
+    table = storage.table(train, reading).read_as(reading.cells.types)
     if table.rows < FEWEST_ROWS:
         raise DataError(f"{table.name} has {pluralize(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed")
     together = storage.together(table)
@@ -124,7 +125,7 @@ def load_dataset(
             notices += check_agreement(table, roles, other, needs_label=needs_label)
         others.append(other)
     labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(together, roles)
-    encoder = Encoder.fit(seen, roles.features)
+    encoder = Encoder.fit(seen, roles.features, roles.kinds)
     notices += [*labels.notices, *encoder.notices]
     loss = find_loss(settings.loss or DEFAULT_LOSS[roles.task], roles.task)
     check_loss(loss, len(labels.names) if isinstance(labels, ClassLabels) else None)
@@ -228,7 +229,7 @@ class _Encoding:
             return Split(table, self.encoder.transform(table), None)
         y: npt.NDArray[np.generic] = self.labels.encode(labelled, what)
         if isinstance(self.labels, NumberLabels) and self.loss.target == "raw":
-            y = pc.cast(labelled.typed(self.roles.label), "float64", safe=False).to_numpy().astype(np.float32)
+            y = self.labels.raw(labelled, what).astype(np.float32)
             check_targets(self.loss, y, table=table.name, column=self.roles.label, lines=table.lines)
         return Split(table, self._features(table), y)
 

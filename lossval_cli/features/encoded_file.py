@@ -132,7 +132,7 @@ def _keeping(path: Path) -> Iterator[None]:
 
 def block_table(table: Table, block: Any, first: int) -> Table:
     """Some rows of `table`, by its name; row 0 is row `first` of it."""
-    return Table(block, table.name, table.format, None, None, table.decimal_comma, first)
+    return Table(block, table.name, table.format, None, None, first, table.options, types=table.types, is_block=True)
 
 
 def _runs(places: npt.NDArray[np.int64]) -> Iterator[slice]:

@@ -6,7 +6,7 @@ numbers is told in `lossval_cli.features.columns`, one kind a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.errors import CellError, SchemaError
+from lossval_cli.errors import SchemaError
 from lossval_cli.features.columns.category import (
     MANY_LEVELS,
     HashedEncoder,
@@ -26,7 +26,7 @@ from lossval_cli.features.columns.category import (
 from lossval_cli.features.columns.date import DateEncoder, as_seconds
 from lossval_cli.features.columns.number import NumberEncoder, as_floats
 from lossval_cli.features.columns.text import TextEncoder, mean_words
-from lossval_cli.tables.column_types import NumberForm
+from lossval_cli.tables.column_types import ColumnType
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, pluralize, quote
 
@@ -65,11 +65,11 @@ class Encoder:
     _encoders: tuple[ColumnEncoder, ...]
 
     @classmethod
-    def fit(cls, train: Table, features: Sequence[str]) -> Encoder:
-        """Decide what each of `features` is and how it is encoded, from `train` alone.
+    def fit(cls, train: Table, features: Sequence[str], kinds: Mapping[str, str] | None = None) -> Encoder:
+        """Decide what each of `features` is and how it is encoded, from `train` alone. kinds: what the user said
+        that some of them hold.
 
-        Raises CellError for an infinite number (line or row, column, value) and SchemaError if no column is
-        left.
+        Raises SchemaError if no column is left.
         """
         blocks: list[Block] = []
         sources: list[Source] = []
@@ -78,16 +78,18 @@ class Encoder:
         notices: list[str] = []
         start = 0
         for column in features:
-            values = train.typed(column)
-            if reason := _useless(values):
+            typed = train.column(column)
+            if reason := _useless(typed.values, len(typed.invalid)):
                 dropped[column] = reason
                 continue
-            source = Source(column, _read_as(values.type), train.form(column))
-            kind, encoder = _fit_column(source.prepared(train, values), source.dtype)
+            source = Source(column, typed.type)
+            kind, encoder = _fit_column(
+                source.prepared(typed.values), source.dtype, len(typed.invalid), (kinds or {}).get(column)
+            )
             blocks.append(Block(column, kind, start, start + encoder.width))
             sources.append(source)
             encoders.append(encoder)
-            notices += _fit_notices(column, encoder)
+            notices += [*train.column_notices(column), *_fit_notices(column, encoder)]
             start += encoder.width
         unused = [f"column {format_name(name)} is not used: {reason}" for name, reason in dropped.items()]
         if not blocks:
@@ -104,7 +106,7 @@ class Encoder:
     def transform(self, table: Table) -> npt.NDArray[np.float32]:
         """`table` -> X (N, D) float32, finite.
 
-        Raises CellError for a cell that is not of its column's training type, or is infinite.
+        Raises CellError where a column is not of its training type.
         """
         X = np.empty((table.rows, self.width), np.float32)
         for block, source, encoder in zip(self.blocks, self._sources, self._encoders, strict=True):
@@ -126,6 +128,10 @@ class Encoder:
             values = source.read(table)
             where = f"{format_name(table.name)}: column {format_name(source.column)}"
             absent = int(np.isnan(values).sum()) if isinstance(values, np.ndarray) else values.null_count
+            notices += [
+                f"{format_name(table.name)}: {note}" for note in table.column_notices(source.column, source.trained)
+            ]
+            absent -= len(table.column_as(source.column, source.trained).invalid)
             if absent and encoder.missing == 0:
                 numeric = isinstance(encoder, NumberEncoder | DateEncoder)
                 stand_in = "; the training median stands in" if numeric else ""
@@ -161,36 +167,25 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Source:
-    """How a column is read from every table, as training decided: float64, bool, timestamp[us] or string."""
+    """How a column is read from every table: as the training table's column was."""
 
     column: str
-    dtype: pa.DataType
-    form: str | NumberForm | None
+    trained: ColumnType
+
+    @property
+    def dtype(self) -> pa.DataType:
+        """float64 for all numbers, so that 1.5 is welcome in a validation column of whole numbers."""
+        return pa.float64() if pa.types.is_integer(self.trained.dtype) else self.trained.dtype
 
     def read(self, table: Table) -> Any:
         """The column as its encoder takes it: float64 (n,) with NaN for missing, or large_string (n,)."""
-        if pa.types.is_floating(self.dtype):
-            typed = table.typed(self.column)
-            if pa.types.is_integer(typed.type) or pa.types.is_floating(typed.type):
-                return self.prepared(table, typed)
-        return self.prepared(table, table.typed_as(self.column, self.dtype, form=self.form))
+        return self.prepared(table.column_as(self.column, self.trained).values)
 
-    def prepared(self, table: Table, values: pa.ChunkedArray) -> Any:
-        """The typed column of `table` as its encoder takes it; raises CellError for an infinite number."""
+    def prepared(self, values: pa.ChunkedArray) -> Any:
+        """A typed column as its encoder takes it."""
         if pa.types.is_string(self.dtype):
             return values.cast(pa.large_string())
-        if pa.types.is_timestamp(self.dtype):
-            return as_seconds(values)
-        floats = as_floats(values)
-        infinite = np.flatnonzero(np.isinf(floats))
-        if infinite.size:
-            row = int(infinite[0])
-            value = quote(table.as_given(self.column)[row].as_py())
-            raise CellError(
-                f"{table.place(row)}, column {format_name(self.column)}: {value} is not finite; "
-                "leave the cell empty (missing) or write a number"
-            )
-        return floats
+        return as_seconds(values) if pa.types.is_timestamp(self.dtype) else as_floats(values)
 
 
 _ENCODINGS: dict[type, str] = {
@@ -202,14 +197,14 @@ _ENCODINGS: dict[type, str] = {
 }
 
 
-def _useless(values: pa.ChunkedArray) -> str:
+def _useless(values: pa.ChunkedArray, invalid: int) -> str:
     """Why a typed training column cannot tell rows apart, or '' if it can."""
     if not (_is_feature(values.type) or pa.types.is_null(values.type)):
         return "its cells are lists, records or bytes, not single values"
     if values.null_count == len(values):
         return "every cell is missing"
-    if values.null_count == 0 and pc.all(pc.equal(values, values[0])).as_py():
-        return f"every row has the same value, {quote(values[0].as_py())}"
+    if values.null_count == invalid and (same := pc.unique(values.drop_null())) and len(same) == 1:
+        return f"every row has the same value, {quote(same[0].as_py())}"
     return ""
 
 
@@ -219,24 +214,24 @@ def _is_feature(dtype: pa.DataType) -> bool:
     return any(test(dtype) for test in tests)
 
 
-def _read_as(dtype: pa.DataType) -> pa.DataType:
-    """All numbers are float64, so that 1.5 is welcome in a validation column of whole numbers."""
-    return pa.float64() if pa.types.is_integer(dtype) else dtype
+def _fit_column(values: Any, dtype: pa.DataType, invalid: int, asked: str | None) -> tuple[Kind, ColumnEncoder]:
+    """Prepared training `values`, not all alike -> what the column is, and its fitted encoder.
 
-
-def _fit_column(values: Any, dtype: pa.DataType) -> tuple[Kind, ColumnEncoder]:
-    """Prepared training `values`, not all alike -> what the column is, and its fitted encoder."""
+    Where every missing cell is an invalid one, missing is not a state that rows can be in: the median stands in.
+    """
     if pa.types.is_string(dtype):
-        return _fit_levels(values)
+        return _fit_levels(values, asked)
+    indicator = int(np.isnan(values).sum()) > invalid
     if pa.types.is_boolean(dtype):
-        return "boolean", NumberEncoder.fit(values)
+        return "boolean", NumberEncoder.fit(values, indicator=indicator)
     if pa.types.is_floating(dtype):
-        return "number", NumberEncoder.fit(values)
-    one_date = np.nanmin(values) == np.nanmax(values)
-    return "date", NumberEncoder.fit(values) if one_date else DateEncoder.fit(values)
+        return "number", NumberEncoder.fit(values, indicator=indicator)
+    if np.nanmin(values) == np.nanmax(values):
+        return "date", NumberEncoder.fit(values, indicator=indicator)
+    return "date", DateEncoder.fit(values, indicator=indicator)
 
 
-def _fit_levels(values: pa.ChunkedArray) -> tuple[Kind, ColumnEncoder]:
+def _fit_levels(values: pa.ChunkedArray, asked: str | None = None) -> tuple[Kind, ColumnEncoder]:
     """Text cells: a number a level where few levels hold nearly all rows, else free text or hashed levels."""
     counts = level_counts(values)
     named = [level for level in counts if level is not None]
@@ -245,9 +240,11 @@ def _fit_levels(values: pa.ChunkedArray) -> tuple[Kind, ColumnEncoder]:
     pooled_share = 1 - sum(counts[level] for level in kept) / present
     if pooled_share > 0.05:
         kept = named
+    if asked == "text" and len(named) > 2:
+        return "text", TextEncoder.fit(values, named, TEXT_SEED)
     if len(kept) <= MANY_LEVELS:
         return "category", OneHotEncoder.fit(counts, kept)
-    if len(named) > MANY_LEVELS and (len(named) >= present / 2 or mean_words(named) >= 4):
+    if asked != "category" and len(named) > MANY_LEVELS and (len(named) >= present / 2 or mean_words(named) >= 4):
         return "text", TextEncoder.fit(values, named, TEXT_SEED)
     return "category", HashedEncoder.fit(counts)
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.tables.column_types import is_text, without_nulls
+from lossval_cli.tables.column_types import is_text, present_text
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import join_names, pluralize, quote
 
@@ -192,7 +192,7 @@ def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     stored = table.as_given(column)
     if is_number and is_text(stored.type):
-        sample = without_nulls(stored.slice(0, SAMPLE).cast(pa.string())).drop_null()
+        sample = present_text(stored.slice(0, SAMPLE), table.options).drop_null()
         if len(sample) and _matching(sample, r"^[+-]?[0-9]+(?:\.0*)?$") < MOST:  # 80 kg, $12
             return None
     if pa.types.is_integer(kind) or pa.types.is_string(kind):
@@ -203,7 +203,7 @@ def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
     if largest < 2.0**53:
         return typed.cast(pa.int64())
     # 20 digits are more than a float holds: compared as they are written.
-    return without_nulls(stored.cast(pa.string())) if is_text(stored.type) else None
+    return present_text(stored, table.options) if is_text(stored.type) else None
 
 
 def _counts_rows(column: str, share: float, shape: str) -> bool:

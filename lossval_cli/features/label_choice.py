@@ -99,7 +99,7 @@ def _by_name(free: Sequence[str]) -> str | None:
 
 
 def _candidate(train: Table, name: str) -> Candidate | None:
-    values = train.typed(name)
+    values = train.label_column(name).values
     kind = values.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     if not (is_number or pa.types.is_boolean(kind) or is_text(kind)) or is_unnamed(name):

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import CellError, SchemaError
 from lossval_cli.features.roles import Roles
-from lossval_cli.tables.column_types import NumberForm
-from lossval_cli.tables.table import Table
+from lossval_cli.tables.column_types import ColumnType, is_text
+from lossval_cli.tables.spelling import MOST_VALUES, describe_variants, find_variants
+from lossval_cli.tables.table import Table, TypedColumn
 from lossval_cli.text.format import format_name, pluralize, quote
 
 HEAVY_TAIL = 10.0
@@ -37,19 +38,18 @@ class ClassLabels:
     """Training rows per class (K,)."""
     notices: tuple[str, ...]
     _keys: pa.Array
-    """What labels are compared with (K,): float64 for numbers, text otherwise."""
-    _dtype: pa.DataType
-    _form: str | NumberForm | None
+    """What labels are compared with (K,): whole numbers exactly, other numbers as float64, anything else as text."""
+    _trained: ColumnType
 
     @classmethod
     def fit(cls, train: Table, roles: Roles) -> ClassLabels:
         """Find the classes of `train`.
 
-        Raises CellError for missing or infinite labels, SchemaError for a label that is all missing, has one
+        Raises CellError for missing labels, SchemaError for a label that is all missing, has one
         class only, or has about a class per row.
         """
         column = roles.label
-        typed = train.typed(column)
+        typed = train.label_column(column)
         values = _comparable(train, column, typed)
         encoded = pc.dictionary_encode(values.combine_chunks())
         order = pc.array_sort_indices(encoded.dictionary).to_numpy()
@@ -65,34 +65,30 @@ class ClassLabels:
                 "name another column with --label"
             )
         if len(names) > max(2, train.rows / 2):
-            numeric = pa.types.is_floating(values.type)
-            advice = "use --task regression" if numeric else "name another column with --label"
+            advice = "use --task regression" if _is_number(values.type) else "name another column with --label"
             raise SchemaError(
                 f"{where} has {len(names):,} different values in {train.rows:,} rows, too many for classes; {advice}"
             )
         counts = np.bincount(classes, minlength=len(names)).astype(np.int64)
         single = [name for name, count in zip(names, counts, strict=True) if count == 1]
         notices = [f"label {_listed(single)}: one training row only"] if single else []
-        notices += [
-            f"labels {_listed(alike)} count as {len(alike)} classes: spell them alike if they are one"
-            for alike in _alike(names)
-        ]
+        notices += describe_variants(f"label {format_name(column)}", find_variants(names), "classes")
+        notices += _merged(train, column, names)
         keys = encoded.dictionary.take(pa.array(order))
-        return cls(column, names, counts, tuple(notices), keys, typed.type, train.form(column))
+        return cls(column, names, counts, tuple(notices), keys, typed.type)
 
     def encode(self, table: Table, what: str = "training") -> npt.NDArray[np.int64]:
         """Labels of `table` -> class indices (N,).
 
-        Raises CellError for missing or infinite labels, and for labels that no training row has, naming them;
+        Raises CellError for missing labels, and for labels that no training row has, naming them;
         `what` says which table that is ("validation").
         """
-        typed = table.typed(self.column)
-        if not (_is_number(self._dtype) and _is_number(typed.type)):
-            _refuse_missing(table, self.column, typed)
-            wanted = pa.float64() if _is_number(self._dtype) else self._dtype
-            typed = table.typed_as(self.column, wanted, form=self._form)
+        typed = table.label_column(self.column, self._trained)
         values = _comparable(table, self.column, typed)
-        found = pc.index_in(values, value_set=self._keys)
+        keys = self._keys
+        if values.type != keys.type and _is_number(values.type) and _is_number(keys.type):
+            keys, values = keys.cast(pa.float64(), safe=False), values.cast(pa.float64(), safe=False)
+        found = pc.index_in(values, value_set=keys)
         unseen = np.flatnonzero(found.is_null().to_numpy())
         if unseen.size:
             written = table.as_given(self.column).take(pa.array(unseen)).unique().to_pylist()
@@ -118,6 +114,7 @@ class NumberLabels:
     scale: float
     """Mean and standard deviation of the training target, in its own unit."""
     notices: tuple[str, ...]
+    _trained: ColumnType
 
     @classmethod
     def fit(cls, train: Table, roles: Roles) -> NumberLabels:
@@ -127,7 +124,8 @@ class NumberLabels:
         missing, constant, or too spread for floating point.
         """
         column = roles.label
-        values = _target(train, column, "training")
+        trained = _number_type(train, column)
+        values = _target(train, column, trained, "training")
         # Differences to one of the values are exact where they are small: 1e12 + noise keeps its noise.
         # The power of two keeps the squares of 1e300 from overflowing.
         origin = float(values[0])
@@ -150,13 +148,18 @@ class NumberLabels:
             f"label {format_name(column)} has heavy tails (a row lies {farthest:.0f} standard deviations from the "
             f"mean): consider predicting {advice} instead",
         )
-        return cls(column, centre, scale, notices if farthest > HEAVY_TAIL else ())
+        decided = tuple(train.column_notices(column))
+        return cls(column, centre, scale, decided + (notices if farthest > HEAVY_TAIL else ()), trained)
 
     def encode(self, table: Table, what: str = "training") -> npt.NDArray[np.float32]:
         """Labels of `table` -> standardised target (N,) float32; CellErrors as for `fit`."""
         with np.errstate(over="ignore"):
-            standard = (_target(table, self.column, what) - self.centre) / self.scale
+            standard = (self.raw(table, what) - self.centre) / self.scale
         return np.clip(standard, -FARTHEST, FARTHEST).astype(np.float32)
+
+    def raw(self, table: Table, what: str = "training") -> npt.NDArray[np.float64]:
+        """Labels of `table` in the target's own unit, (N,); CellErrors as for `fit`."""
+        return _target(table, self.column, self._trained, what)
 
     def decode(self, standard: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Standardised values (any shape) -> the target's own unit."""
@@ -164,35 +167,35 @@ class NumberLabels:
         return restored
 
 
-def _target(table: Table, column: str, what: str) -> npt.NDArray[np.float64]:
+def _target(table: Table, column: str, trained: ColumnType, what: str) -> npt.NDArray[np.float64]:
     """Numeric labels (N,) float64, all finite."""
-    typed = table.typed(column)
+    try:
+        typed = table.column_as(column, trained)
+    except CellError as error:
+        raise CellError(f"{error}; a {what} label must be one for --task regression") from error
     _refuse_missing(table, column, typed)
-    if not _is_number(typed.type):
-        try:
-            typed = table.typed_as(column, pa.float64())
-        except CellError as error:
-            raise CellError(f"{error}; a {what} label must be one for --task regression") from error
-    _refuse_infinite(table, column, typed)
-    values: npt.NDArray[np.float64] = pc.cast(typed, pa.float64(), safe=False).to_numpy()
+    values: npt.NDArray[np.float64] = pc.cast(typed.values, pa.float64(), safe=False).to_numpy()
     return values
 
 
-def _comparable(table: Table, column: str, typed: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Typed labels as they are compared: float64 for numbers, text for anything else; none missing."""
+def _number_type(table: Table, column: str) -> ColumnType:
+    """The type that a numeric target has: as its cells say, else plain numbers."""
+    own = table.column(column).type
+    return own if _is_number(own.dtype) else ColumnType(pa.float64())
+
+
+def _comparable(table: Table, column: str, typed: TypedColumn) -> pa.ChunkedArray:
+    """Typed labels as they are compared, none missing."""
     _refuse_missing(table, column, typed)
-    if _is_number(typed.type):
-        _refuse_infinite(table, column, typed)
-        return pc.cast(typed, pa.float64(), safe=False)
-    return typed.cast(pa.large_string())
+    return typed.values if _is_number(typed.values.type) else typed.values.cast(pa.large_string())
 
 
 def _is_number(dtype: pa.DataType) -> bool:
     return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
 
 
-def _refuse_missing(table: Table, column: str, typed: pa.ChunkedArray) -> None:
-    rows = np.flatnonzero(typed.is_null().to_numpy())
+def _refuse_missing(table: Table, column: str, typed: TypedColumn) -> None:
+    rows = np.flatnonzero(typed.values.is_null().to_numpy())
     if not rows.size:
         return
     if rows.size == table.rows:
@@ -200,31 +203,38 @@ def _refuse_missing(table: Table, column: str, typed: pa.ChunkedArray) -> None:
             f"{format_name(table.name)}: label column {format_name(column)} is missing in every row; "
             "name another column with --label"
         )
+    if len(typed.invalid):
+        row = int(typed.invalid[0])
+        raise CellError(
+            f"{table.place(row)}, column {format_name(column)}: label {quote(table.as_given(column)[row].as_py())} is "
+            f"not {typed.type.noun} ({pluralize(len(typed.invalid), 'such row')} in all); correct or remove the row"
+        )
+    given = table.as_given(column)[int(rows[0])].as_py()
+    advice = (
+        f"; if {quote(given)} is a label, quote it or name the words that mean missing with --missing" if given else ""
+    )
     raise CellError(
         f"{table.place(int(rows[0]))}, column {format_name(column)}: the label is missing "
-        f"({pluralize(rows.size, 'such row')} in all); fill it in or remove the row"
+        f"({pluralize(rows.size, 'such row')} in all); fill it in or remove the row{advice}"
     )
 
 
-def _refuse_infinite(table: Table, column: str, typed: pa.ChunkedArray) -> None:
-    if not pa.types.is_floating(typed.type):
-        return
-    rows = np.flatnonzero(np.isinf(typed.to_numpy()))
-    if rows.size:
-        row = int(rows[0])
-        value = quote(table.as_given(column)[row].as_py())
-        raise CellError(
-            f"{table.place(row)}, column {format_name(column)}: label {value} is not finite; "
-            f"correct or remove {pluralize(rows.size, 'row')}"
-        )
-
-
-def _alike(names: Sequence[str]) -> list[list[str]]:
-    """Classes that differ in letter case and blanks alone, the first VALUES_SHOWN groups of them."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
-    return [group for group in groups.values() if len(group) > 1][:VALUES_SHOWN]
+def _merged(table: Table, column: str, names: Sequence[str]) -> list[str]:
+    """A notice where different spellings count as one class: 1 and 1.0, TRUE and true, blanks around a word."""
+    stored = table.as_given(column)
+    if not is_text(stored.type):
+        return []
+    written = [cell for cell in pc.unique(stored).to_pylist() if cell is not None]
+    if len(written) == len(names) or len(written) > MOST_VALUES:
+        return []
+    known = {name: name for name in names}
+    other = [cell for cell in written if cell not in known and cell.strip() != ""][:VALUES_SHOWN]
+    if not other:
+        return []
+    return [
+        f"label {format_name(column)}: {', '.join(map(quote, other))} "
+        f"{'counts' if len(other) == 1 else 'count'} as the class that is otherwise written {_listed(names)}"
+    ]
 
 
 def _text(value: object) -> str:

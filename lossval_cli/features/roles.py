@@ -15,7 +15,7 @@ from lossval_cli.features.identifiers import find_group_key, find_identifier, is
 from lossval_cli.features.label_choice import choose_label
 from lossval_cli.features.special_columns import meaning_notices
 from lossval_cli.features.table_options import AskedColumns, ColumnKind, TableOptions, asked_columns
-from lossval_cli.tables.column_types import is_text
+from lossval_cli.tables.column_types import ColumnType, is_text
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import closest_name, format_name, join_names, pluralize, quote
 
@@ -167,7 +167,7 @@ def _check_known(train: Table, asked: AskedColumns) -> None:
 
 
 def _check_label(train: Table, label: str) -> None:
-    values = train.typed(label)
+    values = train.label_column(label).values
     kind = values.type
     if values.null_count == train.rows and not pa.types.is_nested(kind):
         raise SchemaError(f"{format_name(train.name)}: label column {format_name(label)} is empty in every row")
@@ -185,7 +185,9 @@ def _check_label(train: Table, label: str) -> None:
 
 def _check_task(train: Table, label: str, task: str) -> Task:
     if task == "regression":
-        train.typed_as(label, pa.float64())
+        own = train.column(label).type
+        is_number = pa.types.is_integer(own.dtype) or pa.types.is_floating(own.dtype)
+        train.column_as(label, own if is_number else ColumnType(pa.float64()))
     elif task != "classification":
         raise UsageError(f"--task {task}: must be auto, classification or regression")
     return cast(Task, task)
@@ -197,7 +199,7 @@ def _choose_task(train: Table, label: str) -> tuple[Task, str]:
     Whole numbers (also written 0.0, 1.0) are classes when there are at most 20 different ones and on average
     at least 5 rows to each; two different ones always are.
     """
-    values = train.typed(label)
+    values = train.label_column(label).values
     what = f"label {format_name(label)}"
     if pa.types.is_boolean(values.type):
         return "classification", f"{what} is true or false"

@@ -15,7 +15,8 @@ from lossval_cli.errors import UsageError
 from lossval_cli.features.labels import ClassLabels
 from lossval_cli.features.roles import Roles, Task
 from lossval_cli.runs.scores_io import as_text
-from lossval_cli.tables.column_types import NumberForm, is_text
+from lossval_cli.tables.column_types import is_text
+from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.rewrite import Cells
 from lossval_cli.tables.table import Table
 
@@ -30,9 +31,13 @@ class LabelColumn(NamedTuple):
 
     name: str
     task: Task
-    stored: pa.ChunkedArray
-    """(N,) text for CSV."""
-    decimal_comma: bool
+    table: Table
+    """With all its columns, which decide together how it writes numbers."""
+
+    @property
+    def stored(self) -> pa.ChunkedArray:
+        """(N,) text for CSV."""
+        return self.table.as_given(self.name)
 
 
 def suggested_labels(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) -> Cells:
@@ -48,7 +53,7 @@ def suggested_labels(label: LabelColumn, rows: Rows, predicted: Sequence[str | N
 
 
 def _classes(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) -> Cells:
-    table, roles = _alone(label), Roles(label.name, (), (), (), label.task, ())
+    table, roles = label.table, Roles(label.name, (), (), (), label.task, ())
     labels = ClassLabels.fit(table, roles)
     y = labels.encode(table)
     places = {name: place for place, name in reversed(list(enumerate(labels.names)))}
@@ -66,22 +71,27 @@ def _place(name: str | None, places: dict[str, int]) -> int:
 
 
 def _numbers(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) -> Cells:
-    kind = label.stored.type
-    given = pc.cast(_alone(label).typed(label.name), pa.float64(), safe=False).to_numpy()
+    typed, form = label.table.typed(label.name), label.table.column(label.name).type.form
+    given = pc.cast(typed, pa.float64(), safe=False).to_numpy()
     places = _decimal_places(label)
-    wanted = np.clip(np.array([float(text or "nan") for text in predicted]), given.min(), given.max())
+    wanted = np.clip(np.array([float(text or "nan") for text in predicted]), np.nanmin(given), np.nanmax(given))
     # Written out and read again: what a cell can hold, with no minus before a zero.
-    texts = np.array([repr(value) if places is None else f"{value:.{places}f}" for value in wanted.tolist()])
-    known = np.array([float(text) for text in texts.tolist()]) + 0.0
-    changed = np.isfinite(known) & (known != given[rows])
+    scale = form.scale if isinstance(form, NumberForm) else 1.0
+    texts = [repr(value) if places is None else f"{value:.{places}f}" for value in (wanted / scale).tolist()]
+    known = np.array([float(text) for text in texts]) * scale + 0.0
+    changed = np.isfinite(known) & (np.abs(known - given[rows]) > 1e-12 * np.abs(known))
+    kind = label.stored.type
+    if isinstance(form, NumberForm):
+        exact = [form.write(value, places) for value in known[changed].tolist()]
+        return Cells(label.name, rows[changed], pa.array(exact, kind))
     exact = [f"{value:.{places}f}" if places is not None else repr(value) for value in known[changed].tolist()]
-    return Cells(label.name, rows[changed], _stored(exact, kind, _form(label)))
+    return Cells(label.name, rows[changed], _stored(exact, kind))
 
 
-def _stored(texts: Sequence[str], kind: pa.DataType, form: NumberForm | None) -> pa.Array:
+def _stored(texts: Sequence[str], kind: pa.DataType) -> pa.Array:
     """Numbers as an array of the type of the label column."""
     if is_text(kind):
-        return pa.array([text if form is None else form.write(text) for text in texts], kind)
+        return pa.array(texts, kind)
     if pa.types.is_decimal(kind):
         return pa.array([decimal.Decimal(text) for text in texts], kind)
     if pa.types.is_integer(kind):
@@ -99,20 +109,11 @@ def _decimal_places(label: LabelColumn) -> int | None:
     if pa.types.is_decimal(kind):
         return int(kind.scale)
     texts = label.stored.cast(pa.string()) if is_text(kind) else as_text(label.stored.combine_chunks())
-    if pc.any(pc.match_substring(texts, "e", ignore_case=True)).as_py():
+    if pc.any(pc.match_substring_regex(texts, r"\d[eE][+-]?\d")).as_py():
         return None
-    form = _form(label)
-    plain = pc.utf8_trim_whitespace(texts) if form is None else form.plain(texts)
-    digits = pc.utf8_length(pc.replace_substring_regex(plain, r"^[^.]*[.]?", ""))
-    return int(pc.max(digits).as_py())
-
-
-def _form(label: LabelColumn) -> NumberForm | None:
-    form = _alone(label).form(label.name)
-    return form if isinstance(form, NumberForm) else None
-
-
-def _alone(label: LabelColumn) -> Table:
-    """A table of nothing but the label."""
-    data = pa.table({label.name: label.stored})
-    return Table(data, "the table", "parquet", None, None, decimal_comma=label.decimal_comma)
+    form = label.table.column(label.name).type.form
+    if isinstance(form, NumberForm) and form.is_clock:
+        return 1 if pc.any(pc.match_substring_regex(texts, r":\d+:")).as_py() else 0
+    decimal = form.decimal if isinstance(form, NumberForm) else "."
+    fractions = pc.struct_field(pc.extract_regex(texts, rf"[{decimal}](?P<fraction>\d+)\D*$"), "fraction")
+    return int(pc.max(pc.fill_null(pc.utf8_length(fractions), 0)).as_py())

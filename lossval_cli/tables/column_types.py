@@ -1,116 +1,403 @@
-"""From text to numbers, dates, booleans or words, one column at a time.
+"""What a column holds: numbers, dates, true/false or text, decided once by what nearly all of its cells are.
 
-What a column of text is, is decided on all its values at once: whole numbers if every value that is not
-missing is one, else numbers, else true/false, else dates, else numbers as people write them (`1,234.50`,
-`$12`, `45 %`, `80 kg`), else text. Values stored with a type (Parquet, DataFrame) are brought to the same few
-types, so that one table gives the same columns from any format.
+A column of text is a column of numbers, dates or booleans if at least 95 % of the cells that have a value are one; the
+others are invalid cells: missing, and listed with row and text. Everything else is text. Values stored with a type
+(Parquet, DataFrame) are brought to the same few types, so that one table gives the same columns from any format.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-NULL_TOKENS: Final = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?", "-")
+from lossval_cli.tables.cell_options import CellOptions
+from lossval_cli.tables.dates import DateForm, DateHint, DateReading, day_first_evidence, read_dates, read_iso
+from lossval_cli.tables.missing import WORDY, missing_words, without_missing
+from lossval_cli.tables.numbers import NumberForm, NumberHint, NumberReading, decimal_evidence, read_clock, read_numbers
+from lossval_cli.text.format import quote
+
+Rows = npt.NDArray[np.int64]
+T = TypeVar("T")
+
 TIME: Final = pa.timestamp("us")
-_SAMPLE = 500  # values tried before the whole column
+SAMPLE: Final = 500
+"""Cells that are looked at before a whole column is read, evenly spread."""
 
-_SECONDS = r":\d{2}(?::\d{2}(?:\.\d+)?)?"
-_HALF_DAY = r" ?[AaPp]\.?[Mm]\.?"
-_CLOCK = rf"(?:[ T]\d{{1,2}}{_SECONDS}|[ T](?:0?[1-9]|1[0-2]){_SECONDS}{_HALF_DAY})?"
-_MONTHS: Final = (
-    *("jan(?:uary)?", "feb(?:ruary)?", "mar(?:ch)?", "apr(?:il)?", "may", "june?", "july?", "aug(?:ust)?"),
-    *("sept?(?:ember)?", "oct(?:ober)?", "nov(?:ember)?", "dec(?:ember)?"),
+_INVALID_SHARE: Final = 20
+"""One cell in so many may not fit the type of its column ..."""
+_FEW_INVALID: Final = 2
+"""... and in small tables so many, if they are at most one in ten."""
+_CLEANED: Final = str.maketrans(
+    dict.fromkeys(
+        "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u00ad", ""
+    )
+    | dict.fromkeys("\u2212\u2013\u2012\u2010\u2011\ufe63\uff0d", "-")
+    | {chr(0xFF01 + at): chr(0x21 + at) for at in range(94) if chr(0x21 + at) != "-"}
+    | {"\u066b": ".", "\u066c": ",", "\u3000": " ", "\uffe5": "¥", "\ufe6a": "%", "\u066a": "%"}
+    | {chr(zero + digit): str(digit) for zero in (0x660, 0x6F0, 0x966, 0x9E6) for digit in range(10)}
 )
-_MONTH = rf"(?:{'|'.join(_MONTHS)})\.?"
-_DAY_MONTH = rf"\d{{1,2}}(?:[ -]|\.[ ]?){_MONTH}[ -]"
+"""Invisible characters, typographic signs, full-width letters and other digits -> what a number is written with."""
 
-# form -> (what all values match, how they are rewritten as year-month-day)
-_DATE_FORMS: Final = {
-    "iso": (rf"^\d{{4}}-\d{{2}}-\d{{2}}{_CLOCK}$", None),
-    "iso_zone": (rf"^\d{{4}}-\d{{2}}-\d{{2}}{_CLOCK}(?:Z|[+-]\d{{2}}:?\d{{2}})$", None),
-    "month_first": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{4}}{_CLOCK}$", r"\3-0\1-0\2\4"),
-    "day_first": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{4}}{_CLOCK}$", r"\3-0\2-0\1\4"),
-    "year_first": (rf"^\d{{4}}[/.]\d{{1,2}}[/.]\d{{1,2}}{_CLOCK}$", r"\1-0\2-0\3\4"),
-    "month_first_short": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{2}}{_CLOCK}$", r"\3-0\1-0\2\4"),
-    "day_first_short": (rf"^\d{{1,2}}([/.-])\d{{1,2}}([/.-])\d{{2}}{_CLOCK}$", r"\3-0\2-0\1\4"),
-    "day_and_name": (rf"(?i)^{_DAY_MONTH}\d{{4}}{_CLOCK}$", r"\3-0\2-0\1\4"),
-    "day_and_name_short": (rf"(?i)^{_DAY_MONTH}\d{{2}}{_CLOCK}$", r"\3-0\2-0\1\4"),
-    "name_and_day": (rf"(?i)^{_MONTH} \d{{1,2}},? \d{{4}}{_CLOCK}$", r"\3-0\1-0\2\4"),
-}
-
-
-_MARKS: Final = "$€£¥%"
-_GROUPS: Final = "'\u00a0\u202f"
-"""Stand between groups of digits in some countries; a plain space stands between numbers too."""
-_GAP: Final = "[ \u00a0\u202f]?"
-_UNIT: Final = re.compile(rf"[+-]?[\d.,{_GROUPS}]*\d{_GAP}([^\W\d_]\D{{,7}}|[°\"']\D{{,7}})")
-"""What may stand behind a number, if it does behind all numbers of a column."""
-
-
-class NumberForm(NamedTuple):
-    """How all numbers of a column are written, where not as `-1234.5`."""
-
-    decimal: str = "."
-    group: str = ""
-    """Characters that may stand between groups of three digits."""
-    mark: str = ""
-    """Currency or per cent sign that every number has, before or after it, or unit, after it."""
-
-    @property
-    def pattern(self) -> str:
-        """What every value matches."""
-        digits = rf"(?:\d+|\d{{1,3}}(?:[{self.group}]\d{{3}})+)" if self.group else r"\d+"
-        number = rf"(?:{digits}(?:[{self.decimal}]\d+)?|[{self.decimal}]\d+)"
-        if self.mark:
-            before = rf"{self._mark}{_GAP}[+-]?{number}|" if self.mark in _MARKS else ""
-            return rf"^[+-]?(?:{before}{number}{_GAP}{self._mark})$"
-        return rf"^[+-]?{number}(?:[eE][+-]?\d+)?$"
-
-    @property
-    def _mark(self) -> str:
-        """1 year, 2 years."""
-        one = self.mark.removesuffix("s")
-        return rf"{re.escape(one)}s?" if len(one) > 2 and one.isalpha() else re.escape(self.mark)
-
-    def plain(self, text: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The same numbers as `-1234.5`."""
-        text = pc.replace_substring_regex(text, self._mark, "")
-        text = pc.replace_substring_regex(text, rf"[ {_GROUPS}{self.group}]", "")
-        return pc.replace_substring(text, self.decimal, ".")
-
-    def write(self, number: str) -> str:
-        """`-1234.5` as this form has it, without groups."""
-        text = number.replace(".", self.decimal)
-        if self.mark in _MARKS:
-            return text + self.mark if self.mark == "%" else self.mark + text
-        return f"{text} {self.mark}"
-
-
-def _number_forms(value: str, comma_allowed: bool) -> list[NumberForm]:
-    """The forms to try for a column with this value among its first. A comma may be a decimal one only where
-    `comma_allowed`, and is one there unless the column says otherwise."""
-    unit = _UNIT.fullmatch(value)
-    mark = next((sign for sign in _MARKS if sign in value), unit[1] if unit else "")
-    forms = [NumberForm(",", "", mark), NumberForm(",", "." + _GROUPS, mark)] if comma_allowed else []
-    return [*forms, NumberForm(".", "", mark), NumberForm(".", "," + _GROUPS, mark)]
+_TRUE: Final = ("true", "t", "yes", "y", "1", "1.0", "wahr", "vrai", "verdadero")
+_FALSE: Final = ("false", "f", "no", "n", "0", "0.0", "falsch", "faux", "falso")
 
 
 @dataclass(frozen=True)
-class TextType:
-    """What a column of text holds: int64, float64, bool, timestamp[us] or string, and how it is written.
-
-    form: a key of the known date forms, for timestamps; for numbers None is `-1234.5`.
+class ColumnType:
+    """What a column holds: int64, float64, bool, timestamp[us], string or a stored nested type; and how a column of
+    text writes it. form: None is `-1234.5`, or an ISO date.
     """
 
     dtype: pa.DataType
-    form: str | NumberForm | None = None
+    form: NumberForm | DateForm | None = None
+
+    @property
+    def noun(self) -> str:
+        """What a cell of it is called: a number, a date, …"""
+        return _NOUNS.get(str(self.dtype), str(self.dtype))
+
+
+_NOUNS: Final = {
+    "int64": "a number",
+    "double": "a number",
+    "bool": "true or false",
+    "timestamp[us]": "a date",
+}
+
+
+class FileHint(NamedTuple):
+    """What other columns of a file show, where a column leaves it open."""
+
+    decimal: str | None = None
+    day_first: bool | None = None
+
+
+class Reading(NamedTuple):
+    """A column of text with its type."""
+
+    values: pa.ChunkedArray  # (N,), null where missing or invalid
+    type: ColumnType
+    invalid: Rows  # rising
+    notes: list[str]  # what was decided, as clauses of a notice on the column
+
+
+def tolerated(cells: int) -> int:
+    """How many of so many cells may not fit the type that the others have."""
+    return max(cells // _INVALID_SHARE, min(_FEW_INVALID, cells // 10))
+
+
+def read_text(
+    text: pa.ChunkedArray,
+    options: CellOptions,
+    hint: Callable[[], FileHint],
+    wanted: ColumnType | None = None,
+    kind: str | None = None,
+) -> Reading:
+    """A column of text (N,) typed by its cells.
+
+    hint: asked where the column leaves a choice open.  wanted: the type that training decided: the cells that are not
+    of it are invalid, however many.  kind: number, date, boolean or text by the user's wish, which is the same.
+    """
+    trimmed = pc.utf8_trim_whitespace(text.cast(pa.string()))
+    if kind == "text" or (wanted is not None and pa.types.is_string(wanted.dtype)):
+        return _as_text(trimmed, options)
+    present = without_missing(trimmed, missing_words(options.missing, "typed"))
+    if present.null_count == len(present):
+        return Reading(present, ColumnType(pa.string()), np.zeros(0, np.int64), [])
+    if wanted is None and kind is None and _is_code(_sample(present)) and _is_code(present):
+        return _as_text(trimmed, options)
+    reading = _read_plain(present, options, wanted, kind) or _Cells(present, options, hint, wanted, kind).read()
+    if reading is None:
+        return _as_text(trimmed, options)
+    return reading
+
+
+def present_text(text: pa.ChunkedArray, options: CellOptions) -> pa.ChunkedArray:
+    """A column of text (N,), blanks around cells trimmed, null where a number, date or boolean would be missing."""
+    trimmed = pc.utf8_trim_whitespace(text.cast(pa.string()))
+    return without_missing(trimmed, missing_words(options.missing, "typed"))
+
+
+def file_hint(texts: list[pa.ChunkedArray]) -> FileHint:
+    """What columns of text (each (N,), a sample) show without doubt of decimal marks, and of day and month."""
+    decimals: list[str | None] = []
+    orders: list[bool | None] = []
+    for text in texts:
+        cells = pc.unique(_cleaned(pc.utf8_trim_whitespace(text.cast(pa.string())).drop_null().combine_chunks()))
+        if not len(cells):
+            continue
+        decimals.append(decimal_evidence(cells))
+        orders.append(day_first_evidence(cells))
+    return FileHint(_agreed(decimals), _agreed(orders))
+
+
+def _agreed(found: list[T | None]) -> T | None:
+    known = [value for value in found if value is not None]
+    if not known:
+        return None
+    most = max(set(known), key=known.count)
+    return most if 2 * known.count(most) > len(known) else None
+
+
+def _as_text(trimmed: pa.ChunkedArray, options: CellOptions) -> Reading:
+    words = missing_words(options.missing, "text")
+    return Reading(without_missing(trimmed, words), ColumnType(pa.string()), np.zeros(0, np.int64), [])
+
+
+def _read_plain(
+    present: pa.ChunkedArray, options: CellOptions, wanted: ColumnType | None, kind: str | None
+) -> Reading | None:
+    """The quick way: every cell is a number such as -1234.5, an ISO date, or true or false."""
+    sample = _sample(present)
+    if kind in (None, "number") and (wanted is None or _is_number(wanted.dtype)):
+        if options.decimal == "," or options.thousands == ".":
+            return None
+        values = _plain_numbers(sample, None)
+        if values is not None and (values := _plain_numbers(present, values.type)) is not None:
+            return _finite(values)
+    if kind in (None, "date") and options.date_format is None and (wanted is None or wanted.dtype == TIME):
+        if wanted is not None and isinstance(wanted.form, DateForm) and wanted.form.pattern is not None:
+            return None
+        dates = read_iso(sample)
+        if dates is not None and (dates := read_iso(present)) is not None:
+            return Reading(dates, ColumnType(TIME), np.zeros(0, np.int64), [])
+    return None
+
+
+def _plain_numbers(text: pa.ChunkedArray, dtype: pa.DataType | None) -> pa.ChunkedArray | None:
+    """Text as int64, else float64, else None."""
+    for kind in (pa.int64(), pa.float64()) if dtype in (None, pa.int64()) else (pa.float64(),):
+        try:
+            numbers = text.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        if pa.types.is_integer(kind) and pc.any(pc.match_substring(text, "x", ignore_case=True), min_count=0).as_py():
+            return None  # 0x1F
+        if pa.types.is_floating(kind) and pc.any(pc.starts_with(text, "+"), min_count=0).as_py():
+            return None  # +3 may be a whole number
+        return numbers
+    return None
+
+
+def _is_code(text: pa.ChunkedArray) -> bool:
+    """Whether whole numbers are codes, such as 01234: many begin with a zero, or some do and all have one length."""
+    zeros = pc.starts_with(text, "0")
+    if not pc.any(zeros, min_count=0).as_py():
+        return False
+    first = text.filter(pc.fill_null(zeros, False))
+    leading = int(pc.sum(pc.match_substring_regex(first, r"^0\d+$")).as_py() or 0)
+    if not leading:
+        return False
+    lengths = pc.min_max(pc.utf8_length(text)).as_py()
+    cells = len(text) - text.null_count
+    # A float or signed column is not one of codes.
+    only_digits = pc.all(pc.match_substring_regex(text, r"^\d+$"), min_count=0).as_py()
+    return bool(only_digits and (lengths["min"] == lengths["max"] or leading > tolerated(cells)))
+
+
+def _finite(values: pa.ChunkedArray) -> Reading:
+    """Numbers with what is infinite or NaN missing; an infinite one is an invalid cell."""
+    invalid = np.zeros(0, np.int64)
+    if pa.types.is_floating(values.type):
+        finite = pc.is_finite(values)
+        if not pc.all(finite, min_count=0).as_py():
+            invalid = np.flatnonzero(pc.fill_null(pc.is_inf(values), False).to_numpy())
+            values = pc.if_else(finite, values, pa.scalar(None, values.type))
+    return Reading(values, ColumnType(values.type), invalid, [])
+
+
+class _Cells:
+    """The different cells of a column that the quick way does not read, and how many rows have each."""
+
+    def __init__(
+        self,
+        present: pa.ChunkedArray,
+        options: CellOptions,
+        hint: Callable[[], FileHint],
+        wanted: ColumnType | None,
+        kind: str | None,
+    ) -> None:
+        self.present, self.options, self.hint, self.wanted, self.kind = present, options, hint, wanted, kind
+
+    def read(self) -> Reading | None:
+        """None where nearly all cells are neither numbers, dates nor booleans."""
+        free = self.wanted is None and self.kind is None
+        sample = _sample(self.present)
+        if free and self._decide(sample, slack=3) is None:
+            return None
+        return self._decide(self.present, slack=1)
+
+    def _decide(self, text: pa.ChunkedArray, slack: int) -> Reading | None:
+        encoded = pc.dictionary_encode(text.combine_chunks())
+        index = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        cells = encoded.dictionary
+        order = index[index >= 0]
+        counts = np.bincount(order, minlength=len(cells)).astype(np.int64)
+        clean = _cleaned(cells)
+        wordy = np.zeros(len(cells), bool)
+        if self.options.missing is None:
+            wordy = np.asarray(pc.is_in(clean, value_set=pa.array(WORDY)))
+        total = int(counts[~wordy].sum())
+        if not total:
+            return None
+        allowed = tolerated(total) * slack
+        for reader in (self._booleans, self._dates, self._clock, self._numbers):
+            found = reader(clean, np.where(wordy, 0, counts), order, total)
+            if found is None:
+                continue
+            values, fits, kind, notes = found
+            misfits = int(counts[~fits & ~wordy].sum())
+            if misfits > allowed and self.wanted is None and self.kind is None:
+                continue
+            if (
+                slack == 1
+                and self.wanted is None
+                and self.kind is None
+                and _are_codes(clean, counts, fits | wordy, total)
+            ):
+                continue
+            wordy_rows = int(counts[wordy & ~fits].sum())
+            if wordy_rows > tolerated(total + wordy_rows):
+                most = cells[int(np.argmax(np.where(wordy, counts, 0)))].as_py()
+                notes = [*notes, f"{wordy_rows:,} cells such as {quote(most)} are read as missing"]
+                fits = fits | wordy
+            return _spread(values, fits, kind, notes, index)
+        return None
+
+    def _is_open(self, *kinds: str) -> bool:
+        """Whether the column may be of one of the kinds."""
+        if self.kind is not None:
+            return self.kind in kinds
+        return self.wanted is None or _kind_of(self.wanted.dtype) in kinds
+
+    def _booleans(self, clean: pa.Array, counts: Rows, order: Rows, total: int) -> _Found | None:
+        if not self._is_open("boolean"):
+            return None
+        lowered = pc.utf8_lower(clean)
+        decided = self.wanted is not None or self.kind is not None
+        true = np.asarray(pc.is_in(lowered, value_set=pa.array(_TRUE if decided else _TRUE[:1])))
+        false = np.asarray(pc.is_in(lowered, value_set=pa.array(_FALSE if decided else _FALSE[:1])))
+        return _Found(pa.array(true), true | false, ColumnType(pa.bool_()), [])
+
+    def _dates(self, clean: pa.Array, counts: Rows, order: Rows, total: int) -> _Found | None:
+        if not self._is_open("date"):
+            return None
+        found = read_dates(clean, counts, order, self._date_hint(None))
+        if found is None or (not decides(found, counts, total) and self.wanted is None and self.kind is None):
+            return None
+        if not found.is_sure and (elsewhere := self.hint().day_first) is not None:
+            found = read_dates(clean, counts, order, self._date_hint(elsewhere))
+            assert found is not None
+        form = None if found.form == DateForm() else found.form
+        return _Found(pa.array(found.values).view(TIME), found.found, ColumnType(TIME, form), found.notes)
+
+    def _date_hint(self, elsewhere: bool | None) -> DateHint:
+        given = self.options.date_format
+        if given in ("DMY", "MDY"):
+            return DateHint(given == "DMY", None, True)
+        if given is not None and given != "YMD":
+            return DateHint(None, given, True)
+        trained = self.wanted.form if self.wanted is not None else None
+        if isinstance(trained, DateForm):
+            return DateHint(trained.day_first, trained.pattern)
+        return DateHint(elsewhere)
+
+    def _clock(self, clean: pa.Array, counts: Rows, order: Rows, total: int) -> _Found | None:
+        return self._from_numbers(read_clock(clean)) if self._is_open("number") else None
+
+    def _numbers(self, clean: pa.Array, counts: Rows, order: Rows, total: int) -> _Found | None:
+        if not self._is_open("number"):
+            return None
+        fixed = self.options.decimal is not None or self.options.thousands not in (None, "none", " ", "'")
+        hint = NumberHint(self.options.decimal, self.options.thousands, fixed)
+        found = read_numbers(clean, counts, hint, tolerated(total))
+        if found is not None and found.is_open and not fixed:
+            trained = self.wanted.form if self.wanted is not None else None
+            decimal = trained.decimal if isinstance(trained, NumberForm) else self.hint().decimal
+            if decimal is not None:
+                hint = NumberHint(decimal, self.options.thousands)
+                found = read_numbers(clean, counts, hint, tolerated(total))
+        return self._from_numbers(found)
+
+    def _from_numbers(self, found: NumberReading | None) -> _Found | None:
+        if found is None:
+            return None
+        if self.wanted is not None and not _same_unit(self.wanted.form, found.form):
+            return None
+        finite = np.isfinite(found.values)
+        values = pa.array(np.where(finite, found.values, 0.0))
+        whole = found.whole and bool((np.abs(found.values[finite]) < 2**53).all())
+        whole &= self.wanted is None or pa.types.is_integer(self.wanted.dtype)
+        dtype = pa.int64() if whole else pa.float64()
+        return _Found(values.cast(dtype), finite, ColumnType(dtype, found.form), found.notes)
+
+
+class _Found(NamedTuple):
+    values: pa.Array  # (U,)
+    fits: npt.NDArray[np.bool_]  # (U,)
+    type: ColumnType
+    notes: list[str]
+
+
+def decides(found: DateReading, counts: Rows, total: int) -> bool:
+    """Whether at least half of the cells are dates: only then is it worth asking the other columns."""
+    return bool(2 * counts[found.found].sum() >= total)
+
+
+def _spread(values: pa.Array, fits: npt.NDArray[np.bool_], kind: ColumnType, notes: list[str], index: Rows) -> Reading:
+    """From different cells (U,) back to rows (N,). index (N,): the cell of each row, -1 where it is missing."""
+    known = pc.if_else(pa.array(fits), values, pa.scalar(None, values.type))
+    taken = known.take(pa.array(index, mask=index < 0))
+    invalid = np.flatnonzero((index >= 0) & ~np.append(fits, True)[index])
+    return Reading(pa.chunked_array([taken]), kind, invalid, notes)
+
+
+def _are_codes(clean: pa.Array, counts: Rows, fits: npt.NDArray[np.bool_], total: int) -> bool:
+    """Whether the cells that are no numbers look like codes (V45, E878, 12A): then the numbers are codes, too."""
+    mixed = ~fits & np.asarray(pc.match_substring_regex(clean, r"^(?:\p{L}{1,3}-?\d+(?:\.\d+)?|\d+\p{L})$"))
+    return int(counts[mixed].sum()) > max(4, total // 100)
+
+
+def _same_unit(trained: object, own: NumberForm | None) -> bool:
+    """Numbers in kg are not read as numbers in g."""
+    if not isinstance(trained, NumberForm) or own is None or not trained.mark or not own.mark:
+        return True
+    return trained.mark.casefold().rstrip("s.") == own.mark.casefold().rstrip("s.") or trained.scale != own.scale
+
+
+def _cleaned(cells: pa.Array) -> pa.Array:
+    """Cells (U,) without invisible characters, with plain digits and signs, blanks around them trimmed."""
+    if pc.all(pc.string_is_ascii(cells), min_count=0).as_py():
+        return cells
+    text = [cell if cell is None or cell.isascii() else cell.translate(_CLEANED) for cell in cells.to_pylist()]
+    return pc.utf8_trim_whitespace(pa.array(text, cells.type))
+
+
+def _sample(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """At most SAMPLE cells that have a value, evenly spread."""
+    present = text.drop_null() if text.null_count else text
+    if len(present) <= SAMPLE:
+        return present
+    return present.take(pa.array(np.linspace(0, len(present) - 1, SAMPLE).astype(np.int64)))
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+
+
+def _kind_of(dtype: pa.DataType) -> str:
+    if pa.types.is_boolean(dtype):
+        return "boolean"
+    return "date" if pa.types.is_timestamp(dtype) else "number" if _is_number(dtype) else "text"
+
+
+# -- values stored with a type ----------------------------------------------------------------------------------------
 
 
 class Misfit(Exception):
@@ -120,41 +407,6 @@ class Misfit(Exception):
         self.row = row
         self.value = value
         super().__init__(row, value)
-
-
-def without_nulls(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text with surrounding blanks trimmed and NULL_TOKENS made null, (N,) string."""
-    trimmed = pc.utf8_trim_whitespace(text)
-    missing = pc.is_in(trimmed, value_set=pa.array(NULL_TOKENS, trimmed.type))
-    return pc.if_else(missing, pa.scalar(None, trimmed.type), trimmed)
-
-
-def infer_text(text: pa.ChunkedArray, *, comma_allowed: bool = False) -> TextType:
-    """The narrowest TextType that every value fits; string when there is none or nothing but nulls.
-
-    text: as `without_nulls` returns it. comma_allowed: whether numbers may be written with a decimal comma.
-    """
-    if text.null_count == len(text):
-        return TextType(pa.string())
-    sample = text.drop_null().slice(0, _SAMPLE)
-    candidates = [TextType(pa.int64()), TextType(pa.float64())]
-    candidates += [TextType(pa.float64(), NumberForm(","))] if comma_allowed else []
-    candidates += [TextType(pa.bool_())]
-    candidates += [TextType(TIME, form) for form in _DATE_FORMS]
-    candidates += [TextType(pa.float64(), form) for form in _number_forms(sample[0].as_py(), comma_allowed)]
-    for candidate in candidates:
-        if _fits(sample, candidate) and _fits(text, candidate):
-            return candidate
-    return TextType(pa.string())
-
-
-def parse_text(text: pa.ChunkedArray, kind: TextType) -> pa.ChunkedArray:
-    """Text as `without_nulls` returns it, converted; raises Misfit at the first value that does not fit."""
-    try:
-        return _convert(text, kind)
-    except pa.ArrowInvalid:
-        row = first_failure(text, lambda part: _convert(part, kind))
-        raise Misfit(row, text[row].as_py()) from None
 
 
 def first_failure(values: pa.ChunkedArray, convert: Callable[[pa.ChunkedArray], object]) -> int:
@@ -204,6 +456,13 @@ def normalised(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
+def read_stored(column: pa.ChunkedArray) -> Reading:
+    """A column stored with a type other than text, (N,); an infinite number is an invalid cell."""
+    values = normalised(column)
+    reading = _finite(values) if pa.types.is_floating(values.type) else None
+    return reading or Reading(values, ColumnType(values.type), np.zeros(0, np.int64), [])
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether a type holds character strings of any layout."""
     view = getattr(pa.types, "is_string_view", None)
@@ -224,63 +483,3 @@ def convert_stored(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArr
     except pa.ArrowInvalid:
         row = first_failure(column, lambda part: part.cast(dtype))
         raise Misfit(row, column[row].as_py()) from None
-
-
-def _fits(text: pa.ChunkedArray, kind: TextType) -> bool:
-    try:
-        _convert(text, kind)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _convert(text: pa.ChunkedArray, kind: TextType) -> pa.ChunkedArray:
-    """Convert trimmed text; raises ArrowInvalid when one value does not fit."""
-    if pa.types.is_string(kind.dtype):
-        return text
-    if pa.types.is_boolean(kind.dtype):
-        lowered = pc.utf8_lower(text)
-        _refuse(pc.is_in(lowered, value_set=pa.array(["true", "false", None])))
-        return pc.equal(lowered, "true")
-    if pa.types.is_timestamp(kind.dtype):
-        return _convert_dates(text, kind.form if isinstance(kind.form, str) else "iso")
-    if isinstance(kind.form, NumberForm):
-        _refuse(pc.fill_null(pc.match_substring_regex(text, kind.form.pattern), True))
-        text = kind.form.plain(text)
-    text = pc.replace_substring_regex(text, r"^\+([\d.])", r"\1")
-    numbers = text.cast(kind.dtype)
-    if pa.types.is_integer(kind.dtype):
-        _refuse(pc.invert(pc.fill_null(pc.match_substring(text, "x", ignore_case=True), False)))  # 0x1F
-        return numbers
-    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
-
-
-def _convert_dates(text: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
-    pattern, rewrite = _DATE_FORMS[form]
-    _refuse(pc.fill_null(pc.match_substring_regex(text, pattern), True))
-    if rewrite is not None:
-        for number, name in enumerate(_MONTHS, 1) if "name" in form else ():
-            text = pc.replace_substring_regex(text, rf"(?i)[ .-]*\b{name}\b\.?[ -]*", f"-{number}-")
-        text = pc.replace_substring_regex(text, r"^-(\d+-\d+),? ", r"\1-")
-        parts = r"^(\d+)[/.-](\d+)[/.-](\d+)(.*)$"
-        text = pc.replace_substring_regex(text, parts, rewrite)
-        text = pc.replace_substring_regex(text, r"-0(\d\d)", r"-\1")
-        text = pc.replace_substring_regex(text, r"^([0-5]\d|6[0-8])-", r"20\1-")  # POSIX: 69 is 1969
-        text = pc.replace_substring_regex(text, r"^(\d\d)-", r"19\1-")
-    text = pc.replace_substring_regex(text, r"([ T])(\d):", r"\10\2:")
-    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
-    if form == "iso_zone":
-        return text.cast(pa.timestamp("us", "UTC")).cast(TIME)
-    halved = pc.match_substring_regex(text, _HALF_DAY + "$")
-    times = pc.replace_substring_regex(text, _HALF_DAY + "$", "").cast(TIME)
-    if not pc.any(halved).as_py():
-        return times
-    twelve = pa.scalar(12 * 60 * 60 * 10**6, pa.duration("us"))
-    times = pc.if_else(pc.and_(halved, pc.equal(pc.hour(times), 12)), pc.subtract(times, twelve), times)
-    late = pc.match_substring_regex(text, r"[Pp]\.?[Mm]\.?$")
-    return pc.if_else(late, pc.add(times, twelve), times)
-
-
-def _refuse(fine: pa.ChunkedArray) -> None:
-    if not pc.all(fine, min_count=0).as_py():
-        raise pa.ArrowInvalid("a value does not fit")

@@ -7,12 +7,13 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from lossval_cli.errors import ReadError
@@ -21,6 +22,7 @@ from lossval_cli.tables.csv_header import count_titles, has_row_names, is_second
 from lossval_cli.tables.csv_layout import Layout, field_counts, find_layout
 from lossval_cli.tables.encodings import Decoded, decode_text
 from lossval_cli.tables.foreign import is_aligned, refuse_text
+from lossval_cli.tables.missing import ALWAYS, UNQUOTED
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.text.format import duplicate_names, format_name, join_names, pluralize, quote
 
@@ -39,12 +41,14 @@ _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u200e\u200f"
 
 @dataclass(frozen=True)
 class CsvText:
-    """What a CSV file holds: text columns (null = an empty unquoted cell), (N,) lines, delimiter, notices."""
+    """What a CSV file holds: text columns (null = an empty unquoted cell), (N,) lines, delimiter, notices;
+    and by column (N,) the cells that are in quotes though the word in them could mean missing."""
 
     data: pa.Table
     lines: npt.NDArray[np.int64]
     delimiter: str
     notices: tuple[str, ...] = ()
+    quoted: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def read_csv(data: bytes, name: str, options: ReadOptions | None = None) -> CsvT
     name).
     """
     records = find_records(data, name, options)
-    return CsvText(read_texts(records, name), records.lines, records.delimiter, records.notices)
+    texts = read_texts(records, name)
+    return CsvText(texts, records.lines, records.delimiter, records.notices, quoted_words(records, texts, name))
 
 
 def find_records(data: bytes, name: str, options: ReadOptions | None = None) -> CsvRecords:
@@ -291,8 +296,29 @@ class _Splitter:
         return names
 
 
-def read_texts(records: CsvRecords, name: str) -> pa.Table:
-    """Every cell of the records as text, (N,) a column, null where it is empty and not quoted."""
+_WORDS = tuple(word for word in (*ALWAYS, *UNQUOTED) if word)
+_QUOTED_WORD = re.compile(b'"(?:' + b"|".join(re.escape(word.encode()) for word in _WORDS) + b')"')
+
+
+def quoted_words(records: CsvRecords, texts: pa.Table, name: str) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which cells are a word such as NA in quotes: most files have none, and are not parsed again."""
+    if not records.quotes.size or not _QUOTED_WORD.search(records.data):
+        return {}
+    words = pa.array(_WORDS)
+    suspected = [column for column in texts.column_names if pc.any(pc.is_in(texts[column], value_set=words)).as_py()]
+    without = read_texts(records, name, null_words=("", *_WORDS))
+    return {
+        column: np.asarray(pc.and_(pc.is_in(texts[column], value_set=words), without[column].is_valid()))
+        for column in suspected
+        if column in without.column_names
+    }
+
+
+def read_texts(records: CsvRecords, name: str, null_words: Sequence[str] = ("",)) -> pa.Table:
+    """Every cell of the records as text, (N,) a column, null where it is empty and not quoted.
+
+    null_words: what is null where it is not quoted.
+    """
     name = format_name(name)
     starts, stops = records.starts, records.stops
     data: bytes | pa.Buffer = records.data
@@ -317,7 +343,7 @@ def read_texts(records: CsvRecords, name: str) -> pa.Table:
             convert_options=pa.csv.ConvertOptions(
                 check_utf8=False,  # already checked, with the line of the fault
                 column_types={column: pa.string() for column in records.names},
-                null_values=[""],
+                null_values=list(null_words),
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
             ),

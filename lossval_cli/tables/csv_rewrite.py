@@ -13,11 +13,10 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lossval_cli.errors import ReadError, SchemaError
-from lossval_cli.tables.column_types import NumberForm, infer_text, without_nulls
-from lossval_cli.tables.csv import CsvRecords, find_records, read_texts
+from lossval_cli.tables.column_types import file_hint
+from lossval_cli.tables.csv import CsvRecords, find_records, quoted_words, read_texts
 from lossval_cli.tables.csv_layout import inside_quotes, positions
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.rewrite import Added, Cells, Mask
@@ -41,13 +40,22 @@ class CsvOriginal:
             raise ReadError(
                 f"{format_name(name)} cannot be written back byte for byte in {text.stored}: save it as UTF-8"
             )
-        self.decimal_comma = self.records.delimiter in ";\t"
         self.name = name
 
     @property
     def rows(self) -> int:
         """N."""
         return len(self.records.starts)
+
+    @property
+    def table(self) -> pa.Table:
+        """All columns as text."""
+        return self._texts
+
+    @cached_property
+    def quoted(self) -> dict[str, Mask]:
+        """By column (N,), cells in quotes though the word in them could mean missing."""
+        return quoted_words(self.records, self._texts, self.name)
 
     @property
     def names(self) -> list[str]:
@@ -110,12 +118,8 @@ class CsvOriginal:
     @cached_property
     def _commas(self) -> bool:
         """Whether the first rows hold a column of numbers such as `1,5`."""
-        return self.decimal_comma and any(
-            isinstance(form := infer_text(without_nulls(column), comma_allowed=True).form, NumberForm)
-            and form.decimal == ","
-            and pc.any(pc.match_substring(column, ",")).as_py()
-            for column in self._texts.slice(0, _LOOKED_AT).columns
-        )
+        first = self._texts.slice(0, _LOOKED_AT)
+        return self.records.delimiter in ";\t" and file_hint(first.columns).decimal == ","
 
     def _field(self, row: int, column: int) -> tuple[int, int]:
         """Start and stop of one field, its quotes included."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from lossval_cli.tables.cell_options import CellOptions
 
 if TYPE_CHECKING:
     from lossval_cli.settings import Settings
@@ -19,14 +21,22 @@ class ReadOptions:
     """Lines that begin with this character are left out."""
     encoding: str | None = None
     """Encoding of the text, by Python's name of it."""
+    cells: CellOptions = field(default_factory=CellOptions)
+    """How cells are read."""
 
     @classmethod
     def of(cls, settings: Settings) -> ReadOptions:
         """The options among the settings of a run."""
-        return cls(header=settings.header, comment=settings.comment, encoding=settings.encoding)
+        cells = CellOptions.of(settings.as_dict())
+        return cls(header=settings.header, comment=settings.comment, encoding=settings.encoding, cells=cells)
 
     @classmethod
     def of_record(cls, settings: object) -> ReadOptions:
         """The same of the settings in run.json, which older versions wrote without these."""
         known = settings if isinstance(settings, dict) else {}
-        return cls(**{field.name: known.get(field.name) for field in fields(cls)})
+        return cls(
+            header=known.get("header"),
+            comment=known.get("comment"),
+            encoding=known.get("encoding"),
+            cells=CellOptions.of(known),
+        )

@@ -41,7 +41,7 @@ class ParquetOriginal:
         ]
         self.table: pa.Table = parts[0] if self._is_one else one_below_the_other(parts, sources, name)
         self.name = name
-        self.decimal_comma = False
+        self.quoted: dict[str, Mask] = {}
 
     def _read(self, source: Source) -> pa.Table:
         limit = allowed_size(len(source.data), free=FREE_PARQUET_BYTES)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -30,9 +31,9 @@ class Contents:
     """What was read of one or more files.
 
     data: N rows; text columns for CSV, stored types for Parquet, Arrow and JSON.  lines: (N,) 1-based line of the file
-    on which each row starts, None where rows have no lines.  decimal_comma: whether numbers may be written `1,5`.
-    notices: what the reader decided for the user.  parts: name and number of rows of each file, where there are
-    several.
+    on which each row starts, None where rows have no lines.  quoted: by column (N,), cells in
+    quotes though the word in them could mean missing.  notices: what the reader decided for the user.  parts: name and
+    number of rows of each file, where there are several.
     """
 
     data: pa.Table
@@ -40,7 +41,7 @@ class Contents:
     format: Literal["csv", "parquet"]
     lines: npt.NDArray[np.int64] | None
     sha256: str
-    decimal_comma: bool = False
+    quoted: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     parts: tuple[tuple[str, int], ...] = ()
 
@@ -69,7 +70,7 @@ def read_files(name: str, options: ReadOptions) -> Contents:
         "csv",
         None if any(text.lines is None for text in texts) else np.concatenate([text.lines for text in texts]),
         sha256,
-        any(text.decimal_comma for text in texts),
+        _quoted(texts),
         tuple(notice for text in texts for notice in text.notices),
         tuple((text.name, text.data.num_rows) for text in texts),
     )
@@ -82,7 +83,16 @@ def read_text(data: bytes, name: str, sha256: str, options: ReadOptions) -> Cont
         rows = read_json(data, name)
         return Contents(rows.data, name, "csv", rows.lines, sha256)
     text = read_csv(data, name, options)
-    return Contents(text.data, name, "csv", text.lines, sha256, text.delimiter in ";\t", text.notices)
+    return Contents(text.data, name, "csv", text.lines, sha256, text.quoted, text.notices)
+
+
+def _quoted(texts: Sequence[Contents]) -> dict[str, npt.NDArray[np.bool_]]:
+    """The quoted cells of several files, one below the other."""
+    names = {name for text in texts for name in text.quoted}
+    return {
+        name: np.concatenate([text.quoted.get(name, np.zeros(text.data.num_rows, bool)) for text in texts])
+        for name in names
+    }
 
 
 def is_stored(source: Source) -> bool:

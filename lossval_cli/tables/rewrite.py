@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -30,12 +31,18 @@ class Original(Protocol):
     """A table as it lies on disk, of N rows, that can be written again with changes."""
 
     form: Literal["csv", "parquet"]
-    decimal_comma: bool
-    """Whether numbers may be written `1,5`."""
 
     @property
     def rows(self) -> int:
         """N."""
+
+    @property
+    def quoted(self) -> Mapping[str, Mask]:
+        """By column (N,), cells of CSV that are in quotes though the word in them could mean missing."""
+
+    @property
+    def table(self) -> pa.Table:
+        """All columns as they are stored: text for CSV."""
 
     @property
     def names(self) -> list[str]:

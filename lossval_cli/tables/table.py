@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lossval_cli.errors import CellError, ReadError, SchemaError
 from lossval_cli.limits import check_columns
+from lossval_cli.tables.cell_options import CellOptions, ColumnKind
 from lossval_cli.tables.column_types import (
+    ColumnType,
+    FileHint,
     Misfit,
-    NumberForm,
-    TextType,
     convert_stored,
-    infer_text,
+    file_hint,
     is_text,
-    normalised,
-    parse_text,
-    without_nulls,
+    read_stored,
+    read_text,
+    tolerated,
 )
 from lossval_cli.tables.files import list_files
+from lossval_cli.tables.missing import missing_words, without_missing
+from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.parquet_parts import check_names
 from lossval_cli.tables.reading import read_files
@@ -32,15 +38,35 @@ from lossval_cli.text.format import format_name, pluralize, quote
 
 
 @dataclass(frozen=True, eq=False)
+class TypedColumn:
+    """One column of N rows, typed.
+
+    values: (N,) int64, float64, bool, timestamp[us], string or a nested type as stored; null where the cell is missing
+    or invalid.  invalid: (k,) rows whose cells are not of the type that nearly all others have, rising.
+    notes: what was decided about the column where it left a choice, as clauses of a notice.
+    """
+
+    values: pa.ChunkedArray
+    type: ColumnType
+    invalid: npt.NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+    def take(self, rows: npt.NDArray[np.int64]) -> TypedColumn:
+        """The cells of some rows, without what was noted of the others."""
+        invalid = np.flatnonzero(np.isin(rows, self.invalid))
+        return TypedColumn(self.values.take(pa.array(rows)), self.type, invalid)
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
     """A table of N rows as it was read.
 
     data: CSV has every column as text, null where a cell is empty and not quoted; Parquet and DataFrames
-    keep their types, and may be left in their files (`stored_columns`).  name: as the user gave it, `<stdin>`
+    keep their types, and may be left in their files (`StreamedTable`).  name: as the user gave it, `<stdin>`
     or `<DataFrame>`.  lines: (N,) int64, for CSV the 1-based line of the file on which each record starts,
-    else None.  sha256: of the bytes read, None for a DataFrame.  decimal_comma: whether numbers may be
-    written `1,5` (CSV separated by semicolons or tabs).  first: the row that row 0 is, where this is a block
-    of a longer table.
+    else None.  sha256: of the bytes read, None for a DataFrame.  first: the row that row 0 is, where this is a
+    block of a longer table.  options: how cells are to be read.  quoted: by column (N,), the cells of CSV that are in
+    quotes though the word in them could mean missing.  types: of columns that were decided on a longer table.
     """
 
     data: pa.Table | StreamedTable
@@ -48,13 +74,18 @@ class Table:
     format: Literal["csv", "parquet", "frame"]
     lines: np.ndarray | None
     sha256: str | None
-    decimal_comma: bool = False
     first: int = 0
+    options: CellOptions = field(default_factory=CellOptions)
+    quoted: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     """What the reader decided for the user."""
     parts: tuple[tuple[str, int], ...] = ()
     """Name and number of rows of each file, where text was read from several."""
-    _text_types: dict[str, TextType] = field(default_factory=dict, repr=False)
+    is_block: bool = False
+    """Whether these are some rows of a longer table, on which the types were decided."""
+    _columns: dict[tuple[str, ColumnType | None], TypedColumn] = field(default_factory=dict, repr=False)
+    _hint: list[FileHint] = field(default_factory=list, repr=False)
 
     @property
     def rows(self) -> int:
@@ -71,53 +102,90 @@ class Table:
         return self.data[column]
 
     def typed(self, column: str) -> pa.ChunkedArray:
-        """A column as int64, float64, bool, timestamp[us], string (or a nested type as stored), (N,).
+        """The values of `column`, (N,); missing and invalid cells are null."""
+        return self.column(column).values
 
-        Text is typed by its values, whatever the format it came in; missing values are null.
+    def column(self, name: str) -> TypedColumn:
+        """A column typed by its cells, whatever the format it came in. Every column is typed once."""
+        return self._typed(name, None)
+
+    def column_as(self, name: str, trained: ColumnType) -> TypedColumn:
+        """A column as the type that the training table's column has.
+
+        Cells that are not of that type are invalid. Raises CellError where more are than `tolerated`.
         """
-        stored = self.data[column]
-        if not is_text(stored.type):
-            return normalised(stored)
-        return parse_text(without_nulls(stored.cast(pa.string())), self.text_type(column))
+        own = self._columns.get((name, None))
+        if own is not None and own.type == trained:
+            return own
+        return self._typed(name, trained)
 
-    def text_type(self, column: str) -> TextType:
-        """What a text column was found to hold, with the order of day and month of its dates."""
-        if column not in self._text_types:
-            text = without_nulls(self.data[column].cast(pa.string()))
-            self._text_types[column] = infer_text(text, comma_allowed=self.decimal_comma)
-        return self._text_types[column]
+    def label_column(self, name: str, trained: ColumnType | None = None) -> TypedColumn:
+        """A column as a label: numbers where it holds plain ones, else text, of which a word that can mean missing
+        is a class where it is in quotes.
 
-    def form(self, column: str) -> str | NumberForm | None:
-        """How a text column is written (pass it to `typed_as` of another table), None for any other."""
-        return self.text_type(column).form if is_text(self.data[column].type) else None
-
-    def typed_as(self, column: str, dtype: pa.DataType, *, form: str | NumberForm | None = None) -> pa.ChunkedArray:
-        """A column as the type another table's column has, (N,).
-
-        Ask for float64 rather than int64 where `3.5` is as good as `3`. form: as the other table's
-        `form` gave it; without it dates and numbers are read by themselves. Raises CellError at the first
-        value that cannot be converted.
+        trained: the type of the training table's label, which decides. Raises CellError as `column_as` does.
         """
-        stored = self.data[column]
-        try:
-            if not is_text(stored.type):
-                return convert_stored(normalised(stored), dtype)
-            text = without_nulls(stored.cast(pa.string()))
-            if pa.types.is_string(dtype):
-                return text
-            own = self.text_type(column)
-            return parse_text(text, TextType(dtype, form or own.form))
-        except Misfit as misfit:
-            raise CellError(
-                f"{self.place(misfit.row)}, column {format_name(column)}: {quote(misfit.value)} is not "
-                f"{_KIND_NAMES.get(str(dtype), str(dtype))}"
-            ) from None
+        stored = self.data[name]
+        if trained is not None and (trained != LABEL_TEXT or not is_text(stored.type)):
+            return self.column_as(name, ColumnType(pa.string()) if trained == LABEL_TEXT else trained)
+        if trained is None:
+            column = self.column(name)
+            if not is_text(stored.type) or not _is_text_label(stored, column):
+                return column
+        key = (name, LABEL_TEXT)
+        if key not in self._columns:
+            trimmed = pc.utf8_trim_whitespace(stored.cast(pa.string()))
+            kind = "label" if self.format == "csv" else "text"
+            values = without_missing(trimmed, missing_words(self.options.missing, kind))
+            if name in self.quoted:
+                values = pc.if_else(pa.array(self.quoted[name]), trimmed, values)
+            self._columns[key] = TypedColumn(values, LABEL_TEXT, np.zeros(0, np.int64))
+        return self._columns[key]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Table:
+        """Some rows, with the types of all."""
+        types = dict(self.types) | {name: column.type for (name, kind), column in self._columns.items() if kind is None}
+        columns = (
+            {}
+            if isinstance(self.data, StreamedTable)
+            else {key: column.take(rows) for key, column in self._columns.items()}
+        )
+        lines = None if self.lines is None else self.lines[rows]
+        quoted = {name: mask[rows] for name, mask in self.quoted.items()}
+        data = self.data.take(pa.array(rows))
+        return replace(
+            self, data=data, lines=lines, quoted=quoted, types=types, parts=(), is_block=True, _columns=columns
+        )
+
+    def with_data(self, data: pa.Table) -> Table:
+        """Other cells in the same rows and columns, read as these are."""
+        types = dict(self.types) | {name: column.type for (name, kind), column in self._columns.items() if kind is None}
+        return replace(self, data=data, types=types, _columns={})
+
+    def read_as(self, types: Mapping[str, ColumnKind]) -> Table:
+        """The same table, of which some columns are number, date, boolean or text, whatever they look like."""
+        if not types:
+            return self
+        kept = {key: column for key, column in self._columns.items() if key[0] not in types}
+        options = replace(self.options, types={**self.options.types, **types})
+        return replace(self, options=options, _columns=kept)
+
+    def column_notices(self, name: str, trained: ColumnType | None = None) -> list[str]:
+        """What is worth saying of a typed column: what was decided, and its invalid cells with row or line."""
+        column = self.column(name) if trained is None else self.column_as(name, trained)
+        notices = [f"{format_name(name)}: {note}" for note in column.notes]
+        if len(column.invalid):
+            notices.append(self._invalid_notice(name, column))
+        return notices
 
     def place(self, row: int) -> str:
         """Where a 0-based row is, for messages: `val.csv line 12`, or `val.parquet row 10`."""
-        if self.lines is not None:
-            return f"{format_name(self._file_of(row))} line {self.lines[row]}"
-        return f"{format_name(self.name)} row {self.first + row}"
+        name = self.name if self.lines is None else self._file_of(row)
+        return f"{format_name(name)} {self.line_or_row(row)}"
+
+    def line_or_row(self, row: int) -> str:
+        """`line 12`, or `row 10` where there are no lines."""
+        return f"row {self.first + row}" if self.lines is None else f"line {self.lines[row]}"
 
     def _file_of(self, row: int) -> str:
         stop = 0
@@ -127,13 +195,141 @@ class Table:
                 return name
         return self.name
 
+    def _typed(self, name: str, trained: ColumnType | None) -> TypedColumn:
+        key = (name, trained)
+        if key in self._columns:
+            return self._columns[key]
+        stored, wanted = self.data[name], trained or self.types.get(name)
+        if is_text(stored.type):
+            text = stored.cast(pa.string())
+            kind = self.options.types.get(name) if trained is None else None
+            reading = read_text(text, self.options, self._file_hint, wanted, kind)
+        else:
+            reading = read_stored(stored)
+            if self.options.types.get(name) == "text" and not pa.types.is_nested(reading.values.type):
+                text = pa.string()
+                reading = reading._replace(values=reading.values.cast(text), type=ColumnType(text))
+        column = TypedColumn(reading.values, reading.type, reading.invalid, tuple(reading.notes))
+        if trained is not None:
+            column = self._checked(name, stored, column, trained)
+        if not isinstance(self.data, StreamedTable):
+            self._columns[key] = column
+        return column
 
-_KIND_NAMES = {
-    "int64": "a whole number",
-    "double": "a number",
-    "bool": "true or false",
-    "timestamp[us]": "a date",
-}
+    def _checked(self, name: str, stored: pa.ChunkedArray, column: TypedColumn, trained: ColumnType) -> TypedColumn:
+        """A column that was read as a trained type; CellError where it is not of that type."""
+        if not is_text(stored.type):
+            try:
+                return replace(column, values=_converted(column.values, trained.dtype))
+            except Misfit as misfit:
+                raise CellError(self._misfit(name, misfit.row, misfit.value, trained)) from None
+        is_text_read = pa.types.is_string(column.type.dtype)
+        if is_text_read and not pa.types.is_string(trained.dtype):  # not one cell fits
+            present = np.flatnonzero(column.values.is_valid().to_numpy())
+            if not len(present):
+                nothing = pa.chunked_array([pa.nulls(self.rows, trained.dtype)], trained.dtype)
+                return TypedColumn(nothing, trained, np.zeros(0, np.int64))
+            row = int(present[0])
+            more = f" ({len(present):,} of {pluralize(self.rows, 'cell')} are not)" if len(present) > 1 else ""
+            raise CellError(self._misfit(name, row, column.values[row].as_py(), trained) + more)
+        invalid = len(column.invalid)
+        cells = self.rows - column.values.null_count + invalid
+        if invalid > (cells // 2 if self.is_block else tolerated(cells)):
+            row = int(column.invalid[0])
+            more = f" ({invalid:,} of {pluralize(cells, 'cell')} are not)" if invalid > 1 else ""
+            raise CellError(self._misfit(name, row, self.as_given(name)[row].as_py(), trained) + more)
+        return column
+
+    def _misfit(self, name: str, row: int, value: object, trained: ColumnType) -> str:
+        written = ""
+        if isinstance(trained.form, NumberForm) and trained.form.mark:
+            written = f" in {trained.form.mark}, as in training"
+        return f"{self.place(row)}, column {format_name(name)}: {quote(value)} is not {trained.noun}{written}"
+
+    def _invalid_notice(self, name: str, column: TypedColumn) -> str:
+        found: dict[str, list[int]] = {}
+        for row in column.invalid.tolist()[:MOST_INVALID]:
+            found.setdefault(quote(self.as_given(name)[row].as_py()), []).append(row)
+        shown = [f"{text} ({self._rows_named(rows)})" for text, rows in list(found.items())[:INVALID_SHOWN]]
+        if len(found) > INVALID_SHOWN:
+            shown[-1] += ", ..."
+        noun = column.type.noun
+        many = f"are not {_PLURALS.get(noun, noun)}" if len(column.invalid) > 1 else f"is not {noun}"
+        count = f"{len(column.invalid):,} of {pluralize(self.rows, 'cell')}"
+        return f"{format_name(name)}: {count} {many}: {', '.join(shown)}; read as missing"
+
+    def _rows_named(self, rows: list[int]) -> str:
+        """`line 12`, or `lines 12, 13, 14, ...`."""
+        if len(rows) == 1:
+            return self.line_or_row(rows[0])
+        what, first = self.line_or_row(rows[0]).split()
+        numbers = [first, *(self.line_or_row(row).split()[1] for row in rows[1:INVALID_SHOWN])]
+        return f"{what}s {', '.join(numbers)}{', ...' if len(rows) > INVALID_SHOWN else ''}"
+
+    def _file_hint(self) -> FileHint:
+        """What the first columns of text of this table show, found when a column first needs it."""
+        if not self._hint:
+            names = [name for name in self.column_names if is_text(self.data.schema.field(name).type)][:HINT_COLUMNS]
+            rows = np.unique(np.linspace(0, self.rows - 1, min(self.rows, HINT_ROWS)).astype(np.int64))
+            some = self.data.take(pa.array(rows))
+            self._hint.append(file_hint([some[name] for name in names]))
+        return self._hint[0]
+
+
+LABEL_TEXT: Final = ColumnType(pa.large_string())
+"""Stands for a column that was read as a label."""
+
+_PLURALS: Final = {"a number": "numbers", "a date": "dates"}
+
+INVALID_SHOWN, MOST_INVALID = 3, 1_000
+"""Invalid cells of a column that a notice shows, and those that it looks at."""
+
+HINT_COLUMNS, HINT_ROWS = 200, 2_000
+"""Columns and rows of a table that are looked at for how it writes decimals and dates."""
+
+_PLAIN_LABEL: Final = r"^[+-]?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$"
+_LONG_LABEL: Final = r"^[+-]?[1-9]\d{15,18}$"
+_FEW_CLASSES, _ROWS_PER_CLASS = 20, 5
+
+
+def _is_text_label(stored: pa.ChunkedArray, column: TypedColumn) -> bool:
+    """Whether a label written as text is compared as text: any but plain numbers (01, 1E2, 20 digits), and few
+    different dates or amounts with a unit, which are classes."""
+    dtype, form = column.type.dtype, column.type.form
+    if pa.types.is_string(dtype):
+        return True
+    if pa.types.is_boolean(dtype):
+        return len(column.invalid) > 0
+    distinct = pc.count_distinct(column.values).as_py()
+    is_few = distinct <= _FEW_CLASSES and distinct * _ROWS_PER_CLASS <= len(stored)
+    if pa.types.is_timestamp(dtype):
+        return bool(is_few)
+    if isinstance(form, NumberForm):
+        return bool(is_few and (form.mark or form.is_clock))
+    cells = pc.unique(pc.utf8_trim_whitespace(stored.cast(pa.string())).drop_null().combine_chunks())
+    words = pc.is_in(cells, value_set=missing_words(None, "typed"))
+    cells = cells.filter(pc.invert(words))
+    if pc.any(pc.match_substring_regex(cells, r"^[+-]?0\d|^0[xX]")).as_py():
+        return True
+    if is_few and len(column.invalid):
+        return True
+    is_plain = pc.match_substring_regex(cells, _PLAIN_LABEL)
+    if pa.types.is_integer(dtype):
+        is_plain = pc.or_(is_plain, pc.match_substring_regex(cells, _LONG_LABEL))
+    return bool(is_few and not pc.all(is_plain, min_count=0).as_py())
+
+
+def _converted(values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
+    """Stored values as the type that training has; numbers of any kind stay as they are. Raises Misfit."""
+    numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if numeric and (pa.types.is_integer(dtype) or pa.types.is_floating(dtype)):
+        return values
+    if numeric and pa.types.is_boolean(dtype):
+        other = pc.fill_null(pc.and_(pc.not_equal(values, 0), pc.not_equal(values, 1)), False)
+        if pc.any(other, min_count=0).as_py():
+            row = int(np.argmax(other.to_numpy()))
+            raise Misfit(row, values[row].as_py())
+    return convert_stored(values, dtype)
 
 
 def read_table(source: str | Path | pd.DataFrame | Table, options: ReadOptions | None = None) -> Table:
@@ -144,15 +340,17 @@ def read_table(source: str | Path | pd.DataFrame | Table, options: ReadOptions |
     if isinstance(source, Table):
         return source
     if isinstance(source, pd.DataFrame):
-        return _from_frame(source)
-    read = read_files(str(source), options or ReadOptions())
+        return replace(_from_frame(source), options=options.cells) if options else _from_frame(source)
+    options = options or ReadOptions()
+    read = read_files(str(source), options)
     return Table(
         read.data,
         read.name,
         read.format,
         read.lines,
         read.sha256,
-        read.decimal_comma,
+        options=options.cells,
+        quoted=read.quoted,
         notices=read.notices,
         parts=read.parts,
     )

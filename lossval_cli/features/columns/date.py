@@ -38,7 +38,7 @@ class DateEncoder:
     missing: float
 
     @classmethod
-    def fit(cls, seconds: Floats) -> DateEncoder:
+    def fit(cls, seconds: Floats, *, indicator: bool = True) -> DateEncoder:
         """Fit on `seconds` (N,), NaN where missing, at least two of them different.
 
         A cycle is used where training rows span nearly a period and lie at different places of it: dates
@@ -57,7 +57,7 @@ class DateEncoder:
             standard=Standardiser.fit(present - np.median(present)),
             median=float(np.median(present)),
             cycles=cycles,
-            indicator=bool(absent.any()),
+            indicator=indicator and bool(absent.any()),
             centres=np.zeros(0),
             factor=1.0,
             missing=float(absent.mean()),

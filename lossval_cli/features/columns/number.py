@@ -32,13 +32,14 @@ class NumberEncoder:
     missing: float
 
     @classmethod
-    def fit(cls, values: Floats) -> NumberEncoder:
-        """Fit on `values` (N,), NaN where missing; not all of them alike."""
+    def fit(cls, values: Floats, *, indicator: bool = True) -> NumberEncoder:
+        """Fit on `values` (N,), NaN where missing; not all of them alike. indicator: whether that a value is missing
+        says something, where one is."""
         absent = np.isnan(values)
         present = values[~absent]
         varies = present.size > 0 and bool(np.any(present != present[0]))
         standard = Standardiser.fit(present) if varies else None
-        indicator = bool(absent.any())
+        indicator = indicator and bool(absent.any())
         draft = cls(standard, indicator, np.zeros(2), 1.0, float(absent.mean()))
         centres, factor = unit_block(draft._parts(values, absent))
         return cls(standard, indicator, centres, factor, float(absent.mean()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,7 +91,7 @@ class _Cells:
         self.dataset, self.fit, self.noise, self.seen = dataset, fit, noise, seen
         table = dataset.train.table
         # The listed rows alone, typed as the whole table is.
-        self.table = replace(table, data=table.data.take(pa.array(rows)), lines=None)
+        self.table = table.take(rows)
         self.place = {int(row): at for at, row in enumerate(rows)}
         self.values = dict(dataset.encoder.read(self.table))
         self.columns = [name for name in table.column_names if name in dataset.encoder.types]

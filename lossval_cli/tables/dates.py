@@ -1,0 +1,398 @@
+"""Dates and times as people and programs write them, to microseconds since 1970 (UTC).
+
+Every cell is taken apart by the first of `_SPELLINGS` that it fits. Where day and month are both numbers, their order
+is decided for the whole column: by the option, by a number above 12, by the training table, by other columns of the
+file, by a day that is always the first of the month, by the order of the rows, and last by custom (points: day first).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lossval_cli.tables.month_names import month_number
+from lossval_cli.text.format import quote
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+SECOND: Final = 10**6
+_DAY: Final = 86_400 * SECOND
+_MONTH_DAYS: Final = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+
+_NAME: Final = r"(?P<name>\p{L}[\p{L}\p{M}]{2,13})\.?"
+_WEEKDAY: Final = r"(?:\p{L}[\p{L}\p{M}]{1,13}\.?,? +)?"
+_ZONE: Final = r"(?: ?(?P<zone>(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|[A-Z]{1,4})(?:\[[\w/+-]+\]| \([\w +-]+\))?)?"
+_CLOCK: Final = (
+    r"(?:(?:[T:_]|,? +(?:at +|um +|à +|- +)?)(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2})"
+    r"(?:[:.](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)(?: ?Uhr)?"
+    r"(?: ?(?P<half>[AaPp])\. ?[Mm]\.| ?(?P<half2>[AaPp])[Mm])?"
+    rf"{_ZONE})?"
+)
+_TH: Final = r"(?:st|nd|rd|th|er|º|ª)?"
+
+_NUMERIC: Final = {
+    ".": rf"^{_WEEKDAY}(?P<a>\d{{1,2}})\. ?(?P<b>\d{{1,2}})\. ?(?P<year>\d{{4}}){_CLOCK}$",
+    ". short": rf"^{_WEEKDAY}(?P<a>\d{{2}})\.(?P<b>\d{{2}})\.(?P<year>\d{{2}}){_CLOCK}$",
+    "/": rf"^{_WEEKDAY}(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})/(?P<year>\d{{4}}|\d{{2}}){_CLOCK}$",
+    "-": rf"^{_WEEKDAY}(?P<a>\d{{1,2}})-(?P<b>\d{{1,2}})-(?P<year>\d{{4}}){_CLOCK}$",
+    "- short": rf"^(?P<a>\d{{2}})-(?P<b>\d{{2}})-(?P<year>\d{{2}}){_CLOCK}$",
+    "space": rf"^(?P<a>\d{{1,2}}) (?P<b>\d{{1,2}}) (?P<year>\d{{4}}){_CLOCK}$",
+}
+_SPELLINGS: Final = (
+    r"^(?P<year>\d{4})(?:[-/.]|年 ?|년 ?)(?P<month>\d{1,2})(?:[-/.]|月 ?|월 ?)(?P<day>\d{1,2})[日일Z]?\.?"
+    rf"{_CLOCK}$",
+    rf"^{_WEEKDAY}(?P<day>\d{{1,2}}){_TH}(?:\.? ?(?:de |of |d')?|[-/]){_NAME}"
+    rf"(?:,? ?(?:de |del |of )?|[-/ ])(?P<year>\d{{4}}|\d{{2}}){_CLOCK}$",
+    rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}){_TH},? +(?P<year>\d{{4}}){_CLOCK}$",
+    rf"^{_WEEKDAY}{_NAME}[-/](?P<day>\d{{1,2}})[-/](?P<year>\d{{4}}){_CLOCK}$",
+    rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}) +(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}}) +"
+    r"(?P<zone>[A-Z]{3,4} +|[+-]\d{4} +)?(?P<year>\d{4})$",
+    rf"^(?P<year>\d{{4}})[-/ ]{_NAME}[-/ ](?P<day>\d{{1,2}}){_CLOCK}$",
+    r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})[ T](?P<hour>\d{2}):?(?P<minute>\d{2}):?(?P<second>\d{2})?"
+    rf"(?:\.(?P<fraction>\d{{1,9}}))?{_ZONE}$",
+    rf"^{_NAME}(?:[-/ ]| de )'?(?P<year>\d{{4}}|\d{{2}})$",
+    rf"^(?P<year>\d{{4}})[-/ ]{_NAME}$",
+    r"^(?P<year>\d{4})(?:-|/|年|M|m)(?P<month>\d{1,2})月?$",
+    r"^(?P<month>\d{2})/(?P<year>\d{4})$",
+    r"^(?P<year>\d{4})[- ]?[QqTt](?P<quarter>[1-4])$",
+    r"^[QqTt](?P<quarter>[1-4])[-/ ]?(?P<year>\d{4})$",
+    r"^(?P<year>\d{4})-?W(?P<week>\d{2})(?:-?(?P<weekday>[1-7]))?$",
+)
+_ISO: Final = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?$"
+
+_ZONES: Final = {  # hours east of Greenwich; letters with two meanings are left out
+    "Z": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "WET": 0,
+    "CET": 1,
+    "MEZ": 1,
+    "CEST": 2,
+    "MESZ": 2,
+    "BST": 1,
+    "EET": 2,
+    "EEST": 3,
+    "MSK": 3,
+    "JST": 9,
+    "KST": 9,
+    "AEST": 10,
+    "AEDT": 11,
+    "EST": -5,
+    "EDT": -4,
+    "CDT": -5,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+    "CST": -6,
+    "AKST": -9,
+    "HST": -10,
+}
+_CENTURY: Final = 69
+"""Two digits from here on are of the twentieth century, as POSIX has it."""
+_MOST_SHORT_YEARS: Final = 60
+"""Different two-digit years from which codes such as 14-03-87 are not dates."""
+
+
+@dataclass(frozen=True)
+class DateForm:
+    """How a column writes its dates. day_first: the order of day and month, None where both are never numbers."""
+
+    day_first: bool | None = None
+    pattern: str | None = None
+    """A strptime format that the user gave."""
+
+
+class DateReading(NamedTuple):
+    """What U different cells are as dates."""
+
+    values: Ints
+    """(U,) microseconds since 1970."""
+    found: Bools
+    """(U,) whether the cell is a date."""
+    form: DateForm
+    is_sure: bool
+    """Whether the order of day and month follows from the column itself."""
+    notes: list[str]
+
+
+class DateHint(NamedTuple):
+    """What is known of the order from elsewhere: the user or training (`is_fixed`), or other columns of the file."""
+
+    day_first: bool | None = None
+    pattern: str | None = None
+    is_fixed: bool = False
+
+
+def read_iso(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """A column (N,) of ISO dates without zones, the quick way; None where a cell is anything else."""
+    if not pc.all(pc.match_substring_regex(text, _ISO), min_count=0).as_py():
+        return None
+    try:
+        return text.cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return None
+
+
+def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> DateReading | None:
+    """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each; order (n,): the cell of
+    every row that has one. None where no cell is a date.
+    """
+    if hint.pattern is not None:
+        return _by_pattern(cells, hint.pattern)
+    values = np.zeros(len(cells), np.int64)
+    found = np.zeros(len(cells), bool)
+    for spelling in _SPELLINGS:
+        parts = _Parts(cells, spelling)
+        fresh = parts.found & ~found
+        if fresh.any():
+            read, fits = parts.read()
+            fresh &= fits
+            values[fresh] = read[fresh]
+            found |= fresh
+    numeric = _Numeric(cells, counts)
+    numeric_rows = numeric.found & ~found
+    form, is_sure = DateForm(), True
+    notes: list[str] = []
+    if numeric_rows.any():
+        day_first, is_sure, notes = _decide_order(numeric, numeric_rows, cells, counts, order, hint)
+        read, fits = numeric.read(day_first, strict=hint.is_fixed)
+        fits &= numeric_rows
+        values[fits] = read[fits]
+        found |= fits
+        form = DateForm(day_first)
+    return DateReading(values, found, form, is_sure, notes) if found.any() else None
+
+
+def day_first_evidence(cells: pa.Array) -> bool | None:
+    """What the order of day and month in different cells (U,) is, where one of them shows it without doubt."""
+    numeric = _Numeric(cells, np.ones(len(cells), np.int64))
+    day, month = int(numeric.only(True).sum()), int(numeric.only(False).sum())
+    if numeric.found.sum() < 0.9 * len(cells) or bool(day) == bool(month):
+        return None
+    return day > 0
+
+
+def _by_pattern(cells: pa.Array, pattern: str) -> DateReading | None:
+    values, found = np.zeros(len(cells), np.int64), np.zeros(len(cells), bool)
+    for at, cell in enumerate(cells.to_pylist()):
+        try:
+            moment = datetime.strptime(cell, pattern)
+        except ValueError:
+            continue
+        offset = moment.utcoffset()
+        plain = moment.replace(tzinfo=None) - offset if offset is not None else moment
+        values[at] = np.datetime64(plain, "us").astype(np.int64)
+        found[at] = True
+    return DateReading(values, found, DateForm(None, pattern), True, []) if found.any() else None
+
+
+class _Parts:
+    """Cells (U,) taken apart by one spelling."""
+
+    def __init__(self, cells: pa.Array, spelling: str) -> None:
+        self._parts = pc.extract_regex(cells, spelling)
+        self._names = {field.name for field in self._parts.type}
+        self.found: Bools = np.asarray(self._parts.is_valid())
+
+    def read(self) -> tuple[Ints, Bools]:
+        """Microseconds, and which of the cells are dates that exist."""
+        fits = self.found.copy()
+        month, day = self.number("month", 1), self.number("day", 1)
+        if "name" in self._names:
+            named = self._mapped("name", {name: month_number(name) for name in self._different("name")})
+            month, fits = named, fits & (named > 0)
+        if "quarter" in self._names:
+            month = 3 * self.number("quarter", 1) - 2
+        year = self.year()
+        days, real = _days(year, month, day)
+        if "week" in self._names:
+            week, weekday = self.number("week", 1), self.number("weekday", 1)
+            first, _ = _days(year, np.ones_like(year), np.full_like(year, 4))
+            days = first - (first + 3) % 7 + 7 * (week - 1) + weekday - 1
+            real = (week >= 1) & (week <= 53)
+        moment, in_day = self.clock()
+        return days * _DAY + moment, fits & real & in_day
+
+    def clock(self) -> tuple[Ints, Bools]:
+        """Microseconds since midnight in UTC, and which of them are times."""
+        hour, minute, second = self.number("hour", 0), self.number("minute", 0), self.number("second", 0)
+        fits = (hour <= 24) & (minute <= 59) & (second <= 60)
+        half = self._half()
+        halved = half != ""
+        fits &= ~halved | ((hour >= 1) & (hour <= 12))
+        hour = np.where(halved, hour % 12 + np.where(half == "p", 12, 0), hour)
+        fraction = self.number("fraction", 0, digits=6)
+        moment = (3600 * hour + 60 * minute + np.minimum(second, 59)) * SECOND + fraction
+        offsets = {zone: _offset(zone) for zone in self._different("zone")}
+        known = {zone: seconds for zone, seconds in offsets.items() if seconds is not None}
+        fits &= self._mapped("zone", dict.fromkeys(known, 1)) == 1
+        return moment - self._mapped("zone", known) * SECOND, fits
+
+    def year(self) -> Ints:
+        """Four digits, or two of the century that POSIX says."""
+        year = self.number("year", 1970)
+        short = np.asarray(pc.equal(pc.utf8_length(self._text("year")), 2))
+        return np.where(short, year + np.where(year < _CENTURY, 2000, 1900), year)
+
+    def number(self, name: str, default: int, digits: int = 0) -> Ints:
+        """A group as whole numbers, `default` where it is empty; as a fraction of so many digits."""
+        if name not in self._names:
+            return np.full(len(self.found), default, np.int64)
+        text = self._text(name)
+        if digits:
+            text = pc.utf8_slice_codeunits(pc.utf8_rpad(text, digits, "0"), 0, digits)
+        text = pc.if_else(pc.equal(text, ""), str(default), text)
+        numbers: Ints = text.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        return numbers
+
+    def _half(self) -> npt.NDArray[np.str_]:
+        if "half" not in self._names:
+            return np.full(len(self.found), "")
+        both = pc.binary_join_element_wise(self._text("half"), self._text("half2"), "")
+        return pc.utf8_lower(both).to_numpy(zero_copy_only=False).astype(str)  # type: ignore[no-any-return]
+
+    def _text(self, name: str) -> pa.Array:
+        if name not in self._names:
+            return pa.array([""] * len(self.found))
+        return pc.utf8_trim_whitespace(pc.fill_null(pc.struct_field(self._parts, name), ""))
+
+    def _different(self, name: str) -> list[str]:
+        return pc.unique(self._text(name)).to_pylist()  # type: ignore[no-any-return]
+
+    def _mapped(self, name: str, meaning: dict[str, int]) -> Ints:
+        """(U,) what each cell's group means, 0 where it means nothing."""
+        encoded = self._text(name).dictionary_encode()
+        numbers = np.array([meaning.get(text, 0) for text in encoded.dictionary.to_pylist()], np.int64)
+        return numbers[np.asarray(encoded.indices)] if len(numbers) else np.zeros(len(self.found), np.int64)
+
+
+class _Numeric:
+    """Cells (U,) in which day and month are both numbers, `a` before `b`."""
+
+    def __init__(self, cells: pa.Array, counts: Ints) -> None:
+        self.a = np.zeros(len(cells), np.int64)
+        self.b, self.year, self.moment = np.zeros_like(self.a), np.full_like(self.a, 1970), np.zeros_like(self.a)
+        self.found = np.zeros(len(cells), bool)
+        self.has_points = np.zeros(len(cells), bool)
+        self.is_short_dots = np.zeros(len(cells), bool)
+        for name, spelling in _NUMERIC.items():
+            parts = _Parts(cells, spelling)
+            here = parts.found & ~self.found
+            if not here.any():
+                continue
+            moment, in_day = parts.clock()
+            here &= in_day
+            year = parts.year()
+            # Codes such as 14-03-87 have all years; dates written so short are of one lifetime.
+            if name.endswith("short") and len(np.unique(year[here & (counts > 0)])) > _MOST_SHORT_YEARS:
+                continue
+            for own, read in ((self.a, parts.number("a", 0)), (self.b, parts.number("b", 0))):
+                own[here] = read[here]
+            self.year[here], self.moment[here] = year[here], moment[here]
+            self.found |= here
+            self.has_points |= here & name.startswith(".")
+            self.is_short_dots |= here & (name == ". short")
+        self._days = {day_first: self._read(day_first) for day_first in (True, False)}
+
+    def only(self, day_first: bool) -> Bools:
+        """Cells that are a date in this order alone."""
+        return self._days[day_first][1] & ~self._days[not day_first][1]
+
+    def read(self, day_first: bool, *, strict: bool) -> tuple[Ints, Bools]:
+        """Microseconds, and which cells are dates; not `strict`: in the other order where this one is impossible."""
+        days, fits = self._days[day_first]
+        if not strict:
+            other, other_fits = self._days[not day_first]
+            other_fits = other_fits & ~fits
+            days, fits = np.where(other_fits, other, days), fits | other_fits
+        return days * _DAY + self.moment, fits
+
+    def _read(self, day_first: bool) -> tuple[Ints, Bools]:
+        day, month = (self.a, self.b) if day_first else (self.b, self.a)
+        days, real = _days(self.year, month, day)
+        return days, real & self.found & (day_first | ~self.is_short_dots)
+
+
+def _decide_order(
+    numeric: _Numeric, rows: Bools, cells: pa.Array, counts: Ints, order: Ints, hint: DateHint
+) -> tuple[bool, bool, list[str]]:
+    """Whether the day comes first, whether that is certain, and what to say."""
+    if hint.is_fixed and hint.day_first is not None:
+        return hint.day_first, True, []
+    day = int(counts[rows & numeric.only(True)].sum())
+    month = int(counts[rows & numeric.only(False)].sum())
+    if day and month:
+        names = ("day/month", "month/day") if day >= month else ("month/day", "day/month")
+        both = (
+            f"its dates are written in both orders: {max(day, month):,} can only be {names[0]}, "
+            f"{min(day, month):,} only {names[1]}; the others are read as {names[0]} "
+            "(--date-format DMY or MDY fixes the order)"
+        )
+        return day >= month, True, [both]
+    if day or month:
+        return day > 0, True, []
+    points = bool(counts[rows & numeric.has_points].sum() * 2 > counts[rows].sum())
+    a, b = numeric.a[rows], numeric.b[rows]
+    first, second = len(np.unique(a)), len(np.unique(b))
+    if points:
+        return True, True, []
+    if hint.day_first is not None:
+        return hint.day_first, True, []
+    if (a == 1).all() and second > 1:
+        return True, True, []
+    if (b == 1).all() and first > 1:
+        return False, True, []
+    rising = {}
+    for day_first in (True, False):
+        moments = numeric.read(day_first, strict=False)[0][order[rows[order]]]
+        steps = np.diff(moments)
+        steps = steps[steps != 0]
+        rising[day_first] = steps.size >= 8 and max((steps > 0).mean(), (steps < 0).mean()) > 0.98
+    if rising[True] != rising[False]:
+        return rising[True], True, []
+    if np.array_equal(a, b):
+        return False, True, []
+    example = quote(cells[int(np.argmax(rows & (numeric.a != numeric.b)))].as_py())
+    return (
+        False,
+        False,
+        [f"{example} is read as month/day, though day/month is as possible (--date-format DMY reads it so)"],
+    )
+
+
+def _offset(zone: str) -> int | None:
+    """Seconds east of Greenwich; None for letters that are not a known zone."""
+    zone = zone.strip()
+    if not zone:
+        return 0
+    for prefix in ("UTC", "GMT"):
+        if zone.startswith(prefix) and len(zone) > 3:
+            zone = zone[3:]
+    if zone[0] in "+-":
+        digits = zone[1:].replace(":", "")
+        seconds = 3600 * int(digits[:2]) + 60 * int(digits[2:] or 0)
+        return -seconds if zone[0] == "-" else seconds
+    hours = _ZONES.get(zone)
+    return None if hours is None else 3600 * hours
+
+
+def _days(year: Ints, month: Ints, day: Ints) -> tuple[Ints, Bools]:
+    """Days since 1970-01-01 in the Gregorian calendar, and which dates exist (Hinnant, days_from_civil)."""
+    within = np.clip(month, 1, 12)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    last = _MONTH_DAYS[within - 1] + ((within == 2) & leap)
+    real = (month >= 1) & (month <= 12) & (day >= 1) & (day <= last) & (year >= 1)
+    shifted = year - (within <= 2)
+    era = shifted // 400
+    year_of_era = shifted - 400 * era
+    day_of_year = (153 * ((within + 9) % 12) + 2) // 5 + day - 1
+    day_of_era = 365 * year_of_era + year_of_era // 4 - year_of_era // 100 + day_of_year
+    return 146_097 * era + day_of_era - 719_468, real

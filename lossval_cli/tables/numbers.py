@@ -1,0 +1,370 @@
+"""Numbers as people write them: -1234.5, 1,234.50, 1.234,5, (1.25), 1.25-, $12, 45 %, 80 kg, 1.2K, 3:45:10.
+
+What the marks mean is decided for the whole column: a comma or a point that is not followed by exactly three digits is
+a decimal mark; where every comma has three digits behind it, it separates thousands. Where both readings are possible
+the other columns of the file decide (`hint`), and a notice says what was taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lossval_cli.text.format import quote
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+_GROUPS: Final = "'’\u00a0\u202f"
+"""Separate groups of digits in some countries. A plain space separates numbers, too (555 123 456)."""
+
+_CURRENCY: Final = (
+    r"US\$|R\$|[AC]\$|[$€£¥₹₽₩₺₫฿₴₪₦₱¢₿]|CHF|EUR|USD|GBP|JPY|INR|CNY|SEK|NOK|DKK|PLN|CZK|HUF|AUD|CAD|BRL|RUB|"
+    r"TRY|MXN|ZAR|Rs\.?|kr\.?|zł|Kč|Ft"
+)
+_UNIT: Final = r"[\p{L}°\"'″′µ%‰][^\d()\[\]*<>]{0,11}[²³]?"
+_NUMBER: Final = (
+    r"^(?P<before>[<>≤≥~≈]=? ?|(?:ca|approx|about|circa)\.? )?"
+    r"(?P<open>\()? ?(?P<sign>[+-])? ?"
+    rf"(?P<currency>{_CURRENCY})? ?(?P<second_sign>[+-])? ?"
+    rf"(?P<body>[.,]?\d[\d.,{_GROUPS} ]*)(?P<exponent>[eE][+-]?\d+)?[ \x{{a0}}\x{{202f}}]?"
+    rf"(?P<unit>{_CURRENCY}|{_UNIT})?(?P<behind>-)?(?P<close>\))?"
+    r"(?P<after> ?(?:[*†‡§#!]+|\[\w{1,3}\]|\([a-z]\)|[¹²³⁴⁵⁶⁷⁸⁹]+|± ?[\d.,]+|\+/- ?[\d.,]+))?$"
+)
+_CLOCK: Final = (
+    r"^(?P<hours>\d{1,3}):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?))?"
+    r" ?(?P<half>[AaPp]\.?[Mm]\.?)?$"
+)
+
+_WHOLE: Final = r"^\d+$"
+_POINT: Final = r"^(?:\d*\.\d+|\d+\.)$"
+_COMMA: Final = r"^\d*,\d+$"
+_COMMA_GROUPS: Final = r"^[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}(?:\.\d*)?$"
+_POINT_GROUPS: Final = r"^[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?$"
+_OTHER_GROUPS: Final = rf"^\d{{1,3}}(?:[{_GROUPS}]\d{{3}})+(?:[.,]\d+)?$"
+_SPACE_GROUPS: Final = r"^\d{1,3}(?: \d{3})+(?:[.,]\d+)?$"
+_SURE_POINT: Final = (
+    r"^0*\.\d+$|^\d+\.(?:\d{1,2}|\d{4,})?$|^\d{4,}\.\d+$|^\d{1,3}(?:,\d{2,3})+\.\d*$|"
+    r"^\d{1,3}(?:,\d{2,3})+,\d{3}$"
+)
+_SURE_COMMA: Final = (
+    r"^0*,\d+$|^\d+,(?:\d{1,2}|\d{4,})$|^\d{4,},\d+$|^\d{1,3}(?:\.\d{3})+,\d*$|^\d{1,3}(?:\.\d{3}){2,}$"
+)
+
+_MULTIPLIERS: Final = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9, "bn": 1e9, "Mio": 1e6, "Mrd": 1e9, "T": 1e12}
+_SHARES: Final = {"%": 1e-2, "‰": 1e-3}
+_FEW: Final = 5
+"""Cells from which points followed by three digits, among short whole numbers, are taken for thousands."""
+
+
+@dataclass(frozen=True)
+class NumberForm:
+    """How a column writes its numbers, where not as `-1234.5`.
+
+    group: the mark between groups of three digits, if any.  mark: the currency or unit that nearly all numbers
+    have, before or after.  scale: what the written number is multiplied by: 0.01 where it is per cent.
+    """
+
+    decimal: str = "."
+    group: str = ""
+    mark: str = ""
+    before: bool = False
+    scale: float = 1.0
+    is_clock: bool = False
+    """Hours, minutes and seconds: the number is seconds."""
+
+    def write(self, value: float, places: int | None) -> str:
+        """A number as this form has it, with so many decimal places (None: as many as it takes)."""
+        if self.is_clock:
+            seconds = round(value)
+            return f"{seconds // 3600}:{seconds // 60 % 60:02}" + (f":{seconds % 60:02}" if places != 0 else "")
+        value = value / self.scale
+        grouping = "," if self.group else ""
+        text = f"{value:{grouping}}" if places is None else f"{value:{grouping}.{places}f}"
+        if places is None and text.endswith(".0"):
+            text = text[:-2]
+        text = text.translate({ord(","): self.group or ",", ord("."): self.decimal})
+        if not self.mark:
+            return text
+        if self.before:
+            return f"-{self.mark}{text[1:]}" if text.startswith("-") else self.mark + text
+        return text + self.mark if self.mark == "%" else f"{text} {self.mark}"
+
+
+class NumberReading(NamedTuple):
+    """What U different cells are as numbers."""
+
+    values: Floats
+    """(U,) NaN where the cell is not a number."""
+    form: NumberForm | None
+    """None for plain numbers."""
+    whole: bool
+    """Whether all are written without decimals."""
+    notes: list[str]
+    """What was decided, as clauses of a notice on the column."""
+    is_open: bool = False
+    """Whether commas or points leave both readings open."""
+
+
+class NumberHint(NamedTuple):
+    """What is known from elsewhere: the user (`is_fixed`), the training table, or other columns of the file."""
+
+    decimal: str | None = None
+    thousands: str | None = None
+    is_fixed: bool = False
+
+
+class _Parts:
+    """The pieces of U cells that a pattern of named groups takes apart, as NumPy arrays."""
+
+    def __init__(self, cells: pa.Array, pattern: str) -> None:
+        self._parts = pc.extract_regex(cells, pattern)
+        self.found: Bools = np.asarray(self._parts.is_valid())
+
+    def text(self, name: str) -> pa.Array:
+        return pc.fill_null(pc.struct_field(self._parts, name), "")
+
+    def has(self, name: str) -> Bools:
+        return np.asarray(pc.not_equal(self.text(name), ""))
+
+    def equals(self, name: str, value: str) -> Bools:
+        return np.asarray(pc.equal(self.text(name), value))
+
+    def floats(self, name: str) -> Floats:
+        """NaN where the group is empty."""
+        return as_floats(pc.replace_substring(self.text(name), ",", "."), self.has(name))
+
+
+def as_floats(texts: pa.Array, wanted: Bools) -> Floats:
+    """Texts (U,) as numbers where `wanted`, NaN elsewhere. All wanted ones have to be numbers."""
+    chosen = pc.if_else(pa.array(wanted), texts, pa.scalar(None, texts.type))
+    floats: Floats = chosen.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return floats
+
+
+def read_clock(cells: pa.Array) -> NumberReading | None:
+    """Times of day and durations such as 10:30 or 1:02:03.5, as seconds; None where no cell is one."""
+    parts = _Parts(cells, _CLOCK)
+    if not parts.found.any():
+        return None
+    hours = parts.floats("hours")
+    half = pc.utf8_lower(pc.utf8_slice_codeunits(parts.text("half"), 0, 1))
+    hours += 12.0 * (np.asarray(pc.equal(half, "p")) & (hours < 12))
+    hours -= 12.0 * (np.asarray(pc.equal(half, "a")) & (hours == 12))
+    values = 3600 * hours + 60 * parts.floats("minutes") + np.nan_to_num(parts.floats("seconds"))
+    return NumberReading(values, NumberForm(is_clock=True), False, [])
+
+
+def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int) -> NumberReading | None:
+    """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each. allowed: rows that may
+    be annotated (<0.01, 1.5*) before annotations are what the column is made of. None where no cell is a number.
+    """
+    parts = _Parts(cells, _NUMBER)
+    found = parts.found
+    if not found.any():
+        return None
+    opened, behind = parts.has("open"), parts.has("behind")
+    signs = [parts.has("sign"), parts.has("second_sign"), behind, opened]
+    found &= (opened == parts.has("close")) & (np.sum(signs, axis=0) <= 1)
+    negative = parts.equals("sign", "-") | parts.equals("second_sign", "-") | behind | opened
+    has_mark = parts.has("currency") | parts.has("unit")
+    found &= ~(parts.has("currency") & parts.has("unit"))
+
+    body = pc.utf8_trim_whitespace(parts.text("body"))
+    separators = _decide_separators(body, counts * found, hint, allowed)
+    numbers, fits, decimals = _read_bodies(body, separators, hint, has_mark)
+    found &= fits
+    exponent = parts.floats("exponent")
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.where(negative, -1.0, 1.0) * numbers * np.power(10.0, np.nan_to_num(exponent))
+
+    marks = _decide_marks(parts, values, counts * found, allowed)
+    found &= marks.fits
+    notes = [*separators.notes, *marks.notes]
+    annotated = found & (parts.has("before") | parts.has("after"))
+    if rows := int(counts[annotated].sum()):
+        if rows <= allowed or rows > counts[found].sum() / 2:
+            found &= ~annotated
+        else:
+            example = quote(cells[int(np.argmax(annotated))].as_py())
+            notes.append(f"{rows:,} cells such as {example} are read as the number, without the sign or note")
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.where(found, values * marks.scales, np.nan)
+    form = NumberForm(separators.decimal, separators.group, marks.mark, marks.before, marks.scale)
+    whole = not (found & (decimals | parts.has("exponent"))).any() and bool((marks.scales[found] == 1).all())
+    return NumberReading(values, None if form == NumberForm() else form, whole, notes, separators.is_open)
+
+
+def decimal_evidence(cells: pa.Array) -> str | None:
+    """The decimal mark of different cells (U,), where nearly all are numbers and one shows it without doubt."""
+    parts = _Parts(cells, _NUMBER)
+    if parts.found.sum() < 0.9 * len(cells):
+        return None
+    body = pc.utf8_trim_whitespace(parts.text("body"))
+    point = int((_matches(body, _SURE_POINT) & parts.found).sum())
+    comma = int((_matches(body, _SURE_COMMA) & parts.found).sum())
+    if bool(point) == bool(comma):
+        return None
+    return "." if point else ","
+
+
+class _Separators(NamedTuple):
+    decimal: str
+    group: str  # that occurs in the column
+    notes: list[str]
+    is_open: bool  # whether commas or points leave both readings open
+
+
+def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed: int) -> _Separators:
+    """What commas and points mean, from all bodies (U,) of numbers with their counts."""
+
+    def rows(pattern: str) -> int:
+        return int(counts[_matches(body, pattern)].sum())
+
+    notes: list[str] = []
+    is_open = False
+    if hint.is_fixed:
+        decimal = hint.decimal or ("," if hint.thousands == "." else ".")
+    else:
+        point, comma = rows(_SURE_POINT), rows(_SURE_COMMA)
+        comma_three, point_three = rows(r"^[1-9]\d{0,2},\d{3}$"), rows(r"^[1-9]\d{0,2}\.\d{3}$")
+        decimal = "."
+        is_open = not point and not comma and bool(comma_three or point_three)
+        if comma > point:
+            decimal = "," if comma > allowed or not point_three else "."
+        elif point == 0 and hint.decimal is not None:
+            decimal = hint.decimal
+        elif point == 0 and comma_three:
+            example = body[int(np.argmax(_matches(body, r"^[1-9]\d{0,2},\d{3}$") & (counts > 0)))].as_py()
+            read = example.replace(",", "")
+            notes.append(f"{quote(example)} is read as {read} (--decimal , reads it as {example.replace(',', '.')})")
+        elif point == 0 and point_three >= _FEW and rows(r"^\d{1,3}$") >= _FEW and not rows(r"^\d{4,}$"):
+            decimal = ","
+            example = body[int(np.argmax(_matches(body, r"^[1-9]\d{0,2}\.\d{3}$") & (counts > 0)))].as_py()
+            read = example.replace(".", "")
+            notes.append(f"{quote(example)} is read as {read} (--decimal . reads it as {example})")
+    if rows(_COMMA_GROUPS if decimal == "." else _POINT_GROUPS):
+        return _Separators(decimal, "," if decimal == "." else ".", notes, is_open)
+    group = ""
+    if rows(_OTHER_GROUPS) or rows(_SPACE_GROUPS):
+        first = body[int(np.argmax((_matches(body, _OTHER_GROUPS) | _matches(body, _SPACE_GROUPS)) & (counts > 0)))]
+        group = next((char for char in first.as_py() if char in _GROUPS + " "), "")
+    return _Separators(decimal, group, notes, is_open)
+
+
+def _read_bodies(
+    body: pa.Array, separators: _Separators, hint: NumberHint, has_mark: Bools
+) -> tuple[Floats, Bools, Bools]:
+    """Bodies (U,) as numbers, which of them are numbers, and which are written with decimals. A cell that can only be
+    read by the other meaning of comma and point is read by that."""
+    by_point, by_comma = (
+        _matches(body, _POINT) | _matches(body, _COMMA_GROUPS),
+        (_matches(body, _COMMA) | _matches(body, _POINT_GROUPS)),
+    )
+    if not hint.is_fixed:
+        by_point, by_comma = (
+            (by_point, _matches(body, _SURE_COMMA))
+            if separators.decimal == "."
+            else (_matches(body, _SURE_POINT), by_comma)
+        )
+    elif separators.decimal == ".":
+        by_comma = np.zeros(len(body), bool)
+    else:
+        by_point = np.zeros(len(body), bool)
+    if hint.thousands == "none":
+        by_point &= ~_matches(body, _COMMA_GROUPS)
+        by_comma &= ~_matches(body, _POINT_GROUPS)
+    if separators.decimal == ".":
+        by_comma &= ~by_point
+    else:
+        by_point &= ~by_comma
+    grouped = _matches(body, _OTHER_GROUPS)
+    spaced = _matches(body, _SPACE_GROUPS)
+    if hint.thousands != " ":
+        spaced &= has_mark | _matches(body, r"[.,]")
+    if hint.thousands == "none":
+        grouped, spaced = np.zeros_like(grouped), np.zeros_like(spaced)
+    without = pc.replace_substring_regex(body, rf"[{_GROUPS} ]", "")
+    as_point = pc.replace_substring(without, ",", "")
+    as_comma = pc.replace_substring(pc.replace_substring(without, ".", ""), ",", ".")
+    decimal_comma = by_comma | ((grouped | spaced) & _matches(body, ","))
+    written = pc.if_else(pa.array(decimal_comma), as_comma, as_point)
+    fits = _matches(body, _WHOLE) | by_point | by_comma | grouped | spaced
+    return as_floats(written, fits), fits, fits & _matches(written, r"\.")
+
+
+class _Marks(NamedTuple):
+    fits: Bools  # (U,)
+    scales: Floats  # (U,)
+    mark: str
+    before: bool
+    scale: float
+    notes: list[str]
+
+
+def _decide_marks(parts: _Parts, values: Floats, counts: Counts, allowed: int) -> _Marks:
+    """Which currencies and units are fine, and what they multiply: one mark for the column, or multipliers (1.2K)."""
+    scales = np.ones(len(values))
+    before = parts.has("currency")
+    texts = pc.if_else(pa.array(before), parts.text("currency"), parts.text("unit"))
+    encoded = pc.dictionary_encode(pc.utf8_trim_whitespace(texts))
+    index = np.asarray(encoded.indices)
+    written: list[str] = encoded.dictionary.to_pylist()
+    rows = np.bincount(index, weights=counts, minlength=len(written)).astype(np.int64)
+    present = [at for at in np.argsort(-rows, kind="stable").tolist() if written[at] and rows[at]]
+    marked, plain = (
+        index != (written.index("") if "" in written else -1),
+        int(rows[written.index("")]) if "" in written else 0,
+    )
+    if not present:
+        return _Marks(~marked, scales, "", False, 1.0, [])
+    total = sum(int(rows[at]) for at in present)
+    names = [written[at] for at in present]
+    if set(names) <= set(_MULTIPLIERS) and total > allowed and (len(names) > 1 or plain):
+        factors = np.array([_MULTIPLIERS.get(name, 1.0) for name in written])
+        return _Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [])
+    main = names[0]
+    same = np.array([_mark_key(name) == _mark_key(main) for name in written], bool)
+    own = int(rows[same].sum())
+    scale = _SHARES.get(main, 1.0)
+    fits = same[index] | ~marked
+    scales[same[index] & marked] = scale
+    notes: list[str] = []
+    is_prefix = bool(counts[before & same[index]].sum() > own / 2)
+    if scale != 1.0 and plain:
+        usual = values[~marked & (counts > 0)]
+        fractions = np.quantile(np.abs(usual), 0.95) <= 1.5 if usual.size else True
+        if not fractions and own > plain:
+            scales[~marked] = scale  # 45% beside 45
+        elif not fractions:
+            fits = ~marked
+            own = 0
+    elif own <= allowed and plain and not (is_prefix or len(main) > 1 or not main.isalpha()):
+        fits = ~marked  # 12A among house numbers is not 12
+        own = 0
+    if own and plain:
+        notes.append(
+            f"{own:,} of its numbers {'has' if own == 1 else 'have'} the mark {quote(main)}, which is left out"
+        )
+    elif scale != 1.0 and own:
+        notes.append(f"its numbers are percentages: 45{main} is read as {45 * scale:g}")
+    return _Marks(fits, scales, main if own > plain else "", is_prefix, scale if own > plain else 1.0, notes)
+
+
+def _mark_key(mark: str) -> str:
+    """1 year and 2 years, KG and kg have one unit; M and m do not."""
+    if len(mark) < 2 or not mark.isalpha():
+        return mark
+    folded = mark.casefold()
+    return folded.removesuffix("s") if len(folded) > 3 else folded
+
+
+def _matches(texts: pa.Array, pattern: str) -> Bools:
+    found: Bools = pc.fill_null(pc.match_substring_regex(texts, pattern), False).to_numpy(zero_copy_only=False)
+    return found

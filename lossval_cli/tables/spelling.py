@@ -1,0 +1,57 @@
+"""Values that are probably one value spelled in several ways: they are never merged, but a notice names them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from lossval_cli.text.format import pluralize, quote
+
+MOST_VALUES: Final = 5_000
+"""Different values of a column above which it is not one of levels, and is not looked through."""
+
+_SHOWN: Final = 3
+_LOOK_ALIKES: Final = str.maketrans(
+    dict(zip("авеёзикмнорстухгіјѕԁԛԝһ", "abeë3nkmhopctyxrijsdqwh", strict=True))
+    | dict(zip("αβεικνορτυχ", "abeiknoptux", strict=True))
+    | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff\u200e\u200f", "")
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212_", "-")
+    | dict.fromkeys("\u2018\u2019\u00b4`", "'")
+    | dict.fromkeys("\u201c\u201d\u00ab\u00bb\u201e", '"')
+)
+
+
+def find_variants(values: Iterable[str]) -> list[list[str]]:
+    """Groups of different values that differ in letter case, blanks, invisible or look-alike characters, hyphens, the
+    composition of letters, or a point at the end. Nothing for more than MOST_VALUES values."""
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) > MOST_VALUES:
+        return []
+    groups: dict[str, list[str]] = {}
+    for value in distinct:
+        groups.setdefault(_folded(value), []).append(value)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def describe_variants(what: str, groups: list[list[str]], noun: str) -> list[str]:
+    """One notice that names the variants, or none. what: the column; noun: classes or levels."""
+    if not groups:
+        return []
+    shown = "; ".join(" and ".join(_quote_exactly(value, group) for value in group[:4]) for group in groups[:_SHOWN])
+    more = f" and {pluralize(len(groups) - _SHOWN, 'more group')}" if len(groups) > _SHOWN else ""
+    count = sum(map(len, groups))
+    return [f"{what}: {shown}{more} count as {count} different {noun}: spell them alike if they are the same"]
+
+
+def _folded(value: str) -> str:
+    text = unicodedata.normalize("NFKC", value).casefold().translate(_LOOK_ALIKES)
+    return " ".join(text.split()).removesuffix(".") or text
+
+
+def _quote_exactly(value: str, group: list[str]) -> str:
+    """Quoted; where the eye cannot tell two values of the group apart, with the characters that differ spelled out."""
+    ordinary = {"".join(unicodedata.normalize("NFKC", other).split()) for other in group}
+    if value.isascii() or (len(ordinary) == len(group) and not any(ord(char) > 0x36F for char in value)):
+        return quote(value)
+    return quote(value) + " (" + value.encode("ascii", "backslashreplace").decode() + ")"
