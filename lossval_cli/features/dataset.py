@@ -15,6 +15,7 @@ from lossval_cli.errors import DataError
 from lossval_cli.features.encoded_file import EncodedFile
 from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.hold_out import hold_out
+from lossval_cli.features.invalid_cells import InvalidCells, find_invalid_cells
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
@@ -79,6 +80,8 @@ class Dataset:
     copies: Units | None = None
     """(N,) the same number for training rows that are copies of one another (`row_keys.find_copies`), 0..U-1; None
     where there are none, or the table is streamed from its files."""
+    invalid_cells: tuple[InvalidCells, ...] = ()
+    """Cells of the training table that are not of the type of their column: missing in X, suspect by themselves."""
 
     @cached_property
     def fold_units(self) -> Units | None:
@@ -152,7 +155,9 @@ def load_dataset(
         notices += said
     if roles.time is not None:
         time_order = read_time(together, roles.time)
+    invalid: tuple[InvalidCells, ...] = ()
     if not isinstance(table.data, StreamedTable):
+        invalid = find_invalid_cells(table, roles.features)
         keys = row_keys((values for _, values in encoder.read(table)), table.rows)
         copies = find_copies(keys, (values for _, values in encoder.read(table)))
     if others[0] is None:
@@ -189,6 +194,7 @@ def load_dataset(
         time_order=time_order,
         keys=keys,
         copies=copies,
+        invalid_cells=invalid,
     )
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 
 from lossval_cli.features.dataset import Dataset, Split
+from lossval_cli.features.invalid_cells import describe_invalid_cells
 from lossval_cli.features.labels import ClassLabels
 from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
@@ -189,6 +190,9 @@ def _data(dataset: Dataset) -> dict[str, Any]:
             "classes": getattr(dataset.labels, "names", None),
         },
         "columns": dataset.encoder.describe()[:MOST_COLUMNS],
+        "invalid_cells": describe_invalid_cells(
+            dataset.invalid_cells, dataset.train.table, len(dataset.roles.features)
+        ),
         "column_count": len(dataset.roles.features),
         "held_out": dataset.held_out is not None,
     }

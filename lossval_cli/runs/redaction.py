@@ -32,6 +32,9 @@ def redact_report(report: dict[str, Any]) -> dict[str, Any]:
     report["notices"] = [_QUOTED.sub("'…'", notice) for notice in report["notices"]]
     data = dict(report["data"])
     data["columns"] = [_counts(column) for column in data["columns"]]
+    if data.get("invalid_cells"):
+        columns = [{**column, "examples": []} for column in data["invalid_cells"]["columns"]]
+        data["invalid_cells"] = {**data["invalid_cells"], "columns": columns}
     report["data"] = data
     return report
 

@@ -1,0 +1,68 @@
+"""Cells that are not of the type of their column: read as missing, and a finding about their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.tables.table import Table
+from lossval_cli.text.format import quote
+
+EXAMPLES = 20
+"""Cells of a column that the report shows."""
+
+
+class InvalidCells(NamedTuple):
+    """The cells of one training column that do not fit its type."""
+
+    column: str
+    expected: str
+    """What the others are: a number, a date, true or false."""
+    rows: npt.NDArray[np.int64]
+    """(k,) rising."""
+
+
+def find_invalid_cells(train: Table, columns: Sequence[str]) -> tuple[InvalidCells, ...]:
+    """The invalid cells of the training table, by column; of a table that stays in its files none are known."""
+    found = []
+    for name in columns:
+        column = train.column(name)
+        if len(column.invalid):
+            found.append(InvalidCells(name, column.type.noun, column.invalid))
+    return tuple(found)
+
+
+def cells_per_row(found: Sequence[InvalidCells], rows: int) -> npt.NDArray[np.int64]:
+    """(N,) how many invalid cells each row has."""
+    counts = np.zeros(rows, np.int64)
+    for cells in found:
+        counts[cells.rows] += 1
+    return counts
+
+
+def describe_invalid_cells(found: Sequence[InvalidCells], train: Table, columns: int) -> dict[str, Any]:
+    """For the report: how many of the cells of `columns` features do not fit, and the first of each column."""
+    return {
+        "count": sum(len(cells.rows) for cells in found),
+        "cells": train.rows * columns,
+        "rows": int((cells_per_row(found, train.rows) > 0).sum()),
+        "columns": [
+            {
+                "column": cells.column,
+                "expected": cells.expected,
+                "count": len(cells.rows),
+                "examples": [
+                    {
+                        "row": row,
+                        "line": None if train.lines is None else int(train.lines[row]),
+                        "value": quote(train.as_given(cells.column)[row].as_py()),
+                    }
+                    for row in cells.rows[:EXAMPLES].tolist()
+                ],
+            }
+            for cells in found
+        ],
+    }
