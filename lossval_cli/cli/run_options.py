@@ -93,6 +93,28 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(metavar="NAME", help="Encoding of a CSV file [default: UTF-8, UTF-16 or else Windows-1252]."),
     ] = None
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="The words that mean missing, separated by commas, instead of the usual ones; empty for none.",
+        ),
+    ] = None
+    decimal: Annotated[
+        str | None, typer.Option(metavar="MARK", help="Decimal mark of numbers: . or , [default: by the cells].")
+    ] = None
+    thousands: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MARK", help="Mark between groups of digits: . , ' space or none [default: by the cells]."
+        ),
+    ] = None
+    date_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT", help="DMY, MDY or a format such as %d/%m/%Y for all dates [default: by the cells]."
+        ),
+    ] = None
     task: Annotated[
         str | None, typer.Option(metavar="TASK", help="auto, classification or regression [default: auto].")
     ] = None
