@@ -40,12 +40,15 @@ def rank_rows(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> pa.Tab
     }
     for name, shown in given_names(dataset.roles.label, dataset.roles.ids).items():
         columns[shown] = table.as_given(name).take(take)
+    unknown = np.full(table.rows, np.nan)
     numbers = {
         "importance": fit.importance,
         "importance_std": fit.importance_std,
         "label_evidence": fit.label_evidence,
         "feature_evidence": fit.feature_evidence,
-        "noise_probability": np.full(table.rows, np.nan) if noise is None else noise.probability,
+        "noise_probability": unknown if noise is None else noise.probability,
+        "label_noise_probability": unknown if noise is None else noise.label_probability,
+        "feature_noise_probability": unknown if noise is None else noise.feature_probability,
     }
     for name, values in numbers.items():
         columns[name] = pa.array(values[order], from_pandas=True)

@@ -13,6 +13,8 @@ FIXED_COLUMNS = (
     "label_evidence",
     "feature_evidence",
     "noise_probability",
+    "label_noise_probability",
+    "feature_noise_probability",
     "suspect",
     "predicted",
     "predicted_probability",

@@ -36,6 +36,8 @@ COLUMNS = [
     "label_evidence",
     "feature_evidence",
     "noise_probability",
+    "label_noise_probability",
+    "feature_noise_probability",
     "suspect",
     "predicted",
     "predicted_probability",

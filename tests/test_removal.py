@@ -54,7 +54,7 @@ def test_removal_is_advised_where_labels_are_wrong_and_helps_on_rows_never_seen(
     study, _, valued, settings = run(0.3)
     assert study.recommended != "nothing"
     assert study.gain is not None and study.gain[0] > 0
-    assert study.verdict.startswith("Removing")
+    assert study.verdict.startswith("Recommended: without ")
     fresh = load_dataset(table(400, 0.3, 0), None, table(3000, 0.0, 999), settings=settings)
     on_test = study_removal(fresh, *valued, settings, CPU, "full")
     assert on_test is not None and on_test.evaluated_on == "test"

@@ -89,8 +89,8 @@ def test_surer_predictions_alone_are_no_advice() -> None:
     assert choice is not None and not choice.is_shown
     said = put_in_words(choice, answers.metric, "200 test rows")
     assert said == (
-        "Removing the suspects brings predictions for 200 test rows nearer the truth, but cannot be shown "
-        "to better accuracy, which changes by +0 (likely +0 to +0): keep the rows."
+        "Not recommended: without the suspects, predicted probabilities improve on 200 test rows, but accuracy does "
+        "not change significantly (+0, 95% CI +0 to +0)."
     )
 
 

@@ -109,7 +109,8 @@ def test_the_schema_refuses_what_is_wrong(noisy: Result) -> None:
 def test_suspects_say_why(noisy: Result) -> None:
     suspects = noisy.report["suspects"]
     scores = noisy.scores.set_index("row")
-    assert [row["rank"] for row in suspects] == sorted(row["rank"] for row in suspects)
+    order = [(-row["noise_probability"], row["rank"]) for row in suspects]
+    assert order == sorted(order)
     assert {row["row"] for row in suspects} == set(scores.index[scores["suspect"] != ""])
     train = pd.read_csv(Path(noisy.dataset.train.table.name), dtype=str)
     for row in suspects:
@@ -175,7 +176,7 @@ def test_the_published_algorithm_has_a_report_too(tmp_path: Path) -> None:
     assert content["suspects"] == []
     assert content["classes"] is content["confusion"] is content["distributions"]["evidence"] is None
     assert content["slices"]["found"] == []
-    assert "does not say which" in content["verdict"]["text"]
+    assert "does not estimate which" in content["verdict"]["text"]
 
 
 def test_numbers_as_labels(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_numbers_as_labels(tmp_path: Path) -> None:
     assert content["classes"][0]["label"].startswith("up to ")
     reasons = [row["reason"] for row in content["suspects"] if "label" in row["suspect"]]
     assert reasons
-    assert all("but rows like it are near" in reason for reason in reasons)
+    assert all("but the model predicts" in reason for reason in reasons)
 
 
 def test_without_validation_nothing_is_said_of_it(tmp_path: Path) -> None:

@@ -321,7 +321,7 @@ def test_the_verdict_and_the_figures_below_it_are_rounded_alike() -> None:
     share = figures(report)[1]
     assert share.value in report["verdict"]["text"]
     assert "5.1% to 18.7%" in report["verdict"]["text"]
-    assert "5.1% and 18.7%" in share.note
+    assert "5.1% to 18.7%" in share.note
 
 
 def test_a_healthy_table_with_a_finding_deserves_a_look() -> None:
@@ -333,5 +333,5 @@ def test_a_healthy_table_with_a_finding_deserves_a_look() -> None:
         "but 1 finding is worth a look."
     )
     assert verdict["findings"] == [
-        {"section": "leakage", "text": "12 validation rows (10%) also stand in the training table."}
+        {"section": "leakage", "text": "12 validation rows (10%) are exact duplicates of training rows."}
     ]

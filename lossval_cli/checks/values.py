@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.checks.evaluate import Interval, Metric, RuleResult, Values
+from lossval_cli.report.sentences import REASONS
 from lossval_cli.runs.loaded import LoadedRun
 from lossval_cli.runs.matching import match_rows, own_keys, row_mask
 from lossval_cli.score_columns import KINDS
@@ -21,13 +22,6 @@ from lossval_cli.text.format import escape_control, format_name, format_percent,
 
 MOST_ROWS = 5_000
 """Suspects that are passed on; code hosts take no more results of one upload."""
-
-REASONS = {
-    "label": "label {given} disagrees with the model, which expects {predicted}",
-    "features": "the row lies where the other data is not",
-    "label+features": "label {given} disagrees with the model ({predicted}) and the row lies where the other "
-    "data is not",
-}
 
 
 @dataclass(frozen=True)
@@ -159,7 +153,10 @@ def _suspect(run: LoadedRun, place: int, key: str, reasons: dict[int, str | None
     probability, importance = float(run.noise_probability[place]), float(run.importance[place])
     message = (reasons.get(row) or "").rstrip(".")
     if not message:
-        message = REASONS[kind].format(given=quote(run.given[place]), predicted=quote(run.predicted[place]))
+        message = REASONS[kind].rstrip(".")
+        message = message[0].lower() + message[1:]
+        if "label" in kind:
+            message += f" (labelled {quote(run.given[place])}, predicted {quote(run.predicted[place])})"
     message = f"suspect by {kind}: {message}"
     if math.isfinite(probability):
         message += f"; noise probability {format_percent(probability, 0)}"

@@ -31,7 +31,7 @@ def acquire(
         ),
     ],
     run: Annotated[Path, typer.Option(metavar="RUN_DIR", help="Run directory of `lossval score`.", show_default=False)],
-    number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="How many rows to name.")] = 100,
+    number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="Number of rows to select.")] = 100,
     data: options.Data = None,
     output: Annotated[
         str,
@@ -43,7 +43,8 @@ def acquire(
         ),
     ] = "-",
     form: Annotated[
-        options.Format | None, typer.Option("--format", help="Of the rows [default: by the name, else csv].")
+        options.Format | None,
+        typer.Option("--format", help="Output format [default: by the name of the file, else csv]."),
     ] = None,
     safe_csv: options.SafeCsv = False,
     force: options.Force = False,
@@ -51,9 +52,9 @@ def acquire(
 ) -> None:
     """Rank the rows of POOL by how much labelling them would help.
 
-    Predicts from features how important such rows are, by a run on labelled rows, and names rows that are
-    important and unlike one another. A label column is not read. Says on standard error
-    how well the prediction does on held-out rows.
+    Predicts the importance of each row from its features, with a model fitted to a run on labelled rows, and
+    selects rows that are important and differ from one another. A label column is not read. Reports on
+    standard error how well the prediction works on held-out rows.
     """
     from lossval_cli.runs.destination import find_destination
 

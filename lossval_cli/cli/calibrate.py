@@ -42,13 +42,17 @@ MOST_PLANTED = 0.4
 class CalibrationOptions(OptionGroup):
     """What is planted, what thresholds have to reach, and where they go."""
 
-    rates: Annotated[str, typer.Option(metavar="A,B", help="Shares of rows to plant each kind of noise in.")] = RATES
-    repeats: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Trials at each rate, in other rows.")] = 3
+    rates: Annotated[
+        str, typer.Option(metavar="A,B", help="Shares of rows in which each kind of noise is planted.")
+    ] = RATES
+    repeats: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100, help="Trials per rate, each with other rows.")
+    ] = 3
     precision: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="What thresholds have to reach at every rate [default: they maximise F1].",
+            help="Precision to reach at every rate [default: maximise F1].",
         ),
     ] = None
     output: Annotated[
@@ -56,24 +60,24 @@ class CalibrationOptions(OptionGroup):
         typer.Option("-o", "--output", metavar="FILE", help="Threshold file to write, for --thresholds."),
     ] = None
     force: Force = False
-    output_format: Annotated[TextFormat, typer.Option(help="How to tell what was found.")] = TextFormat.text
+    output_format: Annotated[TextFormat, typer.Option(help="Output format.")] = TextFormat.text
 
 
 @grouped_options
 def calibrate(
     train: Annotated[
-        str, typer.Argument(metavar="TRAIN", help="Table to plant noise in; only read.", show_default=False)
+        str, typer.Argument(metavar="TRAIN", help="Table in copies of which noise is planted.", show_default=False)
     ],
     options: RunOptions,
     plan: CalibrationOptions,
     runtime: RuntimeOptions,
 ) -> None:
-    """Find out how far to believe the flags on a table.
+    """Measure how reliable the flags are on a table.
 
-    Plants wrong labels and odd features in copies of TRAIN, scores each, and tells how many of them are
-    flagged, how many flags are right, and what noise_probability is worth. Rows that are suspect before
-    anything is planted may be real errors: they are left out, and the precision that is told besides is the
-    least there can be. TRAIN itself stays as it is.
+    Plants wrong labels and outliers in copies of TRAIN, scores each copy, and reports how many of the planted
+    errors are flagged, how many flags are right, and how well noise_probability is calibrated. Rows that are
+    suspect before anything is planted may be real errors: they are left out, and a lower bound of the
+    precision counts all flags on them as wrong. TRAIN itself is not changed.
     """
     settings = options.settings()
     check_one_stdin(train, options.val)

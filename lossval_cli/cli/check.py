@@ -57,7 +57,7 @@ def check(
         str,
         typer.Argument(
             metavar="TRAIN|RUN_DIR",
-            help="Table to train on, or a run directory of `lossval score`, which is only read.",
+            help="Table to train on, or a run directory of `lossval score` to read.",
             show_default=False,
         ),
     ],
@@ -67,7 +67,7 @@ def check(
     outputs: OutputOptions,
     runtime: RuntimeOptions,
 ) -> None:
-    """Fail when data is worse than agreed.
+    """Check data against limits and fail where one is exceeded.
 
     Scores TRAIN, or reads a run directory, and compares suspects, noise and more with limits; without any
     rule, 10% of suspects or of noise fails and 5% warns.

@@ -47,7 +47,7 @@ class OutputOptions(OptionGroup):
     ] = None
     output_file: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Where each --output-format goes, - for standard output."),
+        typer.Option(metavar="FILE", help="File for each --output-format, or - for standard output."),
     ] = None
 
 

@@ -28,26 +28,30 @@ def _limit(text: str, metavar: str = "LIMIT") -> Any:
 class LimitOptions(OptionGroup):
     """The rules, one option each. To add one: a field here and a kind of the same name in `checks.evaluate`."""
 
-    max_suspects: Annotated[str | None, _limit("Suspect rows, e.g. 5%, 20 or 5%:3%.")] = None
-    max_label_suspects: Annotated[str | None, _limit("Rows whose label is suspect.")] = None
-    max_feature_suspects: Annotated[str | None, _limit("Rows whose features are suspect.")] = None
-    max_noise_share: Annotated[
-        str | None, _limit("Estimated share of noisy rows, by the lower end of its interval.")
+    max_suspects: Annotated[str | None, _limit("Limit on suspect rows, e.g. 5%, 20 or 5%:3%.")] = None
+    max_label_suspects: Annotated[str | None, _limit("Limit on rows whose label is suspect.")] = None
+    max_feature_suspects: Annotated[str | None, _limit("Limit on rows whose features are suspect.")] = None
+    max_noise_share: Annotated[str | None, _limit("Limit on the lower end of the interval of the noise share.")] = None
+    max_class_suspects: Annotated[
+        list[str] | None, _limit("Limit on the suspects of one class. Repeatable.", "NAME=LIMIT")
     ] = None
-    max_class_suspects: Annotated[list[str] | None, _limit("Suspects of one class. Repeatable.", "NAME=LIMIT")] = None
     min_metric: Annotated[
-        list[str] | None, _limit("What a model reaches, e.g. accuracy=0.8. Repeatable.", "NAME=LIMIT")
+        list[str] | None, _limit("Least score of a model, e.g. accuracy=0.8. Repeatable.", "NAME=LIMIT")
     ] = None
-    max_metric: Annotated[list[str] | None, _limit("The same where less is better, e.g. rmse=3.", "NAME=LIMIT")] = None
+    max_metric: Annotated[
+        list[str] | None, _limit("Greatest error of a model, e.g. rmse=3. Repeatable.", "NAME=LIMIT")
+    ] = None
     max_removal_gain: Annotated[
-        str | None, _limit("Gain by removing rows: 1% is a point of accuracy, or a hundredth of an error.")
+        str | None, _limit("Limit on the gain by removing rows: 1% is one point of accuracy, or 1% of an error.")
     ] = None
-    max_leakage: Annotated[str | None, _limit("Validation and test rows that TRAIN holds too.")] = None
-    max_conflicting_duplicates: Annotated[str | None, _limit("Equal rows with different labels.")] = None
-    max_invalid_cells: Annotated[str | None, _limit("Cells that do not fit the type of their column.")] = None
-    max_target_leakage: Annotated[str | None, _limit("How well a column alone may tell the label, e.g. 99%.")] = None
+    max_leakage: Annotated[str | None, _limit("Limit on validation and test rows that also occur in TRAIN.")] = None
+    max_conflicting_duplicates: Annotated[str | None, _limit("Limit on equal rows with different labels.")] = None
+    max_invalid_cells: Annotated[str | None, _limit("Limit on cells that do not fit the type of their column.")] = None
+    max_target_leakage: Annotated[
+        str | None, _limit("Limit on how well a single column predicts the label, e.g. 99%.")
+    ] = None
     max_suspect_increase: Annotated[
-        str | None, _limit("Share of suspects above that of --baseline, in points: 1%.")
+        str | None, _limit("Limit on the rise of the suspect share since --baseline, e.g. 1%.")
     ] = None
 
 
@@ -55,13 +59,13 @@ class LimitOptions(OptionGroup):
 class GateOptions(OptionGroup):
     """What rules are held against, and what a broken one does."""
 
-    baseline: Annotated[str | None, typer.Option(metavar="RUN_DIR", help="An earlier run to compare with.")] = None
+    baseline: Annotated[str | None, typer.Option(metavar="RUN_DIR", help="Earlier run to compare with.")] = None
     new_rows_only: Annotated[
         bool,
-        typer.Option("--new-rows-only", help="Check only rows that --baseline lacks (by id) or has otherwise."),
+        typer.Option("--new-rows-only", help="Check only rows that are new or changed since --baseline."),
     ] = False
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False
-    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 even if a rule failed.")] = False
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as failures.")] = False
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with code 0 even if a rule failed.")] = False
 
 
 @dataclass(frozen=True)

@@ -56,25 +56,25 @@ def clean(
         bool,
         typer.Option(
             "--relabel",
-            help="Give rows that are suspect by their label alone the label the model predicts.",
+            help="Replace the labels of rows that are suspect by label alone with the predicted ones.",
         ),
     ] = False,
     min_probability: Annotated[
         str | None,
-        typer.Option(metavar="SHARE", help="Least noise probability of a row to relabel [default: 80%]."),
+        typer.Option(metavar="SHARE", help="Least noise probability for relabelling a row [default: 80%]."),
     ] = None,
     add_weights: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Add the importances as a last column, with a mean of one."),
+        typer.Option(metavar="COLUMN", help="Add the importances as a last column, scaled to a mean of 1."),
     ] = None,
-    removed: Annotated[str | None, typer.Option(metavar="FILE", help="Where the rows go that are left out.")] = None,
+    removed: Annotated[str | None, typer.Option(metavar="FILE", help="File for the rows that are left out.")] = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the table of a run without bad rows, with better labels, or with weights.
 
-    What is kept is kept as it is: columns, types and order, in CSV every byte. The table must be the one that
-    was scored. With --drop and --relabel, a row that gets a new label is not left out for its old one.
+    Rows that are kept are not changed otherwise: columns, types and order stay, in a CSV file every byte. The
+    table must be the one that was scored. With --drop and --relabel, relabelled rows are kept.
     """
     if not (drop or relabel or add_weights is not None):
         raise UsageError(

@@ -25,7 +25,7 @@ def demo(
         str | None,
         typer.Option("-o", "--output", metavar="DIR", help="Run directory [default: wine.lossval/]."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say how many errors were found.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only how many errors were found.")] = False,
 ) -> None:
     """Score 2,000 white wines, 300 of them with a wrong quality score, and count how many are found.
 

@@ -20,14 +20,12 @@ Examples:
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="Earlier run directory.", show_default=False)],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Later run directory.", show_default=False)],
-    output_format: Annotated[
-        options.TextFormat, typer.Option(help="How to tell what changed.")
-    ] = options.TextFormat.text,
+    output_format: Annotated[options.TextFormat, typer.Option(help="Output format.")] = options.TextFormat.text,
 ) -> None:
-    """Compare two run directories: rows that came, went or became suspect.
+    """Compare two run directories: rows that were added, removed or became suspect.
 
-    Rows are matched by their ids, and where ids repeat or there are none by what the rows hold (all columns but
-    the label), for which both tables have to be where they were. Exits with 0 whatever changed.
+    Rows are matched by their ids; where ids repeat or are missing, by their content (all columns but the label),
+    for which both tables must be where they were when they were scored. Exits with 0 whatever changed.
     """
     from lossval_cli.runs.diff import compare, comparison_lines, comparison_markdown
     from lossval_cli.runs.loaded import read_run

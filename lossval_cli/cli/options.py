@@ -56,11 +56,13 @@ RunDirectory = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="The table that was scored [default: where it was then, else beside RUN_DIR]."),
+    typer.Option(metavar="FILE", help="The table that was scored [default: its recorded path, else beside RUN_DIR]."),
 ]
-SafeCsv = Annotated[bool, typer.Option("--safe-csv", help="Put ' before text cells that a spreadsheet would evaluate.")]
-Force = Annotated[bool, typer.Option("--force", help="Write over files that are there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+SafeCsv = Annotated[
+    bool, typer.Option("--safe-csv", help="Put ' in front of text cells that a spreadsheet would evaluate.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
 
 def check_one_stdin(*tables: str | None) -> None:

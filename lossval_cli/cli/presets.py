@@ -21,13 +21,12 @@ Examples:
 def presets(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="Preset to show in full, as TOML.", show_default=False),
+        typer.Argument(metavar="NAME", help="Preset to print in full, as TOML.", show_default=False),
     ] = None,
 ) -> None:
     """List the presets, or show all settings of one.
 
-    What `lossval presets NAME` prints is a file for --config: each setting with its range and why it is
-    there.
+    `lossval presets NAME` prints a file for --config: each setting with its range and its purpose.
     """
     from lossval_cli.settings import Settings, preset_names, preset_path
 

@@ -51,14 +51,14 @@ def report(
     ] = None,
     form: Annotated[
         ReportFormat | None,
-        typer.Option("--format", help="Of FILE [default: by its name] or of - [default: md]."),
+        typer.Option("--format", help="Output format [default: by the name of FILE; md for -]."),
     ] = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the report of a run again, without training.
 
-    The pages are made from report.json alone: those of the same version of lossval are the same bytes.
+    The pages are made from report.json alone; the same version of lossval writes the same bytes.
     """
     chosen = _chosen(output, form)
     from jinja2 import TemplateError

@@ -44,24 +44,32 @@ class RunOptions(OptionGroup):
     """What a run reads, and the settings it learns with."""
 
     val: Annotated[
-        str | None, typer.Option(metavar="VAL", help="Table to do well on; its labels are never learned from.")
+        str | None,
+        typer.Option(
+            metavar="VAL",
+            help="Trusted table against which importance is measured; its labels are not used in training.",
+        ),
     ] = None
     test: Annotated[
         str | None,
-        typer.Option(metavar="TEST", help="Table for the removal report alone."),
+        typer.Option(metavar="TEST", help="Table used only to evaluate the removal study."),
         Only("score", "check", "validate"),
     ] = None
     label: Annotated[
         str | None,
         typer.Option(
-            metavar="COL", help="Column to predict [default: one named so, or a last column that clearly is one]."
+            metavar="COL",
+            help="Column to predict [default: one named label, target, y or class, or a last column that "
+            "is clearly a label].",
         ),
     ] = None
     ids: Annotated[
         list[str] | None,
-        typer.Option("--id", metavar="COL", help="Column that names rows: kept, not learned from. Repeatable."),
+        typer.Option(
+            "--id", metavar="COL", help="Column that identifies rows: kept in the scores, not a feature. Repeatable."
+        ),
     ] = None
-    exclude: Annotated[list[str] | None, typer.Option(metavar="COL", help="Column to leave out. Repeatable.")] = None
+    exclude: Annotated[list[str] | None, typer.Option(metavar="COL", help="Column not to use. Repeatable.")] = None
     features: Annotated[
         list[str] | None,
         typer.Option("--feature", metavar="COL", help="Column that is a feature, whatever it looks like. Repeatable."),
@@ -77,7 +85,7 @@ class RunOptions(OptionGroup):
     ] = None
     time: Annotated[
         str | None,
-        typer.Option(metavar="COL", help="Dates or numbers in whose order folds are contiguous."),
+        typer.Option(metavar="COL", help="Column of dates or numbers; folds are contiguous in its order."),
     ] = None
     require_labels: Annotated[
         bool, typer.Option("--require-labels", help="Refuse rows without a label instead of leaving them out.")
@@ -123,33 +131,33 @@ class RunOptions(OptionGroup):
         typer.Option(metavar="SHARE", help="Share of rows held out when there is no --val [default: 0.2]."),
     ] = None
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Named settings; `lossval presets` lists them.")
+        str | None, typer.Option(metavar="NAME", help="Named set of settings; `lossval presets` lists them.")
     ] = None
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in TOML, over the preset's.")] = None
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML file of settings; overrides the preset.")
+    ] = None
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting, over preset and config. Repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Set one setting; overrides preset and config. Repeatable."),
     ] = None
     device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N [default: auto].")] = (
         None
     )
-    seed: Annotated[
-        str | None, typer.Option(metavar="N", help="Of every random draw [default: 0]."), Only(*TRAINING)
-    ] = None
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Random seed [default: 0]."), Only(*TRAINING)] = None
     threads: Annotated[
         str | None,
-        typer.Option(metavar="N", help="CPU threads; the same number gives the same bits."),
+        typer.Option(metavar="N", help="Number of CPU threads; the same number gives identical results."),
         Only(*TRAINING),
     ] = None
     metric: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What removing rows is judged by, e.g. macro_f1"),
+        typer.Option(metavar="NAME", help="Metric for the removal study, e.g. macro_f1"),
         DefaultText(score="accuracy or rmse", check="that of --min-metric"),
         Only("score", "check"),
     ] = None
     removal: Annotated[
         Removal | None,
-        typer.Option(help="How thoroughly to study what removing rows does"),
+        typer.Option(help="How thoroughly to study the effect of removing rows"),
         DefaultText(score="full", check="full if a rule needs it, else off"),
         Only("score", "check"),
     ] = None
@@ -157,7 +165,8 @@ class RunOptions(OptionGroup):
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Probabilities from which rows are suspect, of `lossval calibrate` [default: highest expected F1].",
+            help="File of `lossval calibrate` with the probabilities from which rows are suspect "
+            "[default: highest expected F1].",
         ),
         Only("score", "check"),
     ] = None
@@ -221,37 +230,33 @@ class RuntimeOptions(OptionGroup):
 
     time_limit: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Stop training in time, with what has been learnt, e.g. 90s or 2h."),
+        typer.Option(metavar="TIME", help="Stop training after TIME (e.g. 90s or 2h) and report what was learned."),
         Only("score", "check"),
     ] = None
     max_memory: Annotated[
         str | None,
-        typer.Option(
-            metavar="SIZE", help="Memory to stay below, e.g. 2GB; Parquet and Arrow files are then read in parts."
-        ),
+        typer.Option(metavar="SIZE", help="Memory limit, e.g. 2GB; Parquet and Arrow files are then read in parts."),
         Only("score", "check"),
     ] = None
     checkpoint_every: Annotated[
         str | None,
-        typer.Option(
-            metavar="TIME", help="Save training so often, e.g. 10m, in a hidden file that goes when it is done."
-        ),
+        typer.Option(metavar="TIME", help="Write a checkpoint every TIME (e.g. 10m); deleted when the run completes."),
         Only("score", "check"),
     ] = None
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from the checkpoint of the same run, if there is one."),
+        typer.Option("--resume", help="Continue from the checkpoint of the same run, if there is one."),
         Only("score", "check"),
     ] = False
     show_settings: Annotated[
         bool,
-        typer.Option("--show-settings", help="Print the settings as TOML, with where each is from, and stop."),
+        typer.Option("--show-settings", help="Print the settings as TOML, each with its origin, and exit."),
         Only("score", "check"),
     ] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False
     progress: Annotated[
         ProgressMode,
-        typer.Option("--progress", help="On standard error: a bar on a terminal, JSON lines, or nothing."),
+        typer.Option("--progress", help="Progress on standard error: a bar on a terminal, JSON lines, or nothing."),
         Only(*TRAINING),
     ] = ProgressMode.auto
 

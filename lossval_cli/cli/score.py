@@ -50,17 +50,18 @@ class ScoreOutput(OptionGroup):
             "standard output [default: <train>.lossval/].",
         ),
     ] = None
-    form: Annotated[Format | None, typer.Option("--format", help="Of the scores [default: as the table].")] = None
-    force: Annotated[bool, typer.Option("--force", help="Write into a directory that is not ours, or over a file.")] = (
-        False
-    )
+    form: Annotated[Format | None, typer.Option("--format", help="Output format [default: that of the input].")] = None
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Overwrite an existing file, or write into a directory lossval did not create."),
+    ] = False
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to write, with -o FILE or -o -.")] = None
     sort: Annotated[
         Sort | None,
-        typer.Option(help="Row that comes first, with -o FILE or -o - [default: worst]."),
+        typer.Option(help="Order of the rows, with -o FILE or -o - [default: worst first]."),
     ] = None
     top: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Only the first N rows, with -o FILE or -o -.")
+        int | None, typer.Option(metavar="N", min=1, help="Write only the first N rows, with -o FILE or -o -.")
     ] = None
     safe_csv: SafeCsv = False
     redact: Annotated[
@@ -78,8 +79,7 @@ def score(
         str,
         typer.Argument(
             metavar="TRAIN",
-            help="Table whose rows are judged: CSV, Parquet, a directory or glob of Parquet files, or - for "
-            "CSV on standard input.",
+            help="Table to score: CSV, Parquet, a directory or glob of Parquet files, or - for CSV on standard input.",
             show_default=False,
         ),
     ],
@@ -89,8 +89,8 @@ def score(
 ) -> None:
     """Rank the rows of TRAIN by how much they help, and say which are suspect and why.
 
-    Writes a run directory with the scores and a report, and prints a summary. Training learns from TRAIN
-    alone; what helps is judged by VAL.
+    Writes a run directory with the scores and a report, and prints a summary. Networks are trained on TRAIN
+    alone; importance is measured against VAL.
     """
     settings = options.settings()
     if runtime.show_settings:

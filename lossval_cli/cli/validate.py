@@ -32,8 +32,8 @@ def validate(
 ) -> None:
     """Check tables and settings without training.
 
-    Says what each column is taken for and how it is encoded. Exits with 0 when `lossval score` would
-    start training on every TABLE, else with 2.
+    Shows the role of each column and how it is encoded. Exits with 0 if `lossval score` would start training
+    on every TABLE, else with 2.
     """
     settings = options.settings()
     check_one_stdin(*tables, options.val, options.test)

@@ -60,15 +60,15 @@ class Thresholds:
         if gone := sorted(there - here):
             differences.append(f"lacks {join_names(gone)}")
         if added := sorted(here - there):
-            differences.append(f"has {join_names(added)} besides")
+            differences.append(f"adds {join_names(added)}")
         if dataset.roles.label != self.label_column and not differences:
             differences.append(
                 f"predicts {format_name(dataset.roles.label)} instead of {format_name(self.label_column)}"
             )
         if differences:
             told.append(
-                f"{name} was measured on a table with other columns ({format_name(self.table)}; this one "
-                f"{' and '.join(differences)}): what its thresholds reach here is not known"
+                f"{name} was measured on a table with other columns ({format_name(self.table)}; this table "
+                f"{' and '.join(differences)}), so its precision may not hold here"
             )
         own = settings.as_dict()
         changed = [
@@ -81,7 +81,7 @@ class Thresholds:
         if changed:
             told.append(
                 f"{name} was measured with {pluralize(len(changed), 'other setting')} "
-                f"({'; '.join(changed[:3])}): what its thresholds reach here is not known"
+                f"({'; '.join(changed[:3])}), so its precision may not hold here"
             )
         return tuple(told)
 

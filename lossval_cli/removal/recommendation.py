@@ -101,18 +101,19 @@ def choose(candidates: dict[Removal, int], scores: Floats, answers: Answers) -> 
 def put_in_words(choice: Choice | None, metric: Metric, judges: str) -> str:
     """The advice as sentences; `judges`: how many rows of what it rests on, e.g. `200 test rows`."""
     if choice is None:
-        return f"Removing rows cannot be shown to help on {judges}: keep them."
+        return f"No removal significantly improves the model on {judges}. Keep all rows."
     (arm, fraction), gain = choice
     what = "the suspects" if arm == "suspects" else f"the lowest {fraction:.0%}"
     name = metric.name.replace("_", " ")
     change, *ends = (metric.sign * end for end in gain)
     low, high = sorted(ends)
-    likely = "{} (likely {} to {})".format(*(format_number(end, 3, "+") for end in (change, low, high)))
+    likely = "{}, 95% CI {} to {}".format(*(format_number(end, 3, "+") for end in (change, low, high)))
     if choice.is_shown:
-        return f"Removing {what} helps on {judges}: {name} changes by {likely}."
+        return f"Recommended: without {what}, {name} improves on {judges} ({likely})."
+    better = "predictions" if metric.name in ("rmse", "mae", "r2") else "predicted probabilities"
     return (
-        f"Removing {what} brings predictions for {judges} nearer the truth, but cannot be shown to better "
-        f"{name}, which changes by {likely}: keep the rows."
+        f"Not recommended: without {what}, {better} improve on {judges}, but {name} does not change "
+        f"significantly ({likely})."
     )
 
 

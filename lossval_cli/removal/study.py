@@ -149,13 +149,13 @@ def study_removal(
         pool = np.setdiff1d(pool, dataset.held_out)  # what is evaluated on is not trained on
     notices = []
     if judges.on == "validation":
-        notices.append("evaluated on validation rows, whose labels no training saw")
+        notices.append("evaluated on validation rows, whose labels are not used in training")
     if len(pool) > MOST_ROWS:
         notices.append(f"retrained on {MOST_ROWS:,} rows drawn from {len(pool):,}")
         pool = np.sort(rng.choice(pool, MOST_ROWS, replace=False))
     most = min(MOST_JUDGES, max(FEWEST_DRAWN, JUDGED_PROBABILITIES // (dataset.classes or 1)))
     if len(judges.y) > most:
-        notices.append(f"judged on {most:,} rows drawn from {len(judges.y):,}")
+        notices.append(f"evaluated on {most:,} rows drawn from {len(judges.y):,}")
         rows = np.sort(rng.choice(len(judges.y), most, replace=False))
         judges = judges._replace(X=judges.X[rows], y=judges.y[rows])
     suspect = np.zeros(len(pool), np.bool_)
@@ -166,7 +166,7 @@ def study_removal(
     affordable = max(FEWEST_EPOCHS, ROW_VISITS // len(pool))
     epochs = min(settings.epochs if mode == "full" else FEWEST_EPOCHS, affordable)
     if epochs < settings.epochs:
-        notices.append(f"{epochs} of {settings.epochs} epochs a retraining")
+        notices.append(f"each retraining has {epochs} of {settings.epochs} epochs")
     predictions = np.stack(
         [
             _retrain(dataset, pool, keeps, judges.X, settings, epochs, settings.seed + seed, device)

@@ -28,6 +28,7 @@ from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
 from lossval_cli.report.findings.explain import explain_suspects
 from lossval_cli.report.findings.health import check_health
 from lossval_cli.report.findings.names import rounded
+from lossval_cli.report.findings.skill import measure_skill
 from lossval_cli.report.findings.slices import find_slices
 from lossval_cli.report.findings.table_scan import TableScan, keys_of, scan_table
 from lossval_cli.report.findings.verdict import judge
@@ -64,7 +65,7 @@ def build_report(
     report: dict[str, Any] = {
         "schema_version": REPORT_VERSION,
         "verdict": None,
-        "summary": _summary(fit, noise, kinds),
+        "summary": _summary(dataset, fit, noise, kinds),
         "removal": study,
         "suspects": explain_suspects(dataset, fit, noise, table, kinds, seen),
         "model": _model(fit, device),
@@ -121,11 +122,13 @@ def _coverage(dataset: Dataset, settings: Settings) -> dict[str, Any] | None:
     return measure_coverage(dataset.train.X, dataset.val.X[:], dataset.val.table, settings.seed)
 
 
-def _summary(fit: Fit, noise: NoiseEstimate | None, kinds: npt.NDArray[np.object_]) -> dict[str, Any]:
+def _summary(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, kinds: npt.NDArray[np.object_]) -> dict[str, Any]:
     counts = Counter(kinds.tolist())
     suspects = len(kinds) - counts[""]
-    share = None
+    share, skill = None, None
     if noise is not None:
+        assert dataset.train.y is not None
+        skill = rounded([measure_skill(fit.predictions, dataset.train.y, dataset.classes) or 0.0])[0]
         share = {"value": noise.share, "low": noise.share_low, "high": noise.share_high}
     return ({"stopped_in_epoch": len(fit.history)} if fit.stopped else {}) | {
         "rows": len(kinds),
@@ -133,6 +136,7 @@ def _summary(fit: Fit, noise: NoiseEstimate | None, kinds: npt.NDArray[np.object
         "suspect_share": suspects / len(kinds),
         "by_kind": {kind: counts[kind] for kind in KINDS},
         "estimated_noise_share": share,
+        "skill": skill,
     }
 
 

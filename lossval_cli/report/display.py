@@ -16,7 +16,7 @@ import pyarrow as pa
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from lossval_cli.report.sentences import metric_name, next_step
+from lossval_cli.report.sentences import KIND_WORDS, NOISE_SHARE, SHORT_REASONS, metric_name, next_step
 from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import escape_control, format_number, format_percent, pluralize
 
@@ -24,16 +24,6 @@ WIDTH = 80
 
 WORST = 10
 """Rows that are listed."""
-
-REASONS = {
-    "label": "its label disagrees with the model",
-    "features": "it lies where the data is not",
-    "label+features": "both its label and its features",
-    "": "not suspect",
-}
-"""Why a row is suspect, in plain words."""
-
-_SHORT_REASONS = {"label": "label", "features": "features", "label+features": "both", "": "no"}
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNKNOWN = "·"
@@ -61,8 +51,9 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
     lines += _suspects(report["summary"])
     lines.append(_headed("Importance", _histogram(table["importance"].to_numpy())))
     lines += _removal(report["removal"])
-    lines += [Text(), Text(f"{pluralize(min(WORST, table.num_rows), 'row')} of least importance", "bold")]
-    lines += _rows(_worst(table.slice(0, WORST)))
+    shown, heading = _first_rows(report["summary"]["suspects"], table)
+    lines += [Text(), Text(heading, "bold")]
+    lines += _rows(_worst(shown))
     lines += [Text(), *_written(written)]
     step = next_step(report, data)
     if step and written[1:]:  # what goes on from here reads the directory
@@ -113,17 +104,17 @@ def _headed(head: str, text: str) -> Text:
 def _suspects(numbers: Mapping[str, Any]) -> list[Text]:
     share = numbers["estimated_noise_share"]
     if share is None:
-        return [_headed("Suspects", "not judged: the published algorithm has importances only")]
+        return [_headed("Suspects", "not estimated: preset paper only ranks rows")]
     lines = []
     if "stopped_in_epoch" in numbers:
-        lines.append(_headed("Cut short", f"time was up in epoch {numbers['stopped_in_epoch']}"))
+        lines.append(_headed("Stopped early", f"the time limit ended training in epoch {numbers['stopped_in_epoch']}"))
     lines.append(_headed("Suspects", f"{numbers['suspects']:,} ({format_percent(numbers['suspect_share'])})"))
     width = len(f"{max(numbers['by_kind'].values()):,}")
     for kind, count in numbers["by_kind"].items():
         if count:
-            lines.append(Text(f"  {kind:{_MARGIN - 2}}{count:{width},}  {REASONS[kind]}"))
+            lines.append(Text(f"  {kind:{_MARGIN - 2}}{count:{width},}  {SHORT_REASONS[kind]}"))
     interval = f"{format_percent(share['low'])} to {format_percent(share['high'])}"
-    lines.append(_headed("Noise share", f"{format_percent(share['value'])} of the rows, likely {interval}"))
+    lines.append(_headed(NOISE_SHARE, f"{format_percent(share['value'])} of the rows, likely {interval}"))
     return lines
 
 
@@ -148,11 +139,22 @@ def _removal(study: Mapping[str, Any] | None) -> list[Text]:
     else:
         text = f"{metric_name(study)} {curve}  lowest {shares}% removed"
     lines = [_headed("Removal", fit(text, WIDTH - _MARGIN).rstrip())]
-    direction = "" if study["greater_is_better"] else f"less {metric_name(study)} is better"
+    direction = "" if study["greater_is_better"] else f"a lower {metric_name(study)} is better"
     for remark in (direction, study["verdict"], study["notice"]):
         wrapped = textwrap.wrap(escape_control(remark or ""), WIDTH - _MARGIN)
         lines += [Text(" " * _MARGIN + line) for line in wrapped]
     return lines
+
+
+def _first_rows(suspects: int, table: pa.Table) -> tuple[pa.Table, str]:
+    """The suspects that are most likely wrong or, where there are none, the rows of least importance."""
+    if not suspects:
+        return table.slice(0, WORST), f"{pluralize(min(WORST, table.num_rows), 'row')} of least importance"
+    found = np.flatnonzero(np.array([bool(kind) for kind in table["suspect"].to_pylist()]))
+    probability = table["noise_probability"].to_numpy(zero_copy_only=False)[found]
+    order = found[np.argsort(-probability, kind="stable")][:WORST]
+    count = f"{len(order)} of {suspects:,} suspects" if suspects > len(order) else pluralize(suspects, "suspect")
+    return table.take(pa.array(order)), f"{count}, the most likely wrong first"
 
 
 def _worst(rows: pa.Table) -> list[Column]:
@@ -168,7 +170,7 @@ def _worst(rows: pa.Table) -> list[Column]:
         Column(given[-1], [_cell(value) for value in label], 12),
         Column("predicted", [_cell(value) for value in rows["predicted"].to_pylist()], 12),
         Column("noise", ["" if value is None else f"{value:.0%}" for value in probability], 5, right=True),
-        Column("why", suspects, 34),
+        Column("why", suspects, 29),
     ]
 
 
@@ -185,7 +187,7 @@ def _rows(columns: list[Column]) -> list[Text]:
         for column in others
     ]
     left = WIDTH - sum(widths) - 2 * len(widths)
-    reasons = REASONS if left >= why.widest else _SHORT_REASONS
+    reasons = SHORT_REASONS if left >= why.widest else KIND_WORDS | {"": "–"}
     lines = []
     for at in range(-1, len(why.cells)):
         cells = [column.head if at < 0 else column.cells[at] for column in others]

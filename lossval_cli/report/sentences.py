@@ -1,25 +1,40 @@
-"""What the pages of a report have in common: its headline and the words for a suspect, nothing computed.
+"""Every sentence about a run, for terminal, HTML, Markdown, `check` and SARIF alike; nothing is computed here.
 
-Every function takes the dict that `build_report` returned or that was read from report.json, in which any
-section may be null: redacted, or unknown to the method.
+Findings are data; these functions put them in words. Those that take a report take the dict that `build_report`
+returned or that was read from report.json, in which any section may be null: redacted, or unknown to the method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import format_number, format_percent, pluralize
 
+LITTLE_SKILL = 0.1
+"""Share of the label's uncertainty that out-of-fold predictions remove, below which relabelling is not advised."""
+
 KIND_WORDS = {"label": "label", "features": "features", "label+features": "label and features"}
 
-FALLBACK_REASONS = {
-    "label": "The label disagrees with what the model expects for such a row.",
-    "features": "The row lies where the other data is not.",
-    "label+features": "The label disagrees with the model, and the row lies where the other data is not.",
+REASONS = {
+    "label": "The label differs from the prediction.",
+    "features": "The features are unusual.",
+    "label+features": "The label differs from the prediction, and the features are unusual.",
 }
-"""For reports whose own reasons, which quote the user's values, have been taken out."""
+"""Why a row of each kind is suspect, where its own reason, which quotes the user's cells, is not at hand."""
+
+SHORT_REASONS = {
+    "label": "label differs from prediction",
+    "features": "unusual features",
+    "label+features": "both label and features",
+    "": "not suspect",
+}
+"""The same for a column of a table."""
+
+
+NOISE_SHARE = "Noise share"
+"""The one name of `estimated_noise_share` on screen."""
 
 
 class Figure(NamedTuple):
@@ -46,16 +61,15 @@ def figures(report: Mapping[str, Any]) -> list[Figure]:
     summary, study = report["summary"], report.get("removal")
     noise = summary["estimated_noise_share"]
     if noise is None:
-        suspects = Figure("Suspect rows", "not judged", "this method ranks rows and names no suspects")
-        share = Figure("Rows likely wrong", "unknown", "this method does not estimate it")
+        suspects = Figure("Suspect rows", "not estimated", "preset paper ranks rows and names no suspects")
+        share = Figure(NOISE_SHARE, "not estimated", "preset paper only ranks rows")
     else:
         suspects = Figure(
             "Suspect rows",
             f"{summary['suspects']:,}",
             f"of {summary['rows']:,}, {_kinds(summary['by_kind'])}",
         )
-        interval = f"likely between {format_percent(noise['low'])} and {format_percent(noise['high'])}"
-        share = Figure("Rows likely wrong", format_percent(noise["value"]), f"estimated over all rows, {interval}")
+        share = Figure(NOISE_SHARE, format_percent(noise["value"]), f"estimated share of wrong rows, {_likely(noise)}")
     return [suspects, share, _gain(study)]
 
 
@@ -71,15 +85,16 @@ def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str
         "given": "" if given is None else cell(given),
         "suggested": "" if suggested is None else cell(suggested),
         "kind": KIND_WORDS.get(row["suspect"], row["suspect"]),
-        "reason": row.get("reason") or FALLBACK_REASONS.get(row["suspect"], ""),
+        "reason": row.get("reason") or REASONS.get(row["suspect"], ""),
     }
 
 
 def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, str] | None:
     """What to do now in words, and the options of `lossval clean` that do it; None where nothing is advised.
 
-    Rows are left out where that was shown to help. Else labels are mended, from the usual probability on or,
-    where no suspect is as sure, from 50 %. `data`: where the table is, if the run does not know.
+    Rows are left out where that was shown to help. Else labels are corrected, from the usual probability on or,
+    where no suspect is as sure, from 50 %; never for numbers, and not where the features hardly explain the label.
+    `data`: where the table is, if the run does not know.
     """
     study = report.get("removal") or {"recommended": "nothing"}
     train = report["data"]["tables"]["train"]
@@ -97,6 +112,8 @@ def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, 
     if study["recommended"] == "lowest":
         lowest = format_percent(study["recommended_fraction"])
         return f"writes the table without the lowest {lowest}", f"{output} --drop lowest:{lowest}"
+    if report["data"]["roles"].get("task") == "regression" or report["summary"].get("skill", 1.0) < LITTLE_SKILL:
+        return None
     sure = max((row["noise_probability"] for row in report["suspects"] if row["suspect"] == "label"), default=0)
     for least, options in ((0.8, "--relabel"), (0.5, "--relabel --min-probability 50%")):
         if sure >= least:
@@ -124,30 +141,164 @@ def findings(report: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def beside(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """What training shares with the other tables and where they lie, each with the rows it is about."""
+    """What training shares with the other tables and how it covers them, each with the rows it is about."""
     said: list[tuple[str, list[str]]] = []
     for part, name in (("val", "validation"), ("test", "test")):
         leak = (report.get("leakage") or {}).get(part)
         if leak is None:
             continue
         if not leak["other_rows"]:
-            said.append((f"No {name} row stands in the training table too.", []))
+            said.append((f"No {name} row is a duplicate of a training row.", []))
             continue
-        shared = f"{pluralize(leak['other_rows'], f'{name} row')} ({format_percent(leak['other_share'])})"
+        compared = "" if leak["compared"] == "features and label" else f" ({leak['compared']} compared)"
         text = (
-            f"In the training table too, {leak['compared']} alike: {shared}; "
-            f"{format_percent(leak['expected_share'])} of training rows have a twin in training."
+            f"{duplicates_of_training(leak, name)}{compared}; {format_percent(leak['expected_share'])} of training "
+            "rows have a duplicate among themselves."
         )
         said.append((text, [_place(row) for row in leak["examples"]]))
     cover = report.get("coverage")
     if cover is not None:
-        remote = f"{cover['uncovered']:,} of {pluralize(cover['rows'], 'validation row')}"
-        text = (
-            f"Where training has next to nothing: {remote} ({format_percent(cover['share'])}); "
-            f"{format_percent(cover['expected_share'])} would be usual."
-        )
-        said.append((text, [_place(row) for row in cover["examples"]]))
+        said.append((uncovered_rows(cover), [_place(row) for row in cover["examples"]]))
     return said
+
+
+def duplicates_of_training(leak: Mapping[str, Any], name: str) -> str:
+    """`3 validation rows (0.8%) are exact duplicates of training rows`."""
+    rows, is_one = leak["other_rows"], leak["other_rows"] == 1
+    share = format_percent(leak["other_share"])
+    what = "is an exact duplicate of a training row" if is_one else "are exact duplicates of training rows"
+    return f"{pluralize(rows, f'{name} row')} ({share}) {what}"
+
+
+def uncovered_rows(cover: Mapping[str, Any]) -> str:
+    """One sentence on validation rows that no training row is near to."""
+    count = f"{cover['uncovered']:,} of {pluralize(cover['rows'], 'validation row')}"
+    verb = "is" if cover["uncovered"] == 1 else "are"
+    return (
+        f"{count} ({format_percent(cover['share'])}) {verb} far from every training row; "
+        f"{format_percent(cover['expected_share'])} is expected."
+    )
+
+
+def conflicting_duplicates(conflicts: Mapping[str, Any]) -> str:
+    """One sentence on rows that are equal but for their label."""
+    groups = pluralize(conflicts["groups"], "group")
+    return f"{conflicts['rows']:,} rows in {groups} have identical features but different labels."
+
+
+def concentrated_suspects(columns: Sequence[str]) -> str:
+    """One sentence on the columns in parts of which there are more suspects than elsewhere."""
+    more = f" and {len(columns) - 3} more columns" if len(columns) > 3 else ""
+    return f"Suspects are concentrated in parts of {', '.join(columns[:3])}{more}."
+
+
+def little_skill(skill: float) -> str:
+    """One sentence on a label that the features do not explain."""
+    return (
+        f"The features hardly explain the label (out-of-fold predictions remove {format_percent(max(skill, 0.0))} of "
+        "its uncertainty): a label that is hard to predict is not wrong, so few labels can be flagged."
+    )
+
+
+def headline(summary: Mapping[str, Any], level: str, *, healthy: bool, findings: int) -> str:
+    """The sentence at the top of every page. `healthy`: the noise share needs no action."""
+    noise, rows = summary["estimated_noise_share"], pluralize(summary["rows"], "row")
+    if noise is None:
+        return f"The {rows} are ranked; preset paper does not estimate which of them are wrong."
+    estimate = format_percent(noise["value"])
+    about = estimate if estimate.startswith("under") else f"about {estimate}"
+    if level == "ok":
+        text = f"The data looks healthy: {about} of the {rows} may be noisy"
+    elif healthy:
+        text = f"Few rows look noisy: {about} of the {rows}"
+    else:
+        text = f"{about[0].upper()}{about[1:]} of the {rows} look noisy"
+    text += f" ({_likely(noise)}){_mostly(summary)}"
+    if healthy and findings:
+        text += f"; but {pluralize(findings, 'finding')} {'is' if findings == 1 else 'are'} worth a look"
+    return f"{text}."
+
+
+def _likely(interval: Mapping[str, Any]) -> str:
+    return f"likely {format_percent(interval['low'])} to {format_percent(interval['high'])}"
+
+
+def _mostly(summary: Mapping[str, Any]) -> str:
+    kinds, suspects = summary["by_kind"], summary["suspects"]
+    if not suspects:
+        return ""
+    if kinds["label"] >= 0.6 * suspects:
+        return ", mostly wrong labels"
+    if kinds["features"] >= 0.6 * suspects:
+        return ", mostly outliers"
+    return ", both wrong labels and outliers"
+
+
+def label_reason(given: str, chance: float | None, predicted: str, odds: float | None) -> str:
+    """Why a label is suspect; `chance` and `odds`: what the model gives it and the predicted one, None for numbers."""
+    if chance is None or odds is None:
+        return f"Labelled {given}, but the model predicts {predicted}."
+    least = f"Labelled {given}, to which the model gives only {format_percent(chance, 0)}"
+    return f"{least}." if predicted == given else f"{least}; it predicts {predicted} ({format_percent(odds, 0)})."
+
+
+def features_reason(cells: Sequence[str]) -> str:
+    """Why features are suspect; `cells`: what is unusual about single cells, empty where none is."""
+    if not cells:
+        return "Each cell is typical by itself, but their combination is unusual."
+    return f"Unusual: {'; '.join(cells)}."
+
+
+def training_loss(first: float, last: float, epochs: int, *, stopped: bool) -> tuple[bool, str]:
+    """Whether training went well, and a sentence on it."""
+    course = f"from {format_number(first)} to {format_number(last)} in {pluralize(epochs, 'epoch')}"
+    if stopped:
+        return False, f"Training loss went {course}; the time limit ended training early, so ranks are provisional."
+    if epochs == 1 or last < first:
+        return True, f"Training loss {'was ' + format_number(last) if epochs == 1 else 'fell ' + course}."
+    return False, f"Training loss did not fall ({course}): lower learning_rate, or train longer."
+
+
+def validation_rows(rows: int, *, held_out: bool, few: bool) -> str:
+    """One sentence on how many validation rows there were."""
+    text = f"{pluralize(rows, 'validation row')} {'was' if rows == 1 else 'were'} "
+    text += "held out from the training table" if held_out else "given"
+    return f"{text}, too few for reliable feature evidence." if few else f"{text}."
+
+
+def repeated_rows(tables: Sequence[tuple[str, int, int]]) -> str:
+    """One sentence on tables (name, rows, distinct rows) that consist mostly of copies."""
+    said = [
+        f"{rows:,} {what} rows are copies of {pluralize(distinct, 'distinct row')}" for what, rows, distinct in tables
+    ]
+    return f"{' and '.join(said)}; each copy counts."
+
+
+def transport_health(error: float, anchors: Mapping[str, Any] | None, *, rough: bool, converged: bool) -> str:
+    """One sentence on how well the transport problem is solved; `anchors`: validation rows used, of how many."""
+    if rough and anchors is not None:
+        return (
+            f"Transport used {anchors['used']:,} of {anchors['of']:,} validation rows (estimated error "
+            f"{format_percent(anchors['error'])}): raise max_anchors."
+        )
+    if converged:
+        return f"Transport converged (marginal error {format_percent(error)})."
+    return f"Transport did not converge (marginal error {format_percent(error)}): raise blur."
+
+
+def scoring_networks(networks: int) -> str:
+    """One sentence on how many networks each importance is the mean of."""
+    if networks > 1:
+        return f"Each row was scored by {networks} networks that did not train on it."
+    return "Only one network scored each row, so importance_std is empty; raise members."
+
+
+def tied_rows(tied: int, *, many: bool) -> str:
+    """One sentence on rows whose order says nothing."""
+    if not tied:
+        return "All importances differ."
+    text = f"{pluralize(tied, 'row')} {'has' if tied == 1 else 'have'} the same importance as another row"
+    return f"{text} and are ranked in the order of the file." if many else f"{text}."
 
 
 def _place(row: Mapping[str, Any]) -> str:
@@ -155,10 +306,10 @@ def _place(row: Mapping[str, Any]) -> str:
 
 
 def usual(known: Mapping[str, Any]) -> str:
-    """What a column holds as a rule, to be read beside an odd cell."""
+    """What is typical of a column, to be read next to an unusual cell."""
     if "median" in known:
         return f"{known['low']} to {known['high']}, median {known['median']}"
-    return f"this cell is in {pluralize(known['rows'], 'row')}"
+    return f"this value occurs in {pluralize(known['rows'], 'row')}"
 
 
 def measured(value: float | None) -> str:
@@ -187,10 +338,10 @@ def _gain(study: Mapping[str, Any] | None) -> Figure:
     """Gains are positive when the metric gets better, whichever way that is."""
     name = "Gain by removing rows"
     if study is None:
-        return Figure(name, "not studied", "no retraining was done")
+        return Figure(name, "not studied", "no model was retrained")
     gain = study["expected_gain"]
     if gain is None or gain["value"] is None:
-        return Figure(name, "none shown", f"on {study['evaluated_on']} rows")
+        return Figure(name, "none significant", f"on {study['evaluated_on']} rows")
     what = "the suspects" if study["recommended"] == "suspects" else "the lowest"
     sign = 1 if study["greater_is_better"] else -1
     interval = ""

@@ -68,8 +68,10 @@ class LoadedRun:
         return self.find_train()
 
     def suspect_at(self) -> npt.NDArray[np.int64]:
-        """Places of the suspects, worst first."""
-        return np.flatnonzero(np.array([bool(kind) for kind in self.suspect], bool))
+        """Indices of the suspects, the most probable first; of equal probabilities the least important."""
+        suspects = np.flatnonzero(np.array([bool(kind) for kind in self.suspect], bool))
+        order = np.argsort(-np.nan_to_num(self.noise_probability[suspects], nan=-1.0), kind="stable")
+        return suspects[order]
 
     def ids_at(self, place: int) -> dict[str, str | None]:
         """The ids of one row."""

@@ -83,7 +83,7 @@ class CheckpointFile:
         if different:
             raise UsageError(
                 f"{format_name(str(self.path))} is the checkpoint of another run (different: {join_names(different)}); "
-                "give the same table, settings and version, or leave out --resume to start anew"
+                "give the same table, settings and version, or leave out --resume to start again"
             )
 
 

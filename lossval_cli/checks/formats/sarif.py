@@ -8,14 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from lossval_cli.checks.values import CheckResult, SuspectRow
+from lossval_cli.report.sentences import REASONS
 from lossval_cli.text.escape import escape_ci_json
 from lossval_cli.version import __version__
 
-RULES = {
-    "label": ("SuspectLabel", "The label disagrees with what the model expects for such a row."),
-    "features": ("SuspectFeatures", "The row lies where the other data is not."),
-    "label+features": ("SuspectLabelAndFeatures", "Both the label and the features of the row are doubtful."),
-}
+RULES = {"label": "SuspectLabel", "features": "SuspectFeatures", "label+features": "SuspectLabelAndFeatures"}
 
 FINGERPRINT = "lossvalRow/v1"
 """Changes its number when it is made of something else."""
@@ -27,10 +24,10 @@ def render_sarif(check: CheckResult) -> str:
         {
             "id": f"lossval/{kind}",
             "name": name,
-            "shortDescription": {"text": text},
+            "shortDescription": {"text": REASONS[kind]},
             "defaultConfiguration": {"level": "warning"},
         }
-        for kind, (name, text) in RULES.items()
+        for kind, name in RULES.items()
     ]
     driver = {
         "name": "lossval",

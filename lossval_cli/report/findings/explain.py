@@ -15,8 +15,9 @@ from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.names import Json, cell, cut, rounded
 from lossval_cli.report.findings.table_scan import TableScan
+from lossval_cli.report.sentences import features_reason, label_reason
 from lossval_cli.score_columns import given_names
-from lossval_cli.text.format import format_number, format_percent, pluralize
+from lossval_cli.text.format import format_number, pluralize
 
 TOP = 100
 """Suspects that the report lists; the scores hold all of them."""
@@ -37,12 +38,14 @@ def explain_suspects(
     kinds: npt.NDArray[np.object_],
     seen: TableScan,
 ) -> list[dict[str, Any]]:
-    """The first TOP suspects in rank order.
+    """The TOP most probable suspects, the most probable first; of equal probabilities the least important.
 
     `table`: the ranked rows; `kinds` (N,) in the order of the file.
     """
     order = table["row"].to_numpy()
-    places = np.flatnonzero(kinds[order] != "")[:TOP]
+    places = np.flatnonzero(kinds[order] != "")
+    probability = table["noise_probability"].to_numpy(zero_copy_only=False)[places]
+    places = places[np.argsort(-probability, kind="stable")][:TOP]
     names = given_names(dataset.roles.label, dataset.roles.ids)
     cells = _Cells(dataset, fit, noise, seen, order[places])
     result = []
@@ -151,10 +154,7 @@ class _Cells:
         if "label" in kind:
             parts.append(self._label_reason(row, ranked))
         if "features" in kind:
-            if odd:
-                parts.append("Odd: " + "; ".join(entry["text"] for entry in odd) + ".")
-            else:
-                parts.append("Each cell is ordinary by itself, but the combination is not.")
+            parts.append(features_reason([entry["text"] for entry in odd]))
         return " ".join(parts)
 
     def _label_reason(self, row: int, ranked: dict[str, Any]) -> str:
@@ -163,11 +163,9 @@ class _Cells:
         predicted = ranked["predicted"]
         chance = self.given_probability(row)
         if chance is None:
-            return f"Labelled {given}, but rows like it are near {format_number(float(predicted))}."
-        if self.suggested(row, "label", predicted) is None:
-            return f"Labelled {given}, which is doubtful: {format_percent(chance, 0)} is what the model gives it."
-        odds = f"{format_percent(float(ranked['predicted_probability']), 0)} against {format_percent(chance, 0)}"
-        return f"Labelled {given}, but rows like it are {cut(str(predicted))}: {odds}."
+            return label_reason(given, None, format_number(float(predicted)), None)
+        shown = given if self.suggested(row, "label", predicted) is None else cut(str(predicted))
+        return label_reason(given, chance, shown, float(ranked["predicted_probability"]))
 
     def _odd_cell(self, column: str, row: int, term: float) -> dict[str, Any]:
         """One column's contribution; `text` reads after the row's other odd columns."""
@@ -208,7 +206,7 @@ class _Cells:
 def _where(value: float, bounds: tuple[float, float]) -> str:
     """How a number lies to what 98 % of the rows have."""
     if value > bounds[1]:
-        return "above the usual"
+        return "above the typical"
     if value < bounds[0]:
-        return "below the usual"
-    return "rare, though within the usual"
+        return "below the typical"
+    return "rare, though within the typical"
