@@ -17,6 +17,8 @@ MAX_BYTES: Final = 8 << 30  # text, or Parquet once decoded: the whole table has
 FREE_EXPANSION_BYTES: Final = 16 << 20  # below this no compression ratio is suspicious
 FREE_PARQUET_BYTES: Final = 64 << 20  # Parquet honestly stores constant columns in next to nothing
 MAX_EXPANSION: Final = 200  # decoded bytes per stored byte above the free amount; text reaches 5 to 20
+MAX_FOOTER_STRING: Final = 100_000_000  # bytes of one text in the footer of a Parquet file
+MAX_FOOTER_ITEMS: Final = 1_000_000  # parts of one list in it, such as columns of a row group
 MAX_SETTINGS_BYTES: Final = 1 << 20  # settings, rules and thresholds that people write
 MAX_RECORD_FILE_BYTES: Final = 256 << 20  # run.json and report.json, which name suspects but no other rows
 

@@ -23,18 +23,16 @@ import lossval_cli
 from lossval_cli.errors import ReadError
 from lossval_cli.features import encoded_file
 from lossval_cli.tables import streamed
-from lossval_cli.tables.arrow_sizes import arrow_sizes
 from lossval_cli.tables.files import Source
 from lossval_cli.tables.parquet_rewrite import ParquetOriginal
-from lossval_cli.tables.parquet_sizes import parquet_sizes
 from lossval_cli.tables.table import open_streamed, read_table
-from tests.fuzz.bombs import BOMBS, IN_LISTS, bomb, small_in_footer
+from tests.fuzz.bombs import BOMBS, bomb, small_in_footer
 
 Cli = Callable[..., Outcome]
 ROOT = str(Path(lossval_cli.__file__).parents[1])
 SCORE = ("score", "t.data", "--val", "val.csv", *QUICK, "-q", "-o")
 
-MOST_MIB = 400
+MOST_MIB = 600
 """What meeting all bombs takes above what the imports take."""
 
 MEET = """
@@ -70,22 +68,14 @@ def test_bombs_take_little_memory_whether_they_are_read_whole_or_in_parts(tmp_pa
     assert codes == str([2] * 2 * len(BOMBS)), done.stderr
     told = done.stderr.splitlines()
     assert len(told) == 2 * len(BOMBS) and all(line.startswith("error: ") for line in told)
-    assert sum("would grow from" in line for line in told) >= 18, done.stderr
+    assert sum("would grow from" in line for line in told) >= 2 * len(BOMBS) - 2, done.stderr
     assert int(took) < MOST_MIB
 
 
-@pytest.mark.parametrize("name", ["text.parquet", "list.parquet", "page.parquet"])
+@pytest.mark.parametrize("name", ["text.parquet", "rows.parquet", "page.parquet"])
 def test_nor_is_a_bomb_read_whole_to_be_cleaned(name: str) -> None:
     with pytest.raises(ReadError, match="would grow from"):
         ParquetOriginal([Source(name, name, bomb(name))], name)
-
-
-@pytest.mark.parametrize("name", IN_LISTS)
-def test_nor_is_one_that_lies_in_lists_and_records_alone(name: str) -> None:
-    data = IN_LISTS[name]()
-    assert len(data) < 100_000
-    with pytest.raises(ReadError, match=r"would grow from|may become any size"):
-        ParquetOriginal([Source(name, name, data)], name)
 
 
 @pytest.mark.usefixtures("tables")
@@ -116,26 +106,6 @@ def test_lists_and_records_of_honest_files_are_read_to_be_cleaned() -> None:
         assert read_table("t.parquet").data["plain"].to_pylist() == table["plain"].to_pylist()
         read = ParquetOriginal([Source("t", "t", sink.getvalue())], "t").table
         assert read.to_pylist() == table.to_pylist()
-
-
-def test_sizes_are_those_of_the_library() -> None:
-    """Page headers say what the footer says, where nobody lies; buffers what they are once decoded."""
-    table = pa.table({"a": np.arange(1_000), "b": ["x", "yy"] * 500, "c": [[1, 2]] * 1_000})
-    for options in ({}, {"compression": "zstd"}, {"data_page_version": "2.0"}, {"use_dictionary": False}):
-        sink = io.BytesIO()
-        pq.write_table(table, sink, row_group_size=300, write_statistics=False, **options)
-        metadata = pq.read_metadata(sink)
-        groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
-        told = sum(group.total_byte_size for group in groups)
-        assert 0.7 * told < parquet_sizes(sink, 1 << 30).bytes <= told + 256 * 4 * 3 * 2
-    for codec in (None, "lz4", "zstd"):
-        sink = io.BytesIO()
-        options = pa.ipc.IpcWriteOptions(compression=codec)
-        with pa.ipc.new_file(sink, table.schema, options=options) as file:
-            file.write_table(table, max_chunksize=300)
-        sizes = arrow_sizes(sink)
-        assert [batch.rows for batch in sizes.batches] == [300, 300, 300, 100]
-        assert sizes.bytes == pytest.approx(table.nbytes, rel=0.01)
 
 
 def test_text_that_is_written_as_what_differs_is_read(tables: Path) -> None:
@@ -272,8 +242,8 @@ PARTED = """
 import sys
 from lossval_cli.cli import main
 from lossval_cli.features import storage_plan as rooms
-from lossval_cli.runtime.memory import Size
-rooms.FEWEST_BYTES, Size.resident = 0, lambda *_: 10**13  # every table that can stay in its files does
+from lossval_cli.runtime.memory import MemoryEstimate
+rooms.FEWEST_BYTES, MemoryEstimate.resident = 0, lambda *_: 10**13  # every table that can stay in its files does
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -15,7 +15,7 @@ from lossval_cli.errors import LossvalError, SchemaError
 from lossval_cli.features.identifiers import find_group_key, find_identifier, is_unnamed
 from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.files import list_files
-from lossval_cli.tables.parquet_reading import partitions
+from lossval_cli.tables.stored_types import partitions
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, join_names, pluralize
 

@@ -77,7 +77,7 @@ class StoragePlan:
         _return_freed_memory()
         digest = digest_files(stored.files) if self.processes.is_main else ""
         digest = self.processes.all_gather_object(digest)[0]
-        return Table(stored, stored.name, "parquet", None, digest)
+        return Table(stored, stored.name, "parquet", None, digest, notices=stored.notices)
 
     def together(self, table: Table) -> Table:
         """The same table, of which each process reads its own rows and gets the others from the others."""

@@ -10,14 +10,12 @@ from pathlib import Path
 from lossval_cli.errors import ReadError
 from lossval_cli.runs.loaded import LoadedRun, damaged, path_of_train, read_part
 from lossval_cli.runtime.atomic_write import RECORD
-from lossval_cli.tables.arrow_parts import ARROW_MAGIC
 from lossval_cli.tables.csv_rewrite import CsvOriginal
 from lossval_cli.tables.files import Source, decompress, digest, list_files, read_file
 from lossval_cli.tables.json_lines import is_json
 from lossval_cli.tables.options import ReadOptions
-from lossval_cli.tables.parquet_parts import MAGIC
+from lossval_cli.tables.parquet import ARROW_MAGIC, MAGIC, STREAM_MAGIC
 from lossval_cli.tables.parquet_rewrite import ParquetOriginal
-from lossval_cli.tables.reading import STREAM_MAGIC
 from lossval_cli.tables.rewrite import Original
 from lossval_cli.text.format import format_name
 

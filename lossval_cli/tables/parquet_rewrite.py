@@ -3,7 +3,9 @@ compression."""
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Literal
 
@@ -11,13 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lossval_cli.errors import SchemaError
+from lossval_cli.errors import ReadError, SchemaError
 from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size
 from lossval_cli.tables.files import Source
-from lossval_cli.tables.parquet_parts import reading
-from lossval_cli.tables.parquet_reading import one_below_the_other, partitions, with_partitions
-from lossval_cli.tables.parquet_whole import check_whole
+from lossval_cli.tables.parquet import MAGIC, ParquetReader, open_parquet, reading
 from lossval_cli.tables.rewrite import Added, Cells, Mask
+from lossval_cli.tables.stored_types import partitions, stack, with_partitions
 from lossval_cli.text.format import format_name
 
 
@@ -32,6 +33,7 @@ class ParquetOriginal:
 
     def __init__(self, sources: Sequence[Source], name: str) -> None:
         self._groups: list[pq.RowGroupMetaData] = []
+        self._leaves: list[pq.ColumnSchema] = []
         stored = [self._read(source) for source in sources]
         self._metadata = stored[0].schema.metadata
         self._is_one = len(stored) == 1
@@ -39,15 +41,17 @@ class ParquetOriginal:
             with_partitions(table, source.relative, table.num_rows) if partitions(source.relative) else table
             for table, source in zip(stored, sources, strict=True)
         ]
-        self.table: pa.Table = parts[0] if self._is_one else one_below_the_other(parts, sources, name)
+        self.table: pa.Table = parts[0] if self._is_one else stack(parts, [source.relative for source in sources], name)
         self.name = name
         self.quoted: dict[str, Mask] = {}
 
     def _read(self, source: Source) -> pa.Table:
         limit = allowed_size(len(source.data), free=FREE_PARQUET_BYTES)
-        check_whole(source, limit)
+        for _ in ParquetReader(source.data, source.name, limit).blocks():
+            pass  # columns are within the limit, other than lists and records
         with reading(format_name(source.name), "Parquet"):
-            file = pq.ParquetFile(pa.BufferReader(source.data))
+            file = open_parquet(source.data)
+            self._leaves += [file.schema.column(i) for i in range(file.metadata.num_columns)]
             groups = range(file.metadata.num_row_groups)
             self._groups += [file.metadata.row_group(group) for group in groups]
             # One by one: lists of categories of several groups are not implemented in one go.
@@ -74,20 +78,25 @@ class ParquetOriginal:
         """The rows of `keep` (N,) to an open binary file. OSError passes through."""
         table = self.table
         if cells is not None:
-            place = table.column_names.index(cells.column)
-            table = table.set_column(place, table.schema.field(place), _replaced(table[place], cells))
+            i = table.column_names.index(cells.column)
+            table = table.set_column(i, table.schema.field(i), _replaced(table[i], cells))
         table = table.filter(pa.array(keep))
         if added is not None:
             table = table.append_column(added.column, pa.array(added.values[keep]))
         stays = self._is_one and keep.all()
         metadata = self._metadata if stays else _without_ranges(self._metadata)
         most = max((group.num_rows for group in self._groups), default=0)
+        intervals = [leaf.name for leaf in self._leaves if leaf.converted_type == "INTERVAL"]
+        buffer = io.BytesIO()
         pq.write_table(
             table.replace_schema_metadata(metadata),
-            sink,
+            buffer if intervals else sink,
             compression=self._compression(),
             row_group_size=most or None,
+            use_deprecated_int96_timestamps=any(leaf.physical_type == "INT96" for leaf in self._leaves),
         )
+        if intervals:
+            sink.write(_with_intervals(buffer.getvalue(), intervals, format_name(self.name)))
 
     def _compression(self) -> str:
         """That of the first column."""
@@ -107,8 +116,31 @@ def _replaced(column: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
 def _without_ranges(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes] | None:
     """Metadata without the indexes that pandas stores as a range: of fewer rows they would name others."""
     try:
-        told: dict[str, Any] = json.loads((metadata or {})[b"pandas"])
-        told["index_columns"] = [index for index in told["index_columns"] if not isinstance(index, dict)]
+        pandas: dict[str, Any] = json.loads((metadata or {})[b"pandas"])
+        pandas["index_columns"] = [index for index in pandas["index_columns"] if not isinstance(index, dict)]
     except (KeyError, TypeError, ValueError):
         return metadata
-    return (metadata or {}) | {b"pandas": json.dumps(told).encode()}
+    return (metadata or {}) | {b"pandas": json.dumps(pandas).encode()}
+
+
+def _with_intervals(data: bytes, columns: Sequence[str], name: str) -> bytes:
+    """A Parquet file with the type INTERVAL given back to some columns of 12 bytes, which Arrow has no type for.
+
+    In the footer a column is a Thrift struct that ends with a zero byte: type 7, length 12, repetition, name; field 6
+    is the converted type, 21 for INTERVAL. Raises ReadError where the file does not say so afterwards.
+    """
+    size = int.from_bytes(data[-8:-4], "little")
+    footer = data[-8 - size : -8]
+    for column in columns:
+        text = column.encode()
+        element = re.escape(bytes([len(text)]) + text) if len(text) < 128 else b"(?!)"
+        footer = re.sub(
+            rb"(\x15\x0e\x15\x18\x15.\x18" + element + rb")\x00", b"\\1\x25\x2a\x00", footer, flags=re.DOTALL
+        )
+    patched = data[: -8 - size] + footer + len(footer).to_bytes(4, "little") + MAGIC
+    with reading(name, "Parquet"):
+        schema = pq.read_metadata(pa.BufferReader(patched)).schema
+        kinds = {schema.column(i).name: schema.column(i).converted_type for i in range(len(schema))}
+    if any(kinds.get(column) != "INTERVAL" for column in columns):
+        raise ReadError(f"{name}: columns of the type INTERVAL cannot be written back: store them as seconds")
+    return patched

@@ -12,18 +12,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lossval_cli.errors import ReadError
-from lossval_cli.tables.arrow_parts import ARROW_MAGIC
+from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size, too_large
 from lossval_cli.tables.csv import read_csv
 from lossval_cli.tables.files import Source, decompress, digest, open_sources
 from lossval_cli.tables.foreign import refuse_binary
 from lossval_cli.tables.json_lines import is_json, read_json
 from lossval_cli.tables.options import ReadOptions
-from lossval_cli.tables.parquet_parts import MAGIC
-from lossval_cli.tables.parquet_reading import one_below_the_other, read_parquet
+from lossval_cli.tables.parquet import ARROW_MAGIC, MAGIC, STREAM_MAGIC, open_reader, reading
+from lossval_cli.tables.stored_types import (
+    as_declared,
+    bytes_as_text,
+    notice_of_bytes,
+    stack,
+    text_in_bytes,
+    with_partitions,
+)
 from lossval_cli.text.format import format_name
-
-STREAM_MAGIC = b"\xff\xff\xff\xff"
-"""The first bytes of an Arrow IPC stream."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def read_files(name: str, options: ReadOptions) -> Contents:
     sha256 = digest(sources)
     stored = [is_stored(source) for source in sources]
     if all(stored):
-        return Contents(read_parquet(sources, name), name, "parquet", None, sha256)
+        table, notices = read_stored(sources, name)
+        return Contents(table, name, "parquet", None, sha256, notices=notices)
     if any(stored):
         one, other = (sources[stored.index(kind)].name for kind in (True, False))
         raise ReadError(f"{format_name(name)} mixes Parquet and text files: {format_name(one)}, {format_name(other)}")
@@ -65,7 +70,7 @@ def read_files(name: str, options: ReadOptions) -> Contents:
         return read_text(decompress(sources[0]), name, sha256, options)
     texts = [read_text(decompress(source), source.name, sha256, options) for source in sources]
     return Contents(
-        one_below_the_other([text.data for text in texts], sources, name),
+        stack([text.data for text in texts], [source.relative for source in sources], name),
         name,
         "csv",
         None if any(text.lines is None for text in texts) else np.concatenate([text.lines for text in texts]),
@@ -101,3 +106,37 @@ def is_stored(source: Source) -> bool:
         return True
     refuse_binary(source.data, format_name(source.name))
     return Path(source.name).suffix.lower() in (".parquet", ".pq", ".parq")
+
+
+def read_stored(sources: Sequence[Source], name: str) -> tuple[pa.Table, tuple[str, ...]]:
+    """Parquet or Arrow files one below the other, and notices; `key=value` directories become text columns.
+
+    Raises ReadError for a damaged file or one past a limit, SchemaError for doubled columns or parts that do not have
+    the same columns.
+    """
+    stored = sum(len(source.data) for source in sources)
+    limit = allowed_size(stored, free=FREE_PARQUET_BYTES)
+    parts, size = [], 0
+    for source in sources:
+        part = _read_one(source, limit)
+        parts.append(with_partitions(part, source.relative, part.num_rows))
+        size += parts[-1].nbytes
+        if size > limit:
+            raise too_large(format_name(name), limit, stored)
+    table = stack(parts, [source.relative for source in sources], name)
+    if not table.num_columns:
+        raise ReadError(f"{format_name(name)} has no columns")
+    if not table.num_rows:
+        raise ReadError(f"{format_name(name)} has a header and no rows")
+    texts = text_in_bytes(table)
+    return bytes_as_text(table, texts), (notice_of_bytes(name, texts),) if texts else ()
+
+
+def _read_one(source: Source, limit: int) -> pa.Table:
+    if not source.data:
+        raise ReadError(f"{format_name(source.name)} is empty")
+    reader = open_reader(source.data, source.name, limit)
+    batches = [batch for _, batch in reader.blocks()]
+    with reading(reader.name, reader.form):
+        table = pa.Table.from_batches(batches) if batches else reader.schema.empty_table()
+        return as_declared(table, reader.schema, sum(reader.rows))

@@ -19,12 +19,28 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lossval_cli.errors import ReadError, SchemaError
+from lossval_cli.errors import ReadError
 from lossval_cli.limits import FREE_PARQUET_BYTES, MAX_EXPANSION, too_large
-from lossval_cli.tables.arrow_parts import ARROW_MAGIC, ArrowParts
 from lossval_cli.tables.files import Listed
-from lossval_cli.tables.parquet_parts import BLOCK_ROWS, MAGIC, ParquetParts, decoded_size, reading
-from lossval_cli.tables.parquet_reading import as_declared, different_types, with_partitions
+from lossval_cli.tables.parquet import (
+    ARROW_MAGIC,
+    BLOCK_ROWS,
+    MAGIC,
+    ArrowReader,
+    ParquetReader,
+    decoded_size,
+    open_reader,
+    reading,
+)
+from lossval_cli.tables.stored_types import (
+    as_declared,
+    as_schema,
+    common_schema,
+    is_binary,
+    notice_of_bytes,
+    text_in_bytes,
+    with_partitions,
+)
 from lossval_cli.text.format import format_name
 
 LARGEST_BATCH = 256 << 20
@@ -34,7 +50,7 @@ LARGEST_PIECE = 64 << 20
 """Bytes of a block once its text is written out; a larger one is cut, down to single rows."""
 
 FIRST_ROWS = 1 << 10
-"""Rows by which it is told how large a row is."""
+"""Rows from which the size of a row is estimated."""
 
 Share = Callable[[pa.Table], Sequence[pa.Table]]
 """A table of this process -> those of all processes, in their order."""
@@ -57,28 +73,28 @@ class StreamedTable:
         self._rows: list[list[int]] = []
         schemas, needed = [], 0
         for file in self._files:
-            parts = file.open(self._limit)
-            self._rows.append(parts.rows)
-            with reading(parts.name, parts.form):
-                few = as_declared(parts.schema.empty_table(), parts.schema, 0)
+            reader = file.open(self._limit)
+            self._rows.append(reader.rows)
+            with reading(reader.name, reader.form):
+                few = as_declared(reader.schema.empty_table(), reader.schema, 0)
                 schemas.append(with_partitions(few, file.listed.relative, 0).schema.remove_metadata())
-            if set(schemas[-1].names) != set(schemas[0].names):
-                raise SchemaError(
-                    f"{format_name(name)}: {format_name(file.listed.relative)} has other columns than the first file"
-                )
-            needed += 8 * sum(parts.rows) * len(parts.schema.names)
+            needed += 8 * sum(reader.rows) * len(reader.schema.names)
             if needed > self._limit:
                 raise too_large(format_name(self.name), self._limit, self._stored)
-        try:
-            self.schema: pa.Schema = pa.unify_schemas(schemas, promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise different_types(name, error) from error
+        self.schema: pa.Schema = common_schema(schemas, [file.listed.relative for file in self._files], name)
         if not self.schema.names:
             raise ReadError(f"{format_name(name)} has no columns")
         self.ends = np.cumsum([many for rows in self._rows for many in rows], dtype=np.int64)
         self.num_rows = sum(map(sum, self._rows))
         self._own: slice | None = None
         self._share: Share | None = None
+        self.notices: tuple[str, ...] = ()
+        if not any(is_binary(field.type) for field in self.schema):
+            return
+        if texts := text_in_bytes(self.take(np.arange(min(FIRST_ROWS, self.num_rows)))):
+            kinds = [field.with_type(pa.string()) if field.name in texts else field for field in self.schema]
+            self.schema = pa.schema(kinds)
+            self.notices = (notice_of_bytes(name, texts),)
 
     def read_together(self, own: slice, share: Share) -> StreamedTable:
         """The same rows; when a column or rows are asked for, this process reads the range `own` alone and
@@ -99,10 +115,10 @@ class StreamedTable:
         return (own if self._share is None else pa.concat_tables(self._share(own)))[column]
 
     def take(self, rows: Any) -> pa.Table:
-        """The rows at places `rows` (k,), in that order."""
-        places = np.asarray(rows, np.int64)
-        order = np.argsort(places, kind="stable")
-        wanted = places[order]
+        """The rows with numbers `rows` (k,), in that order."""
+        numbers = np.asarray(rows, np.int64)
+        order = np.argsort(numbers, kind="stable")
+        wanted = numbers[order]
         if self._own is not None:
             wanted = _within(wanted, self._own.start, self._own.stop - self._own.start)
         parts = [
@@ -130,7 +146,7 @@ class StreamedTable:
         wanted: npt.NDArray[np.int64] | None = None,
         columns: list[str] | None = None,
     ) -> Iterator[tuple[int, pa.Table]]:
-        """Blocks of rows in order, each with the place of its first row: of the range `own`, or those that
+        """Blocks of rows in order, each with the number of its first row: of the range `own`, or those that
         hold one of the sorted rows `wanted`; all `columns` or some. Fragments without any are not read.
 
         Raises ReadError for damage, for a file that is not what it was, and past a limit.
@@ -160,24 +176,24 @@ class StreamedTable:
             ]
             if not groups:
                 continue
-            parts = file.open(self._limit)
-            if parts.rows != rows:
+            reader = file.open(self._limit)
+            if reader.rows != rows:
                 raise file.changed()
-            names = None if columns is None else [name for name in columns if name in parts.schema.names]
-            at, current = 0, -1
-            for group, batch in parts.blocks(groups, names):
-                at = at if group == current else int(begins[group])
+            names = None if columns is None else [name for name in columns if name in reader.schema.names]
+            row, current = 0, -1
+            for group, batch in reader.blocks(groups, names):
+                row = row if group == current else int(begins[group])
                 current = group
-                if at >= stop:
+                if row >= stop:
                     break
-                if before + parts.decoded > self._limit:
+                if before + reader.decoded > self._limit:
                     raise too_large(format_name(self.name), self._limit, self._stored)
                 for piece in _pieces(batch):
-                    with reading(format_name(self.name), parts.form):
-                        block = self._fitted(piece, parts.schema, columns, file.listed.relative)
-                    yield at, block
-                    at += block.num_rows
-            before += parts.decoded
+                    with reading(format_name(self.name), reader.form):
+                        block = self._fitted(piece, reader.schema, columns, file.listed.relative)
+                    yield row, block
+                    row += block.num_rows
+            before += reader.decoded
             file.check()
             pa.default_memory_pool().release_unused()
 
@@ -188,7 +204,7 @@ class StreamedTable:
         read = pa.schema([field for field in schema if field.name in names], schema.metadata)
         table = as_declared(pa.Table.from_batches([batch]), read, batch.num_rows)
         table = with_partitions(table, relative, batch.num_rows)
-        return pa.table([_as(table[field.name], field.type) for field in fields], schema=pa.schema(fields))
+        return as_schema(table, pa.schema(fields))
 
 
 class _File(NamedTuple):
@@ -197,13 +213,10 @@ class _File(NamedTuple):
     listed: Listed
     stamp: os.stat_result
 
-    def open(self, limit: int) -> ParquetParts | ArrowParts:
-        """The parts of it. Raises ReadError where it is damaged, or not what it was."""
+    def open(self, limit: int) -> ParquetReader | ArrowReader:
+        """A reader of it. Raises ReadError where it is damaged, or not what it was."""
         self.check()
-        path = Path(self.listed.path)
-        if _begins(self.listed.path) == ARROW_MAGIC:
-            return ArrowParts(path, self.listed.path, limit, LARGEST_BATCH)
-        return ParquetParts(path, self.listed.path, limit)
+        return open_reader(Path(self.listed.path), self.listed.path, limit, LARGEST_BATCH)
 
     def check(self) -> None:
         """Raise ReadError where it is another file, longer, shorter or newer."""
@@ -245,7 +258,7 @@ def _begins(path: str) -> bytes:
 def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """A block in halves of halves, until each takes little when its text is written out."""
     many = batch.num_rows > BLOCK_ROWS
-    if batch.num_rows > 1 and (many or sum(map(decoded_size, batch.columns)) > LARGEST_PIECE):
+    if batch.num_rows > 1 and (many or decoded_size(batch) > LARGEST_PIECE):
         middle = batch.num_rows // 2
         yield from _pieces(batch.slice(0, middle))
         yield from _pieces(batch.slice(middle))
@@ -253,18 +266,7 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch
 
 
-def _as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """A column as the type it has in the whole table."""
-    if column.type == kind:
-        return column
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_dictionary(kind):
-        return column.cast(kind.value_type).dictionary_encode()
-    return column.cast(kind)
-
-
-def _within(places: npt.NDArray[np.int64], start: int, rows: int) -> npt.NDArray[np.int64]:
-    """Those of the sorted `places` from `start` on, `rows` long."""
-    low, high = np.searchsorted(places, [start, start + rows])
-    return places[low:high]
+def _within(numbers: npt.NDArray[np.int64], start: int, rows: int) -> npt.NDArray[np.int64]:
+    """Those of the sorted row `numbers` that lie in `rows` rows from `start` on."""
+    low, high = np.searchsorted(numbers, [start, start + rows])
+    return numbers[low:high]

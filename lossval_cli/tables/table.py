@@ -31,7 +31,7 @@ from lossval_cli.tables.files import list_files
 from lossval_cli.tables.missing import missing_words, without_missing
 from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.options import ReadOptions
-from lossval_cli.tables.parquet_parts import check_names
+from lossval_cli.tables.parquet import check_names
 from lossval_cli.tables.reading import read_files
 from lossval_cli.tables.streamed import StreamedTable, can_stay
 from lossval_cli.text.format import format_name, pluralize, quote

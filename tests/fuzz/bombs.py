@@ -71,20 +71,11 @@ def _growing() -> bytes:
     return _parquet(table, use_dictionary=False, column_encoding=encodings, write_statistics=False)
 
 
-def _lists() -> pa.Array:
-    """20 lists of a million zeros."""
-    return pa.ListArray.from_arrays(pa.array(np.arange(21) * ROWS, pa.int32()), np.zeros(20 * ROWS, np.int8))
-
-
 def _deep() -> bytes:
     kind = pa.int32()
     for _ in range(300):
         kind = pa.list_(kind)
     return _parquet(pa.table({"a": pa.nulls(20, kind), "label": _labels(20)}))
-
-
-def _wide_missing() -> bytes:
-    return _arrow(pa.table({"a": pa.nulls(20, pa.list_(pa.int8(), 2_000_000)), "label": _labels(20)}))
 
 
 def _tensor() -> bytes:
@@ -94,44 +85,20 @@ def _tensor() -> bytes:
     return _parquet(pa.table({"a": missing, "label": _labels(100)}), store_schema=True)
 
 
-def _in_lists(values: pa.Array, lists: int = 20) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array(np.linspace(0, len(values), lists + 1), pa.int32()), values)
-
-
-def _growing_in_lists() -> bytes:
-    values = pa.array(["a" * length for length in range(20_000)])
-    table = pa.table({"a.b": _in_lists(values), "label": _labels(20)})
-    encodings = {"a.b.list.element": "DELTA_BYTE_ARRAY", "label": "PLAIN"}
-    return _parquet(table, use_dictionary=False, column_encoding=encodings, write_statistics=False)
-
-
-def _said_to_grow() -> bytes:
-    """256 times a text of 4 MB out of a dictionary, which the footer denies."""
-    data = _parquet(pa.table({"a": _repeated("x" * 4_000_000, 256), "label": _labels(256)}))
-    plain, runs, dictionary, growing = 0, 6, 16, 14
-    told = bytes([0x35, plain, runs, dictionary])
-    assert told in data
-    return data.replace(told, bytes([0x35, plain, growing, dictionary]))
-
-
 BOMBS: dict[str, Callable[[], bytes]] = {
     "text.parquet": lambda: _parquet(pa.table({"a": _repeated("x" * 10**6), "label": _labels(ROWS)})),
     "bytes.parquet": lambda: _parquet(
         pa.table({"a": _repeated(b"x" * 10**6, kind=pa.binary()), "label": _labels(ROWS)})
     ),
     "rows.parquet": lambda: _parquet(pa.table({"a": _labels(9 * ROWS), "label": _labels(9 * ROWS)})),
-    "list.parquet": lambda: _parquet(pa.table({"a": _lists(), "label": _labels(20)})),
     "deep.parquet": _deep,
     "page.parquet": _page,
     "tensor.parquet": _tensor,
-    "said.parquet": _said_to_grow,
     "growing.parquet": _growing,
     "zeros.arrow": lambda: _arrow(pa.table({"a": np.zeros(40 * ROWS), "label": _labels(40 * ROWS)})),
     "zeros.lz4.arrow": lambda: _arrow(pa.table({"a": np.zeros(20 * ROWS), "label": _labels(20 * ROWS)}), "lz4"),
     "text.arrow": lambda: _arrow(pa.table({"a": _repeated("x" * 10**6), "label": _labels(ROWS)})),
-    "list.arrow": lambda: _arrow(pa.table({"a": _repeated([0] * 10**5), "label": _labels(ROWS)})),
     "missing.arrow": lambda: _arrow(pa.table({"a": pa.nulls(50 * ROWS), "label": pa.nulls(50 * ROWS)})),
-    "sizes.arrow": _wide_missing,
     "ends.arrow": lambda: _arrow(
         pa.table(
             {
@@ -143,39 +110,6 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     ),
 }
 """File name -> what makes it."""
-
-_TEXT = _repeated("x" * 1_000, 200_000)
-
-IN_LISTS: dict[str, Callable[[], bytes]] = {
-    "lists.parquet": lambda: _parquet(pa.table({"a.b": _in_lists(_TEXT), "label": _labels(20)})),
-    "records.parquet": lambda: _parquet(
-        pa.table({"a": pa.StructArray.from_arrays([_TEXT], ["b"]), "label": np.zeros(200_000)})
-    ),
-    "deeper.parquet": lambda: _parquet(
-        pa.table({"a": _in_lists(_in_lists(_TEXT, 1_000)), "label": _labels(20)}), store_schema=True
-    ),
-    "map.parquet": lambda: _parquet(
-        pa.table(
-            {
-                "a": pa.MapArray.from_arrays(
-                    pa.array([0, 100_000, 200_000], pa.int32()),
-                    pa.array(np.zeros(200_000)),
-                    _TEXT.dictionary_decode(),
-                ),
-                "label": _labels(2),
-            }
-        )
-    ),
-    "bytes-of-one-size.parquet": lambda: _parquet(
-        pa.table({"a": _in_lists(pa.array([b"x" * 1_000] * 200_000, pa.binary(1_000))), "label": _labels(20)})
-    ),
-    "sizes.parquet": lambda: _parquet(
-        pa.table({"a": pa.nulls(100, pa.list_(pa.int8(), 2_000_000)), "label": _labels(100)}),
-        store_schema=True,
-    ),
-    "growing.parquet": _growing_in_lists,
-}
-"""Those of 200 MB that lie in lists and records alone, which only `clean` decodes."""
 
 
 @functools.cache
