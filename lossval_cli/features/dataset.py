@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lossval_cli.errors import DataError
+from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.encoded_file import EncodedFile
 from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.hold_out import hold_out
@@ -22,6 +23,7 @@ from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, 
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
 from lossval_cli.features.storage_plan import StoragePlan, fitting_rows
 from lossval_cli.features.table_options import TableOptions, asked_columns
+from lossval_cli.features.target_leakage import TargetLeakage, find_class_leakage, find_number_leakage
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
 from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.memory import MemoryEstimate, amount
@@ -82,6 +84,8 @@ class Dataset:
     where there are none, or the table is streamed from its files."""
     invalid_cells: tuple[InvalidCells, ...] = ()
     """Cells of the training table that are not of the type of their column: missing in X, suspect by themselves."""
+    target_leakage: TargetLeakage | None = None
+    """The column, or the two, that tell the label best; None where the table is too small to say."""
 
     @cached_property
     def fold_units(self) -> Units | None:
@@ -160,6 +164,9 @@ def load_dataset(
         invalid = find_invalid_cells(table, roles.features)
         keys = row_keys((values for _, values in encoder.read(table)), table.rows)
         copies = find_copies(keys, (values for _, values in encoder.read(table)))
+    target_leakage = _find_target_leakage(seen, own, encoder, labels, settings.seed)
+    if target_leakage is not None and target_leakage.is_almost_perfect:
+        notices.append(target_leakage.notice(is_number=isinstance(labels, NumberLabels)))
     if others[0] is None:
         assert own.y is not None
         stratify = roles.task == "classification"
@@ -195,6 +202,7 @@ def load_dataset(
         keys=keys,
         copies=copies,
         invalid_cells=invalid,
+        target_leakage=target_leakage,
     )
 
 
@@ -202,6 +210,15 @@ def _ensemble(settings: Settings, rows: int, *, held_out: bool) -> tuple[int, in
     """Members, and how many of them judge a row."""
     members, folds = settings.ensemble_size(rows)
     return members, members if held_out or folds == 1 else -(-members // folds)
+
+
+def _find_target_leakage(
+    seen: Table, own: Split, encoder: Encoder, labels: ClassLabels | NumberLabels, seed: int
+) -> TargetLeakage | None:
+    if isinstance(labels, NumberLabels):
+        return find_number_leakage(encoder.read(seen), as_floats(seen.typed(labels.column)))
+    assert own.y is not None
+    return find_class_leakage(own.X, own.y.astype(np.int64), encoder.blocks, seed)
 
 
 def _absent_classes(labels: ClassLabels | NumberLabels, val: Split) -> list[str]:

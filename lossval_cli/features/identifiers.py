@@ -190,6 +190,8 @@ def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
     typed = table.typed(column)
     kind = typed.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if pa.types.is_floating(kind) and not pc.all(pc.equal(pc.floor(typed), typed), min_count=0).as_py():
+        return None
     stored = table.as_given(column)
     if is_number and is_text(stored.type):
         sample = present_text(stored.slice(0, SAMPLE), table.options).drop_null()
@@ -197,7 +199,7 @@ def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
             return None
     if pa.types.is_integer(kind) or pa.types.is_string(kind):
         return typed
-    if not pa.types.is_floating(kind) or not pc.all(pc.equal(pc.floor(typed), typed), min_count=0).as_py():
+    if not pa.types.is_floating(kind):
         return None
     largest = pc.max(pc.abs(typed)).as_py() or 0.0
     if largest < 2.0**53:

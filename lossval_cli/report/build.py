@@ -193,6 +193,7 @@ def _data(dataset: Dataset) -> dict[str, Any]:
             "task": dataset.roles.task,
             "classes": getattr(dataset.labels, "names", None),
         },
+        "target_leakage": _target_leakage(dataset),
         "columns": dataset.encoder.describe()[:MOST_COLUMNS],
         "invalid_cells": describe_invalid_cells(
             dataset.invalid_cells, dataset.train.table, len(dataset.roles.features)
@@ -200,3 +201,8 @@ def _data(dataset: Dataset) -> dict[str, Any]:
         "column_count": len(dataset.roles.features),
         "held_out": dataset.held_out is not None,
     }
+
+
+def _target_leakage(dataset: Dataset) -> dict[str, Any] | None:
+    found = dataset.target_leakage
+    return None if found is None else {"strength": rounded([found.strength])[0], "columns": list(found.columns)}
