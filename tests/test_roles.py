@@ -242,7 +242,6 @@ def test_small_tables_and_only_features_are_not_taken_for_ids() -> None:
         (np.arange(N) % 13, "regression", "label y holds 13 different numbers"),
         (np.arange(N), "regression", "label y holds 60 different numbers"),
         (BINARY + 0.5, "regression", "label y holds numbers with fractions"),
-        ([np.inf, 1.0] * 30, "classification", "label y holds 2 different whole numbers"),
     ],
 )
 def test_task_follows_from_the_label(values: object, task: str, reason: str) -> None:
@@ -321,7 +320,7 @@ BAD_ROLES: dict[str, tuple[dict[str, object], dict[str, object], type[LossvalErr
         {"a": NOISE, "y": ["1", "2", "low"] * 20},
         {"task": "regression"},
         CellError,
-        "<DataFrame> row 2, column y: 'low' is not a number",
+        "<DataFrame> row 2, column y: 'low' is not a number (20 of 60 cells are not)",
     ),
     "unknown task": (
         {"a": NOISE, "y": BINARY},

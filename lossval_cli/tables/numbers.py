@@ -33,7 +33,7 @@ _NUMBER: Final = (
     r"^(?P<before>[<>≤≥~≈]=? ?|(?:ca|approx|about|circa)\.? )?"
     r"(?P<open>\()? ?(?P<sign>[+-])? ?"
     rf"(?P<currency>{_CURRENCY})? ?(?P<second_sign>[+-])? ?"
-    rf"(?P<body>[.,]?\d[\d.,{_GROUPS} ]*)(?P<exponent>[eE][+-]?\d+)?[ \x{{a0}}\x{{202f}}]?"
+    rf"(?P<body>[.,]?\d[\d.,{_GROUPS} ]*)(?:[eE]\+?(?P<exponent>-?\d+))?[ \x{{a0}}\x{{202f}}]?"
     rf"(?P<unit>{_CURRENCY}|{_UNIT})?(?P<behind>-)?(?P<close>\))?"
     r"(?P<after> ?(?:[*†‡§#!]+|\[\w{1,3}\]|\([a-z]\)|[¹²³⁴⁵⁶⁷⁸⁹]+|± ?[\d.,]+|\+/- ?[\d.,]+))?$"
 )
