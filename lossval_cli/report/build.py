@@ -67,7 +67,7 @@ def build_report(
         "verdict": None,
         "summary": _summary(dataset, fit, noise, kinds),
         "removal": study,
-        "suspects": explain_suspects(dataset, fit, noise, table, kinds, seen),
+        "suspects": explain_suspects(dataset, fit, noise, table, kinds, seen, settings.seed),
         "model": _model(fit, device),
         "data": _data(dataset),
         "settings": settings.as_dict(),

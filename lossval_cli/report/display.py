@@ -16,7 +16,7 @@ import pyarrow as pa
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from lossval_cli.report.sentences import KIND_WORDS, NOISE_SHARE, SHORT_REASONS, metric_name, next_step
+from lossval_cli.report.sentences import KIND_WORDS, NOISE_SHARE, SHORT_REASONS, first_rows, metric_name, next_step
 from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import escape_control, format_number, format_percent, pluralize
 
@@ -54,6 +54,8 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
     shown, heading = _first_rows(report["summary"]["suspects"], table)
     lines += [Text(), Text(heading, "bold")]
     lines += _rows(_worst(shown))
+    if said := first_rows(report):
+        lines += [Text(said)]
     lines += [Text(), *_written(written)]
     step = next_step(report, data)
     if step and written[1:]:  # what goes on from here reads the directory

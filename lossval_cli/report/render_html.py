@@ -19,10 +19,15 @@ from lossval_cli.report import plots
 from lossval_cli.report.sentences import (
     beside,
     cell,
+    class_probabilities,
+    deciding_cells,
     figures,
     findings,
+    first_rows,
     measured,
     metric_name,
+    nearest_rows,
+    neighbours_reason,
     next_step,
     not_studied,
     suspect_facts,
@@ -76,6 +81,11 @@ def render_html(report: Mapping[str, Any]) -> str:
         measured=measured,
         format_percent=format_percent,
         usual=usual,
+        first_rows=first_rows(report),
+        class_probabilities=class_probabilities,
+        neighbours_reason=neighbours_reason,
+        nearest_rows=nearest_rows,
+        deciding_cells=deciding_cells,
     )
 
 

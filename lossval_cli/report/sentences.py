@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import format_number, format_percent, pluralize
 
-LITTLE_SKILL = 0.1
+LITTLE_SKILL = 0.05
 """Share of the label's uncertainty that out-of-fold predictions remove, below which relabelling is not advised."""
 
 KIND_WORDS = {"label": "label", "features": "features", "label+features": "label and features"}
@@ -238,8 +238,54 @@ def label_reason(given: str, chance: float | None, predicted: str, odds: float |
     """Why a label is suspect; `chance` and `odds`: what the model gives it and the predicted one, None for numbers."""
     if chance is None or odds is None:
         return f"Labelled {given}, but the model predicts {predicted}."
-    least = f"Labelled {given}, to which the model gives only {format_percent(chance, 0)}"
+    share = format_percent(chance, 0)
+    least = f"Labelled {given}, to which the model gives {share if share.startswith('under') else 'only ' + share}"
     return f"{least}." if predicted == given else f"{least}; it predicts {predicted} ({format_percent(odds, 0)})."
+
+
+def unsure_label(given: str, predicted: str) -> str:
+    """What is said of the label of a row whose features are unusual: a prediction from them is worth little."""
+    return f"With such features the label cannot be judged (labelled {given}, predicted {predicted})."
+
+
+def neighbours_reason(found: Mapping[str, Any]) -> str:
+    """`48 of the 50 nearest rows are labelled No (5 of them trusted).`"""
+    trusted = f" ({found['trusted']:,} of these rows are trusted)" if found["trusted"] else ""
+    if "median" in found:
+        middle = f"{measured(found['low'])} to {measured(found['high'])} (median {measured(found['median'])})"
+        return f"Half of the {found['rows']:,} nearest rows lie within {middle}{trusted}."
+    first = found["labels"][0]
+    same = found.get("same")
+    given = "" if same is None or first["rows"] == same else f", {same or 'none'} as this one"
+    return f"{first['rows']:,} of the {found['rows']:,} nearest rows are labelled {first['label']}{given}{trusted}."
+
+
+def class_probabilities(found: Sequence[Mapping[str, Any]]) -> str:
+    """`Yes 97%, No 3%`."""
+    return ", ".join(f"{one['label']} {format_percent(one['probability'], 0)}" for one in found)
+
+
+def nearest_rows(found: Mapping[str, Any]) -> str:
+    """`line 12 (No), line 40 (No), trusted line 7 (No)`."""
+    return ", ".join(
+        f"{'trusted ' if one['trusted'] else ''}{_place(one)} ({cell(one['label'])})" for one in found["nearest"]
+    )
+
+
+def deciding_cells(found: Sequence[Mapping[str, Any]]) -> str:
+    """`Contract = Two year, tenure = 53`."""
+    return ", ".join(f"{one['column']} = {cell(one['value'])}" for one in found)
+
+
+def first_rows(report: Mapping[str, Any]) -> str:
+    """How many of the listed suspects are expected to be wrong; empty where none is listed or that is not known."""
+    listed = [row["noise_probability"] for row in report["suspects"] if row.get("noise_probability") is not None]
+    if not listed:
+        return ""
+    wrong = round(sum(listed))
+    if len(listed) == 1:
+        return f"Check it: it is wrong with a probability of {format_percent(listed[0], 0)}."
+    return f"Check the first {len(listed):,} suspects: about {wrong:,} of them are wrong."
 
 
 def features_reason(cells: Sequence[str]) -> str:

@@ -68,6 +68,8 @@ _KNOWN = frozenset(
         "given",
         "suggested",
         "given_probability",
+        "probabilities",
+        "neighbours",
         "label_probability",
         "feature_probability",
     }

@@ -13,9 +13,11 @@ from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
 from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.report.findings.deciding_columns import find_deciding_columns
 from lossval_cli.report.findings.names import Json, cell, cut, rounded
+from lossval_cli.report.findings.neighbours import describe_neighbours
 from lossval_cli.report.findings.table_scan import TableScan
-from lossval_cli.report.sentences import features_reason, label_reason
+from lossval_cli.report.sentences import features_reason, label_reason, neighbours_reason, unsure_label
 from lossval_cli.score_columns import given_names
 from lossval_cli.text.format import format_number, pluralize
 
@@ -26,6 +28,10 @@ COLUMNS = 24
 """Feature cells shown of a row: those that make it odd first, then in the order of the table."""
 
 ODD_COLUMNS = 3
+
+MOST_CLASSES = 3
+"""Labels of which the report says how likely the model finds them."""
+
 LEAST_ODD = 1.0
 """Log density ratio (nats) from which a column is named as odd: e times likelier tampered with than not."""
 
@@ -37,6 +43,7 @@ def explain_suspects(
     table: pa.Table,
     kinds: npt.NDArray[np.object_],
     seen: TableScan,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """The TOP most probable suspects, the most probable first; of equal probabilities the least important.
 
@@ -48,6 +55,9 @@ def explain_suspects(
     places = places[np.argsort(-probability, kind="stable")][:TOP]
     names = given_names(dataset.roles.label, dataset.roles.ids)
     cells = _Cells(dataset, fit, noise, seen, order[places])
+    by_label = np.array([row for row in order[places] if "label" in kinds[row]], np.int64)
+    neighbours = describe_neighbours(dataset, by_label)
+    deciding = find_deciding_columns(dataset, fit.predictions, by_label, seed)
     result = []
     for place, ranked in zip(places, table.take(pa.array(places)).to_pylist(), strict=True):
         row = int(order[place])
@@ -63,6 +73,9 @@ def explain_suspects(
                 "predicted": cell(ranked["predicted"]),
                 "predicted_probability": cells.finite(ranked["predicted_probability"]),
                 "given_probability": cells.given_probability(row),
+                "probabilities": cells.probabilities(row),
+                "neighbours": neighbours.get(row),
+                "deciding": cells.deciding(row, deciding.get(row, [])),
                 "importance": cells.finite(ranked["importance"]),
                 "importance_std": cells.finite(ranked["importance_std"]),
                 "label_evidence": cells.finite(ranked["label_evidence"]),
@@ -71,7 +84,7 @@ def explain_suspects(
                 "label_probability": cells.believed(row, "label_probability"),
                 "feature_probability": cells.believed(row, "feature_probability"),
                 "suspect": str(kinds[row]),
-                "reason": cells.reason(row, str(kinds[row]), ranked, odd),
+                "reason": cells.reason(row, str(kinds[row]), ranked, odd, neighbours.get(row)),
                 "odd": odd,
                 "features": cells.features(row, [entry["column"] for entry in odd]),
                 "features_left_out": max(0, len(cells.columns) - COLUMNS),
@@ -148,23 +161,51 @@ class _Cells:
         half = (bounds[1] - bounds[0]) / 2
         return outside / half if half > 0 and outside > 0 else 0.0
 
-    def reason(self, row: int, kind: str, ranked: dict[str, Any], odd: list[dict[str, Any]]) -> str:
-        """One or two sentences."""
-        parts = []
-        if "label" in kind:
-            parts.append(self._label_reason(row, ranked))
-        if "features" in kind:
-            parts.append(features_reason([entry["text"] for entry in odd]))
-        return " ".join(parts)
+    def reason(
+        self, row: int, kind: str, ranked: dict[str, Any], odd: list[dict[str, Any]], neighbours: dict[str, Any] | None
+    ) -> str:
+        """A few sentences. With unusual features a prediction is worth little, so they are named first and the label
+        is only mentioned."""
+        if kind == "label":
+            said = neighbours_reason(neighbours) if neighbours else ""
+            return f"{self._label_reason(row, ranked)} {said}".strip()
+        features = features_reason([entry["text"] for entry in odd])
+        if "label" not in kind:
+            return features
+        given, predicted = self._labels(ranked)
+        return f"{features} {unsure_label(given, predicted)}"
+
+    def probabilities(self, row: int) -> list[dict[str, Any]] | None:
+        """What the model gives the labels that it finds most likely, and the given one; None for numbers."""
+        labels, y = self.dataset.labels, self.dataset.train.y
+        if y is None or not isinstance(labels, ClassLabels):
+            return None
+        likely = self.fit.predictions[row]
+        wanted = list(dict.fromkeys([*np.argsort(-likely, kind="stable")[:MOST_CLASSES].tolist(), int(y[row])]))
+        return [{"label": cut(labels.names[k]), "probability": self.finite(likely[k])} for k in wanted]
+
+    def deciding(self, row: int, found: list[tuple[str, float]]) -> list[dict[str, Json]]:
+        """The columns that decide against the label, with their cells."""
+        return [
+            {"column": cut(column), "value": cell(self._given(column, row).as_py()), "contribution": self.finite(gain)}
+            for column, gain in found
+        ]
+
+    def _labels(self, ranked: dict[str, Any]) -> tuple[str, str]:
+        """The given and the predicted label of a row of the scores, as text."""
+        given = str(
+            cell(ranked[given_names(self.dataset.roles.label, self.dataset.roles.ids)[self.dataset.roles.label]])
+        )
+        if not isinstance(self.dataset.labels, ClassLabels):
+            return given, format_number(float(ranked["predicted"]))
+        return given, cut(str(ranked["predicted"]))
 
     def _label_reason(self, row: int, ranked: dict[str, Any]) -> str:
-        label = self.dataset.roles.label
-        given = str(cell(ranked[given_names(label, self.dataset.roles.ids)[label]]))
-        predicted = ranked["predicted"]
+        given, predicted = self._labels(ranked)
         chance = self.given_probability(row)
         if chance is None:
-            return label_reason(given, None, format_number(float(predicted)), None)
-        shown = given if self.suggested(row, "label", predicted) is None else cut(str(predicted))
+            return label_reason(given, None, predicted, None)
+        shown = given if self.suggested(row, "label", ranked["predicted"]) is None else predicted
         return label_reason(given, chance, shown, float(ranked["predicted_probability"]))
 
     def _odd_cell(self, column: str, row: int, term: float) -> dict[str, Any]:
@@ -206,7 +247,7 @@ class _Cells:
 def _where(value: float, bounds: tuple[float, float]) -> str:
     """How a number lies to what 98 % of the rows have."""
     if value > bounds[1]:
-        return "above the typical"
+        return "above the typical range"
     if value < bounds[0]:
-        return "below the typical"
-    return "rare, though within the typical"
+        return "below the typical range"
+    return "rare, though within the typical range"

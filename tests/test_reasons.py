@@ -1,0 +1,127 @@
+"""What a reviewer sees of a suspect: the labels of the nearest rows, the columns that decide, what to check first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lossval_cli.features.dataset import Dataset, load_dataset
+from lossval_cli.features.table_options import TableOptions
+from lossval_cli.report.findings.deciding_columns import find_deciding_columns
+from lossval_cli.report.findings.neighbours import describe_neighbours
+from lossval_cli.report.findings.skill import measure_skill
+from lossval_cli.report.sentences import first_rows, label_reason, neighbours_reason, next_step
+from lossval_cli.settings import Settings
+
+SETTINGS = Settings.resolve(None, None, {})
+LABEL = TableOptions(label="label")
+
+
+def table(rows: int, seed: int) -> pd.DataFrame:
+    """The label is the sign of `size`; `noise` and `town` say nothing of it."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"size": rng.normal(size=rows), "noise": rng.normal(size=rows)})
+    frame["town"] = rng.choice(["Ulm", "Bonn"], rows)
+    frame["label"] = np.where(frame["size"] > 0, "yes", "no")
+    return frame
+
+
+def dataset(frame: pd.DataFrame, val: pd.DataFrame | None = None) -> Dataset:
+    return load_dataset(frame, val, options=LABEL, settings=SETTINGS)
+
+
+def test_neighbours_are_counted_by_label_and_the_nearest_are_named() -> None:
+    frame = table(400, 0)
+    frame.loc[7, ["size", "noise", "town", "label"]] = [1.5, 0.0, "Ulm", "no"]  # plainly wrong
+    found = describe_neighbours(dataset(frame, table(100, 1)), np.array([7]))[7]
+    assert found["rows"] == 20
+    assert found["labels"][0] == {"label": "yes", "rows": 20}
+    assert found["same"] == 0
+    assert len(found["nearest"]) == 3
+    assert {one["label"] for one in found["nearest"]} == {"yes"}
+    assert all(one["row"] != 7 for one in found["nearest"] if not one["trusted"])
+    assert neighbours_reason(found).startswith("20 of the 20 nearest rows are labelled yes, none as this one")
+
+
+def test_rows_of_the_validation_table_are_trusted_and_held_out_ones_are_not() -> None:
+    frame = table(100, 0)
+    given = describe_neighbours(dataset(frame, frame.copy()), np.array([3]))[3]
+    assert given["trusted"] > 0
+    assert given["nearest"][0] == {"table": "val", "row": 3, "line": None, "trusted": True, "label": frame["label"][3]}
+    assert describe_neighbours(dataset(frame), np.array([3]))[3]["trusted"] == 0
+
+
+def test_a_copy_of_a_row_is_not_its_neighbour() -> None:
+    frame = table(100, 0)
+    twice = pd.concat([frame, frame.iloc[[5]]], ignore_index=True)
+    found = describe_neighbours(dataset(twice), np.array([5]))[5]
+    assert 100 not in [one["row"] for one in found["nearest"]]
+
+
+def test_the_column_that_tells_the_label_decides() -> None:
+    frame = table(400, 0)
+    frame.loc[7, "label"] = "no" if frame["size"][7] > 0 else "yes"
+    data = dataset(frame)
+    truth = (frame["size"] > 0).to_numpy().astype(int)
+    names = data.labels.names  # type: ignore[union-attr]
+    predictions = np.where(np.arange(2) == np.where(truth, names.index("yes"), names.index("no"))[:, None], 0.95, 0.05)
+    found = find_deciding_columns(data, predictions, np.array([7]), 0)
+    assert [column for column, _ in found[7]] == ["size"]
+    assert found[7][0][1] > 0.2
+    wrong = find_deciding_columns(data, predictions[:, ::-1], np.array([7]), 0)
+    assert wrong == {}  # the forest does not expect what the networks expect: nothing is said
+
+
+def test_skill_is_none_of_a_coin_and_most_of_a_rule() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 2_000)
+    coin = np.full((2_000, 2), 0.5)
+    rule = np.where(np.arange(2) == y[:, None], 0.95, 0.05)
+    assert abs(measure_skill(coin, y, 2) or 0.0) < 0.01
+    assert (measure_skill(rule, y, 2) or 0.0) > 0.9
+    assert measure_skill(coin, np.zeros(2_000, int), 2) is None
+    numbers = rng.normal(size=2_000)
+    assert abs(measure_skill(np.zeros(2_000), numbers, None) or 0.0) < 0.01
+    assert (measure_skill(numbers, numbers, None) or 0.0) == 1.0
+
+
+def a_report(**changes: Any) -> dict[str, Any]:
+    suspects = [{"suspect": "label", "noise_probability": p} for p in (0.95, 0.9, 0.6, 0.35)]
+    return {
+        "summary": {"skill": 0.5},
+        "removal": None,
+        "suspects": suspects,
+        "data": {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "classification"}},
+    } | changes
+
+
+def test_what_to_check_first_follows_from_the_probabilities() -> None:
+    assert first_rows(a_report()) == "Check the first 4 suspects: about 3 of them are wrong."
+    assert first_rows(a_report(suspects=[])) == ""
+
+
+def test_relabelling_is_advised_for_classes_that_features_explain_and_for_nothing_else() -> None:
+    assert next_step(a_report()) is not None
+    assert next_step(a_report(summary={"skill": 0.01})) is None
+    roles = {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "regression"}}
+    assert next_step(a_report(data=roles)) is None
+
+
+def test_reasons_say_what_the_model_gives_the_label() -> None:
+    assert label_reason("5", 0.12, "5", 0.12) == "Labelled 5, to which the model gives only 12%."
+    assert label_reason("No", 0.03, "Yes", 0.97) == (
+        "Labelled No, to which the model gives only 3%; it predicts Yes (97%)."
+    )
+    assert label_reason("3.1", None, "7.2", None) == "Labelled 3.1, but the model predicts 7.2."
+
+
+def test_a_report_of_a_run_explains_its_suspects(cli: Any, tables: Path) -> None:
+    outcome = cli("score", "train.csv", "--val", "val.csv", "--set", "members=4", "--removal", "off")
+    assert outcome.code == 0, outcome.err
+    page = Path("train.lossval/report.html").read_text()
+    if "label differs from prediction" in outcome.out:
+        assert "nearest rows are labelled" in page
+        assert "The model gives: " in page
