@@ -17,6 +17,7 @@ from typing import Any
 from lossval_cli.cli.app import CLICK_ERRORS, run_command
 from lossval_cli.cli.console import forget_stdout, say_what_ended_it
 from lossval_cli.errors import LossvalError, OutputError
+from lossval_cli.runtime.platform import TERMINATION_SIGNALS
 from lossval_cli.text.format import format_name
 
 __all__ = ["main"]
@@ -113,11 +114,7 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
         raise _Stopped
 
     ordinary = (signal.SIG_DFL, signal.default_int_handler)
-    before = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if (handler := signal.getsignal(number)) in ordinary
-    }
+    before = {number: handler for number in TERMINATION_SIGNALS if (handler := signal.getsignal(number)) in ordinary}
     for number in before:
         signal.signal(number, stop)
     try:

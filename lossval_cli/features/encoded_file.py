@@ -1,7 +1,7 @@
 """Encoded rows in files: written once, block by block, and read a few rows at a time.
 
 What is in memory is what was asked for and never the file. Of several processes each writes the rows that are
-its own; the others' are read from their files, or, where these lie on another machine, encoded anew from the
+its own; the others' are read from their files, or, where these lie on another machine, encoded again from the
 table. Files stay open, so that they can be read when they have no names any more, and they are not mapped, so
 that one cut short is an error and not a signal.
 """
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,12 +56,13 @@ class EncodedFile:
         self._own = own
         self._dtype = np.dtype(dtype)
         self._table, self._encoder = table, encoder
-        self._descriptors: dict[Path, int] = {}
+        self._files: dict[Path, FileIO] = {}
+        self._turn = threading.Lock()  # rows are read by a thread that reads ahead, too
         with _keeping(own.path):
             for part in parts:
                 if part is own or part.path.exists():
-                    self._descriptors[part.path] = os.open(part.path, os.O_RDONLY)
-                    weakref.finalize(self, os.close, self._descriptors[part.path])
+                    self._files[part.path] = FileIO(part.path)
+                    weakref.finalize(self, self._files[part.path].close)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -77,33 +79,35 @@ class EncodedFile:
             if step == 1 and self._own.rows.start <= start <= stop <= self._own.rows.stop:
                 return self._read(self._own, start, stop)
             rows = np.arange(start, stop, step)
-        places = np.asarray(rows, np.int64)
-        out = np.empty((len(places), self.shape[1]), np.float32)
-        order = np.argsort(places, kind="stable")
+        numbers = np.asarray(rows, np.int64)
+        out = np.empty((len(numbers), self.shape[1]), np.float32)
+        order = np.argsort(numbers, kind="stable")
         for part in self._parts:
-            inside = order[slice(*np.searchsorted(places[order], [part.rows.start, part.rows.stop]))]
+            inside = order[slice(*np.searchsorted(numbers[order], [part.rows.start, part.rows.stop]))]
             if not len(inside):
                 continue
-            if part.path not in self._descriptors:
-                block = block_table(self._table, self._table.data.take(places[inside]), 0)
+            if part.path not in self._files:
+                block = block_table(self._table, self._table.data.take(numbers[inside]), 0)
                 out[inside] = self._encoder.transform(block)
                 continue
-            for run in _runs(places[inside]):
+            for run in _runs(numbers[inside]):
                 wanted = inside[run]
-                first, last = int(places[wanted[0]]), int(places[wanted[-1]])
-                out[wanted] = self._read(part, first, last + 1)[places[wanted] - first]
+                first, last = int(numbers[wanted[0]]), int(numbers[wanted[-1]])
+                out[wanted] = self._read(part, first, last + 1)[numbers[wanted] - first]
         return out
 
     def _read(self, part: EncodedPart, start: int, stop: int) -> Floats:
         found = np.empty((stop - start, self.shape[1]), self._dtype)
         left = memoryview(found.data).cast("B") if found.size else memoryview(b"")
         offset = (start - part.rows.start) * self.shape[1] * self._dtype.itemsize
-        with _keeping(part.path):
+        file = self._files[part.path]
+        with _keeping(part.path), self._turn:
+            file.seek(offset)
             while left:
-                got = os.preadv(self._descriptors[part.path], [left[:_ONE_READ]], offset)
+                got = file.readinto(left[:_ONE_READ])
                 if not got:
                     raise OSError(errno.EIO, "the file has been cut short")
-                left, offset = left[got:], offset + got
+                left = left[got:]
         return found.astype(np.float32, copy=False)
 
 
@@ -135,11 +139,11 @@ def block_table(table: Table, block: Any, first: int) -> Table:
     return Table(block, table.name, table.format, None, None, first, table.options, types=table.types, is_block=True)
 
 
-def _runs(places: npt.NDArray[np.int64]) -> Iterator[slice]:
-    """Stretches of sorted `places` without a large gap."""
-    if not len(places):
+def _runs(numbers: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Stretches of sorted row `numbers` without a large gap."""
+    if not len(numbers):
         return
-    breaks = np.flatnonzero(np.diff(places) > NEAR_ROWS) + 1
-    edges = [0, *breaks.tolist(), len(places)]
+    breaks = np.flatnonzero(np.diff(numbers) > NEAR_ROWS) + 1
+    edges = [0, *breaks.tolist(), len(numbers)]
     for start, stop in pairwise(edges):
         yield slice(start, stop)

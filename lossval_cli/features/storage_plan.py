@@ -3,8 +3,6 @@ and which rows of such a table each process reads."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import shutil
 from collections.abc import Callable
@@ -30,6 +28,7 @@ from lossval_cli.runtime.memory import (
     process,
     spare_memory,
 )
+from lossval_cli.runtime.platform import return_freed_memory
 from lossval_cli.runtime.row_loader import PAGE_ROWS
 from lossval_cli.tables.files import digest_files
 from lossval_cli.tables.options import ReadOptions
@@ -43,9 +42,6 @@ FEWEST_BYTES = 64 * 10**6
 
 LARGE_BLOCK = 16 << 20
 """Bytes: above what a step of training allocates again and again, below what grows with the table."""
-
-_MMAP_THRESHOLD = -3
-"""Of glibc's malloc.h."""
 
 
 FEWEST_SHARED = 5
@@ -74,7 +70,7 @@ class StoragePlan:
         guess = MemoryEstimate(stored.num_rows, len(stored.column_names), 2, 0, 8, 2).resident(int(2 * decoded))
         if guess <= self._limit() or (decoded < FEWEST_BYTES and self.memory is None):
             return read_table(source, options)
-        _return_freed_memory()
+        return_freed_memory(LARGE_BLOCK)
         digest = digest_files(stored.files) if self.processes.is_main else ""
         digest = self.processes.all_gather_object(digest)[0]
         return Table(stored, stored.name, "parquet", None, digest, notices=stored.notices)
@@ -179,12 +175,6 @@ def _to_bytes(table: pa.Table) -> bytes:
 
 def _from_bytes(message: bytes) -> pa.Table:
     return pa.ipc.open_stream(message).read_all()
-
-
-def _return_freed_memory() -> None:
-    """Have glibc give large blocks back to the system when they are freed, which it learns not to do."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def fitting_rows(table: Table) -> tuple[Table, list[str]]:

@@ -1,24 +1,20 @@
 """Files that appear whole or not at all.
 
-What is written lies in a private directory (0700) or file (0600) beside the target until it is complete and
-on disk; then one rename puts it in place. An older run directory is exchanged for the new one in one step
-where the system can (Linux), so that at every moment one of the two is there. What a killed run left behind
-is locked by nobody, and is cleared away by the next run to the same target.
+What is written lies in a private directory (0700) or file (0600) beside the target until it is complete and on disk;
+then renaming puts it in place. An older run directory is renamed aside first; a run that is killed between the two
+renamings leaves it there, and the next run to the same target puts it back. What a killed run left behind is locked by
+nobody, and is cleared away by the next run to the same target.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
-import fcntl
 import glob
 import json
 import os
 import secrets
 import shutil
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +23,14 @@ from typing import BinaryIO
 
 from lossval_cli.errors import OutputError
 from lossval_cli.limits import MAX_RECORD_FILE_BYTES, read_small
+from lossval_cli.runtime.platform import (
+    TERMINATION_SIGNALS,
+    lock_abandoned,
+    lock_directory,
+    set_mode,
+    sync_directory,
+    unlock,
+)
 from lossval_cli.text.format import format_name
 
 Writer = Callable[[BinaryIO], None]
@@ -46,7 +50,7 @@ PAGES = frozenset({"report.html", "report.md"})
 
 _SUFFIX = ".lossval-tmp"
 _ASIDE = ".lossval-old"
-"""What was at the target, where the system cannot exchange two directories in one step."""
+"""What was at the target, between two renamings."""
 
 
 def is_run_directory(path: Path) -> bool:
@@ -125,13 +129,15 @@ def write_directory(path: Path, files: Mapping[str, Writer], *, force: bool) -> 
     with _reporting(path), _Private(path) as private:
         for name, write in files.items():
             _write(private.path / name, write)
-        _sync(private.path)
+        sync_directory(private.path)
         check_directory(path, force=force)
         with _uninterrupted():
-            mode = path.stat().st_mode & 0o777 if path.exists() else 0o777 & ~_umask()
-            os.chmod(private.path, mode)
+            if path.exists():
+                os.chmod(private.path, path.stat().st_mode & 0o777)
+            else:
+                set_mode(private.path, 0o777)
             _put(private.path, path)
-            _sync(path.parent)
+            sync_directory(path.parent)
 
 
 def write_file(path: Path, write: Writer, *, force: bool, private: bool = False) -> None:
@@ -142,7 +148,7 @@ def write_file(path: Path, write: Writer, *, force: bool, private: bool = False)
         check_file(path, force=force)
         with _uninterrupted():
             os.replace(beside.path / path.name, path)
-            _sync(path.parent)
+            sync_directory(path.parent)
 
 
 def remove_file(path: Path) -> None:
@@ -193,15 +199,13 @@ class _Private:
         with _uninterrupted():
             self.path = self.target.parent / f"{_prefix(self.target)}{secrets.token_hex(4)}{_SUFFIX}"
             os.mkdir(self.path, 0o700)
-            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            with contextlib.suppress(OSError):  # a file system without locks: nobody clears there either
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock_directory(self.path)
         return self
 
     def __exit__(self, *_: object) -> None:
         with _uninterrupted():
             shutil.rmtree(self.path, ignore_errors=True)
-            os.close(self._lock)
+            unlock(self._lock)
 
 
 def _prefix(target: Path) -> str:
@@ -215,16 +219,15 @@ def _clear_leftovers(target: Path) -> None:
     beside = glob.glob(glob.escape(_prefix(target)) + "*", root_dir=target.parent, include_hidden=True)
     for left in (target.parent / name for name in beside if name.endswith((_SUFFIX, _ASIDE))):
         with contextlib.suppress(OSError):
-            lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            lock = lock_abandoned(left)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if left.name.endswith(_ASIDE) and not os.path.lexists(target):
                     os.rename(left, target)
                 else:
                     _move_others(left, target)
                     shutil.rmtree(left)
             finally:
-                os.close(lock)
+                unlock(lock)
 
 
 def _put(new: Path, path: Path) -> None:
@@ -232,15 +235,14 @@ def _put(new: Path, path: Path) -> None:
     if not path.exists():
         os.rename(new, path)
         return
-    if not _exchange(new, path):
-        aside = new.with_name(f"{_prefix(path)}{secrets.token_hex(4)}{_ASIDE}")
-        os.rename(path, aside)
-        try:
-            os.rename(new, path)
-        except OSError:
-            os.rename(aside, path)
-            raise
-        os.rename(aside, new)
+    aside = new.with_name(f"{_prefix(path)}{secrets.token_hex(4)}{_ASIDE}")
+    os.rename(path, aside)
+    try:
+        os.rename(new, path)
+    except OSError:
+        os.rename(aside, path)
+        raise
+    os.rename(aside, new)
     _move_others(new, path)
 
 
@@ -251,44 +253,13 @@ def _move_others(old: Path, path: Path) -> None:
             os.rename(entry, path / entry.name)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two directories in one step (Linux renameat2); False where the system cannot."""
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):
-        return False
-    at_fdcwd, exchange = -100, 2
-    if rename(at_fdcwd, os.fsencode(one), at_fdcwd, os.fsencode(other), exchange) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS):
-        return False
-    raise OSError(number, os.strerror(number), str(other))
-
-
 def _write(path: Path, write: Writer, mode: int = 0o666) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
-        os.fchmod(file.fileno(), mode & ~_umask())
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    set_mode(path, mode)
 
 
 @contextlib.contextmanager
@@ -298,8 +269,7 @@ def _uninterrupted() -> Iterator[None]:
         yield
         return
     held: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda seen, _: held.append(seen)) for number in numbers}
+    before = {number: signal.signal(number, lambda seen, _: held.append(seen)) for number in TERMINATION_SIGNALS}
     try:
         yield
     finally:

@@ -7,10 +7,10 @@ what is known of each row at the end. What does not: the process, a chunk of row
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+
+from lossval_cli.runtime.platform import free_memory, resident_memory
 
 MB = 10**6
 
@@ -38,11 +38,7 @@ SAMPLE = 100 * MB
 def process() -> int:
     """Bytes of a process before any row: what this one had when it was first asked, a PyTorch with CUDA
     taking 290 MB more, and AT_WORK. Of a program that holds much else no more than twice PROCESS counts."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        held = pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        held = 0
+    held = resident_memory()
     return min(max(PROCESS, held + AT_WORK), 2 * PROCESS)
 
 
@@ -95,18 +91,8 @@ def largest_chunk(size: MemoryEstimate, memory: int, share: float = 1.0) -> int 
 
 
 def spare_memory() -> int:
-    """Bytes that a run may take when nobody says how many: four fifths of what is free, by Linux and by the
-    limit of a container."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        free = int(lines["MemAvailable"].split()[0]) * 1024
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        free = min(free, int(limit) - used) if limit.isdigit() else free
-    except (OSError, KeyError, ValueError):
-        pass
-    return int(0.8 * free)
+    """Bytes that a run may take when nobody says how many: four fifths of what is free."""
+    return int(0.8 * free_memory())
 
 
 def amount(bytes_: float) -> str:

@@ -17,9 +17,7 @@ import torch
 from torch import Tensor
 
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
-
-TERMINATION_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Windows has no SIGHUP."""
+from lossval_cli.runtime.platform import TERMINATION_SIGNALS
 
 Saved = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 """Tensors by name, and what JSON can hold: epoch, step, history."""
