@@ -17,7 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.tables.cell_options import CellOptions
-from lossval_cli.tables.dates import DateForm, DateHint, DateReading, day_first_evidence, read_dates, read_iso
+from lossval_cli.tables.dates import (
+    DateForm,
+    DateHint,
+    DateReading,
+    are_compact,
+    day_first_evidence,
+    read_dates,
+    read_iso,
+)
 from lossval_cli.tables.missing import WORDY, missing_words, without_missing
 from lossval_cli.tables.numbers import NumberForm, NumberHint, NumberReading, decimal_evidence, read_clock, read_numbers
 from lossval_cli.text.format import quote
@@ -157,6 +165,8 @@ def _read_plain(
     sample = _sample(present)
     if kind in (None, "number") and (wanted is None or _is_number(wanted.dtype)):
         if options.decimal == "," or options.thousands == ".":
+            return None
+        if wanted is None and kind is None and are_compact(sample):
             return None
         values = _plain_numbers(sample, None)
         if values is not None and (values := _plain_numbers(present, values.type)) is not None:

@@ -45,6 +45,7 @@ _NUMERIC: Final = {
     "- short": rf"^(?P<a>\d{{2}})-(?P<b>\d{{2}})-(?P<year>\d{{2}}){_CLOCK}$",
     "space": rf"^(?P<a>\d{{1,2}}) (?P<b>\d{{1,2}}) (?P<year>\d{{4}}){_CLOCK}$",
 }
+_COMPACT: Final = r"^(?P<year>19\d\d|20\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])$"
 _SPELLINGS: Final = (
     r"^(?P<year>\d{4})(?:[-/.]|年 ?|년 ?)(?P<month>\d{1,2})(?:[-/.]|月 ?|월 ?)(?P<day>\d{1,2})[日일Z]?\.?"
     rf"{_CLOCK}$",
@@ -57,6 +58,7 @@ _SPELLINGS: Final = (
     rf"^(?P<year>\d{{4}})[-/ ]{_NAME}[-/ ](?P<day>\d{{1,2}}){_CLOCK}$",
     r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})[ T](?P<hour>\d{2}):?(?P<minute>\d{2}):?(?P<second>\d{2})?"
     rf"(?:\.(?P<fraction>\d{{1,9}}))?{_ZONE}$",
+    _COMPACT,
     rf"^{_NAME}(?:[-/ ]| de )'?(?P<year>\d{{4}}|\d{{2}})$",
     rf"^(?P<year>\d{{4}})[-/ ]{_NAME}$",
     r"^(?P<year>\d{4})(?:-|/|年|M|m)(?P<month>\d{1,2})月?$",
@@ -97,6 +99,8 @@ _ZONES: Final = {  # hours east of Greenwich; letters with two meanings are left
 }
 _CENTURY: Final = 69
 """Two digits from here on are of the twentieth century, as POSIX has it."""
+_FEW_COMPACT: Final = 4
+"""Different whole numbers from which all of them are hardly dates by accident."""
 _MOST_SHORT_YEARS: Final = 60
 """Different two-digit years from which codes such as 14-03-87 are not dates."""
 
@@ -141,6 +145,12 @@ def read_iso(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
         return None
 
 
+def are_compact(text: pa.ChunkedArray) -> bool:
+    """Whether all of several different cells are dates such as 20240131 (one whole number of eight digits in 1,300)."""
+    fits = pc.match_substring_regex(text, _COMPACT)
+    return bool(pc.all(fits, min_count=0).as_py()) and len(pc.unique(text)) >= _FEW_COMPACT
+
+
 def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> DateReading | None:
     """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each; order (n,): the cell of
     every row that has one. None where no cell is a date.
@@ -149,6 +159,7 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
         return _by_pattern(cells, hint.pattern)
     values = np.zeros(len(cells), np.int64)
     found = np.zeros(len(cells), bool)
+    notes: list[str] = []
     for spelling in _SPELLINGS:
         parts = _Parts(cells, spelling)
         fresh = parts.found & ~found
@@ -157,17 +168,22 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
             fresh &= fits
             values[fresh] = read[fresh]
             found |= fresh
+            if spelling == _COMPACT:
+                example = cells[int(np.argmax(fresh))].as_py()
+                notes.append(
+                    f'whole numbers such as {example} are read as dates (type = "number" in [columns] keeps them)'
+                )
     numeric = _Numeric(cells, counts)
     numeric_rows = numeric.found & ~found
     form, is_sure = DateForm(), True
-    notes: list[str] = []
     if numeric_rows.any():
-        day_first, is_sure, notes = _decide_order(numeric, numeric_rows, cells, counts, order, hint)
+        day_first, is_sure, order_notes = _decide_order(numeric, numeric_rows, cells, counts, order, hint)
         read, fits = numeric.read(day_first, strict=hint.is_fixed)
         fits &= numeric_rows
         values[fits] = read[fits]
         found |= fits
         form = DateForm(day_first)
+        notes += order_notes
     return DateReading(values, found, form, is_sure, notes) if found.any() else None
 
 

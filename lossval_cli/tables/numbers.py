@@ -153,7 +153,7 @@ def read_clock(cells: pa.Array) -> NumberReading | None:
     parts = _Parts(cells, _CLOCK)
     if not parts.found.any():
         return None
-    hours = parts.floats("hours")
+    hours = parts.floats("hours").copy()  # Arrow's arrays are read-only
     half = pc.utf8_lower(pc.utf8_slice_codeunits(parts.text("half"), 0, 1))
     hours += 12.0 * (np.asarray(pc.equal(half, "p")) & (hours < 12))
     hours -= 12.0 * (np.asarray(pc.equal(half, "a")) & (hours == 12))
@@ -287,7 +287,10 @@ def _read_bodies(
     grouped = _matches(body, _OTHER_GROUPS)
     spaced = _matches(body, _SPACE_GROUPS)
     if hint.thousands != " ":
-        spaced &= has_mark | _matches(body, r"[.,]")
+        # Numbers have more or fewer digits (987, 1 234, 12 345); telephone numbers and codes have all the same.
+        digits = pc.utf8_length(body.filter(pa.array(spaced | _matches(body, r"^\d{1,3}$"))))
+        if len(pc.unique(digits)) < 2:
+            spaced &= has_mark | _matches(body, r"[.,]")
     if hint.thousands == "none":
         grouped, spaced = np.zeros_like(grouped), np.zeros_like(spaced)
     without = pc.replace_substring_regex(body, rf"[{_GROUPS} ]", "")
