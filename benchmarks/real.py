@@ -1,12 +1,12 @@
 """Errors that nobody planted to order, lossval beside live peers: `python -m benchmarks.real`.
 
     python -m benchmarks.real                        every table and method, pages written at the end
-    python -m benchmarks.real --only lossval         lossval again, peers as they were measured before
+    python -m benchmarks.real --only lossval         lossval again, peers as measured before
     python -m benchmarks.real --tables 'jira-*' pima --seeds 100 101 --jobs 2
     python -m benchmarks.real --pages                only the page, from docs/benchmarks/real.json
 
 lossval runs as its command does (`lossval score`, and on tables without errors `lossval check` with its default
-rules), with the default preset. Records lie in docs/benchmarks/real.json, one line each; a record is replaced when it is
+rules), with the default preset. Records are in docs/benchmarks/real.json, one line each; a record is replaced when it is
 measured again. The page is `docs/real-errors.md`, written by `real_pages.py`.
 """
 
