@@ -6,8 +6,8 @@
     python -m benchmarks.real --pages                only the page, from docs/benchmarks/real.json
 
 lossval runs as its command does (`lossval score`, and on tables without errors `lossval check` with its default
-rules), with the default preset. Records are in docs/benchmarks/real.json, one line each; a record is replaced when it is
-measured again. The page is `docs/real-errors.md`, written by `real_pages.py`.
+rules), with the default preset. Records are in docs/benchmarks/real.json, one line each; a record is replaced when
+it is measured again. The page is `docs/real-errors.md`, written by `real_pages.py`.
 """
 
 from __future__ import annotations
