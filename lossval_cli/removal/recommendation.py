@@ -1,132 +1,183 @@
-"""Which removal, if any, is advised, from what networks trained without the removed rows predict.
+"""Which use of the ranking, if any, is advised, from what models trained with and without it predict.
 
-Two things must be shown, each against chance and against trying several removals. First that predictions get
-better, on a score that every evaluation row has and no single row dominates (Brier score for classes,
-absolute error for numbers): accuracy on 100 rows moves in steps larger than most gains. Then that the metric
-does, for that is what the user asked about, and surer probabilities alone may leave it where it was.
+A model is helped where its predictions get better on a score that every evaluation row has and no single row
+dominates (Brier score for classes, absolute error for numbers): accuracy on 100 rows moves in steps larger
+than most gains. The improvement has to be shown against chance and against having tried several strategies
+and models, and the metric that the user asked for has to get better as well.
 
-Paired differences to dropping nothing are resampled over evaluation rows and seeds; with several removals
-tried, a limit is that of the largest of their standardised errors (max-t), so that trying more does not make
-a false recommendation likelier. Of those above it, the smallest within one standard error of the best is
-advised (Breiman et al., 1984). The surest one would often leave most of the gain behind; the largest may take
-a rare kind of row away altogether, which few evaluation rows would notice.
+Paired differences to training on all rows are resampled over evaluation rows and seeds; a limit is that of
+the largest of all standardised errors (max-t), so that trying more does not make a false recommendation
+likelier. Of the strategies within one standard error of the best, the least invasive is advised (Breiman et
+al., 1984, say the simplest): weights change no row, relabelling keeps all, and of removals the smallest comes
+first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.metrics import Metric
-from lossval_cli.text.format import format_number
+from lossval_cli.removal.plan import Strategy
 
 Floats = npt.NDArray[np.float64]
-Removal: TypeAlias = tuple[str, float]
-"""Arm and fraction: what is removed."""
 
 CONFIDENCE = 0.95
 
 RESAMPLES = 1_000
 METRIC_RESAMPLES = 200
-"""A metric is computed again for every resample, seed and removal; a mean over rows is not."""
+"""A metric is computed again for every resample, seed and trial; a mean over rows is not."""
 
-
-class Choice(NamedTuple):
-    """The best that can be said for a removal."""
-
-    removal: Removal
-    gain: tuple[float, float, float]
-    """Change of the metric, positive is better, with its 95 % interval, which holds for all removals that
-    were in question together."""
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether the metric gets better beyond chance; if not, predictions do and the metric may not."""
-        return self.gain[1] > 0
+INVASIVENESS = {"weights": 0, "relabel": 1, "suspects": 2, "lowest_first": 3}
 
 
 class Answers(NamedTuple):
-    """What retrained networks predict for n evaluation rows, in the unit of the label, and the truth."""
+    """What the models of one kind predict for n evaluation rows, in the unit of the label, and the truth."""
 
-    predictions: Floats  # (seeds, sets, n[, K]); set 0 was trained on all rows
+    model: str
+    predictions: Floats
+    """(seeds, 1 + strategies, n[, K]); the first was trained on all rows as they are."""
+    errors: Floats
+    """(seeds, 1 + strategies, n) Brier score or absolute error."""
     y: npt.NDArray[Any]  # (n,)
-    metric: Metric
+    strategies: tuple[Strategy, ...]
 
-    def changes(self, places: Sequence[int], rows: npt.NDArray[np.int64]) -> Floats:
-        """(seeds, places) by how much the metric of each set is better than that of set 0 on `rows`."""
+    def metric_gains(self, metric: Metric, columns: Sequence[int], rows: npt.NDArray[np.int64]) -> Floats:
+        """(seeds, columns) by how much each strategy betters the metric on `rows`."""
         y = self.y[rows]
-        values = [[self.metric.compute(one[at, rows], y) for at in (0, *places)] for one in self.predictions]
-        table = self.metric.sign * np.array(values)
-        change: Floats = table[:, 1:] - table[:, :1]
-        return change
+        values = [[metric.compute(one[index, rows], y) for index in (0, *columns)] for one in self.predictions]
+        table = metric.sign * np.array(values)
+        gains: Floats = table[:, 1:] - table[:, :1]
+        return gains
 
 
-def choose(candidates: dict[Removal, int], scores: Floats, answers: Answers) -> Choice | None:
-    """The removal to advise, or one that is nearly shown to help, or None where none is.
+class Trial(NamedTuple):
+    """One strategy with one kind of model. Gains are positive where it gets better."""
 
-    `candidates`: removal -> set. `scores` (seeds, sets, n): Brier score or absolute error of every row.
-    """
-    if not candidates:
-        return None
-    removals, places = list(candidates), list(candidates.values())
-    gains = scores[:, [0], :] - scores[:, places, :]  # (seeds, candidates, n)
-    per_row, per_seed = gains.mean(axis=0), gains.mean(axis=2)  # (candidates, n), (seeds, candidates)
-    mean = per_row.mean(axis=1)
+    model: str
+    strategy: Strategy
+    error_gain: tuple[float, float, float]
+    """Decrease of the mean Brier score or absolute error, with an interval that holds for all trials together."""
+    error_before: float
+    metric_gain: tuple[float, float, float]
+    """The same of the metric; NaN where predictions are not shown to get better."""
+    deviation: float
+    """Standard error of the decrease."""
+
+    @property
+    def improves_predictions(self) -> bool:
+        """Whether predictions get better beyond chance."""
+        return self.error_gain[1] > 0
+
+    @property
+    def helps(self) -> bool:
+        """Whether the metric gets better as well."""
+        return self.improves_predictions and self.metric_gain[0] > 0
+
+
+class Choice(NamedTuple):
+    """The strategy that is advised, and what it does to each kind of model."""
+
+    strategy: Strategy
+    best: Trial
+    """The model that gains most."""
+    helped: tuple[str, ...]
+    """The kinds of models that it helps, that of `best` first."""
+
+
+def run_trials(answers: Sequence[Answers], metric: Metric) -> list[Trial]:
+    """Every strategy with every kind of model, compared with training on all rows."""
+    answers = [each for each in answers if each.strategies]
+    if not answers:
+        return []
+    gains = [each.errors[:, :1] - each.errors[:, 1:] for each in answers]  # (seeds, strategies, n) each
+    per_row = np.concatenate([gain.mean(axis=0) for gain in gains])  # (trials, n)
+    mean, n = per_row.mean(axis=1), per_row.shape[1]
     rng = np.random.default_rng(0)
-    n = per_row.shape[1]
     counts = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
-    deviation, limit = _limits(counts @ per_row.T - mean, per_seed, rng)
-    helps = np.flatnonzero(mean - limit * deviation > 0)
-    if not helps.size:
+    seed_errors = [_seed_errors(gain.mean(axis=2), RESAMPLES, rng) for gain in gains]
+    deviation, limit = _limits(counts @ per_row.T - mean, np.concatenate(seed_errors, axis=1))
+    shown = mean - limit * deviation > 0
+    values, spreads, metric_limit = _metric_gains(answers, metric, shown, rng)
+    trials, index = [], 0
+    for each in answers:
+        for strategy in each.strategies:
+            reach, metric_reach = limit * deviation[index], metric_limit * spreads[index]
+            trials.append(
+                Trial(
+                    each.model,
+                    strategy,
+                    _interval(mean[index], reach),
+                    float(each.errors[:, 0].mean()),
+                    _interval(values[index], metric_reach),
+                    float(deviation[index]),
+                )
+            )
+            index += 1
+    return trials
+
+
+def _metric_gains(
+    answers: Sequence[Answers], metric: Metric, shown: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[Floats, Floats, float]:
+    """(trials,) changes of the metric, their standard errors, and the limit; NaN where not `shown`."""
+    values, spreads = np.full(len(shown), np.nan), np.full(len(shown), np.nan)
+    errors, start = [], 0
+    n = len(answers[0].y)
+    draws = [rng.integers(0, n, n) for _ in range(METRIC_RESAMPLES)] if shown.any() else []
+    for each in answers:
+        trials = np.arange(start, start + len(each.strategies))[shown[start : start + len(each.strategies)]]
+        start += len(each.strategies)
+        if not trials.size:
+            continue
+        columns = (trials - (start - len(each.strategies)) + 1).tolist()
+        per_seed = each.metric_gains(metric, columns, np.arange(n))
+        values[trials] = per_seed.mean(axis=0)
+        resampled = np.array([each.metric_gains(metric, columns, rows).mean(axis=0) for rows in draws])
+        # What a resample leaves undefined (one class drawn) counts as no error.
+        total = np.nan_to_num(resampled - values[trials]) + np.nan_to_num(_seed_errors(per_seed, len(draws), rng))
+        spreads[trials] = total.std(axis=0) + 1e-12
+        errors.append(total / spreads[trials])
+    limit = float(np.quantile(np.abs(np.concatenate(errors, axis=1)).max(axis=1), CONFIDENCE)) if errors else 0.0
+    return values, spreads, limit
+
+
+def choose(trials: Sequence[Trial]) -> Choice | None:
+    """The strategy to advise, or None where none is shown to help."""
+    helping = [trial for trial in trials if trial.helps]
+    if not helping:
         return None
-    asked = [places[at] for at in helps]
-    changes = answers.changes(asked, np.arange(n))  # (seeds, helps)
-    draws = [answers.changes(asked, rng.integers(0, n, n)).mean(axis=0) for _ in range(METRIC_RESAMPLES)]
-    value = changes.mean(axis=0)
-    spread, limit = _limits(np.array(draws) - value, changes, rng)
-    shown = value - limit * spread > 0
-    usable = shown if shown.any() else np.isfinite(value)
-    if not usable.any():
-        return None
-    best = helps[usable][mean[helps[usable]].argmax()]
-    near = usable & (mean[helps] >= mean[best] - deviation[best])
-    at = min(np.flatnonzero(near), key=lambda place: removals[helps[place]][1])
-    gain = tuple(float(value[at] + side * limit * spread[at]) for side in (0, -1, 1))
-    return Choice(removals[helps[at]], gain)  # type: ignore[arg-type]  # three of them
+    best = max(helping, key=lambda trial: trial.error_gain[0] / max(trial.error_before, 1e-12))
+    near = [
+        trial
+        for trial in helping
+        if trial.model == best.model and trial.error_gain[0] >= best.error_gain[0] - best.deviation
+    ]
+    chosen = min(near, key=lambda trial: (INVASIVENESS[trial.strategy.name], trial.strategy.share))
+    others = [trial.model for trial in helping if trial.strategy == chosen.strategy and trial.model != chosen.model]
+    return Choice(chosen.strategy, chosen, (chosen.model, *others))
 
 
-def put_in_words(choice: Choice | None, metric: Metric, judges: str) -> str:
-    """The advice as sentences; `judges`: how many rows of what it rests on, e.g. `200 test rows`."""
-    if choice is None:
-        return f"No removal significantly improves the model on {judges}. Keep all rows."
-    (arm, fraction), gain = choice
-    what = "the suspects" if arm == "suspects" else f"the lowest {fraction:.0%}"
-    name = metric.name.replace("_", " ")
-    change, *ends = (metric.sign * end for end in gain)
-    low, high = sorted(ends)
-    likely = "{}, 95% CI {} to {}".format(*(format_number(end, 3, "+") for end in (change, low, high)))
-    if choice.is_shown:
-        return f"Recommended: without {what}, {name} improves on {judges} ({likely})."
-    better = "predictions" if metric.name in ("rmse", "mae", "r2") else "predicted probabilities"
-    return (
-        f"Not recommended: without {what}, {better} improve on {judges}, but {name} does not change "
-        f"significantly ({likely})."
-    )
+def _interval(value: float, reach: float) -> tuple[float, float, float]:
+    return float(value), float(value - reach), float(value + reach)
 
 
-def _limits(errors: Floats, per_seed: Floats, rng: np.random.Generator) -> tuple[Floats, float]:
+def _seed_errors(per_seed: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    """(draws, c) errors of c means for having few seeds, per_seed (seeds, c); scaled to be without bias."""
+    seeds = len(per_seed)
+    drawn = rng.integers(0, seeds, (draws, seeds))
+    errors: Floats = (per_seed[drawn].mean(axis=1) - per_seed.mean(axis=0)) * np.sqrt(seeds / max(seeds - 1, 1))
+    return errors
+
+
+def _limits(row_errors: Floats, seed_errors: Floats) -> tuple[Floats, float]:
     """Standard errors (c,) of c means, and how many of them a simultaneous interval reaches to each side.
 
-    errors (draws, c): of resampled rows; per_seed (seeds, c). Rows and seeds are two sources of error, and a
-    resample of each is added, that of the few seeds scaled to be without bias. What a resample leaves
-    undefined (one class drawn) counts as no error.
+    Rows and seeds are two sources of error, (draws, c) each, and a resample of each is added.
     """
-    seeds = len(per_seed)
-    drawn = rng.integers(0, seeds, (len(errors), seeds))
-    of_seeds = per_seed[drawn].mean(axis=1) - per_seed.mean(axis=0)
-    total = np.nan_to_num(errors) + np.nan_to_num(of_seeds * np.sqrt(seeds / max(seeds - 1, 1)))
+    total = np.nan_to_num(row_errors) + np.nan_to_num(seed_errors)
     deviation: Floats = total.std(axis=0) + 1e-12
     return deviation, float(np.quantile(np.abs(total / deviation).max(axis=1), CONFIDENCE))

@@ -1,18 +1,15 @@
-"""What dropping the least important rows would do: retrained, beside dropping the most important or any rows.
+"""What it does to a model to leave out, relabel or weigh rows as the ranking says, on held-out rows.
 
-For every seed one network per set of dropped rows is trained, all side by side as members of one ensemble
-with the same initial parameters and the same batches, so that two of them differ in the dropped rows alone
-and their difference has little noise in it. Which rows `random` drops is drawn again for every seed.
-
-Whether one is recommended is decided in `advice`.
+Networks are retrained for the whole curve: without the lowest, the highest and random rows. Strategies that
+may be advised are tried with gradient boosting and a linear model as well (models). Whether one is advised is
+decided in `recommendation`; what is said about it stands in `report.sentences`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,46 +17,49 @@ import torch
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import NumberLabels
-from lossval_cli.lossval.feature_scaling import relevance
-from lossval_cli.lossval.network import Ensemble
-from lossval_cli.lossval.optimizer import AdamW
-from lossval_cli.lossval.training import Fit, batch_size_for, learning_rate_factor
+from lossval_cli.lossval.training import Fit
 from lossval_cli.metrics import Metric, find_metric
 from lossval_cli.noise.label_errors import NoiseEstimate
-from lossval_cli.removal.plan import Mask, Plan, make_plan
-from lossval_cli.removal.recommendation import Answers, choose, put_in_words
+from lossval_cli.removal.models import Evaluation, affordable_seeds, retrain_networks, retrain_other
+from lossval_cli.removal.plan import Mask, Plan, Pool, Strategy, make_plan, make_pool
+from lossval_cli.removal.recommendation import Answers, Choice, Trial, choose, run_trials
 from lossval_cli.settings import Settings
-from lossval_cli.text.format import pluralize
 
 Floats = npt.NDArray[np.float64]
 
-RECOMMENDABLE = 0.3
-"""Nobody is advised to drop more than this share of a table."""
+MAX_ADVISED_SHARE = 0.3
+"""No larger removal is advised."""
 
-MOST_ROWS = 5_000
+MIN_NOISE_SHARE = 0.02
+"""Share of suspects, or lower end of the noise share, from which weights or a removal by rank can be advised:
+with fewer wrong rows they would only make up for what the model itself does badly."""
+
+MAX_ROWS = 5_000
 """Rows that retraining draws from larger tables."""
 
 ROW_VISITS = 30_000
-"""Rows times epochs of one retraining, about; no fewer than FEWEST_EPOCHS all the same."""
-FEWEST_EPOCHS = 10
+"""Rows times epochs of one retraining, about; no fewer than MIN_EPOCHS all the same."""
+MIN_EPOCHS = 10
 
-FEWEST_JUDGES = 30
+MIN_EVALUATION_ROWS = 30
 """Different evaluation rows below which nothing is advised: a few rows always seem to agree."""
 
-MOST_JUDGES = 10_000
-FEWEST_DRAWN = 1_000
-JUDGED_PROBABILITIES = 200_000
+MAX_EVALUATION_ROWS = 10_000
+MIN_DRAWN = 1_000
+MAX_PROBABILITIES = 200_000
 """Evaluation rows drawn from larger tables: so many, fewer where each holds many classes. What is resampled
 is held in memory, and a gain too small for 10,000 rows to show is too small to act on."""
 
+CURVES = ("lowest_first", "highest_first", "random")
+
 
 @dataclass(frozen=True)
-class Arm:
-    """One way of removing rows, its curve over `fractions`: per fraction the metric of each seed, NaN: not
-    run."""
+class Curve:
+    """The metric of retrained networks, by share of rows left out."""
 
     name: str
-    values: Floats  # (fractions, seeds)
+    values: Floats
+    """(fractions, seeds); NaN: not run."""
 
     @property
     def mean(self) -> list[float | None]:
@@ -69,71 +69,77 @@ class Arm:
     @property
     def spread(self) -> list[float | None]:
         """Per fraction the standard deviation over seeds."""
-        return [_number(row.std(ddof=1)) if len(row) > 1 else None for row in self.values]
+        return [_spread(row) for row in self.values]
 
 
 @dataclass(frozen=True)
 class RemovalStudy:
-    """What removal does to the metric, and what is advised."""
+    """What each strategy does to each kind of model, and what is advised."""
 
     metric: Metric
     evaluated_on: str
-    """`test`, or `validation`, whose labels no training ever saw."""
+    """`test`, or `validation`."""
+    evaluation_rows: tuple[int, int]
+    """Used, out of so many."""
+    training_rows: tuple[int, int]
+    """Retrained on, out of so many."""
+    epochs: tuple[int, int]
+    """Of a retraining, and of the run."""
     fractions: tuple[float, ...]
-    arms: tuple[Arm, ...]
+    curves: tuple[Curve, ...]
     """lowest_first, highest_first, random; suspects last, with one fraction, where there are any."""
     baseline: Floats
-    """(seeds,) the metric with nothing removed."""
+    """(seeds,) the metric of networks trained on all rows."""
     suspect_share: float
-    recommended: str
-    """`nothing`, `suspects` or `lowest`."""
-    recommended_fraction: float
-    gain: tuple[float, float, float] | None
-    """Expected change of the metric by the recommended removal, positive is better, with its 95 %
-    interval."""
-    verdict: str
+    trials: tuple[Trial, ...]
+    choice: Choice | None
     failed: tuple[str, ...]
-    notice: str | None
-    epochs: int
+
+    @property
+    def recommended(self) -> str:
+        """`nothing`, `suspects`, `lowest`, `relabel` or `weights`."""
+        if self.choice is None:
+            return "nothing"
+        name = self.choice.strategy.name
+        return "lowest" if name == "lowest_first" else name
+
+    @property
+    def recommended_fraction(self) -> float:
+        """Share of rows that the recommendation leaves out or relabels."""
+        return 0.0 if self.choice is None or self.recommended == "weights" else self.choice.strategy.share
 
     def to_dict(self) -> dict[str, Any]:
-        """For report.json."""
-        curves = {arm.name: arm for arm in self.arms}
+        """For report.json; no sentence among it."""
+        curves = {curve.name: curve for curve in self.curves}
         suspects = curves.pop("suspects", None)
         return {
             "metric": self.metric.name,
             "greater_is_better": self.metric.greater_is_better,
             "evaluated_on": self.evaluated_on,
+            "evaluation_rows": list(self.evaluation_rows),
+            "training_rows": list(self.training_rows),
             "fractions": list(self.fractions),
-            **{name: arm.mean for name, arm in curves.items()},
-            "spreads": {name: arm.spread for name, arm in curves.items()},
+            **{name: curve.mean for name, curve in curves.items()},
+            "spreads": {name: curve.spread for name, curve in curves.items()},
             "baseline": {"mean": _number(self.baseline.mean()), "spread": _spread(self.baseline)},
             "suspects": suspects
-            and {
-                "share": self.suspect_share,
-                "mean": suspects.mean[0],
-                "spread": suspects.spread[0],
-            },
+            and {"share": self.suspect_share, "mean": suspects.mean[0], "spread": suspects.spread[0]},
+            "trials": [_trial_dict(trial) for trial in self.trials],
             "recommended": self.recommended,
             "recommended_fraction": self.recommended_fraction,
-            "expected_gain": self.gain and dict(zip(("value", "low", "high"), map(_number, self.gain), strict=True)),
-            "verdict": self.verdict,
+            "recommended_for": [] if self.choice is None else list(self.choice.helped),
+            "expected_gain": None if self.choice is None else _gain(self.choice.best.metric_gain),
             "failed": list(self.failed),
-            "notice": self.notice,
             "seeds": len(self.baseline),
-            "epochs": self.epochs,
+            "epochs": self.epochs[0],
+            "full_epochs": self.epochs[1],
         }
 
 
 def study_removal(
-    dataset: Dataset,
-    fit: Fit,
-    noise: NoiseEstimate | None,
-    settings: Settings,
-    device: torch.device,
-    mode: str,
+    dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settings: Settings, device: torch.device, mode: str
 ) -> RemovalStudy | None:
-    """Retrain without the rows that `fit` puts last (and first, and any); `mode` is full or quick.
+    """Retrain with the rows of low importance left out, relabelled or weighted; `mode` is full or quick.
 
     Evaluated on the test table where there is one, else on validation; None where that has no labels.
     Raises SettingsError for a metric that does not fit the task.
@@ -143,169 +149,85 @@ def study_removal(
     if part.y is None:
         return None
     rng = np.random.default_rng([settings.seed, len(fit.importance)])
-    judges = _Judges("test" if dataset.test is not None else "validation", part.X[:], part.y)
-    pool = np.arange(len(fit.importance))
+    rows = np.arange(len(fit.importance))
     if dataset.held_out is not None and dataset.test is None:
-        pool = np.setdiff1d(pool, dataset.held_out)  # what is evaluated on is not trained on
-    notices = []
-    if judges.on == "validation":
-        notices.append("evaluated on validation rows, whose labels are not used in training")
-    if len(pool) > MOST_ROWS:
-        notices.append(f"retrained on {MOST_ROWS:,} rows drawn from {len(pool):,}")
-        pool = np.sort(rng.choice(pool, MOST_ROWS, replace=False))
-    most = min(MOST_JUDGES, max(FEWEST_DRAWN, JUDGED_PROBABILITIES // (dataset.classes or 1)))
-    if len(judges.y) > most:
-        notices.append(f"evaluated on {most:,} rows drawn from {len(judges.y):,}")
-        rows = np.sort(rng.choice(len(judges.y), most, replace=False))
-        judges = judges._replace(X=judges.X[rows], y=judges.y[rows])
-    suspect = np.zeros(len(pool), np.bool_)
-    if noise is not None:
-        suspect = (noise.label_suspect | noise.feature_suspect)[pool]
-    order = np.argsort(fit.importance[pool], kind="stable")
-    plan = make_plan(dataset, pool, order, suspect, mode, rng)
-    affordable = max(FEWEST_EPOCHS, ROW_VISITS // len(pool))
-    epochs = min(settings.epochs if mode == "full" else FEWEST_EPOCHS, affordable)
-    if epochs < settings.epochs:
-        notices.append(f"each retraining has {epochs} of {settings.epochs} epochs")
-    predictions = np.stack(
-        [
-            _retrain(dataset, pool, keeps, judges.X, settings, epochs, settings.seed + seed, device)
-            for seed, keeps in enumerate(plan.keeps)
-        ]
-    )  # (seeds, sets, n[, K])
-    return _judge(plan, predictions, dataset, judges, metric, suspect, tuple(notices), epochs)
+        rows = np.setdiff1d(rows, dataset.held_out)  # what is evaluated on is not trained on
+    available = len(rows), len(part.y)
+    if len(rows) > MAX_ROWS:
+        rows = np.sort(rng.choice(rows, MAX_ROWS, replace=False))
+    evaluation = Evaluation("test" if dataset.test is not None else "validation", part.X[:], part.y)
+    most = min(MAX_EVALUATION_ROWS, max(MIN_DRAWN, MAX_PROBABILITIES // (dataset.classes or 1)))
+    if len(evaluation.y) > most:
+        drawn = np.sort(rng.choice(len(evaluation.y), most, replace=False))
+        evaluation = Evaluation(evaluation.name, evaluation.X[drawn], evaluation.y[drawn])
+    pool = make_pool(dataset, rows, fit, noise)
+    plan = make_plan(dataset, pool, mode, rng)
+    affordable = max(MIN_EPOCHS, ROW_VISITS // len(rows))
+    epochs = min(settings.epochs if mode == "full" else MIN_EPOCHS, affordable)
 
-
-class _Judges(NamedTuple):
-    """The rows that retrainings are evaluated on."""
-
-    on: str
-    X: npt.NDArray[np.float32]  # (n, D)
-    y: npt.NDArray[Any]  # (n,)
-
-
-def _retrain(
-    dataset: Dataset,
-    pool: npt.NDArray[np.int64],
-    keeps: npt.NDArray[np.bool_],
-    X_eval: npt.NDArray[np.float32],
-    settings: Settings,
-    epochs: int,
-    seed: int,
-    device: torch.device,
-) -> Floats:
-    """One network a set of kept rows -> predictions for the evaluation rows, (sets, n, K) or (sets, n)."""
-    generator = torch.Generator().manual_seed(seed)
-    classes, loss = dataset.classes, dataset.loss
-    X = torch.as_tensor(dataset.train.X[pool]).to(device)
-    y = torch.as_tensor(dataset.train.y[pool] if dataset.train.y is not None else None).to(device)
-    network = Ensemble(
-        1,
-        X.shape[1],
-        classes or 1,
-        settings,
-        generator=generator,
-        device=device,
-    ).repeated(len(keeps))
-    kept = torch.as_tensor(keeps, dtype=X.dtype)
-    # As in training, but in wide tables alone: elsewhere it makes networks withstand wrong labels that other
-    # models suffer from.
-    columns = len(dataset.encoder.blocks)
-    network.scales = relevance(X.cpu(), y.cpu(), kept, classes, columns, min_scale=1.0).to(device)
-    weight = kept.to(device)
-    optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
-    batches = math.ceil(len(X) / min(len(X), settings.batch_size or batch_size_for(len(X))))
-    weight = weight * (batches / weight.sum(1, keepdim=True))  # sums to about 1 over a batch
-    step = 0
-    for _ in range(epochs):
-        for rows in torch.randperm(len(X), generator=generator).to(device).chunk(batches):
-            factor = learning_rate_factor(step, epochs * batches)
-            step += 1
-            output = network(X[rows], training=True)
-            losses = loss.per_row(output if classes else output.squeeze(-1), y[rows])
-            value = (losses * weight[:, rows]).sum()
-            torch.autograd.backward(value)
-            optimizer.step(settings.learning_rate * factor)
-    answer = network.predict(torch.as_tensor(X_eval).to(device))
-    answer = loss.respond(answer if classes else answer.squeeze(-1))
-    result: Floats = answer.cpu().numpy().astype(np.float64)
-    return result
-
-
-def _judge(
-    plan: Plan,
-    predictions: Floats,
-    dataset: Dataset,
-    judges: _Judges,
-    metric: Metric,
-    suspect: Mask,
-    notices: Sequence[str],
-    epochs: int,
-) -> RemovalStudy:
-    """Predictions (seeds, sets, n[, K]) -> curves and advice."""
-    y = judges.y
+    predictions = retrain_networks(dataset, pool, plan, evaluation, settings, epochs, device)
     by_set = np.isfinite(predictions).swapaxes(0, 1).reshape(predictions.shape[1], -1)
     finite: Mask = np.logical_and.reduce(by_set, axis=1)  # (sets,)
-    failed = list(plan.failed)
-    for (arm, fraction), place in plan.places.items():
-        if not finite[place]:
-            failed.append(f"{arm} {fraction:.0%}: the retraining diverged")
-    if not finite[0]:
-        failed.insert(0, "nothing removed: the retraining diverged")
-    scores = _row_scores(predictions, y, dataset.classes)  # (seeds, sets, n), lower is better
-    answers, target = predictions, y
-    if isinstance(dataset.labels, NumberLabels) and dataset.loss.target == "standardised":
-        answers = dataset.labels.decode(predictions)
-        target = dataset.labels.decode(y.astype(np.float64))
+    advisable = _advisable(plan, pool, noise, finite)
+    can_advise = bool(finite[0]) and len(np.unique(evaluation.X, axis=0)) >= MIN_EVALUATION_ROWS
+    answers = [_answers("network", dataset, predictions, evaluation, advisable)] if can_advise else []
+    others = {strategy: index for strategy, index in advisable.items() if strategy.name != "lowest_first"}
+    if can_advise and others:
+        answers += _other_models(dataset, pool, plan, others, evaluation, settings.seed)
+    trials = run_trials(answers, metric)
 
-    def value(seed: int, place: int) -> float:
-        return metric.compute(answers[seed, place], target) if finite[place] else float("nan")
-
-    seeds = range(len(predictions))
-    values = np.array([[value(seed, place) for seed in seeds] for place in range(len(finite))])
-    missing = np.full(len(predictions), np.nan)
-    arms = [
-        Arm(
-            name,
-            np.array([values[plan.places[name, f]] if (name, f) in plan.places else missing for f in plan.fractions]),
-        )
-        for name in ("lowest_first", "highest_first", "random")
-    ]
-    share = float(suspect.mean())
-    if ("suspects", share) in plan.places:
-        arms.append(Arm("suspects", values[[plan.places["suspects", share]]]))
-    candidates = {
-        key: place
-        for key, place in plan.places.items()
-        if key[0] in ("lowest_first", "suspects") and key[1] <= RECOMMENDABLE and finite[place]
-    }
-    judged = bool(finite[0]) and len(np.unique(judges.X, axis=0)) >= FEWEST_JUDGES
-    choice = choose(candidates, scores, Answers(answers, target, metric)) if judged else None
-    recommended, fraction, gain = "nothing", 0.0, None
-    if choice is not None and choice.is_shown:
-        (arm, fraction), gain = choice
-        recommended = "suspects" if arm == "suspects" else "lowest"
-    verdict = "Removal could not be studied: retraining diverged with nothing removed."
-    if finite[0]:
-        verdict = put_in_words(choice, metric, pluralize(len(y), f"{judges.on} row"))
     return RemovalStudy(
         metric=metric,
-        evaluated_on=judges.on,
+        evaluated_on=evaluation.name,
+        evaluation_rows=(len(evaluation.y), available[1]),
+        training_rows=(len(rows), available[0]),
+        epochs=(epochs, settings.epochs),
         fractions=plan.fractions,
-        arms=tuple(arms),
-        baseline=values[0],
-        suspect_share=share,
-        recommended=recommended,
-        recommended_fraction=fraction,
-        gain=gain,
-        verdict=verdict,
-        failed=tuple(failed),
-        notice="; ".join(notices) or None,
-        epochs=epochs,
+        **_curves(plan, predictions, finite, dataset, evaluation, metric),
+        suspect_share=float(pool.suspect.mean()),
+        trials=tuple(trials),
+        choice=choose(trials),
+        failed=(*_diverged(plan, finite), *plan.failed),
     )
 
 
-def _row_scores(predictions: Floats, y: npt.NDArray[Any], classes: int | None) -> Floats:
+def _advisable(plan: Plan, pool: Pool, noise: NoiseEstimate | None, finite: Mask) -> dict[Strategy, int]:
+    """The strategies that may be advised, and their sets."""
+    is_noisy = noise is None or max(pool.suspect.mean(), noise.share_low) >= MIN_NOISE_SHARE
+    names = ("suspects", "relabel", "weights", "lowest_first") if is_noisy else ("suspects", "relabel")
+    return {
+        strategy: index
+        for strategy, index in plan.strategies(*names).items()
+        if finite[index] and (strategy.name == "weights" or strategy.share <= MAX_ADVISED_SHARE)
+    }
+
+
+def _other_models(
+    dataset: Dataset, pool: Pool, plan: Plan, strategies: dict[Strategy, int], evaluation: Evaluation, seed: int
+) -> list[Answers]:
+    """What boosting and a linear model predict, for those that are affordable and could be trained."""
+    seeds, answers = len(plan.weights), []
+    for kind, draws in (("boosting", affordable_seeds(pool, dataset, seeds)), ("linear", seeds)):
+        if draws:
+            sets = [0, *strategies.values()]
+            predictions = retrain_other(kind, dataset, pool, plan, sets, evaluation, draws, seed)
+            if np.isfinite(predictions).all():
+                columns = {strategy: column for column, strategy in enumerate(strategies, start=1)}
+                answers.append(_answers(kind, dataset, predictions, evaluation, columns))
+    return answers
+
+
+def _answers(
+    model: str, dataset: Dataset, predictions: Floats, evaluation: Evaluation, columns: dict[Strategy, int]
+) -> Answers:
+    """Of the strategies, whose predictions are in these columns."""
+    taken = predictions[:, [0, *columns.values()]]
+    errors = _row_errors(taken, evaluation.y, dataset.classes)
+    answers, y = _in_units(dataset, taken, evaluation.y)
+    return Answers(model, answers, errors, y, tuple(columns))
+
+
+def _row_errors(predictions: Floats, y: npt.NDArray[Any], classes: int | None) -> Floats:
     """(seeds, sets, n) Brier score or absolute error of every evaluation row."""
     if classes is None:
         errors: Floats = np.abs(predictions - y)
@@ -313,6 +235,62 @@ def _row_scores(predictions: Floats, y: npt.NDArray[Any], classes: int | None) -
     truth = np.eye(classes)[y.astype(np.int64)]
     squares: Floats = ((predictions - truth) ** 2).sum(axis=-1)
     return squares
+
+
+def _in_units(dataset: Dataset, predictions: Floats, y: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[Any]]:
+    """Predictions and truth in the unit of the label column."""
+    if isinstance(dataset.labels, NumberLabels) and dataset.loss.target == "standardised":
+        return dataset.labels.decode(predictions), dataset.labels.decode(y.astype(np.float64))
+    return predictions, y
+
+
+def _curves(
+    plan: Plan,
+    predictions: Floats,
+    finite: Mask,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    metric: Metric,
+) -> dict[str, Any]:
+    """`curves` and `baseline` of the study."""
+    answers, y = _in_units(dataset, predictions, evaluation.y)
+    unknown = np.full(len(predictions), np.nan)
+
+    def values(strategy: Strategy | None) -> Floats:
+        index = 0 if strategy is None else plan.sets.get(strategy)
+        if index is None or not finite[index]:
+            return unknown
+        return np.array([metric.compute(one[index], y) for one in answers])
+
+    curves = [Curve(name, np.array([values(Strategy(name, share)) for share in plan.fractions])) for name in CURVES]
+    curves += [Curve("suspects", np.array([values(strategy)])) for strategy in plan.strategies("suspects")]
+    return {"curves": tuple(curves), "baseline": values(None)}
+
+
+def _diverged(plan: Plan, finite: Mask) -> list[str]:
+    failed = [] if finite[0] else ["nothing removed: the retraining diverged"]
+    return failed + [
+        f"{strategy.name} {strategy.share:.0%}: the retraining diverged"
+        for strategy, index in plan.sets.items()
+        if not finite[index]
+    ]
+
+
+def _trial_dict(trial: Trial) -> dict[str, Any]:
+    name = "lowest" if trial.strategy.name == "lowest_first" else trial.strategy.name
+    return {
+        "model": trial.model,
+        "strategy": name,
+        "share": trial.strategy.share,
+        "error_gain": _gain(trial.error_gain),
+        "error_before": _number(trial.error_before),
+        "metric_gain": _gain(trial.metric_gain),
+        "helps": trial.helps,
+    }
+
+
+def _gain(gain: tuple[float, float, float]) -> dict[str, float | None]:
+    return dict(zip(("value", "low", "high"), map(_number, gain), strict=True))
 
 
 def _number(value: float) -> float | None:

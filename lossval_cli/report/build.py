@@ -32,6 +32,7 @@ from lossval_cli.report.findings.skill import measure_skill
 from lossval_cli.report.findings.slices import find_slices
 from lossval_cli.report.findings.table_scan import TableScan, keys_of, scan_table
 from lossval_cli.report.findings.verdict import judge
+from lossval_cli.report.sentences import removal_notice, removal_verdict
 from lossval_cli.score_columns import KINDS
 from lossval_cli.settings import Settings
 from lossval_cli.tables.table import Table
@@ -60,7 +61,7 @@ def build_report(
     """
     kinds = suspect_kinds(noise, len(fit.importance))
     seen = scan_table(dataset, noise)
-    study = None if removal is None else removal.to_dict()
+    study = None if removal is None else _removal(removal)
     recommended = study["recommended_fraction"] if study and study["recommended"] == "lowest" else 0.0
     report: dict[str, Any] = {
         "schema_version": REPORT_VERSION,
@@ -87,6 +88,11 @@ def build_report(
     }
     report["verdict"] = judge(report)
     return report
+
+
+def _removal(removal: RemovalStudy) -> dict[str, Any]:
+    study = removal.to_dict()
+    return study | {"verdict": removal_verdict(study), "notice": removal_notice(study)}
 
 
 def _confusion(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> dict[str, Any] | None:

@@ -105,7 +105,7 @@ def _removal_plot(study: Mapping[str, Any]) -> Markup | None:
     if all(value is None for line in lines for value in line.y):
         return None
     names = ("share of rows removed", metric_name(study))
-    what = {"lowest": "advised: the lowest", "suspects": "advised: the suspects,"}.get(study["recommended"])
+    what = {"lowest": "recommended: the lowest", "suspects": "recommended: the suspects,"}.get(study["recommended"])
     share = study["recommended_fraction"]
     mark = (share, f"{what} {format_percent(share)}") if what else None
     title = f"{names[1]} as rows are removed"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lossval_cli.text.escape import shell_word
-from lossval_cli.text.format import format_number, format_percent, pluralize
+from lossval_cli.text.format import format_number, format_percent, join_names, pluralize
 
 LITTLE_SKILL = 0.05
 """Share of the label's uncertainty that out-of-fold predictions remove, below which relabelling is not advised."""
@@ -109,6 +109,14 @@ def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, 
         output = f"--data {shell_word(data)} {output}"
     if study["recommended"] == "suspects":
         return "writes the table without the suspects", f"{output} --drop suspects"
+    if study["recommended"] == "weights":
+        return (
+            "writes the table with a column of weights, to be used as sample weights",
+            f"{output} --add-weights weight",
+        )
+    if study["recommended"] == "relabel":
+        does = "writes the predicted label where the given one is at least 50% likely wrong"
+        return does, f"{output} --relabel --min-probability 50%"
     if study["recommended"] == "lowest":
         lowest = format_percent(study["recommended_fraction"])
         return f"writes the table without the lowest {lowest}", f"{output} --drop lowest:{lowest}"
@@ -382,13 +390,20 @@ def _kinds(by_kind: Mapping[str, int]) -> str:
 
 def _gain(study: Mapping[str, Any] | None) -> Figure:
     """Gains are positive when the metric gets better, whichever way that is."""
-    name = "Gain by removing rows"
+    name = "Gain by removing or weighting rows"
     if study is None:
         return Figure(name, "not studied", "no model was retrained")
     gain = study["expected_gain"]
     if gain is None or gain["value"] is None:
         return Figure(name, "none significant", f"on {study['evaluated_on']} rows")
-    what = "the suspects" if study["recommended"] == "suspects" else "the lowest"
+    share = format_percent(study["recommended_fraction"])
+    what = {
+        "suspects": f"without the suspects {share}",
+        "weights": "with rows weighted by importance",
+        "relabel": f"with {share} relabelled",
+    }.get(study["recommended"], f"without the lowest {share}")
+    models = [MODEL_WORDS[name] for name in study.get("recommended_for", ())]
+    what += f", for {join_names(models)}" if models else ""
     sign = 1 if study["greater_is_better"] else -1
     interval = ""
     if gain["low"] is not None:
@@ -397,5 +412,83 @@ def _gain(study: Mapping[str, Any] | None) -> Figure:
     return Figure(
         name,
         format_number(sign * gain["value"], 3, "+"),
-        f"{metric_name(study)} without {what} {format_percent(study['recommended_fraction'])}{interval}",
+        f"{metric_name(study)} {what}{interval}",
     )
+
+
+MODEL_WORDS = {"network": "neural networks", "boosting": "gradient boosting", "linear": "linear models"}
+
+
+def strategy_words(strategy: str, share: float) -> str:
+    """What is done with the rows, as the subject of a sentence."""
+    if strategy == "weights":
+        return "weighting rows by importance"
+    if strategy == "relabel":
+        return f"relabelling {format_percent(share)} of the rows"
+    return "removing the suspects" if strategy == "suspects" else f"removing the lowest {format_percent(share)}"
+
+
+def removal_verdict(study: Mapping[str, Any]) -> str:
+    """What follows from a removal study: one to three sentences."""
+    if study["baseline"]["mean"] is None:
+        return "Removal could not be studied: retraining diverged with nothing removed."
+    on = pluralize(study["evaluation_rows"][0], f"{study['evaluated_on']} row")
+    if study["recommended"] == "nothing":
+        return _not_recommended(study, on)
+    shares = (1.0, study["recommended_fraction"])
+    same = [one for one in study["trials"] if one["strategy"] == study["recommended"] and one["share"] in shares]
+    trials = {trial["model"]: trial for trial in same}
+    first, *others = study["recommended_for"]
+    best = trials[first]
+    text = f"Recommended: {strategy_words(best['strategy'], best['share'])} improves {MODEL_WORDS[first]} on {on} "
+    text += f"({_change(study, best)}; {_error_change(study, best)})."
+    if others:
+        text += f" It also helps {join_names([MODEL_WORDS[name] for name in others])}."
+    if unhelped := [MODEL_WORDS[name] for name in trials if name not in study["recommended_for"]]:
+        text += f" For {join_names(unhelped)} no improvement is shown."
+    return text
+
+
+def _not_recommended(study: Mapping[str, Any], on: str) -> str:
+    nearly = [trial for trial in study["trials"] if trial["metric_gain"]["value"] is not None]
+    if not nearly:
+        return f"No removal, relabelling or weighting of rows significantly improves a model on {on}. Keep all rows."
+    best = max(nearly, key=lambda trial: trial["error_gain"]["value"] / trial["error_before"])
+    what, model = strategy_words(best["strategy"], best["share"]), MODEL_WORDS[best["model"]]
+    return (
+        f"Not recommended: {what} brings the predictions of {model} nearer to the truth on {on} "
+        f"({_error_change(study, best)}), but {metric_name(study)} does not improve ({_change(study, best)})."
+    )
+
+
+def removal_notice(study: Mapping[str, Any]) -> str | None:
+    """How the study was done, where that is not as anybody would expect."""
+    parts = []
+    if study["evaluated_on"] == "validation":
+        parts.append("evaluated on validation rows, whose labels are not used in training")
+    used, available = study["training_rows"]
+    if used < available:
+        parts.append(f"retrained on {used:,} rows drawn from {available:,}")
+    used, available = study["evaluation_rows"]
+    if used < available:
+        parts.append(f"evaluated on {used:,} rows drawn from {available:,}")
+    if study["epochs"] < study["full_epochs"]:
+        parts.append(f"each retraining has {study['epochs']} of {study['full_epochs']} epochs")
+    return "; ".join(parts) or None
+
+
+def _change(study: Mapping[str, Any], trial: Mapping[str, Any]) -> str:
+    """`accuracy +0.018, 95% CI +0.002 to +0.034`, in the direction of the metric."""
+    sign = 1 if study["greater_is_better"] else -1
+    gain = trial["metric_gain"]
+    text = f"{metric_name(study)} {format_number(sign * gain['value'], 3, '+')}"
+    if gain["low"] is None:
+        return text
+    low, high = (format_number(end, 3, "+") for end in sorted(sign * gain[end] for end in ("low", "high")))
+    return f"{text}, 95% CI {low} to {high}"
+
+
+def _error_change(study: Mapping[str, Any], trial: Mapping[str, Any]) -> str:
+    """`Brier score −8%`: the score that every row has."""
+    name = "mean absolute error" if study["metric"] in ("rmse", "mae", "r2") else "Brier score"
+    return f"{name} −{format_percent(trial['error_gain']['value'] / trial['error_before'])}"
