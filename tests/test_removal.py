@@ -18,9 +18,9 @@ from lossval_cli.lossval.training import Fit
 from lossval_cli.metrics import METRICS, find_metric
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.pipeline import value_rows
-from lossval_cli.removal import study as removal
-from lossval_cli.removal.plan import FRACTIONS, make_plan
+from lossval_cli.removal.plan import Pool, Strategy, make_plan
 from lossval_cli.removal.study import RemovalStudy, study_removal
+from lossval_cli.report.sentences import removal_notice, removal_verdict
 from lossval_cli.settings import Settings
 
 CPU = torch.device("cpu")
@@ -50,20 +50,16 @@ def run(
     return study, dataset, valued, settings
 
 
-def test_removal_is_advised_where_labels_are_wrong_and_helps_on_rows_never_seen() -> None:
+def test_advice_where_labels_are_wrong_helps_on_rows_never_seen() -> None:
     study, _, valued, settings = run(0.3)
-    assert study.recommended != "nothing"
-    assert study.gain is not None and study.gain[0] > 0
-    assert study.verdict.startswith("Recommended: without ")
+    assert study.choice is not None and study.recommended != "nothing"
+    assert study.choice.best.metric_gain[0] > 0
     fresh = load_dataset(table(400, 0.3, 0), None, table(3000, 0.0, 999), settings=settings)
     on_test = study_removal(fresh, *valued, settings, CPU, "full")
     assert on_test is not None and on_test.evaluated_on == "test"
-    curves = {arm.name: arm for arm in on_test.arms}
-    if study.recommended == "suspects":
-        after = curves["suspects"].values[0].mean()
-    else:
-        after = curves["lowest_first"].values[FRACTIONS.index(study.recommended_fraction)].mean()
-    assert after > on_test.baseline.mean()
+    again = {(trial.model, trial.strategy): trial for trial in on_test.trials}
+    for model in study.choice.helped:
+        assert again[model, study.choice.strategy].error_gain[0] > 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -71,12 +67,12 @@ def test_nothing_is_advised_on_clean_data(seed: int) -> None:
     study, *_ = run(0.0, seed, mode="quick")
     assert study.recommended == "nothing"
     assert study.recommended_fraction == 0.0
-    assert study.gain is None
+    assert study.to_dict()["expected_gain"] is None
 
 
 def test_removing_the_best_rows_hurts_more_than_removing_the_worst() -> None:
     study, *_ = run(0.2)
-    curves = {arm.name: arm.values.mean(axis=1) for arm in study.arms}
+    curves = {curve.name: curve.values.mean(axis=1) for curve in study.curves}
     assert curves["highest_first"][5] < curves["lowest_first"][5]
 
 
@@ -116,7 +112,7 @@ def test_a_retraining_that_diverges_is_said_so() -> None:
     wild = numbers.train.X.copy()
     wild[3] = np.float32(3e38)
     broken = study_removal(
-        Dataset(**{**vars(numbers), "train": type(numbers.train)(numbers.train.table, wild, numbers.train.y)}),
+        replace(numbers, train=replace(numbers.train, X=wild)),
         *calm,
         steep,
         CPU,
@@ -153,27 +149,47 @@ def test_a_removal_that_would_empty_a_class_is_not_run_but_a_mistyped_label_may_
 def test_random_removal_is_drawn_again_for_every_seed() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
     dataset = load_dataset(table(100, 0.0, 0), table(40, 0.0, 1), settings=settings)
-    order, nobody = np.arange(100), np.zeros(100, bool)
-    plan = make_plan(dataset, order, order, nobody, "quick", np.random.default_rng(0))
-    half = plan.keeps[:, plan.places["random", 0.3]]
+    pool = Pool(np.arange(100), np.arange(100.0), np.zeros(100, bool), None)
+    plan = make_plan(dataset, pool, "quick", np.random.default_rng(0))
+    half = plan.weights[:, plan.sets[Strategy("random", 0.3)]]
     assert half.sum(axis=1).tolist() == [70, 70] and (half[0] != half[1]).any()
-    same = plan.keeps[:, plan.places["lowest_first", 0.3]]
+    same = plan.weights[:, plan.sets[Strategy("lowest_first", 0.3)]]
     assert (same[0] == same[1]).all() and not same[0, :30].any() and same[0, 30:].all()
+    weights = plan.weights[:, plan.sets[Strategy("weights", 1.0)]]
+    np.testing.assert_allclose(weights, np.tile(np.arange(100) / 49.5, (2, 1)), rtol=1e-6)
 
 
-def test_many_evaluation_rows_are_drawn_from_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removal, "MOST_JUDGES", 50)
+def test_many_evaluation_rows_are_drawn_from_and_that_is_reported() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
-    dataset = load_dataset(table(100, 0.0, 0), table(40, 0.0, 1), table(80, 0.0, 2), settings=settings)
+    names = [f"class {i % 250}" for i in range(1_500)]  # 200,000 probabilities: 1,000 rows of 250 classes
+    train, test = (table(rows, 0.0, rows).assign(label=names[:rows]) for rows in (500, 1_500))
+    dataset = load_dataset(train, train[:250], test, settings=settings)
     study = study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "quick")
-    assert study is not None
-    assert study.notice == "judged on 50 rows drawn from 80"
+    assert study is not None and study.evaluation_rows == (1_000, 1_500)
+    assert removal_notice(study.to_dict()) == "evaluated on 1,000 rows drawn from 1,500"
 
 
-def test_validation_is_said_to_have_taken_no_part_in_training() -> None:
+def test_validation_is_reported_to_have_taken_no_part_in_training() -> None:
     study, *_ = run(0.1, mode="quick", epochs=2)
     assert study.evaluated_on == "validation"
-    assert study.notice == "evaluated on validation rows, whose labels no training saw"
+    said = removal_notice(study.to_dict())
+    assert said == "evaluated on validation rows, whose labels are not used in training"
+
+
+def test_without_suspects_nothing_but_the_curves_is_trained() -> None:
+    """On clean data a weighted model may make up for what the model itself does badly: that is no noise."""
+    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    dataset = load_dataset(table(100, 0.0, 0), table(60, 0.0, 1), settings=settings)
+    fit, noise = value_rows(dataset, settings)
+    assert noise is not None
+    nobody = np.zeros(100, bool)
+    clean = noise._replace(label_suspect=nobody, feature_suspect=nobody, share_low=0.0)
+    study = study_removal(dataset, fit, clean, settings, CPU, "quick")
+    assert study is not None and not study.trials and study.recommended == "nothing"
+    assert removal_verdict(study.to_dict()) == (
+        "No removal, relabelling or weighting of rows significantly improves a model on 60 validation rows. "
+        "Keep all rows."
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 29])

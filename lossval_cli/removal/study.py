@@ -30,9 +30,9 @@ Floats = npt.NDArray[np.float64]
 MAX_ADVISED_SHARE = 0.3
 """No larger removal is advised."""
 
-MIN_NOISE_SHARE = 0.02
-"""Share of suspects, or lower end of the noise share, from which weights or a removal by rank can be advised:
-with fewer wrong rows they would only make up for what the model itself does badly."""
+MIN_NOISE_SHARE = 0.03
+"""Share of suspects, or lower end of the noise share, from which anything can be advised. Of fewer suspects many
+may be false alarms, and on clean data weights or a removal would only make up for what a model does badly."""
 
 MAX_ROWS = 5_000
 """Rows that retraining draws from larger tables."""
@@ -193,11 +193,11 @@ def study_removal(
 
 def _advisable(plan: Plan, pool: Pool, noise: NoiseEstimate | None, finite: Mask) -> dict[Strategy, int]:
     """The strategies that may be advised, and their sets."""
-    is_noisy = noise is None or max(pool.suspect.mean(), noise.share_low) >= MIN_NOISE_SHARE
-    names = ("suspects", "relabel", "weights", "lowest_first") if is_noisy else ("suspects", "relabel")
+    if noise is not None and max(pool.suspect.mean(), noise.share_low) < MIN_NOISE_SHARE:
+        return {}
     return {
         strategy: index
-        for strategy, index in plan.strategies(*names).items()
+        for strategy, index in plan.strategies("suspects", "relabel", "weights", "lowest_first").items()
         if finite[index] and (strategy.name == "weights" or strategy.share <= MAX_ADVISED_SHARE)
     }
 
