@@ -29,12 +29,13 @@ from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.memory import MemoryEstimate, amount
 from lossval_cli.runtime.row_loader import RowSource
 from lossval_cli.settings import Settings
+from lossval_cli.tables.frames import SupportsArrow
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table, read_table
 from lossval_cli.text.format import format_name, join_names, pluralize, quote
 
-Source: TypeAlias = str | Path | pd.DataFrame | Table
+Source: TypeAlias = str | Path | pd.DataFrame | SupportsArrow | tuple[npt.ArrayLike, npt.ArrayLike] | Table
 
 FEWEST_ROWS = 10
 """Training rows below which nothing can be said of any of them."""

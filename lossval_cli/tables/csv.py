@@ -127,8 +127,8 @@ class _Splitter:
         self._drop_comments()
         self._drop_empty_rows_at_end()
         records = self._sample()
-        self._drop_blank_lines(Counter(map(len, records)).most_common(1)[0][0])
-        records = self._sample()
+        if self._drop_blank_lines(Counter(map(len, records)).most_common(1)[0][0]):
+            records = self._sample()
         self._check_width(records)
         if self.options.header is False:
             names = [f"column_{i}" for i in range(1, len(records[0]) + 1)]
@@ -223,8 +223,8 @@ class _Splitter:
             self._notice(f"{pluralize(filled, 'empty row')} at the end {_are(filled)} left out")
         self._keep(slice(None, -count))
 
-    def _drop_blank_lines(self, width: int) -> None:
-        """Lines of spaces and tabs alone that are not a row of empty cells."""
+    def _drop_blank_lines(self, width: int) -> bool:
+        """Whether there are lines of spaces and tabs alone that are not a row of empty cells; they are left out."""
         first = np.frombuffer(self.data, np.uint8)[self.starts]
         blank = np.flatnonzero(((first == ord(" ")) | (first == ord("\t"))) & (self.stops - self.starts < _BLANK_BYTES))
         keep = np.ones(self.starts.size, bool)
@@ -232,6 +232,7 @@ class _Splitter:
             line = self.data[self.starts[i] : self.stops[i]]
             keep[i] = bool(line.strip()) or line.count(self.delimiter.encode()) == width - 1
         self._keep(keep)
+        return not keep.all()
 
     def _drop_repeated_header(self) -> None:
         """Rows that are the header once more, as when files are joined."""

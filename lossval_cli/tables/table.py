@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.errors import CellError, ReadError, SchemaError
-from lossval_cli.limits import check_columns
+from lossval_cli.errors import CellError, ReadError
 from lossval_cli.tables.cell_options import CellOptions, ColumnKind
 from lossval_cli.tables.column_types import (
     ColumnType,
@@ -28,10 +26,10 @@ from lossval_cli.tables.column_types import (
     tolerated,
 )
 from lossval_cli.tables.files import list_files
+from lossval_cli.tables.frames import is_frame, read_frame
 from lossval_cli.tables.missing import missing_words, without_missing
 from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.options import ReadOptions
-from lossval_cli.tables.parquet import check_names
 from lossval_cli.tables.reading import read_files
 from lossval_cli.tables.streamed import StreamedTable, can_stay
 from lossval_cli.text.format import format_name, pluralize, quote
@@ -332,16 +330,17 @@ def _converted(values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
     return convert_stored(values, dtype)
 
 
-def read_table(source: str | Path | pd.DataFrame | Table, options: ReadOptions | None = None) -> Table:
-    """Read a CSV or Parquet file, directory or glob, `-` for standard input, or a DataFrame.
+def read_table(source: Any, options: ReadOptions | None = None) -> Table:
+    """Read a file, directory or glob, `-` for standard input, or a table in memory (`frames.read_frame`).
 
     A Table, which has been read, is passed through. Raises ReadError and SchemaError, one line each.
     """
     if isinstance(source, Table):
         return source
-    if isinstance(source, pd.DataFrame):
-        return replace(_from_frame(source), options=options.cells) if options else _from_frame(source)
     options = options or ReadOptions()
+    if is_frame(source):
+        data, name = read_frame(source)
+        return Table(data, name, "frame", None, None, options=options.cells)
     read = read_files(str(source), options)
     return Table(
         read.data,
@@ -369,36 +368,3 @@ def open_streamed(source: object) -> StreamedTable | None:
     if not data.num_rows:
         raise ReadError(f"{format_name(name)} has a header and no rows")
     return data
-
-
-def _from_frame(frame: pd.DataFrame) -> Table:
-    """A DataFrame without its index; columns of mixed objects become text."""
-    name = "<DataFrame>"
-    labels = [str(label) for label in frame.columns]
-    check_names(labels, name)
-    check_columns(name, len(labels))
-    if not labels:
-        raise ReadError(f"{name} has no columns")
-    if not len(frame):
-        raise ReadError(f"{name} has no rows")
-    columns = {label: _from_series(frame.iloc[:, place], label) for place, label in enumerate(labels)}
-    return Table(pa.table(columns), name, "frame", None, None)
-
-
-def _from_series(series: pd.Series, label: str) -> pa.ChunkedArray:
-    try:
-        return _chunked(pa.array(series, from_pandas=True))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        pass
-    try:
-        return _chunked(
-            pa.array([None if gone else str(cell) for cell, gone in zip(series, series.isna(), strict=True)])
-        )
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise SchemaError(
-            f"<DataFrame> column {format_name(label)}: {pluralize(len(series), 'value')} cannot be read"
-        ) from error
-
-
-def _chunked(values: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
-    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
