@@ -32,7 +32,7 @@ from lossval_cli.lossval.optimizer import AdamW
 from lossval_cli.lossval.paper import PaperSettings, fit_paper
 from lossval_cli.lossval.setup import TrainingData
 from lossval_cli.lossval.training import batch_size_for, learning_rate_factor, train_lossval
-from lossval_cli.noise.outliers import measure
+from lossval_cli.noise.outliers import find_outliers
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import Settings
 
@@ -83,7 +83,7 @@ def valuation(training_data: TrainingData, settings: Settings) -> None:
     X = training_data.X[:]
     blocks = tuple(Block(f"x{i}", "number", i, i + 1) for i in range(training_data.columns))
     classes = training_data.y.astype(np.int64)
-    penalty = measure(X, blocks, np.random.default_rng(settings.seed), None, classes).penalty
+    penalty = find_outliers(X, blocks, np.random.default_rng(settings.seed), classes=classes).penalty
     data = training_data._replace(penalty=penalty)
     train_lossval(data, find_loss("cross_entropy", "classification"), settings, Runtime())
 

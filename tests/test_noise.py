@@ -15,7 +15,7 @@ from lossval_cli.noise.outliers import OutlierEstimate
 
 def ordinary(rows: int) -> OutlierEstimate:
     """Nothing odd about any row's features."""
-    return OutlierEstimate(np.full(rows, -5.0), np.zeros(rows), 0.0, 0.005, np.zeros((rows, 1), np.float32))
+    return OutlierEstimate(np.zeros(rows), np.zeros(rows), 0.0, 0.005)
 
 
 def classes(rows: int, share: float, K: int, sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

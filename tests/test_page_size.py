@@ -12,10 +12,11 @@ import torch
 
 from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
+from lossval_cli.features.typed_columns import EncodedColumns
 from lossval_cli.lossval.training import Epoch, Fit
 from lossval_cli.lossval.transport import Potentials
 from lossval_cli.noise.label_errors import NoiseEstimate
-from lossval_cli.noise.outliers import measure
+from lossval_cli.noise.outliers import find_outliers
 from lossval_cli.ranking import rank_rows
 from lossval_cli.report.build import build_report
 from lossval_cli.runs.directory import json_bytes, render_pages
@@ -49,9 +50,9 @@ def a_fit(dataset: Dataset, rng: np.random.Generator) -> tuple[Fit, NoiseEstimat
     probability = rng.random(rows)
     predictions = np.zeros((rows, CLASSES), np.float32)
     predictions[np.arange(rows), rng.integers(0, CLASSES, rows)] = 0.7
-    # Which columns are unusual is read off densities that a few rows tell.
-    measured = measure(dataset.train.X[:500], dataset.encoder.blocks, rng)
-    outliers = measured._replace(log_ratio=features, probability=probability)
+    measured = find_outliers(dataset.train.X[:500], dataset.encoder.blocks, rng)
+    columns = EncodedColumns(dataset.train.X, dataset.encoder.blocks)
+    outliers = measured._replace(penalty=features, probability=probability, columns=columns)
     noise = NoiseEstimate(
         probability, probability, probability, probability > 0.95, label < -0.16, 0.95, 0.9, 0.1, 0.05, 0.15, outliers
     )

@@ -20,7 +20,7 @@ from lossval_cli.lossval.cross_fitting import draw_folds, fold_masks
 from lossval_cli.lossval.setup import TrainingData
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.lossval.training import Fit, normalise, train_lossval
-from lossval_cli.noise.outliers import measure
+from lossval_cli.noise.outliers import find_outliers
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import Settings
 
@@ -40,7 +40,7 @@ def make_problem(rows: int = 300, noise: float = 0.15, seed: int = 0) -> tuple[T
 
 def outlier_penalty(X: np.ndarray) -> np.ndarray:
     blocks = tuple(Block(f"x{i}", "number", i, i + 1) for i in range(X.shape[1]))
-    return measure(X, blocks, np.random.default_rng(0)).penalty
+    return find_outliers(X, blocks, np.random.default_rng(0)).penalty
 
 
 def fit(training_data: TrainingData, on_epoch: Any = None, loss: str | None = None, **overrides: object) -> Fit:

@@ -121,6 +121,11 @@ class Encoder:
         for source in self._sources:
             yield source.column, source.read(table)
 
+    def invalid(self, table: Table) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+        """Rows of `table` whose cells are not of their column's type, of each used column."""
+        for source in self._sources:
+            yield source.column, table.column_as(source.column, source.trained).invalid
+
     def differences(self, table: Table) -> tuple[str, ...]:
         """What `table` holds that training rows do not, missing cells, levels, far numbers, as notices."""
         notices = []

@@ -7,8 +7,9 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.noise.label_errors import NoiseEstimate, estimate_labels, with_thresholds
-from lossval_cli.noise.outliers import OutlierEstimate, measure
+from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 from lossval_cli.noise.thresholds import Thresholds
 from lossval_cli.settings import Settings
 
@@ -23,9 +24,11 @@ def estimate_outliers(dataset: Dataset, settings: Settings) -> OutlierEstimate:
     train, processes = dataset.train, dataset.storage.processes
     assert train.y is not None
     classes = None if dataset.classes is None else train.y.astype(np.int64)
-    own = processes.own(len(train.X))
+    own = None if processes.world_size == 1 else processes.own(len(train.X))
+    columns = TypedColumns(train.table, dataset.encoder, dataset.storage.together(train.table))
+    rng = np.random.default_rng(settings.seed)
     with threadpool_limits(1, user_api="blas"):  # its matrices are small: threads would wait for one another
-        return measure(train.X, dataset.encoder.blocks, np.random.default_rng(settings.seed), own, classes)
+        return find_outliers(train.X, dataset.encoder.blocks, rng, columns=columns, own=own, classes=classes)
 
 
 def estimate_noise(

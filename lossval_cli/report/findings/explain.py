@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
 from lossval_cli.lossval.training import Fit
+from lossval_cli.noise.cell_report import CellFinding
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.deciding_columns import find_deciding_columns
 from lossval_cli.report.findings.names import Json, cell, cut, rounded
@@ -31,9 +32,6 @@ ODD_COLUMNS = 3
 
 MOST_CLASSES = 3
 """Labels of which the report says how likely the model finds them."""
-
-LEAST_ODD = 1.0
-"""Log density ratio (nats) from which a column is named as odd: e times likelier tampered with than not."""
 
 
 def explain_suspects(
@@ -112,6 +110,7 @@ class _Cells:
         self.values = dict(dataset.encoder.read(self.table))
         self.columns = [name for name in table.column_names if name in dataset.encoder.types]
         self._counts: dict[tuple[str, str], int] = {}
+        self._found: dict[int, list[CellFinding]] | None = None
 
     @staticmethod
     def finite(value: float | None) -> float | None:
@@ -144,22 +143,10 @@ class _Cells:
     def odd(self, row: int) -> list[dict[str, Any]]:
         """The columns that make a row odd, the oddest first, each with what is usual there."""
         assert self.noise is not None and self.noise.outliers is not None
-        terms = self.noise.outliers.column_terms.of(row, self.dataset.train.X[[row]][0])
-        columns = [block.column for block in self.dataset.encoder.blocks]
-        # Far out, where no row is, a density ratio levels off: there the distance is what counts.
-        oddity = np.maximum(terms, [self._beyond(column, row) for column in columns])
-        order = np.argsort(-oddity, kind="stable")[:ODD_COLUMNS]
-        return [self._odd_cell(columns[at], row, float(terms[at])) for at in order if oddity[at] >= LEAST_ODD]
-
-    def _beyond(self, column: str, row: int) -> float:
-        """How far a number lies outside what 98 % of the rows have, in half-widths of that range."""
-        bounds = self.seen.features[column].bounds
-        if bounds is None:
-            return 0.0
-        value = float(self.values[column][self.place[row]])
-        outside = max(bounds[0] - value, value - bounds[1], 0.0)
-        half = (bounds[1] - bounds[0]) / 2
-        return outside / half if half > 0 and outside > 0 else 0.0
+        if self._found is None:
+            rows = np.array(list(self.place))
+            self._found = dict(zip(self.place, self.noise.outliers.describe(rows, ODD_COLUMNS), strict=True))
+        return [self._odd_cell(row, finding) for finding in self._found[row]]
 
     def reason(
         self, row: int, kind: str, ranked: dict[str, Any], odd: list[dict[str, Any]], neighbours: dict[str, Any] | None
@@ -208,28 +195,45 @@ class _Cells:
         shown = given if self.suggested(row, "label", ranked["predicted"]) is None else predicted
         return label_reason(given, chance, shown, float(ranked["predicted_probability"]))
 
-    def _odd_cell(self, column: str, row: int, term: float) -> dict[str, Any]:
+    def _odd_cell(self, row: int, finding: CellFinding) -> dict[str, Any]:
         """One column's contribution; `text` reads after the row's other odd columns."""
+        column = finding.column
         tally, given = self.seen.features[column], self._given(column, row)
         value = cell(given.as_py())
         shown = "is missing" if value is None else f"is {value}"
         usual: dict[str, Json]
-        if tally.usual is not None and tally.bounds is not None and given.is_valid:
+        is_read = finding.kind != "unreadable" and given.is_valid
+        if tally.usual is not None and tally.bounds is not None and is_read:
             low, middle, high = tally.usual
             usual = {"low": low, "median": middle, "high": high}
             where = _where(float(self.values[column][self.place[row]]), tally.bounds)
-            text = f"{cut(column)} {shown} ({where} {low} to {high})"
+            text = f"{cut(column)} {shown} ({where} {low} to {high}{self._expected(finding)})"
         else:
             alike = self._alike(column, given)
             usual = {"rows": alike}
-            text = f"{cut(column)} {shown} (as in {alike:,} of {pluralize(self.dataset.train.table.rows, 'row')})"
+            rows = pluralize(self.dataset.train.table.rows, "row")
+            text = f"{cut(column)} {shown} (as in {alike:,} of {rows}{self._expected(finding)})"
         return {
             "column": cut(column),
             "value": value,
             "usual": usual,
-            "contribution": self.finite(term),
+            "contribution": self.finite(finding.evidence),
             "text": text,
         }
+
+    def _expected(self, finding: CellFinding) -> str:
+        """What was probably meant, or what the other columns predict."""
+        if finding.kind == "unreadable":
+            return f"; not a {self.dataset.encoder.types[finding.column]} as in the other rows"
+        if finding.meant is not None:
+            return f"; probably {cut(finding.meant)}"
+        if finding.kind == "unpredicted" and finding.predicted_range is not None:
+            if self.dataset.encoder.types[finding.column] == "number":
+                low, high = (format_number(end) for end in finding.predicted_range)
+                return f"; the other columns suggest {low} to {high}"
+        elif isinstance(finding.predicted, str) and finding.predicted != finding.value:
+            return f"; the other columns suggest {cut(finding.predicted)}"
+        return ""
 
     def _given(self, column: str, row: int) -> pa.Scalar:
         return self.table.as_given(column)[self.place[row]]

@@ -1,0 +1,228 @@
+"""How surprising each cell is: by its own column, by the other columns of its row, and by its spelling.
+
+    far         a number beyond the bulk of its column                              (number_cells)
+    residual    a number away from what the other columns predict, in local deviations  (cross_forest)
+    unlikely    a level to which the other columns give little probability          (cross_forest)
+    misspelt    a rare level one or two edits away from a frequent one              (spelling)
+
+The first three are −log p in nats under the column's own robust tail, so columns of any unit and shape compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from lossval_cli.features.row_keys import find_copies, row_keys
+from lossval_cli.noise.cross_forest import Cells, CrossForest, Ints, Prediction
+from lossval_cli.noise.level_cells import LevelCells
+from lossval_cli.noise.number_cells import NumberCells, Side
+from lossval_cli.noise.tails import Tail
+
+Floats = npt.NDArray[np.float64]
+
+LOOSE, TIGHT = (0.75, 0.93), (0.9, 0.98)
+"""Quantiles a tail is fitted between: while a twentieth of the cells may be wrong, and once those are left out."""
+
+MOST_PREDICTED = 512
+"""Columns from which on none is predicted from the others."""
+
+LEAST_DEVIATION = 0.05
+"""Of a prediction, in units of the column's spread: exact relations are not violated by rounding."""
+
+PRIOR_CELLS = 2.0
+"""Cells of a leaf that a level's overall share counts as."""
+
+LEAF_CELLS = 100.0
+"""Cells that the leaves of a prediction hold together."""
+
+
+class CellEvidence(NamedTuple):
+    """Nats for each cell of n rows and D columns, 0 where a kind of evidence does not apply."""
+
+    far: Floats
+    residual: Floats
+    unlikely: Floats
+    misspelt: Floats
+
+
+class _Raw(NamedTuple):
+    """Before tails are fitted."""
+
+    cells: Cells
+    deviation: Floats  # (n, D) log(1 + |value − mean| / deviation) of numbers
+    surprise: Floats  # (n, D) −log probability of levels
+    misspelt: Floats
+
+
+@dataclass(frozen=True)
+class _Tails:
+    """Fitted on the rows that are kept."""
+
+    sides: Mapping[int, tuple[Side | None, Side | None]]
+    residual: Mapping[int, Tail]
+    unlikely: Mapping[int, Tail]
+
+
+@dataclass
+class CellModel:
+    """What is usual in a table's columns, fitted on a sample of n rows."""
+
+    columns: tuple[str, ...]
+    numbers: Mapping[int, NumberCells]
+    levels: Mapping[int, LevelCells]
+    group: Ints
+    """(n,) equal for copies."""
+    _forest: CrossForest
+    _level_shares: Mapping[int, Floats]
+    _tails: _Tails | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        frame: pd.DataFrame,
+        is_number: Mapping[str, bool],
+        counts: Mapping[str, Mapping[str, int]],
+        trees: int,
+        rng: np.random.Generator,
+    ) -> CellModel:
+        """On n rows: numbers float64 with NaN, levels strings with None. `counts`: of the levels in the whole
+        table."""
+        columns = tuple(frame.columns)
+        numbers = {i: NumberCells.fit(frame[c].to_numpy(float)) for i, c in enumerate(columns) if is_number[c]}
+        levels = {i: LevelCells.fit(dict(counts[c])) for i, c in enumerate(columns) if not is_number[c]}
+        given = [frame[c].to_numpy(float) if is_number[c] else pa.array(frame[c], pa.string()) for c in columns]
+        copies = find_copies(row_keys(given, len(frame)), given)
+        group = np.arange(len(frame)) if copies is None else copies
+        model = cls(columns, numbers, levels, group, CrossForest(len(columns), (), np.zeros((0, 0), bool)), {})
+        codes, values, _ = model._codes(frame, counted=True)
+        model._level_shares = {
+            i: (np.bincount(codes[:, i], minlength=column.bins) + 0.5) / len(frame) for i, column in levels.items()
+        }
+        if 1 < len(columns) <= MOST_PREDICTED:
+            inputs, input_column = model._inputs(codes, values)
+            targets, target_column = _standardised(inputs, input_column)
+            clipped = model._clipped(values)
+            bins = np.array([(numbers.get(i) or levels[i]).bins for i in range(len(columns))])
+            model._forest = CrossForest.fit(
+                Cells(inputs, codes, clipped), input_column, targets, target_column, bins, group, trees, rng
+            )
+        return model
+
+    def raw(self, frame: pd.DataFrame, fitted: Ints | None = None) -> _Raw:
+        """Of n rows; `fitted` (n,): which of the fitted rows they are."""
+        codes, values, misspelt = self._codes(frame, counted=fitted is not None)
+        inputs, _ = self._inputs(codes, values)
+        cells = Cells(inputs, codes, values)
+        prediction = self._forest.predict(cells, fitted)
+        deviation, surprise = np.zeros_like(values), np.zeros_like(values)
+        asked = prediction.trees > 0
+        distance = np.abs(values - prediction.mean) / np.sqrt(prediction.variance + LEAST_DEVIATION**2)
+        known = asked & np.isfinite(values)
+        deviation[known] = np.log1p(distance[known])
+        for i, column in self.levels.items():
+            here = asked[:, i] & (codes[:, i] < column.bins - 1)
+            overall = self._level_shares[i][codes[:, i]]
+            smooth = (LEAF_CELLS * prediction.probability[:, i] + PRIOR_CELLS * overall) / (LEAF_CELLS + PRIOR_CELLS)
+            surprise[here, i] = -np.log(smooth[here])
+        return _Raw(cells, deviation, surprise, misspelt)
+
+    def fit_tails(self, raw: _Raw, kept: npt.NDArray[np.bool_], quantiles: tuple[float, float]) -> None:
+        """On the evidence of the fitted rows, without those that are left out."""
+        sides: dict[int, tuple[Side | None, Side | None]] = {}
+        residual: dict[int, Tail] = {}
+        unlikely: dict[int, Tail] = {}
+        for i in self.numbers:
+            values = raw.cells.values[kept, i]
+            values = values[np.isfinite(values)]
+            sides[i] = (
+                Side.fit(values[values >= 0], len(values), quantiles),
+                Side.fit(-values[values < 0], len(values), quantiles),
+            )
+            if np.ptp(raw.deviation[kept, i]) > 0:
+                residual[i] = Tail.fit(raw.deviation[kept, i], quantiles, 0.02)
+        for i in self.levels:
+            if np.ptp(raw.surprise[kept, i]) > 0:
+                unlikely[i] = Tail.fit(raw.surprise[kept, i], quantiles, 0.3)
+        self._tails = _Tails(sides, residual, unlikely)
+
+    def evidence(self, raw: _Raw) -> CellEvidence:
+        """Nats, after `fit_tails`."""
+        assert self._tails is not None
+        far, residual, unlikely = (np.zeros_like(raw.deviation) for _ in range(3))
+        for i, (above, below) in self._tails.sides.items():
+            values = raw.cells.values[:, i]
+            for side, outward, here in ((above, values, values >= 0), (below, -values, values < 0)):
+                if side is not None:
+                    far[here, i] = side.surprise(outward[here])
+        for i, tail in self._tails.residual.items():
+            known = np.isfinite(raw.cells.values[:, i])
+            residual[known, i] = tail.surprise(raw.deviation[known, i])
+        for i, tail in self._tails.unlikely.items():
+            unlikely[:, i] = tail.surprise(raw.surprise[:, i])
+        return CellEvidence(far, residual, unlikely, raw.misspelt)
+
+    def predict(self, cells: Cells, fitted: Ints | None = None) -> Prediction:
+        """What the other columns say of each cell."""
+        return self._forest.predict(cells, fitted)
+
+    def likely_levels(
+        self, cells: Cells, column: int, fitted: Ints | None = None
+    ) -> list[tuple[str | None, float | None]]:
+        """Of each row, the level that the other columns make most probable, and the probability of its own."""
+        shares, named = self._forest.shares(cells, column, fitted), list(self.levels[column].named)
+        if not shares.size or not named:
+            return [(None, None)] * len(cells.codes)
+        best = np.argmax(shares[:, : len(named)], axis=1)
+        own = shares[np.arange(len(shares)), cells.codes[:, column]]
+        return [(named[level], float(probability)) for level, probability in zip(best, own, strict=True)]
+
+    def _codes(self, frame: pd.DataFrame, counted: bool) -> tuple[Ints, Floats, Floats]:
+        """(n, D) bins and levels, numbers on their scale, evidence of misspelling."""
+        shape = (len(frame), len(self.columns))
+        codes, values, misspelt = np.empty(shape, np.int64), np.full(shape, np.nan), np.zeros(shape)
+        for i, name in enumerate(self.columns):
+            if i in self.numbers:
+                values[:, i] = self.numbers[i].scale(frame[name].to_numpy(float))
+                codes[:, i] = self.numbers[i].bin(values[:, i])
+            else:
+                found = self.levels[i].evidence(frame[name].to_numpy(object), counted)
+                codes[:, i], misspelt[:, i] = found.code, found.misspelt
+        return codes, values, misspelt
+
+    def _clipped(self, values: Floats) -> Floats:
+        """Far numbers neither predict nor are averaged."""
+        clipped = values.copy()
+        for i, column in self.numbers.items():
+            clipped[:, i] = np.clip(values[:, i], *column.limits)
+        return clipped
+
+    def _inputs(self, codes: Ints, values: Floats) -> tuple[npt.NDArray[np.float32], Ints]:
+        """(n, inputs): numbers, whether they are missing where some are, one input per level; their columns."""
+        inputs: list[npt.NDArray[np.generic]] = []
+        owner: list[int] = []
+        clipped = np.nan_to_num(self._clipped(values))
+        for i in range(len(self.columns)):
+            if i in self.numbers:
+                inputs.append(clipped[:, i])
+                if self.numbers[i].missing > 0:
+                    inputs.append(np.isnan(values[:, i]))
+            else:
+                inputs += list((codes[:, i, None] == np.arange(self.levels[i].bins)).T)
+            owner += [i] * (len(inputs) - len(owner))
+        return np.stack(inputs, axis=1).astype(np.float32), np.array(owner)
+
+
+def _standardised(inputs: npt.NDArray[np.float32], owner: Ints) -> tuple[npt.NDArray[np.float32], Ints]:
+    """Inputs as targets: each column has variance 1 in total, constant ones are left out."""
+    variance = inputs.var(axis=0)
+    total = np.bincount(owner, variance)
+    used = np.flatnonzero(variance > 0)
+    deviation = np.sqrt(np.asarray(total[owner[used]], np.float64)).astype(np.float32)
+    return inputs[:, used] / deviation, owner[used]

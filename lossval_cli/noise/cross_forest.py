@@ -1,0 +1,190 @@
+"""A prediction of every cell from the other columns of its row, by one forest for all columns.
+
+Each tree splits the columns in two: one half predicts the other (all of its columns at once; Geurts et al., 2006,
+multi-output extremely randomised trees). A leaf keeps, for each column it predicts, how often each bin or level
+occurs, and the mean and mean square of numbers. A fitted row is predicted by trees that saw neither it nor a copy
+of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.tree import ExtraTreeRegressor
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SUBSAMPLE = 0.5
+"""Share of distinct rows that a tree sees."""
+
+LEAF_ROWS = 5
+
+SPLIT_COLUMNS = 0.6
+"""Share of the inputs that a split chooses from."""
+
+MOST_INPUTS, MOST_OUTPUTS = 64, 32
+"""Columns of a tree."""
+
+
+class Cells(NamedTuple):
+    """n rows as trees see them."""
+
+    inputs: npt.NDArray[np.float32]  # (n, inputs)
+    codes: Ints  # (n, D) bin or level
+    values: Floats  # (n, D) of numbers, NaN for missing cells and other columns
+
+
+class Prediction(NamedTuple):
+    """What the other columns say of each cell."""
+
+    probability: Floats  # (n, D) of the cell's own bin or level
+    mean: Floats  # (n, D) of numbers
+    variance: Floats  # (n, D)
+    trees: Floats  # (n, D) that predicted the cell; 0 where none could
+
+
+class _Tree(NamedTuple):
+    tree: ExtraTreeRegressor
+    inputs: Ints
+    outputs: Ints  # columns
+    offsets: Ints  # of each output's first bin
+    shares: npt.NDArray[np.float32]  # (nodes, bins of all outputs)
+    numbers: Ints  # outputs that are numbers
+    mean: npt.NDArray[np.float32]  # (nodes, numbers), NaN in a leaf without any
+    square: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CrossForest:
+    """The fitted trees."""
+
+    columns: int
+    trees: tuple[_Tree, ...]
+    seen: npt.NDArray[np.bool_]
+    """(n, trees) which fitted rows each tree saw."""
+
+    @classmethod
+    def fit(
+        cls,
+        cells: Cells,
+        input_column: Ints,
+        targets: npt.NDArray[np.float32],
+        target_column: Ints,
+        bins: Ints,
+        group: Ints,
+        trees: int,
+        rng: np.random.Generator,
+    ) -> CrossForest:
+        """On n rows. `input_column`, `target_column`: the column of each input and target; bins (D,): how many
+        each column has; group (n,): equal for rows that are copies of one another."""
+        D, groups = len(bins), int(group.max()) + 1
+        numbers: npt.NDArray[np.bool_] = np.asarray(np.isfinite(cells.values).any(axis=0))
+        halves = _halves(D, trees, rng)
+        grown: list[_Tree] = []
+        seen = np.zeros((len(group), len(halves)), bool)
+        for t, (sources, outputs) in enumerate(halves):
+            rows = np.flatnonzero((rng.random(groups) < SUBSAMPLE)[group])
+            if len(rows) < 2 * LEAF_ROWS:
+                rows = np.arange(len(group))
+            inputs = np.flatnonzero(np.isin(input_column, sources))
+            tree = ExtraTreeRegressor(
+                min_samples_leaf=LEAF_ROWS,
+                max_features=SPLIT_COLUMNS,
+                random_state=int(rng.integers(1 << 31)),
+            )
+            X = cells.inputs[np.ix_(rows, inputs)]
+            tree.fit(X, targets[np.ix_(rows, np.flatnonzero(np.isin(target_column, outputs)))])
+            grown.append(_leaves(tree, X, inputs, outputs, cells.codes[rows], cells.values[rows], bins, numbers))
+            seen[rows, t] = True
+        return cls(D, tuple(grown), seen)
+
+    def predict(self, cells: Cells, fitted: Ints | None = None) -> Prediction:
+        """For n rows; `fitted` (n,): which of the fitted rows they are or come from."""
+        n, D = cells.codes.shape
+        probability, mean, square = np.zeros((n, D)), np.zeros((n, D)), np.zeros((n, D))
+        asked, known = np.zeros((n, D)), np.zeros((n, D))
+        for t, tree in enumerate(self.trees):
+            rows = np.arange(n) if fitted is None else np.flatnonzero(~self.seen[fitted, t])
+            if not len(rows):
+                continue
+            leaf = tree.tree.apply(cells.inputs[np.ix_(rows, tree.inputs)])
+            at = np.ix_(rows, tree.outputs)
+            probability[at] += tree.shares[leaf[:, None], tree.offsets + cells.codes[at]]
+            asked[at] += 1
+            if len(tree.numbers):
+                at = np.ix_(rows, tree.numbers)
+                has = np.isfinite(tree.mean[leaf])
+                mean[at] += np.where(has, tree.mean[leaf], 0.0)
+                square[at] += np.where(has, tree.square[leaf], 0.0)
+                known[at] += has
+        mean /= np.maximum(known, 1)
+        variance = np.maximum(square / np.maximum(known, 1) - mean**2, 0.0)
+        return Prediction(probability / np.maximum(asked, 1), mean, variance, asked)
+
+    def shares(self, cells: Cells, column: int, fitted: Ints | None = None) -> Floats:
+        """(n, bins) of one column: how probable the other columns make each."""
+        total: Floats | None = None
+        asked = np.zeros((len(cells.codes), 1))
+        for t, tree in enumerate(self.trees):
+            place = np.flatnonzero(tree.outputs == column)
+            if not len(place):
+                continue
+            rows = np.arange(len(cells.codes)) if fitted is None else np.flatnonzero(~self.seen[fitted, t])
+            if not len(rows):
+                continue
+            start = int(tree.offsets[place[0]])
+            stop = int(np.append(tree.offsets, tree.shares.shape[1])[place[0] + 1])
+            if total is None:
+                total = np.zeros((len(cells.codes), stop - start))
+            total[rows] += tree.shares[tree.tree.apply(cells.inputs[np.ix_(rows, tree.inputs)]), start:stop]
+            asked[rows] += 1
+        return np.zeros((len(cells.codes), 0)) if total is None else total / np.maximum(asked, 1)
+
+
+def _halves(columns: int, trees: int, rng: np.random.Generator) -> list[tuple[Ints, Ints]]:
+    """Sources and outputs of each tree: the halves of a random order, both ways, at most so many columns."""
+    halves: list[tuple[Ints, Ints]] = []
+    while columns > 1 and len(halves) < trees:
+        order = rng.permutation(columns)
+        for start in range(0, columns, 2 * MOST_OUTPUTS):
+            part = order[start : start + 2 * MOST_OUTPUTS]
+            part = part if len(part) > 1 else order[-2:]
+            first, second = part[: len(part) // 2], part[len(part) // 2 :]
+            others = np.setdiff1d(order, part)
+            spare = rng.permutation(others)[: MOST_INPUTS - MOST_OUTPUTS]
+            for sources, outputs in ((first, second), (second, first)):
+                halves.append((np.sort(np.append(sources, spare)), np.sort(outputs)))
+    return halves
+
+
+def _leaves(
+    tree: ExtraTreeRegressor,
+    X: npt.NDArray[np.float32],
+    inputs: Ints,
+    outputs: Ints,
+    codes: Ints,
+    values: Floats,
+    bins: Ints,
+    numbers: npt.NDArray[np.bool_],
+) -> _Tree:
+    """What each leaf holds of the rows X that the tree saw."""
+    leaf, nodes = tree.apply(X), tree.tree_.node_count
+    offsets = np.append(0, np.cumsum(bins[outputs]))
+    width = int(offsets[-1])
+    flat = leaf[:, None] * width + offsets[:-1] + codes[:, outputs]
+    counts = np.bincount(flat.ravel(), minlength=nodes * width).reshape(nodes, width)
+    size = np.maximum(np.bincount(leaf, minlength=nodes), 1)
+    own = outputs[numbers[outputs]]
+    mean, square = np.empty((nodes, len(own)), np.float32), np.empty((nodes, len(own)), np.float32)
+    for i, column in enumerate(own):
+        known = np.isfinite(values[:, column])
+        there, at = values[known, column], leaf[known]
+        held = np.bincount(at, minlength=nodes).astype(float)
+        held[held == 0] = np.nan
+        mean[:, i] = np.bincount(at, there, minlength=nodes) / held
+        square[:, i] = np.bincount(at, there**2, minlength=nodes) / held
+    return _Tree(tree, inputs, outputs, offsets[:-1], (counts / size[:, None]).astype(np.float32), own, mean, square)

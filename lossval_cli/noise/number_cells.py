@@ -1,0 +1,173 @@
+"""One column of numbers: a scale on which its bulk is symmetric, and how far out on it a value lies.
+
+The scale is a signed logarithm, linear near its centre. Its centre is the median, or zero for positive columns
+that are symmetric in the logarithm, so lognormal, Pareto and Student t columns all have tails that fall at least
+as fast as an exponential, whatever the unit and offset of the column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.noise.tails import Tail
+
+Floats = npt.NDArray[np.float64]
+
+COMMON = 0.05
+"""Share of a column from which one repeated value is set aside when the scale is chosen (zero inflation)."""
+
+FEW_VALUES = 20
+"""A column with no more distinct values is discrete; a side with fewer has no tail of its own."""
+
+MODE = 0.025
+"""Share of a column from which values beyond a gap are a second mode, not errors."""
+
+GAP = 0.25
+"""A gap is as wide as this share of the distance to the column's bulk."""
+
+BINS = 16
+"""Quantile bins, as which other columns predict a number's neighbourhood."""
+
+LEAST_TAIL = 0.05
+"""Scale of the lightest tail, in units of the column's spread."""
+
+
+class Side(NamedTuple):
+    """One tail of a column, and the second mode beyond it if there is one."""
+
+    tail: Tail
+    mode_start: float
+    mode_end: float
+    mode_surprise: float
+
+    @classmethod
+    def fit(cls, outward: Floats, total: int, quantiles: tuple[float, float]) -> Side | None:
+        """On the values of one side, counted outward from the centre; `total`: of both sides."""
+        if len(outward) < FEW_VALUES:
+            return None
+        ordered = np.sort(outward)
+        start = float(np.quantile(ordered, quantiles[0]))
+        further = ordered[np.searchsorted(ordered, start, "right") :]
+        # A discrete column's tail falls by steps: one step to the next value is its shortest scale.
+        step = float(further[0] - start) if len(np.unique(ordered)) <= FEW_VALUES and len(further) else 0.0
+        tail = Tail.fit(ordered, quantiles, max(LEAST_TAIL, step), curved=step == 0.0)
+        steps = np.diff(further, prepend=start)
+        left = np.arange(len(further), 0, -1)
+        modes = np.flatnonzero((steps > np.maximum(GAP * (further - start), 2 * tail.scale)) & (left >= MODE * total))
+        if not len(modes):
+            return cls(tail, np.inf, np.inf, 0.0)
+        mode = further[modes[-1] :]
+        return cls(tail, float(mode[0]), float(np.quantile(mode, 0.9)), float(-np.log(len(mode) / total)))
+
+    def surprise(self, outward: Floats) -> Floats:
+        """(n,) nats."""
+        plain = self.tail.surprise(outward)
+        in_mode = self.mode_surprise + np.maximum(outward - self.mode_end, 0.0) / self.tail.scale
+        return np.where(outward >= self.mode_start, np.minimum(plain, in_mode), plain)
+
+
+@dataclass(frozen=True)
+class NumberCells:
+    """A fitted column of numbers."""
+
+    origin: float
+    unit: float
+    centre: float
+    spread: float
+    sorted_values: Floats
+    """(m,) on the scale."""
+    edges: Floats
+    """Of the bins."""
+    limits: tuple[float, float]
+    """Between which values are predicted and predict: 99 % of the column."""
+    missing: float
+    """Share of missing cells."""
+
+    @classmethod
+    def fit(cls, values: Floats) -> NumberCells:
+        """On (n,) with NaN for missing, at least one finite."""
+        finite = values[np.isfinite(values)]
+        distinct, counts = np.unique(finite, return_counts=True)
+        rest = finite
+        if len(distinct) > FEW_VALUES:
+            rest = finite[~np.isin(finite, distinct[counts > COMMON * len(finite)])]
+            rest = rest if len(rest) >= FEW_VALUES else finite
+        origin, unit = _origin_and_unit(rest)
+        low, centre, high = np.quantile(_signed_log(rest, origin, unit), [0.05, 0.5, 0.95])
+        spread = max(float(high - low) / 3.3, 1e-9)
+        scaled = np.sort((_signed_log(finite, origin, unit) - centre) / spread)
+        if len(distinct) > BINS:
+            edges = np.unique(np.quantile(scaled, np.linspace(0, 1, BINS + 1)))[1:-1]
+        else:
+            levels = np.unique(scaled)
+            edges = (levels[1:] + levels[:-1]) / 2
+        limits = np.quantile(scaled, [0.005, 0.995])
+        return cls(
+            origin,
+            unit,
+            float(centre),
+            spread,
+            scaled,
+            edges,
+            (float(limits[0]), float(limits[1])),
+            1 - len(finite) / len(values),
+        )
+
+    @property
+    def bins(self) -> int:
+        """Number of bins, with one for missing cells."""
+        return len(self.edges) + 2
+
+    def scale(self, values: Floats) -> Floats:
+        """(n,) on the scale: median 0, 90 % within about ±1.65."""
+        scaled: Floats = (_signed_log(values, self.origin, self.unit) - self.centre) / self.spread
+        return scaled
+
+    def unscale(self, scaled: Floats) -> Floats:
+        """(n,) back in the column's unit."""
+        logs = scaled * self.spread + self.centre
+        values: Floats = self.origin + np.sign(logs) * np.expm1(np.minimum(np.abs(logs), 700.0)) * self.unit
+        return values
+
+    def bin(self, scaled: Floats) -> npt.NDArray[np.int64]:
+        """(n,) the bin of each, the last one for missing cells."""
+        return np.where(np.isfinite(scaled), np.searchsorted(self.edges, scaled), self.bins - 1).astype(np.int64)
+
+    def isolation(self, scaled: Floats, neighbours: int) -> Floats:
+        """(n,) distance to the `neighbours`-th nearest value, with the value itself among them if it was fitted."""
+        known = np.where(np.isfinite(scaled), scaled, 0.0)
+        at = np.searchsorted(self.sorted_values, known)[:, None] + np.arange(-neighbours, neighbours)
+        inside = (at >= 0) & (at < len(self.sorted_values))
+        values = self.sorted_values[np.clip(at, 0, len(self.sorted_values) - 1)]
+        distances = np.where(inside, np.abs(values - known[:, None]), np.inf)
+        nearest = np.partition(distances, neighbours - 1, axis=1)[:, neighbours - 1]
+        return np.where(np.isfinite(scaled), np.minimum(nearest, 1e6), 0.0)
+
+
+def _signed_log(values: Floats, origin: float, unit: float) -> Floats:
+    logs: Floats = np.sign(values - origin) * np.log1p(np.abs(values - origin) / unit)
+    return logs
+
+
+def _origin_and_unit(values: Floats) -> tuple[float, float]:
+    """The median and a robust deviation, or zero and a low quantile where that is clearly more symmetric."""
+    low, lower, median, upper, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
+    deviation = max((upper - lower) / 1.35, (high - low) / 3.3)
+    if deviation <= 0:
+        deviation = max(float(values.std()), 1e-3 * abs(median), 1e-9)
+    best = (float(median), float(deviation))
+    positive = values[values > 0]
+    if len(positive) > 0.97 * len(values):
+        from_zero = (0.0, max(float(np.quantile(positive, 0.05)), 1e-300))
+        if _asymmetry(values, *from_zero) < _asymmetry(values, *best) - 0.3:
+            best = from_zero
+    return best
+
+
+def _asymmetry(values: Floats, origin: float, unit: float) -> float:
+    low, median, high = np.quantile(_signed_log(values, origin, unit), [0.05, 0.5, 0.95])
+    return abs(float(np.log((high - median + 1e-9) / (median - low + 1e-9))))

@@ -1,0 +1,293 @@
+"""Is a whole row noisy, a little in every column? A density ratio of corrupted copies to rows, without labels.
+
+Every row is copied with N(0, 1) added to its numbers and half of its other cells replaced, and what tells copies
+from rows is fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A row is summarised by six terms
+made of one-dimensional log density ratios, so that 200 rows suffice:
+
+    columns      Σ_d log q_d(x_d) / p_d(x_d)    p_d: kernel density of column d, q_d: the same after corruption
+    directions   the same over principal directions, where corruption breaks correlations
+    levels       the same over columns that are not numbers
+    neighbour    distance to the nearest of about a thousand other rows
+
+Columns and directions have a fine and a coarse bandwidth. A row is summarised by densities of rows other than
+itself and its copies (grouped folds), as its corrupted copy is. What is usual in a row's own class is subtracted:
+a rare class is not noise.
+
+The log ratio L, linear in the terms, and the share π of noisy rows are fitted together (pu_regression). Two
+checks keep a table with several kinds of right rows from being called noisy. A share above MOST_NOISY is a second
+state of the table (a sensor that is off), so its rows become a class of their own and the fit is repeated. And π is
+at most twice what the rows at the far end of L allow (irreducibility; Blanchard, Lee & Scott, 2010).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression
+
+from lossval_cli.features.encoder import Block
+from lossval_cli.noise.densities import LevelDensities, NumberDensities
+from lossval_cli.noise.neighbours import nearest
+from lossval_cli.noise.pu_regression import fit_pu_regression
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+BANDWIDTHS = (0.06, 0.3)
+"""Fine: sees that values repeat (counts, codes). Coarse: sees shape where values are sparse."""
+
+FOLDS = 3
+
+NOISE = (0.8, 1.1)
+"""Standard deviation of what is added to the numbers of a copy, drawn for each row."""
+
+TOGETHER = 512
+"""Columns, at most, whose principal directions are computed together: that takes the cube of as many steps."""
+
+NEIGHBOURS = 1_024
+"""Rows among which the nearest is searched."""
+
+FEW_ROWS = 10
+"""A class of fewer rows has no baseline of its own."""
+
+SAME_POINT = 0.05
+"""Squared distance, per column, below which neighbours count as equal."""
+
+CEILING = 0.5
+"""Quantile of the copies at which a term levels off: real noise need not resemble ours."""
+
+BEYOND = 0.2
+"""Share of its slope that a term keeps beyond its ceiling, so that rows keep their order."""
+
+LEAST_SPREAD = 0.1
+"""Nats. A term that hardly differs among rows and copies is not scaled up."""
+
+OBSERVED = 2.0
+"""Where rows with such an L are more than so many times as frequent as noise would make them, most are right."""
+
+MOST_NOISY = 0.3
+"""A larger share of rows is a second state of the table."""
+
+
+@dataclass(frozen=True)
+class RowNoise:
+    """The fitted density ratio."""
+
+    share: float
+    """π"""
+    unchecked_share: float
+    """π before the second check: rows are ranked by it, not flagged."""
+    interval: tuple[float, float]
+    log_ratio: Floats
+    """(n,) L of the fitted rows."""
+    _observed: IsotonicRegression
+    """Of L: how many copies there are among copies and rows with such an L."""
+    _terms: _Terms
+    _baseline: _ClassBaseline
+    _ratio: _Ratio
+
+    @classmethod
+    def fit(
+        cls, X: npt.NDArray[np.float32], blocks: Sequence[Block], classes: Ints, group: Ints, rng: np.random.Generator
+    ) -> RowNoise:
+        """On n encoded rows X (n, D). `blocks`: the columns of X that belong together; classes (n,): rows that are
+        compared with one another; group (n,): equal for copies."""
+        fold = (rng.permutation(int(group.max()) + 1) % FOLDS)[group]
+        folds = [_Terms.fit(X[fold != i], blocks) if (fold != i).any() else _Terms.fit(X, blocks) for i in range(FOLDS)]
+        own, copies = np.empty((len(X), _Terms.count)), np.empty((len(X), _Terms.count))
+        for i, terms in enumerate(folds):
+            rows = np.flatnonzero(fold == i)
+            if len(rows):
+                own[rows] = terms.of(X[rows])
+                copies[rows] = terms.of(terms.corrupt(X[rows], rng))
+        baseline = _ClassBaseline.fit(own, classes)
+        ratio = _Ratio.fit(baseline.relative(own, classes), baseline.relative(copies, classes))
+        log_ratio = ratio.of(baseline.relative(own, classes))
+        if ratio.share > MOST_NOISY:
+            second = log_ratio + logit(ratio.share) > 0
+            split = classes + second * (int(classes.max()) + 1)
+            within = _ClassBaseline.fit(own, split)
+            ratio = _Ratio.fit(within.relative(own, split), within.relative(copies, split))
+            log_ratio = ratio.of(within.relative(own, split))
+            # A new row may be of either state.
+            baseline = within
+        corrupted = ratio.of(baseline.relative(copies, classes))
+        largest = 2 * _largest_share(log_ratio, corrupted)
+        share, interval = min(ratio.share, largest), (min(ratio.interval[0], largest), min(ratio.interval[1], largest))
+        observed = IsotonicRegression(out_of_bounds="clip")
+        observed.fit(np.append(log_ratio, corrupted), np.repeat([0.0, 1.0], len(X)))
+        return cls(share, min(ratio.share, MOST_NOISY), interval, log_ratio, observed, folds[0], baseline, ratio)
+
+    def of(self, X: npt.NDArray[np.float32], classes: Ints) -> Floats:
+        """(n,) L of rows that were not fitted on: the least over the states their class is split into."""
+        terms = self._terms.of(X)
+        known = self._baseline.classes
+        states = [classes] if known <= classes.max(initial=0) + 1 else [classes, classes + known // 2]
+        values: Floats = np.min([self._ratio.of(self._baseline.relative(terms, state)) for state in states], axis=0)
+        return values
+
+    def probability(self, log_ratio: Floats) -> Floats:
+        """(n,) that a row with this L is noisy."""
+        noisy: Floats = expit(log_ratio + logit(np.clip(self.share, 1e-9, 0.5)))
+        copies = np.clip(self._observed.predict(log_ratio), 0.0, 1 - 1e-9)
+        observed: Floats = OBSERVED * self.share * copies / (1 - copies)
+        return np.minimum(noisy, observed)
+
+
+def _largest_share(own: Floats, copies: Floats) -> float:
+    """The largest share of copies among the rows, had no right row such a large L as the copies have."""
+    thresholds = np.quantile(copies, np.linspace(0, 0.9, 46))
+    rows = np.mean(own[:, None] > thresholds, axis=0)
+    error = np.sqrt(rows * (1 - rows) / len(own) + 1 / len(own) ** 2)
+    reached = np.maximum(np.mean(copies[:, None] > thresholds, axis=0), 1e-9)
+    return float(np.clip(np.min((rows + error) / reached), 1e-9, 0.5))
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The summary of a row, and how rows are corrupted."""
+
+    count = 6
+
+    blocks: Sequence[Block]
+    numbers: Ints
+    """Which of the blocks hold a number."""
+    others: Ints
+    columns: tuple[NumberDensities, ...]
+    """One per bandwidth, over the numbers."""
+    levels: tuple[LevelDensities, ...]
+    """One for each of the others."""
+    centre: Floats
+    directions: tuple[Floats, ...]
+    """(d, d) orthonormal, of one range of columns after the other."""
+    along: tuple[NumberDensities, ...]
+    """One per bandwidth, over the directions."""
+    neighbours: npt.NDArray[np.float32]
+    """(n ≤ NEIGHBOURS, D)"""
+
+    @classmethod
+    def fit(cls, X: npt.NDArray[np.float32], blocks: Sequence[Block]) -> _Terms:
+        numeric = np.array([block.kind in ("number", "date") for block in blocks])
+        centre = np.median(X, axis=0).astype(np.float64)
+        directions = tuple(np.linalg.eigh(part.T @ part)[1] for part in _ranges(X - centre))
+        neighbours = X[:: math.ceil(len(X) / NEIGHBOURS)]
+        numbers, others = np.flatnonzero(numeric), np.flatnonzero(~numeric)
+        draft = cls(blocks, numbers, others, (), (), centre, directions, (), neighbours)
+        rotated = draft._rotated(X)
+        return replace(
+            draft,
+            columns=tuple(NumberDensities.fit(draft._numbers(X), width) for width in BANDWIDTHS),
+            levels=tuple(LevelDensities.fit(draft._block(X, i)) for i in draft.others),
+            along=tuple(NumberDensities.fit(rotated, width) for width in BANDWIDTHS),
+        )
+
+    def of(self, X: npt.NDArray[np.float32]) -> Floats:
+        """Rows that were not fitted on -> terms (n, 6)."""
+        numbers, rotated = self._numbers(X), self._rotated(X)
+        terms = [densities.log_ratio(numbers).sum(axis=1) for densities in self.columns]
+        terms += [densities.log_ratio(rotated).sum(axis=1) for densities in self.along]
+        by_level = np.zeros(len(X))
+        for i, densities in zip(self.others, self.levels, strict=True):
+            by_level += densities.log_ratio(self._block(X, i))
+        terms.append(by_level)
+        terms.append(np.log(SAME_POINT + nearest(X, self.neighbours) ** 2 / len(self.blocks)))
+        return np.column_stack(terms)
+
+    def corrupt(self, X: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """A copy of X with about N(0, 1) added to numbers, and another level in half of the other cells."""
+        corrupted = X.copy()
+        starts = [self.blocks[i].start for i in self.numbers]
+        size = rng.uniform(*NOISE, (len(X), 1)).astype(np.float32)
+        corrupted[:, starts] += size * rng.standard_normal((len(X), len(starts)), np.float32)
+        for i, densities in zip(self.others, self.levels, strict=True):
+            densities.swap(self._block(corrupted, i), np.flatnonzero(rng.random(len(X)) < 0.5), rng)
+        return corrupted
+
+    def _rotated(self, X: npt.NDArray[np.float32]) -> Floats:
+        parts = zip(_ranges(X - self.centre), self.directions, strict=True)
+        return np.concatenate([part @ directions for part, directions in parts], axis=1)
+
+    def _numbers(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return X[:, [self.blocks[i].start for i in self.numbers]]
+
+    def _block(self, X: npt.NDArray[np.float32], i: int) -> npt.NDArray[np.float32]:
+        return X[:, self.blocks[i].start : self.blocks[i].stop]
+
+
+def _ranges(centred: Floats) -> list[Floats]:
+    """(n, D) in parts of up to TOGETHER columns, as even as can be."""
+    return np.array_split(centred, max(1, math.ceil(centred.shape[1] / TOGETHER)), axis=1)
+
+
+@dataclass(frozen=True)
+class _ClassBaseline:
+    """What terms are usual in each class."""
+
+    centre: Floats
+    """(classes, T) median."""
+    factor: Floats
+    """(classes, T) below 1 where a term varies more in the class than among all rows."""
+
+    @classmethod
+    def fit(cls, terms: Floats, classes: Ints) -> _ClassBaseline:
+        """On terms (n, T); a class of few rows has the baseline of all rows."""
+        middle = np.median(terms, axis=0)
+        spread = np.median(np.abs(terms - middle), axis=0)
+        centre = np.tile(middle, (int(classes.max()) + 1, 1))
+        factor = np.ones_like(centre)
+        for i, rows in enumerate(np.bincount(classes)):
+            if rows >= FEW_ROWS:
+                of_class = terms[classes == i]
+                centre[i] = np.median(of_class, axis=0)
+                own = np.median(np.abs(of_class - centre[i]), axis=0)
+                wider = (own > spread) & (spread > 0)
+                factor[i, wider] = spread[wider] / own[wider]
+        return cls(centre, factor)
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.centre)
+
+    def relative(self, terms: Floats, classes: Ints) -> Floats:
+        """Terms (n, T) as distances from what is usual in the class."""
+        known = np.minimum(classes, len(self.centre) - 1)
+        values: Floats = (terms - self.centre[known]) * self.factor[known]
+        return values
+
+
+@dataclass(frozen=True)
+class _Ratio:
+    """The fitted log ratio L, and the share π of noisy rows."""
+
+    ceiling: Floats
+    centre: Floats
+    spread: Floats
+    coefficients: Floats
+    """(1 + T,) intercept first."""
+    share: float
+    interval: tuple[float, float]
+
+    @classmethod
+    def fit(cls, own: Floats, copies: Floats) -> _Ratio:
+        """On terms (n, T) of rows and of their copies."""
+        ceiling = np.quantile(copies, CEILING, axis=0)
+        own, copies = np.minimum(own, ceiling), np.minimum(copies, ceiling)
+        # Standardised by both together: the unit of a term then does not matter to the ridge penalty.
+        centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0)
+        spread = np.maximum(spread, LEAST_SPREAD)
+        found = fit_pu_regression((own - centre) / spread, (copies - centre) / spread, np.ones(len(own)))
+        return cls(ceiling, centre, spread, found.coefficients, found.share, found.interval)
+
+    def of(self, terms: Floats) -> Floats:
+        """(n,) L for terms (n, T)."""
+        slopes = self.coefficients[1:]
+        beyond = np.maximum(terms - self.ceiling, 0.0) / self.spread
+        standard = (np.minimum(terms, self.ceiling) - self.centre) / self.spread
+        values: Floats = self.coefficients[0] + standard @ slopes
+        return values + BEYOND * beyond @ np.maximum(slopes, 0.0)

@@ -1,0 +1,111 @@
+"""Is a rare level a misspelling of a frequent one? Edit distance, look-alike characters, case and accents."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+FREQUENT = (5, 0.001)
+"""A level is frequent from this many cells on, and from this share of them."""
+
+MOST_FREQUENT = 400
+"""Frequent levels that a rare one is compared with."""
+
+LONG = 8
+"""Characters from which on two edits are still a misspelling."""
+
+LOOK_ALIKE = str.maketrans("013457", "oleast")
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """The frequent levels of a column, and how alike they are among themselves."""
+
+    frequent: tuple[tuple[str, int], ...]
+    folded: dict[str, tuple[str, int]]
+    near: float
+    """Share of frequent levels that are one edit away from another ("Zone 1", "Zone 2")."""
+    mixed: float
+    """Share of cells with digits next to letters."""
+    _known: dict[tuple[str, int], tuple[float, str | None]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def fit(cls, levels: Sequence[str], counts: Sequence[int]) -> Spelling:
+        """On the levels of a column, most frequent first, with the number of cells of each."""
+        total = sum(counts)
+        least = max(FREQUENT[0], FREQUENT[1] * total)
+        frequent = tuple((level, count) for level, count in zip(levels, counts, strict=True) if count >= least)
+        frequent = frequent[:MOST_FREQUENT]
+        folded: dict[str, tuple[str, int]] = {}
+        for level, count in frequent:
+            folded.setdefault(fold(level), (level, count))
+        first = [level for level, _ in frequent[:60] if len(level) > 1]
+        near = sum(any(a != b and edit_distance(a, b, 1) <= 1 for b in first) for a in first)
+        cells = sum(count for _, count in frequent)
+        mixed = sum(count for level, count in frequent if is_mixed(level))
+        return cls(frequent, folded, (near + 0.02) / (len(first) + 1), mixed / max(cells, 1))
+
+    def misspelling(self, level: str, others: int) -> tuple[float, str | None]:
+        """Evidence in nats that `level`, which `others` other cells have, is misspelt, and what was meant."""
+        key = (level, others)
+        if key not in self._known:
+            self._known[key] = self._evidence(level, others)
+        return self._known[key]
+
+    def _evidence(self, level: str, others: int) -> tuple[float, str | None]:
+        strange = -np.log(self.mixed + 0.02) if is_mixed(level) else 0.0
+        best: tuple[float, str | None] = (max(0.0, float(strange) - 1), None)
+        for meant, count, weight in self._candidates(level, others):
+            # How much likelier one more cell of `meant` is than one of this level, told apart by few characters.
+            evidence = weight * np.log(count / (others + 1)) + np.log(min(len(meant), 12) / 3)
+            evidence += strange - np.log(self.near / 0.05)
+            if evidence > best[0]:
+                best = (float(evidence), meant)
+        return best
+
+    def _candidates(self, level: str, others: int) -> list[tuple[str, int, float]]:
+        found = []
+        alike = self.folded.get(fold(level))
+        if alike is not None and alike[0] != level and alike[1] > 5 * (others + 1):
+            found.append((*alike, 1.0))
+        for meant, count in self.frequent:
+            if meant == level or count < 5 * (others + 1) or len(meant) == 1:
+                continue
+            most = 1 if len(meant) < LONG else 2
+            distance = edit_distance(level, meant, most)
+            if distance <= most:
+                found.append((meant, count, 1.0 if distance <= 1 else 0.6))
+        return found
+
+
+def edit_distance(a: str, b: str, most: int) -> int:
+    """Insertions, deletions, replacements and swaps of neighbours from a to b; `most` + 1 where more are needed."""
+    if abs(len(a) - len(b)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i in range(1, len(a) + 1):
+        following = [i] + [0] * len(b)
+        for j in range(1, len(b) + 1):
+            following[j] = min(row[j] + 1, following[j - 1] + 1, row[j - 1] + (a[i - 1] != b[j - 1]))
+            if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
+                following[j] = min(following[j], before[j - 2] + 1)
+        if min(following) > most:
+            return most + 1
+        before, row = row, following
+    return row[-1]
+
+
+def fold(level: str) -> str:
+    """Without case, accents, outer and doubled spaces, and with digits as the letters they look like."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", level) if not unicodedata.combining(c))
+    return " ".join(plain.casefold().translate(LOOK_ALIKE).split())
+
+
+def is_mixed(level: str) -> bool:
+    """Whether a digit stands next to a letter."""
+    return any((a.isalpha() and b.isdigit()) or (a.isdigit() and b.isalpha()) for a, b in pairwise(level))
