@@ -160,7 +160,7 @@ def _load(
     """Read and encode the tables, the test table by the main process alone, and open the checkpoint."""
     is_paper = settings.method == "paper"
     if is_paper and thresholds is not None:
-        raise UsageError("thresholds: the published algorithm only ranks rows and flags none: use another preset")
+        raise UsageError("thresholds: preset paper only ranks rows and flags none: use another preset")
     if is_paper and runtime.processes.world_size > 1:
         raise UsageError("method paper runs in one process: start it without torchrun")
     scratch = None if is_paper else runtime.scratch  # the paper's algorithm takes arrays only

@@ -98,11 +98,11 @@ def _knob(default: object, kind: type, why: str, **limits: Any) -> Any:
 class Settings:
     """The settings of one run, checked."""
 
-    preset: str = _knob("default", str, "the named set of settings that the others start from")
+    preset: str = _knob("default", str, "named set of settings that the others start from")
     task: str = _knob(
         "auto",
         str,
-        "what kind of label it is; auto looks at it",
+        "kind of label; auto decides by its values",
         choices=("auto", "classification", "regression"),
     )
     method: str = _knob(
@@ -114,7 +114,7 @@ class Settings:
     objective: str = _knob(
         "product",
         str,
-        "what is minimised: L·OT^p, or an ablation of it",
+        "objective to minimise: L·OT^p, or an ablation of it",
         choices=("product", "loss", "transport", "additive"),
     )
     ot_power: int = _knob(2, int, "p, the power of the transport cost in the objective", low=0, high=2)
@@ -126,7 +126,7 @@ class Settings:
     batch_size: int | None = _knob(
         None,
         int,
-        "rows a step; auto is about an eighth of the rows, from 32 to 1,024",
+        "rows per step; auto is about an eighth of the rows, from 32 to 1,024",
         low=1,
         high=1_000_000,
         auto=True,
@@ -136,7 +136,7 @@ class Settings:
         0.01, float, "step size of the log-weights, per epoch and unit of relative loss", low=0, high=10
     )
     weight_decay: float = _knob(0.01, float, "decoupled weight decay of the network (AdamW)", low=0, high=10)
-    dropout: float = _knob(0.0, float, "share of hidden units silenced a step", low=0, high=0.9)
+    dropout: float = _knob(0.0, float, "share of hidden units dropped per step", low=0, high=0.9)
     layers: int | None = _knob(
         None,
         int,
@@ -148,7 +148,7 @@ class Settings:
     hidden: int | None = _knob(
         None,
         int,
-        "units of a hidden layer; auto is 100 (paper: 90 for numbers)",
+        "units per hidden layer; auto is 100 (paper: 90 for numbers)",
         low=1,
         high=10_000,
         auto=True,
@@ -156,14 +156,14 @@ class Settings:
     activation: str | None = _knob(
         None,
         str,
-        "between layers; auto is silu (paper: relu for classes, tanh for numbers)",
+        "activation between layers; auto is silu (paper: relu for classes, tanh for numbers)",
         choices=("relu", "tanh", "gelu", "silu"),
         auto=True,
     )
     members: int | None = _knob(
         None,
         int,
-        "networks trained side by side, their spread is importance_std; auto is 16, above 10,000 rows 8",
+        "networks trained together, whose spread is importance_std; auto is 16, above 10,000 rows 8",
         low=1,
         high=256,
         auto=True,
@@ -171,7 +171,7 @@ class Settings:
     folds: int | None = _knob(
         None,
         int,
-        "each row is judged by the members that did not train on its fold; 1 judges in-sample; auto is half "
+        "each row is scored by the members that did not train on its fold; 1 scores in-sample; auto is half "
         "the members",
         low=1,
         high=64,
@@ -188,26 +188,26 @@ class Settings:
     storage: str = _knob(
         "float32",
         str,
-        "how encoded rows are kept in a file when the table does not fit into memory",
+        "type of encoded rows in a file when the table does not fit into memory",
         choices=("float32", "float16"),
     )
     max_anchors: int = _knob(
         5_000,
         int,
-        "validation rows in the transport at most; a larger table is represented by so many of its rows",
+        "most validation rows in the transport; a larger table is represented by a sample",
         low=10,
         high=1_000_000,
     )
     precision: str = _knob(
         "float32",
         str,
-        "of the networks' products; bfloat16 is faster on GPUs that have it",
+        "precision of matrix products; bfloat16 is faster on GPUs that support it",
         choices=("float32", "bfloat16"),
     )
     metric: str | None = _knob(
         None,
         str,
-        "what the removal study reports; auto is accuracy for classes, rmse for numbers",
+        "metric of the removal study; auto is accuracy for classes, rmse for numbers",
         choices=("accuracy", "macro_f1", "log_loss", "auroc", "rmse", "mae", "r2"),
         auto=True,
     )
@@ -231,12 +231,12 @@ class Settings:
         None, str, "mark between groups of digits: . or , or ' or space or none; auto: by the cells", auto=True
     )
     date_format: str | None = _knob(None, str, "DMY, MDY or a format such as %d/%m/%Y; auto: by the cells", auto=True)
-    seed: int = _knob(0, int, "of every random draw", low=0, high=2**63 - 1)
+    seed: int = _knob(0, int, "random seed", low=0, high=2**63 - 1)
     device: str = _knob("auto", str, "auto, cpu, cuda or cuda:N")
     threads: int | None = _knob(
         None,
         int,
-        "CPU threads; auto is what PyTorch chooses; the same number gives the same bits",
+        "CPU threads; auto is what PyTorch chooses; the same number gives identical results",
         low=1,
         high=1024,
         auto=True,
@@ -301,7 +301,7 @@ class Settings:
         if self.method == "lossval" and 1 < (self.members or math.inf) < (self.folds or 1):
             problems.append(
                 f"setting folds ({self.folds}) is more than members ({self.members}): "
-                "some rows would be judged by nobody"
+                "no member would score some of the rows"
             )
         return problems
 

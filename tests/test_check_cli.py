@@ -55,7 +55,7 @@ def test_a_run_directory_passes_or_fails(run: Cli) -> None:
 def test_without_rules_the_defaults_are_checked_and_printed(run: Cli) -> None:
     outcome = run("check", "train.lossval", "--exit-zero")
     assert outcome.code == 0
-    assert "note: no rule given, so the defaults are checked\n" in outcome.out
+    assert "note: no rule given: the defaults are checked\n" in outcome.out
     assert "max_suspects " in outcome.out
     assert "max_noise_share " in outcome.out
 
@@ -189,7 +189,7 @@ def test_a_held_out_validation_table_knows_no_leakage(cli: Cli, quick: Quick) ->
 def test_the_paper_preset_names_no_suspects(cli: Cli, quick: Quick) -> None:
     outcome = cli("check", "train.csv", *quick, "--preset", "paper")
     assert outcome.code == 2
-    assert "the run does not judge rows (preset paper ranks them only)" in outcome.err
+    assert "the run does not say which rows are suspect (preset paper only ranks them)" in outcome.err
 
 
 @pytest.mark.parametrize("section", ["conflicting_duplicates", "leakage"])
@@ -272,7 +272,7 @@ def test_formats_go_to_their_files_and_text_to_the_terminal(run: Cli, monkeypatc
         ),
         (
             ["--val", "val.csv", "--id", "x"],
-            "a run directory is only read, not trained on: leave out --val, --id",
+            "a run directory is read, not trained on: leave out --val, --id",
         ),
         (
             ["--output-format", "json", "--output-file", "train.csv.lossval/x", "--baseline", "nowhere"],

@@ -239,7 +239,7 @@ def test_what_makes_no_sense_is_refused(cli: Cli, score: Score) -> None:
     for arguments, message in (
         (
             ("-o", "c.csv"),
-            "nothing to do: --drop suspects, label, features or lowest:5%, --relabel, --add-weights COLUMN",
+            "nothing to do: give --drop suspects, label, features or lowest:5%, --relabel, or --add-weights COLUMN",
         ),
         (drop, "Missing option '-o' / '--output'"),
         (("-o", "c.csv", "--min-probability", "1", *drop), "--min-probability goes with --relabel"),
@@ -259,7 +259,7 @@ def test_what_makes_no_sense_is_refused(cli: Cli, score: Score) -> None:
             ("-o", "c.csv", "--drop", "lowest:100%"),
             "--drop 'lowest:100%': give a share between 0% and 100%, or a whole number of rows",
         ),
-        (("-o", "c.csv", "--drop", "lowest:60"), "nothing would be left of 60 rows: drop fewer"),
+        (("-o", "c.csv", "--drop", "lowest:60"), "no row would be left of 60 rows: drop fewer"),
         (("-o", "there.csv", *drop), "there.csv exists; name another file with -o, or add --force"),
         (("-o", "train.csv", "--force", *drop), "train.csv is the table that was scored; name another file"),
         (
@@ -276,7 +276,7 @@ def test_what_makes_no_sense_is_refused(cli: Cli, score: Score) -> None:
         ),
         (
             ("-o", "c.parquet", *drop),
-            "c.parquet: train.csv is CSV and stays so: name a .csv or .csv.gz file",
+            "c.parquet: train.csv is CSV and is written as such: name a .csv or .csv.gz file",
         ),
         (
             ("-o", "c.csv", "--add-weights", "age"),
@@ -297,10 +297,10 @@ def test_the_table_must_be_the_one_that_was_scored(cli: Cli, score: Score) -> No
         file.write(b"c0-60,1,30,yes\n")
     assert cli(*clean).err == (
         "error: train.csv is not the table that train.lossval was made on (its SHA-256 differs): score it "
-        "again, or name the right one with --data FILE\n"
+        "again, or name the right table with --data FILE\n"
     )
     Path("train.csv").unlink()
-    assert cli(*clean).err == ("error: train.csv is not there any more: say where the table is with --data FILE\n")
+    assert cli(*clean).err == ("error: train.csv does not exist any more: name the table with --data FILE\n")
     frame().to_csv("moved.csv", index=False)
     assert cli(*clean, "--data", "moved.csv").code == 0
     outcome = cli(*clean, "--data", "nothing.here", "--force")
@@ -354,7 +354,7 @@ def test_a_run_on_several_files_is_written_as_one(cli: Cli, quick: tuple[str, ..
         found = pq.read_table("c.parquet").to_pandas()
         pd.testing.assert_frame_equal(found.astype(whole.dtypes), whole.iloc[kept].reset_index(drop=True))
     clean = ("clean", "parts.lossval", "--drop", "lowest:4", "-o")
-    assert cli(*clean, "c.csv").err == "error: c.csv: parts is Parquet and stays so: name a .parquet file\n"
+    assert cli(*clean, "c.csv").err == "error: c.csv: parts is Parquet and is written as such: name a .parquet file\n"
     assert cli(*clean, "parts/c.parquet").err == (
         "error: parts/c.parquet lies in the table that was scored; name another file\n"
     )
@@ -377,7 +377,7 @@ def test_the_published_method_ranks_only(cli: Cli, tables: Path) -> None:
     clean = ("clean", str(RUN), "-o", "c.csv", "--force")
     for choice in (("--drop", "suspects"), ("--drop", "label"), ("--relabel",)):
         assert cli(*clean, *choice).err == (
-            "error: the run does not judge rows (preset paper ranks them only): use --drop lowest:5%, or "
+            "error: the run does not say which rows are suspect (preset paper only ranks them): use --drop lowest:5%, or "
             "score with another preset\n"
         )
     assert cli(*clean, "--drop", "lowest:5%").code == 0

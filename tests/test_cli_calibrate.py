@@ -128,7 +128,10 @@ def test_another_table_or_other_settings_are_noticed(cli: Cli, calibrated: Outco
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: "", "threshold file t.toml is none of ours: `lossval calibrate -o FILE` writes one"),
+        (
+            lambda text: "",
+            "threshold file t.toml is not a threshold file of lossval: `lossval calibrate -o FILE` writes one",
+        ),
         (lambda text: "x = = 1", "threshold file t.toml is not valid TOML"),
         (
             lambda text: text.replace("lossval_thresholds = 1", "lossval_thresholds = 2"),
@@ -170,7 +173,7 @@ def test_malformed_files_are_one_line(verb: str, change: Callable[[str], str] | 
         (["--rates", "0.1,10%"], "a rate is named more than once"),
         (["--precision", "1.2"], "--precision must be above 0 and at most 1, not 1.2"),
         (["--repeats", "0"], "'--repeats'"),
-        (["--preset", "paper"], "the published algorithm only ranks rows and flags none"),
+        (["--preset", "paper"], "preset paper only ranks rows and flags none"),
         (["-o", "train.csv"], "train.csv is read by this command: name another file"),
         (["--rates", "0.001"], "--rates 0.001 of "),
     ],
@@ -203,10 +206,10 @@ def test_a_precision_out_of_reach_is_told_and_writes_no_file(cli: Cli) -> None:
 def test_thresholds_are_for_training(cli: Cli, calibrated: Outcome) -> None:
     assert cli("score", "train.csv", *SAME, "--removal", "off", "-q").code == 0
     outcome = cli("check", "train.lossval", "--thresholds", "t.toml")
-    assert outcome.err == "error: a run directory is only read, not trained on: leave out --thresholds\n"
+    assert outcome.err == "error: a run directory is read, not trained on: leave out --thresholds\n"
     outcome = cli("score", "train.csv", "--preset", "paper", "--thresholds", "t.toml")
     assert outcome.code == 2
-    with pytest.raises(UsageError, match="the published algorithm only ranks rows"):
+    with pytest.raises(UsageError, match="preset paper only ranks rows"):
         score("train.csv", preset="paper", thresholds="t.toml")
 
 

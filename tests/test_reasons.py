@@ -43,7 +43,9 @@ def test_neighbours_are_counted_by_label_and_the_nearest_are_named() -> None:
     assert len(found["nearest"]) == 3
     assert {one["label"] for one in found["nearest"]} == {"yes"}
     assert all(one["row"] != 7 for one in found["nearest"] if not one["trusted"])
-    assert neighbours_reason(found).startswith("20 of the 20 nearest rows are labelled yes, none as this one")
+    assert neighbours_reason(found | {"trusted": 0}, "no") == (
+        "20 of the 20 nearest rows are labelled yes, and none is labelled no."
+    )
 
 
 def test_rows_of_the_validation_table_are_trusted_and_held_out_ones_are_not() -> None:
@@ -123,5 +125,5 @@ def test_a_report_of_a_run_explains_its_suspects(cli: Any, tables: Path) -> None
     assert outcome.code == 0, outcome.err
     page = Path("train.lossval/report.html").read_text()
     if "label differs from prediction" in outcome.out:
-        assert "nearest rows are labelled" in page
+        assert " nearest rows" in page
         assert "The model gives: " in page

@@ -68,7 +68,7 @@ def _left_out(found: Calibration) -> str:
     return (
         f"{pluralize(found.left_out, 'row')} ({share}) suspect before anything was planted: they may be real "
         "errors, so nothing is planted in them and they are left out. Each trial plants wrong labels in this "
-        "share of the others and odd features in as many more."
+        "share of the others and outliers in as many more."
     )
 
 

@@ -69,7 +69,7 @@ def run_untouched(
     """Read and score the table as it is. Raises LossvalError, one line; UsageError for a preset that does not
     judge rows."""
     if settings.method == "paper":
-        raise UsageError("the published algorithm only ranks rows and flags none: calibrate another preset")
+        raise UsageError("preset paper only ranks rows and flags none: calibrate another preset")
     dataset = load_dataset(train, val, options=options, settings=settings)
     on_dataset(dataset)
     start = time.perf_counter()

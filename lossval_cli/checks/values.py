@@ -77,7 +77,7 @@ def collect_values(
     judged = _get(report, "summary", "estimated_noise_share") is not None
     if not judged:
         why["suspects"] = why["noise_share"] = why["classes"] = (
-            "the run does not judge rows (preset paper ranks them only): use another preset"
+            "the run does not say which rows are suspect (preset paper only ranks them): use another preset"
         )
     chosen = np.ones(len(run.row), bool) if new is None else new
     places = np.flatnonzero(chosen).tolist()
@@ -89,7 +89,9 @@ def collect_values(
     twins = _get(report, "conflicting_duplicates", "rows")
     share = None
     if baseline is not None and _get(baseline.report, "summary", "estimated_noise_share") is None:
-        why["baseline_share"] = "the run of --baseline does not judge rows: score it with another preset"
+        why["baseline_share"] = (
+            "the run of --baseline does not say which rows are suspect: score it with another preset"
+        )
     elif baseline is not None:
         share = len(baseline.suspect_at()) / max(len(baseline.row), 1)
     else:
@@ -186,7 +188,7 @@ def _metric(report: dict[str, Any]) -> tuple[Metric | None, str]:
     if not isinstance(study, dict):
         return None, "the run did not study removal: score without --removal off"
     if not {"metric", "greater_is_better"} <= set(study):
-        return None, "the report does not say by what removal was judged"
+        return None, "the report does not name the metric of the removal study"
     gain = study.get("expected_gain")
     shown_gain = None
     if isinstance(gain, dict) and gain.get("value") is not None:

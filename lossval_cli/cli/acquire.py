@@ -64,9 +64,9 @@ def acquire(
         raise UsageError(f"-o {format_name(output)}: rows are written to a .csv, .csv.gz, .jsonl or .parquet file")
     chosen = destination.format_for("csv")
     if safe_csv and chosen != "csv":
-        raise UsageError(f"--safe-csv is about CSV, and the rows are written as {chosen}")
+        raise UsageError(f"--safe-csv applies to CSV, but the rows are written as {chosen}")
     if destination.kind == "stream" and chosen == "parquet" and is_screen(sys.stdout):
-        raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
+        raise UsageError("Parquet cannot be shown on a terminal: redirect standard output, or use -o FILE.parquet")
     destination.check(force=force, read=(pool, data, run))
     from lossval_cli.runs.pool import rank_pool
 

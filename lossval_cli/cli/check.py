@@ -155,9 +155,9 @@ def _evaluate(run: LoadedRun, before: LoadedRun | None, plan: Plan) -> CheckResu
         host_path,
     )
 
-    notes = ["no rule given, so the defaults are checked"] if plan.by_default else []
+    notes = ["no rule given: the defaults are checked"] if plan.by_default else []
     if epoch := run.report["summary"].get("stopped_in_epoch"):
-        notes.append(f"time was up in epoch {epoch}: what was found is less settled than in a whole run")
+        notes.append(f"the time limit ended training in epoch {epoch}: results are provisional")
     if used := run.report.get("thresholds"):
         notes.append(
             f"suspects by the thresholds of {used['file']}: {used['label']:g} for labels, "
@@ -202,4 +202,4 @@ def _refuse_training_options(*groups: OptionGroup) -> None:
     kept = ("config", "show_settings", "quiet", "progress")
     named = [group.spelling(name) for group in groups for name in group.given() if name not in kept]
     if named:
-        raise UsageError(f"a run directory is only read, not trained on: leave out {', '.join(named)}")
+        raise UsageError(f"a run directory is read, not trained on: leave out {', '.join(named)}")

@@ -78,7 +78,7 @@ def clean(
     """
     if not (drop or relabel or add_weights is not None):
         raise UsageError(
-            "nothing to do: --drop suspects, label, features or lowest:5%, --relabel, --add-weights COLUMN"
+            "nothing to do: give --drop suspects, label, features or lowest:5%, --relabel, or --add-weights COLUMN"
         )
     if min_probability is not None and not relabel:
         raise UsageError("--min-probability goes with --relabel")
@@ -157,13 +157,13 @@ def _check_ending(target: str, form: str, path: str) -> None:
     """Raise UsageError for a name that promises another format than the table has."""
     if target == "-":
         if form == "parquet" and is_screen(sys.stdout):
-            raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
+            raise UsageError("Parquet cannot be shown on a terminal: redirect standard output, or use -o FILE.parquet")
         return
     is_parquet = target.lower().endswith(PARQUET_ENDINGS)
     if (form == "parquet") != is_parquet or target.lower().endswith(OTHER_ENDINGS):
         form_name, example = ("Parquet", ".parquet") if form == "parquet" else ("CSV", ".csv or .csv.gz")
         raise UsageError(
-            f"{format_name(target)}: {format_name(path)} is {form_name} and stays so: name a {example} file"
+            f"{format_name(target)}: {format_name(path)} is {form_name} and is written as such: name a {example} file"
         )
 
 

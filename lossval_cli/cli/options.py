@@ -56,7 +56,7 @@ RunDirectory = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="The table that was scored [default: its recorded path, else beside RUN_DIR]."),
+    typer.Option(metavar="FILE", help="The table that was scored [default: its recorded path, else next to RUN_DIR]."),
 ]
 SafeCsv = Annotated[
     bool, typer.Option("--safe-csv", help="Put ' in front of text cells that a spreadsheet would evaluate.")

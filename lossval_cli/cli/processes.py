@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def forget_checkpoint(resources: Resources, result: Result) -> None:
-    """Remove the checkpoint of a run that has come to its end."""
+    """Remove the checkpoint of a run that is complete."""
     from lossval_cli.runtime.atomic_write import remove_file
 
     if resources.checkpoint is not None and result.is_complete:

@@ -271,7 +271,7 @@ class RuntimeOptions(OptionGroup):
         wanted = self.resume or self.checkpoint_every is not None
         if wanted and results is None:
             raise UsageError(
-                "--checkpoint-every and --resume need -o DIR or FILE: a checkpoint lies beside the results"
+                "--checkpoint-every and --resume need -o DIR or FILE: the checkpoint is written next to the results"
             )
         found = Resources(resume=self.resume, scratch=_scratch(results))
         if wanted and results is not None:

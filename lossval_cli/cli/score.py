@@ -157,11 +157,11 @@ def _check_choices(destination: Destination, outputs: ScoreOutput) -> None:
     if destination.kind == "directory":
         for option, value in (("--columns", outputs.columns), ("--sort", outputs.sort), ("--top", outputs.top)):
             if value is not None:
-                raise UsageError(f"{option} is for -o FILE or -o -: a run directory holds every row and column")
+                raise UsageError(f"{option} needs -o FILE or -o -: a run directory holds every row and column")
     if outputs.safe_csv and destination.form in ("jsonl", "parquet"):
-        raise UsageError(f"--safe-csv is about CSV, and the scores are written as {destination.form}")
+        raise UsageError(f"--safe-csv applies to CSV, but the scores are written as {destination.form}")
     if destination.kind == "stream" and destination.form == "parquet" and is_screen(sys.stdout):
-        raise UsageError("Parquet is not for terminals: redirect standard output, or use -o FILE.parquet")
+        raise UsageError("Parquet cannot be shown on a terminal: redirect standard output, or use -o FILE.parquet")
 
 
 def _start_training(dataset: Dataset, names: list[str], redact: bool, shown: Progress) -> None:
@@ -221,7 +221,7 @@ def _write_directory(
 
     form = destination.format_for(result.dataset.train.table.format)
     if outputs.safe_csv and form != "csv":
-        raise UsageError(f"--safe-csv is about CSV, and the scores are written as {form}: add --format csv")
+        raise UsageError(f"--safe-csv applies to CSV, but the scores are written as {form}: add --format csv")
     record = build_run_record(
         result.dataset,
         result.settings,

@@ -52,7 +52,7 @@ class Thresholds:
         """What decides, and whether it was measured on something else than this."""
         name = format_name(self.file)
         told = [
-            f"thresholds: rows are suspect from {self.label:g} (label) and {self.features:g} (features) on, "
+            f"thresholds: rows are suspect from a probability of {self.label:g} (label) or {self.features:g} (features), "
             f"chosen for {self.goal} by {name}"
         ]
         there, here = {self.label_column, *self.columns}, {dataset.roles.label, *dataset.roles.features}
@@ -103,7 +103,9 @@ def read_thresholds(path: Path) -> Thresholds:
     content = parse_toml(data, path, "threshold file")
     if content.get("lossval_thresholds") != FILE_VERSION:
         found = content.get("lossval_thresholds")
-        what = "is none of ours" if found is None else f"is of version {quote(found)}, not {FILE_VERSION}"
+        what = (
+            "is not a threshold file of lossval" if found is None else f"has version {quote(found)}, not {FILE_VERSION}"
+        )
         raise UsageError(f"{called} {what}: `lossval calibrate -o FILE` writes one")
     try:
         table = content["table"]
@@ -131,10 +133,10 @@ def read_thresholds(path: Path) -> Thresholds:
 def threshold_text(found: Calibration) -> str:
     """The content of a threshold file, evidence included. Every kind has found its threshold."""
     lines = [
-        "# From which probability on a row is suspect: for `lossval score` and `lossval check --thresholds`.",
-        "# Written by `lossval calibrate`; below the thresholds, what they reached on planted noise:",
-        "# precision and recall with 95 % Wilson intervals, and the least precision there can be, with every",
-        "# flag on rows that were suspect before anything was planted (doubtful) counted as a false one.",
+        "# Probabilities from which rows are suspect, for `lossval score` and `lossval check --thresholds`.",
+        "# Written by `lossval calibrate`; below them, what they reached on planted noise:",
+        "# precision and recall with 95 % Wilson intervals, and a lower bound of the precision that counts every",
+        "# flag on rows that were suspect before anything was planted (doubtful) as a false one.",
         *toml_lines({"lossval_thresholds": FILE_VERSION, "version": __version__, "goal": found.goal}),
         "",
         "[thresholds]",

@@ -256,16 +256,17 @@ def unsure_label(given: str, predicted: str) -> str:
     return f"With such features the label cannot be judged (labelled {given}, predicted {predicted})."
 
 
-def neighbours_reason(found: Mapping[str, Any]) -> str:
-    """`48 of the 50 nearest rows are labelled No (5 of them trusted).`"""
-    trusted = f" ({found['trusted']:,} of these rows are trusted)" if found["trusted"] else ""
+def neighbours_reason(found: Mapping[str, Any], given: str) -> str:
+    """`48 of the 50 nearest rows (5 trusted) are labelled No, and none is labelled Yes.`; `given`: the row's label."""
+    trusted = f" ({found['trusted']:,} trusted)" if found["trusted"] else ""
     if "median" in found:
         middle = f"{measured(found['low'])} to {measured(found['high'])} (median {measured(found['median'])})"
-        return f"Half of the {found['rows']:,} nearest rows lie within {middle}{trusted}."
+        return f"Half of the {found['rows']:,} nearest rows{trusted} lie within {middle}."
     first = found["labels"][0]
-    same = found.get("same")
-    given = "" if same is None or first["rows"] == same else f", {same or 'none'} as this one"
-    return f"{first['rows']:,} of the {found['rows']:,} nearest rows are labelled {first['label']}{given}{trusted}."
+    same, rest = found.get("same"), ""
+    if same is not None and first["label"] != given:
+        rest = f", and {same or 'none'} {'is' if same in (0, 1) else 'are'} labelled {given}"
+    return f"{first['rows']:,} of the {found['rows']:,} nearest rows{trusted} are labelled {first['label']}{rest}."
 
 
 def class_probabilities(found: Sequence[Mapping[str, Any]]) -> str:

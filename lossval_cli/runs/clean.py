@@ -90,8 +90,8 @@ def plan_cleaning(
     judged = run.report["summary"]["estimated_noise_share"] is not None
     if not judged and (label is not None or any(drop.what in SUSPECTS for drop in drops)):
         raise UsageError(
-            "the run does not judge rows (preset paper ranks them only): use --drop lowest:5%, or score with "
-            "another preset"
+            "the run does not say which rows are suspect (preset paper only ranks them): use --drop lowest:5%, or "
+            "score with another preset"
         )
     kinds = np.array([kind or "" for kind in run.suspect], object)
     cells, mended = None, np.zeros(N, bool)  # mended, wrong, odd, dropped: in rank order
@@ -113,7 +113,7 @@ def plan_cleaning(
             dropped |= {"suspects": wrong | odd, "label": wrong, "features": odd}[drop.what]
     keep = ~dropped[file_place]
     if not keep.any():
-        raise DataError(f"nothing would be left of {pluralize(N, 'row')}: drop fewer")
+        raise DataError(f"no row would be left of {pluralize(N, 'row')}: drop fewer")
     if cells is not None:
         staying = keep[cells.rows]
         cells = Cells(cells.column, cells.rows[staying], cells.values.filter(pa.array(staying)))
@@ -125,7 +125,7 @@ def _weights(importance: npt.NDArray[np.float64], keep: Mask) -> npt.NDArray[np.
     if not (np.isfinite(importance) & (importance >= 0)).all() or not importance[keep].any():
         raise UsageError(
             "--add-weights: some importances of this run are below 0 (preset paper does not bound them) and "
-            "are no weights; score with another preset"
+            "cannot be weights; score with another preset"
         )
     weights: npt.NDArray[np.float64] = importance / importance[keep].mean()
     return weights

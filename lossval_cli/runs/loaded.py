@@ -120,14 +120,14 @@ def read_part(path: Path, name: str) -> dict[str, Any]:
     if not path.is_dir():
         raise ReadError(f"{called}: no such run directory; `lossval score` writes one")
     if not is_run_directory(path):
-        raise ReadError(f"{called} is not a run directory of lossval: it holds no {RECORD} of ours")
+        raise ReadError(f"{called} is not a run directory of lossval: it holds no {RECORD} that lossval wrote")
     part = format_name(str(path / name))
     try:
         content = json.loads(read_small(path / name, MAX_RECORD_FILE_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise ReadError(f"{part} cannot be read; score the table again") from error
     if not isinstance(content, dict):
-        raise ReadError(f"{part} is not ours; score the table again")
+        raise ReadError(f"{part} was not written by lossval; score the table again")
     _check_version(part, content.get("schema_version"), VERSIONS[name])
     return content
 
@@ -156,7 +156,7 @@ def _scored(
     row = table["row"].cast(pa.int64()).to_numpy()
     suspect = _texts(table, "suspect")
     if len(row) != report["summary"]["rows"] or (np.sort(row) != np.arange(len(row))).any():
-        raise ValueError("the scores are not those of every row")
+        raise ValueError("the scores do not cover every row exactly once")
     if strange := {kind for kind in suspect if kind} - set(KINDS):
         raise ValueError(f"no row can be suspect by {quote(strange.pop())}")
     called = {

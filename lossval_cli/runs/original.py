@@ -35,9 +35,9 @@ def find_original(run: Path, data: str | None) -> str:
         raise damaged(run, error) from error
     if path is None:
         where = "standard input" if name.startswith("<") else f"{format_name(name)} in another directory"
-        raise ReadError(f"{format_name(str(run))} was made on {where}: say where the table is with --data FILE")
+        raise ReadError(f"{format_name(str(run))} was made on {where}: name the table with --data FILE")
     if not os.path.exists(path) and not glob.has_magic(path):
-        raise ReadError(f"{format_name(path)} is not there any more: say where the table is with --data FILE")
+        raise ReadError(f"{format_name(path)} does not exist any more: name the table with --data FILE")
     return path
 
 
@@ -49,7 +49,7 @@ def open_original(path: str, run: LoadedRun, directory: Path) -> Original:
         raise ReadError(
             f"{format_name(path)} is not the table that {format_name(str(directory))} was made on "
             "(its SHA-256 differs): "
-            "score it again, or name the right one with --data FILE"
+            "score it again, or name the right table with --data FILE"
         )
     table: Original
     if all(source.data.startswith(MAGIC) for source in sources):
@@ -58,7 +58,7 @@ def open_original(path: str, run: LoadedRun, directory: Path) -> Original:
         options = ReadOptions.of_record(read_part(directory, RECORD).get("settings"))
         table = CsvOriginal(_csv_of(sources, path), path, options)
     if table.rows != len(run.row):
-        raise ReadError(f"{format_name(str(directory))} is damaged: its scores are not those of {format_name(path)}")
+        raise ReadError(f"{format_name(str(directory))} is damaged: its scores do not belong to {format_name(path)}")
     return table
 
 

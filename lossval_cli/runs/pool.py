@@ -87,7 +87,7 @@ def _training_table(path: Path, run: LoadedRun, record: dict[str, Any], data: st
     if table.sha256 != record["inputs"]["train"]["sha256"]:
         raise ReadError(
             f"{format_name(table.name)} is not the table that {called} was made on (its SHA-256 differs): score it "
-            "again, or name the right one with --data FILE"
+            "again, or name the right table with --data FILE"
         )
     return table
 
@@ -100,4 +100,4 @@ def _quality(expected: Forecast, count: int, pool: Table) -> str:
         return f"{told}; on held-out training rows, predicted and real importance agree: {correlation}"
     if not np.isfinite(expected.correlation):
         correlation = "no rank correlation on held-out training rows"
-    return f"{told}; features do not tell importance here ({correlation}): rows drawn at random do as well"
+    return f"{told}; features do not predict importance here ({correlation}): rows drawn at random are as good"

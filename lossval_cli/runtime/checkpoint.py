@@ -45,7 +45,7 @@ class CheckpointFile:
     def load(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]] | None:
         """Tensors and progress as they were saved, None where nothing is.
 
-        Raises ReadError for a file that is no checkpoint and UsageError for one of another run.
+        Raises ReadError for a file that is not a checkpoint and UsageError for one of another run.
         """
         return self._read(tensors=True)
 

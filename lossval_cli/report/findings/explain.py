@@ -154,7 +154,7 @@ class _Cells:
         """A few sentences. With unusual features a prediction is worth little, so they are named first and the label
         is only mentioned."""
         if kind == "label":
-            said = neighbours_reason(neighbours) if neighbours else ""
+            said = neighbours_reason(neighbours, self._labels(ranked)[0]) if neighbours else ""
             return f"{self._label_reason(row, ranked)} {said}".strip()
         features = features_reason([entry["text"] for entry in odd])
         if "label" not in kind:
