@@ -172,7 +172,7 @@ def test_parquet_stays_parquet(cli: Cli, score: Score) -> None:
     streamed = cli("clean", str(run), "-o", "-", "--drop", "lowest:10%")
     assert pq.read_table(io.BytesIO(streamed.raw)).num_rows == 54
     shown = cli("clean", str(run), "-o", "-", "--drop", "lowest:10%", terminal=True)
-    assert shown.err.startswith("error: Parquet is not for terminals")
+    assert shown.err.startswith("error: Parquet cannot be shown on a terminal")
 
 
 def test_numbers_get_the_number_the_model_predicts(cli: Cli, score: Score) -> None:
@@ -313,7 +313,7 @@ def test_a_run_on_standard_input(cli: Cli, quick: tuple[str, ...]) -> None:
     assert cli("score", "-", "--val", "val.csv", *quick, "-q", stdin=content).code == 0
     clean = ("clean", "stdin.lossval", "-o", "c.csv", "--drop", "lowest:5%", "-q")
     assert cli(*clean).err == (
-        "error: stdin.lossval was made on standard input: say where the table is with --data FILE\n"
+        "error: stdin.lossval was made on standard input: name the table with --data FILE\n"
     )
     assert cli(*clean, "--data", "train.csv").code == 0
 
@@ -377,7 +377,7 @@ def test_the_published_method_ranks_only(cli: Cli, tables: Path) -> None:
     clean = ("clean", str(RUN), "-o", "c.csv", "--force")
     for choice in (("--drop", "suspects"), ("--drop", "label"), ("--relabel",)):
         assert cli(*clean, *choice).err == (
-            "error: the run does not say which rows are suspect (preset paper only ranks them): use --drop lowest:5%, or "
-            "score with another preset\n"
+            "error: the run does not say which rows are suspect (preset paper only ranks them): use --drop "
+            "lowest:5%, or score with another preset\n"
         )
     assert cli(*clean, "--drop", "lowest:5%").code == 0

@@ -259,7 +259,7 @@ def test_colour_and_progress_are_for_terminals(cli: Cli, quick: Quick, monkeypat
 def test_parquet_is_not_for_terminals(cli: Cli) -> None:
     outcome = cli("score", "train.csv", "-o", "-", "--format", "parquet", terminal=True)
     assert outcome.code == 2
-    assert "Parquet is not for terminals" in outcome.err
+    assert "Parquet cannot be shown on a terminal" in outcome.err
 
 
 def test_a_second_run_replaces_the_first_and_keeps_what_the_user_added(cli: Cli, quick: Quick) -> None:

@@ -108,6 +108,7 @@ def test_what_to_check_first_follows_from_the_probabilities() -> None:
 def test_relabelling_is_advised_for_classes_that_features_explain_and_for_nothing_else() -> None:
     assert next_step(a_report()) is not None
     assert next_step(a_report(summary={"skill": 0.01})) is None
+    assert next_step(a_report(summary={"skill": None})) is not None
     roles = {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "regression"}}
     assert next_step(a_report(data=roles)) is None
 

@@ -52,8 +52,8 @@ class Thresholds:
         """What decides, and whether it was measured on something else than this."""
         name = format_name(self.file)
         told = [
-            f"thresholds: rows are suspect from a probability of {self.label:g} (label) or {self.features:g} (features), "
-            f"chosen for {self.goal} by {name}"
+            f"thresholds: rows are suspect from a probability of {self.label:g} (label) or {self.features:g} "
+            f"(features), chosen for {self.goal} by {name}"
         ]
         there, here = {self.label_column, *self.columns}, {dataset.roles.label, *dataset.roles.features}
         differences = []

@@ -120,7 +120,8 @@ def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, 
     if study["recommended"] == "lowest":
         lowest = format_percent(study["recommended_fraction"])
         return f"writes the table without the lowest {lowest}", f"{output} --drop lowest:{lowest}"
-    if report["data"]["roles"].get("task") == "regression" or report["summary"].get("skill", 1.0) < LITTLE_SKILL:
+    skill = report["summary"].get("skill")
+    if report["data"]["roles"].get("task") == "regression" or (skill is not None and skill < LITTLE_SKILL):
         return None
     sure = max((row["noise_probability"] for row in report["suspects"] if row["suspect"] == "label"), default=0)
     for least, options in ((0.8, "--relabel"), (0.5, "--relabel --min-probability 50%")):
