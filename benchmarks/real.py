@@ -90,7 +90,7 @@ def run_lossval(case: Case, seed: int) -> Record:
         run = folder / "train.lossval"
         scores = pd.read_csv(run / "scores.csv", keep_default_na=False).sort_values("row")
         report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-        record = figures(case, scores, report) | {"seconds": seconds}
+        record = figures(case, scores, report) | {"seconds": seconds, "commit": commit()}
         if not case.wrong.any():
             record["gate"] = lossval(["check", "train.lossval"], folder).returncode
     return record
@@ -181,10 +181,13 @@ def write_records(new: list[Record], path: Path = RECORDS) -> None:
 
 def provenance() -> Record:
     """What was measured with."""
+    return {"python": platform.python_version(), "versions": {package: version(package) for package in PACKAGES}}
+
+
+def commit() -> str:
+    """Of the working tree."""
     head = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(head, capture_output=True, text=True, cwd=ROOT, check=False).stdout.strip()
-    versions = {package: version(package) for package in PACKAGES}
-    return {"commit": commit, "python": platform.python_version(), "versions": versions}
+    return subprocess.run(head, capture_output=True, text=True, cwd=ROOT, check=False).stdout.strip()
 
 
 def main(arguments: list[str]) -> None:

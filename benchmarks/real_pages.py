@@ -245,9 +245,11 @@ def made_with(data: dict[str, Any]) -> str:
     """Where the figures come from."""
     runs = data["runs"]
     lines = ["`python -m benchmarks.real`, on one machine, one thread."]
+    commits = sorted({record["commit"] for record in data["records"] if "commit" in record})
+    lines.append(f"- lossval at commit {', '.join(commits)}.")
     for who, run in runs.items():
         versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-        lines.append(f"- {who}: commit {run['commit']}, Python {run['python']}, {versions}.")
+        lines.append(f"- {who}: Python {run['python']}, {versions}.")
     failed = [record for record in data["records"] if "failed" in record]
     lines += [f"- {record['method']} failed on {record['case']}: {record['failed']}." for record in failed]
     lines.append("- Not measured: KAIROS and extended isolation forests.")

@@ -312,9 +312,7 @@ def test_a_run_on_standard_input(cli: Cli, quick: tuple[str, ...]) -> None:
     content = Path("train.csv").read_bytes()
     assert cli("score", "-", "--val", "val.csv", *quick, "-q", stdin=content).code == 0
     clean = ("clean", "stdin.lossval", "-o", "c.csv", "--drop", "lowest:5%", "-q")
-    assert cli(*clean).err == (
-        "error: stdin.lossval was made on standard input: name the table with --data FILE\n"
-    )
+    assert cli(*clean).err == ("error: stdin.lossval was made on standard input: name the table with --data FILE\n")
     assert cli(*clean, "--data", "train.csv").code == 0
 
 
