@@ -22,7 +22,7 @@ from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.estimate import estimate_noise, estimate_outliers
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.noise.thresholds import Thresholds
-from lossval_cli.ranking import rank_rows
+from lossval_cli.ranking import rank_rows, restore_rows
 from lossval_cli.removal.study import RemovalStudy, study_removal
 from lossval_cli.report.build import build_report
 from lossval_cli.runtime.context import Runtime, open_runtime
@@ -124,6 +124,7 @@ def run(
             scores = rank_rows(data, fit, noise)
             report = build_report(data, fit, noise, study, scores, settings, runtime.device)
     report |= {"thresholds": thresholds and thresholds.to_dict(), "timing": clock.seconds}
+    scores = restore_rows(scores, data)
     return Result(scores, report, data, fit, noise, study, settings)
 
 

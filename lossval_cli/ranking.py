@@ -58,6 +58,31 @@ def rank_rows(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> pa.Tab
     return pa.table(columns)
 
 
+def restore_rows(scores: pa.Table, dataset: Dataset) -> pa.Table:
+    """Ranked rows with the row numbers of the file, and after them, without an importance, the rows that have no
+    label: every row of the training table is in the scores."""
+    numbers, left_out = dataset.train.table.row_numbers, dataset.unlabelled
+    if numbers is None or left_out is None:
+        return scores
+    position = scores.column_names.index("row")
+    scores = scores.set_column(position, "row", pa.array(numbers[scores["row"].to_numpy()]))
+    whole, rows = left_out
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        "rank": pa.array(np.arange(scores.num_rows + 1, scores.num_rows + 1 + len(rows))),
+        "row": pa.array(rows),
+        "suspect": pa.array([""] * len(rows), pa.string()),
+    }
+    if whole.lines is not None:
+        columns["line"] = pa.array(whole.lines[rows])
+    for name, shown in given_names(dataset.roles.label, dataset.roles.ids).items():
+        columns[shown] = whole.as_given(name).take(pa.array(rows))
+    rest = {
+        field.name: columns[field.name] if field.name in columns else pa.nulls(len(rows), field.type)
+        for field in scores.schema
+    }
+    return pa.concat_tables([scores, pa.table(rest)], promote_options="permissive")
+
+
 def _predicted(dataset: Dataset, predictions: npt.NDArray[np.float64]) -> tuple[pa.Array, npt.NDArray[np.float64]]:
     """(N,) the label the model would give, as the user writes labels, and its probability (NaN for
     numbers)."""

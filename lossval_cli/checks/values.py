@@ -79,7 +79,7 @@ def collect_values(
         why["suspects"] = why["noise_share"] = why["classes"] = (
             "the run does not say which rows are suspect (preset paper only ranks them): use another preset"
         )
-    chosen = np.ones(len(run.row), bool) if new is None else new
+    chosen = run.labelled if new is None else new & run.labelled
     places = np.flatnonzero(chosen).tolist()
     counts = Counter(run.suspect[place] or "" for place in places)
     metric, why["metric"] = _metric(report)
@@ -93,7 +93,7 @@ def collect_values(
             "the run of --baseline does not say which rows are suspect: score it with another preset"
         )
     elif baseline is not None:
-        share = len(baseline.suspect_at()) / max(len(baseline.row), 1)
+        share = len(baseline.suspect_at()) / max(int(baseline.labelled.sum()), 1)
     else:
         why["baseline_share"] = "there is nothing to compare with: give --baseline RUN_DIR"
     return Values(
@@ -103,7 +103,7 @@ def collect_values(
         classes=_classes(run, places, whole=new is None) if judged else None,
         metric=metric,
         leakage=leakage,
-        conflicting_duplicates=None if twins is None else (int(twins), len(run.row)),
+        conflicting_duplicates=None if twins is None else (int(twins), int(run.labelled.sum())),
         baseline_share=share,
         invalid_cells=invalid,
         target_leakage=tells,

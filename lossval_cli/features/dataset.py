@@ -24,6 +24,7 @@ from lossval_cli.features.special_columns import read_groups, read_time, read_we
 from lossval_cli.features.storage_plan import StoragePlan, fitting_rows
 from lossval_cli.features.table_options import TableOptions, asked_columns
 from lossval_cli.features.target_leakage import TargetLeakage, find_class_leakage, find_number_leakage
+from lossval_cli.features.unlabelled import Unlabelled, leave_out_unlabelled
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
 from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.memory import MemoryEstimate, amount
@@ -85,6 +86,8 @@ class Dataset:
     where there are none, or the table is streamed from its files."""
     invalid_cells: tuple[InvalidCells, ...] = ()
     """Cells of the training table that are not of the type of their column: missing in X, suspect by themselves."""
+    unlabelled: Unlabelled | None = None
+    """Rows of the training table that have no label and are not among the N."""
     target_leakage: TargetLeakage | None = None
     """The column, or the two, that tell the label best; None where the table is too small to say."""
 
@@ -118,19 +121,26 @@ def load_dataset(
     kinds = asked_columns(options).kinds
     reading = replace(reading, cells=reading.cells.with_types(kinds))
     table = storage.table(train, reading).read_as(reading.cells.types)
-    if table.rows < FEWEST_ROWS:
-        raise DataError(f"{table.name} has {pluralize(table.rows, 'data row')}: at least {FEWEST_ROWS} are needed")
+    _check_enough(table, "data row")
     together = storage.together(table)
     seen, partly = fitting_rows(together)
     roles = decide_roles(seen, options, settings.task)
     find_metric(settings.metric, roles.task)  # better refused now than after training
-    notices = [*table.notices, *roles.notices, *partly]
+    require = options.require_labels
+    table, unlabelled, said = leave_out_unlabelled(table, roles.label, "training", require_labels=require)
+    if unlabelled is not None:
+        together = seen = table
+        _check_enough(table, "labelled row")
+    notices = [*table.notices, *roles.notices, *partly, *said]
     others: list[Table | None] = []
     for source, needs_label in ((val, False), (test, True)):
         other = None if source is None else read_table(source, reading)
         if other is not None:
             notices += other.notices
             notices += check_agreement(table, roles, other, needs_label=needs_label)
+            what = "test" if needs_label else "validation"
+            other, _, said = leave_out_unlabelled(other, roles.label, what, require_labels=require)
+            notices += said
         others.append(other)
     labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(together, roles)
     encoder = Encoder.fit(seen, roles.features, roles.kinds)
@@ -204,7 +214,13 @@ def load_dataset(
         copies=copies,
         invalid_cells=invalid,
         target_leakage=target_leakage,
+        unlabelled=unlabelled,
     )
+
+
+def _check_enough(table: Table, noun: str) -> None:
+    if table.rows < FEWEST_ROWS:
+        raise DataError(f"{table.name} has {pluralize(table.rows, noun)}: at least {FEWEST_ROWS} are needed")
 
 
 def _ensemble(settings: Settings, rows: int, *, held_out: bool) -> tuple[int, int]:
@@ -237,6 +253,10 @@ def _absent_classes(labels: ClassLabels | NumberLabels, val: Split) -> list[str]
     ]
 
 
+def _has_no_label(table: Table, roles: Roles) -> bool:
+    return bool(table.label_column(roles.label).values.null_count == table.rows)
+
+
 @dataclass(frozen=True)
 class _Encoding:
     roles: Roles
@@ -249,7 +269,7 @@ class _Encoding:
     def part(self, table: Table, what: str, labelled: Table | None = None) -> Split:
         """`labelled`: the same table where its label is to be read from another."""
         labelled = labelled or table
-        if self.roles.label not in table.column_names:
+        if self.roles.label not in table.column_names or (what == "validation" and _has_no_label(table, self.roles)):
             return Split(table, self.encoder.transform(table), None)
         y: npt.NDArray[np.generic] = self.labels.encode(labelled, what)
         if isinstance(self.labels, NumberLabels) and self.loss.target == "raw":

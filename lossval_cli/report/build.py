@@ -42,6 +42,9 @@ from lossval_cli.version import REPORT_VERSION
 MOST_COLUMNS = 200
 """Columns that `data` describes; a wide table would drown the rest."""
 
+UNLABELLED = 100
+"""Rows without a label that are listed."""
+
 MOST_EPOCHS = 200
 """Epochs of the history that are kept, evenly spread, the last one always."""
 
@@ -87,12 +90,47 @@ def build_report(
         "health": check_health(dataset, fit, settings, seen.keys),
     }
     report["verdict"] = judge(report)
+    _restore_row_numbers(report, dataset)
     return report
 
 
 def _removal(removal: RemovalStudy) -> dict[str, Any]:
     study = removal.to_dict()
     return study | {"verdict": removal_verdict(study), "notice": removal_notice(study)}
+
+
+def _restore_row_numbers(report: dict[str, Any], dataset: Dataset) -> None:
+    """Row numbers of the file in place of those of its labelled rows, wherever a row is named."""
+    numbers = dataset.train.table.row_numbers
+    if numbers is not None:
+        for row in report["suspects"]:
+            row["row"] = int(numbers[row["row"]])
+        for example in report["conflicting_duplicates"]["examples"]:
+            example["rows"] = numbers[example["rows"]].tolist()
+        for column in report["data"]["invalid_cells"]["columns"]:
+            for example in column["examples"]:
+                example["row"] = int(numbers[example["row"]])
+    for part, split in (("val", dataset.val), ("test", dataset.test)):
+        leak, others = report["leakage"][part], None if split is None else split.table.row_numbers
+        for example in [] if leak is None else leak["examples"]:
+            if numbers is not None:
+                example["row"] = int(numbers[example["row"]])
+            if others is not None:
+                example["other_row"] = int(others[example["other_row"]])
+    cover, val_numbers = report["coverage"], dataset.val.table.row_numbers
+    if cover is not None and val_numbers is not None:
+        for example in cover["examples"]:
+            example["row"] = int(val_numbers[example["row"]])
+
+
+def _unlabelled(dataset: Dataset) -> dict[str, Any] | None:
+    """How many rows of the training table have no label, and the first of them."""
+    if dataset.unlabelled is None:
+        return None
+    whole, rows = dataset.unlabelled
+    lines = None if whole.lines is None else whole.lines
+    first = [{"row": row, "line": None if lines is None else int(lines[row])} for row in rows[:UNLABELLED].tolist()]
+    return {"rows": len(rows), "examples": first}
 
 
 def _confusion(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> dict[str, Any] | None:
@@ -200,6 +238,7 @@ def _data(dataset: Dataset) -> dict[str, Any]:
             "classes": getattr(dataset.labels, "names", None),
         },
         "target_leakage": _target_leakage(dataset),
+        "unlabelled": _unlabelled(dataset),
         "columns": dataset.encoder.describe()[:MOST_COLUMNS],
         "invalid_cells": describe_invalid_cells(
             dataset.invalid_cells, dataset.train.table, len(dataset.roles.features)

@@ -49,7 +49,7 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
     """
     lines = [_title(report), Text()]
     lines += _suspects(report["summary"])
-    lines.append(_headed("Importance", _histogram(table["importance"].to_numpy())))
+    lines.append(_headed("Importance", _histogram(table["importance"].drop_null().to_numpy())))
     lines += _removal(report["removal"])
     shown, heading = _first_rows(report["summary"]["suspects"], table)
     lines += [Text(), Text(heading, "bold")]

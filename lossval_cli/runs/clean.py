@@ -107,7 +107,7 @@ def plan_cleaning(
     dropped = np.zeros(N, bool)
     for drop in drops:
         if drop.what == LOWEST:
-            count = round(drop.amount * N) if drop.amount < 1 else int(drop.amount)
+            count = round(drop.amount * int(run.labelled.sum())) if drop.amount < 1 else int(drop.amount)
             dropped[:count] = True
         else:
             dropped |= {"suspects": wrong | odd, "label": wrong, "features": odd}[drop.what]
@@ -117,7 +117,8 @@ def plan_cleaning(
     if cells is not None:
         staying = keep[cells.rows]
         cells = Cells(cells.column, cells.rows[staying], cells.values.filter(pa.array(staying)))
-    weights = _weights(run.importance[file_place], keep) if weigh else None
+    importance = np.where(run.labelled, run.importance, 0.0)  # a row without a label weighs nothing
+    weights = _weights(importance[file_place], keep) if weigh else None
     return Cleaning(keep, cells, weights, _emptied(run, keep[run.row] & ~mended, cells))
 
 

@@ -207,6 +207,9 @@ def _spearman(old: LoadedRun, new: LoadedRun, pairs: list[tuple[int, int]]) -> f
     if len(pairs) < 2:
         return None
     at = np.array(pairs)
+    at = at[old.labelled[at[:, 0]] & new.labelled[at[:, 1]]]
+    if len(at) < 2:
+        return None
     pairs_of = old.importance[at[:, 0]], new.importance[at[:, 1]]
     ranks = [pd.Series(values).rank().to_numpy() for values in pairs_of]
     if any(np.ptp(one) == 0 for one in ranks):

@@ -67,6 +67,11 @@ class LoadedRun:
         """The training table, read when it is first asked for."""
         return self.find_train()
 
+    @property
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether a row has a label; rows without one are last and were not learned from."""
+        return np.arange(len(self.row)) < int(self.report["summary"]["rows"])
+
     def suspect_at(self) -> npt.NDArray[np.int64]:
         """Indices of the suspects, the most probable first; of equal probabilities the least important."""
         suspects = np.flatnonzero(np.array([bool(kind) for kind in self.suspect], bool))
@@ -82,7 +87,11 @@ def loaded_run(report: dict[str, Any], table: pa.Table, dataset: Dataset) -> Loa
     """A run that was just made: its report, ranked rows and inputs."""
     name = dataset.train.table.name
     path = None if name.startswith("<") else name
-    return _scored(report, table, path=path, find_train=lambda: dataset.train.table)
+    return _scored(report, table, path=path, find_train=lambda: _whole_table(dataset))
+
+
+def _whole_table(dataset: Dataset) -> Table:
+    return dataset.train.table if dataset.unlabelled is None else dataset.unlabelled.whole
 
 
 def read_run(path: Path) -> LoadedRun:
@@ -155,7 +164,8 @@ def _scored(
     said = report["data"]["roles"]
     row = table["row"].cast(pa.int64()).to_numpy()
     suspect = _texts(table, "suspect")
-    if len(row) != report["summary"]["rows"] or (np.sort(row) != np.arange(len(row))).any():
+    left_out = (report["data"].get("unlabelled") or {}).get("rows", 0)
+    if len(row) != report["summary"]["rows"] + left_out or (np.sort(row) != np.arange(len(row))).any():
         raise ValueError("the scores do not cover every row exactly once")
     if strange := {kind for kind in suspect if kind} - set(KINDS):
         raise ValueError(f"no row can be suspect by {quote(strange.pop())}")

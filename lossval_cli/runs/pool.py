@@ -51,10 +51,11 @@ def rank_pool(run_directory: Path, pool: str, data: str | None, count: int) -> R
     table = read_table(pool, options)
     notices = check_agreement(train, roles, table, needs_label=False, can_exclude=False)
     encoder = Encoder.fit(train, roles.features)
-    X, X_pool = encoder.transform(train)[run.row], encoder.transform(table)
+    X, X_pool = encoder.transform(train)[run.row[run.labelled]], encoder.transform(table)
     rng = np.random.default_rng([seed, table.rows])
-    parted = bool(np.isfinite(run.feature_evidence).all())  # the published algorithm does not part importance
-    expected = forecast(X, run.feature_evidence if parted else run.importance, X_pool, rng)
+    evidence, importance = run.feature_evidence[run.labelled], run.importance[run.labelled]
+    parted = bool(np.isfinite(evidence).all())  # the published algorithm does not split importance
+    expected = forecast(X, evidence if parted else importance, X_pool, rng)
     importance = np.exp(expected.value) if parted else expected.value
     chosen = pick(X_pool, importance, count, rng)
     take = pa.array(chosen)

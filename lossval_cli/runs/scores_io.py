@@ -56,8 +56,8 @@ def check_columns(names: Sequence[str], present: Sequence[str]) -> None:
 def pick(table: pa.Table, *, columns: Sequence[str] = (), sort: str = "worst", top: int = 0) -> pa.Table:
     """Some columns (none: all) of the first `top` rows (0: all). `table` is worst first; `sort` is worst,
     best or original."""
-    if sort == "best":
-        table = table.take(pa.array(range(table.num_rows - 1, -1, -1), pa.int64()))
+    if sort == "best":  # rows without a label have no importance and stay last
+        table = table.take(pc.sort_indices(table, [("importance", "descending"), ("rank", "descending")]))
     elif sort == "original":
         table = table.take(pc.sort_indices(table["row"]))
     if top:

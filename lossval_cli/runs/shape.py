@@ -27,6 +27,7 @@ REPORT = {
     },
     "data": {
         "tables": {"train": {"name": str}, "val": _Maybe({"rows": int}), "test": _Maybe({"rows": int})},
+        "unlabelled": _Maybe({"rows": int}),
         "roles": {"label": str, "ids": [str], "task": str, "classes": _Maybe([object])},
     },
     "removal": _Maybe(

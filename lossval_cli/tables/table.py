@@ -80,6 +80,8 @@ class Table:
     """What the reader decided for the user."""
     parts: tuple[tuple[str, int], ...] = ()
     """Name and number of rows of each file, where text was read from several."""
+    row_numbers: npt.NDArray[np.int64] | None = None
+    """(N,) 0-based rows of the file, where some were left out; None: all are here."""
     is_block: bool = False
     """Whether these are some rows of a longer table, on which the types were decided."""
     _columns: dict[tuple[str, ColumnType | None], TypedColumn] = field(default_factory=dict, repr=False)
@@ -151,8 +153,17 @@ class Table:
         lines = None if self.lines is None else self.lines[rows]
         quoted = {name: mask[rows] for name, mask in self.quoted.items()}
         data = self.data.take(pa.array(rows))
+        numbers = None if self.row_numbers is None else self.row_numbers[rows]
         return replace(
-            self, data=data, lines=lines, quoted=quoted, types=types, parts=(), is_block=True, _columns=columns
+            self,
+            data=data,
+            lines=lines,
+            quoted=quoted,
+            types=types,
+            parts=(),
+            row_numbers=numbers,
+            is_block=True,
+            _columns=columns,
         )
 
     def with_data(self, data: pa.Table) -> Table:
@@ -183,7 +194,9 @@ class Table:
 
     def line_or_row(self, row: int) -> str:
         """`line 12`, or `row 10` where there are no lines."""
-        return f"row {self.first + row}" if self.lines is None else f"line {self.lines[row]}"
+        if self.lines is not None:
+            return f"line {self.lines[row]}"
+        return f"row {self.first + (row if self.row_numbers is None else int(self.row_numbers[row]))}"
 
     def _file_of(self, row: int) -> str:
         stop = 0
