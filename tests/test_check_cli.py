@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 from conftest import Outcome
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]
 

@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Outcome, frame
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Outcome]
 Score = Callable[..., Path]
 

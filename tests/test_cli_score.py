@@ -22,6 +22,8 @@ from conftest import Outcome, frame
 
 import lossval_cli
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]
 FILES = {"report.html", "report.json", "report.md", "run.json"}

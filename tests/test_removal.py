@@ -23,6 +23,8 @@ from lossval_cli.removal.study import RemovalStudy, study_removal
 from lossval_cli.report.sentences import removal_notice, removal_verdict
 from lossval_cli.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -12,6 +12,8 @@ from test_training import fit, make_problem
 from lossval_cli.lossval.cross_fitting import draw_folds
 from lossval_cli.lossval.transport import Transport
 
+pytestmark = pytest.mark.slow
+
 ONE_BATCH = {"members": 4, "folds": 1, "batch_size": 1_000, "epochs": 8}
 """Nothing depends on which rows meet in a batch."""
 

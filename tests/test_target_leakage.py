@@ -13,6 +13,8 @@ from lossval_cli.features.dataset import load_dataset
 from lossval_cli.features.target_leakage import TargetLeakage
 from lossval_cli.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(17)
 N = 1000
 X, Z = RNG.normal(size=(2, N))
