@@ -1,7 +1,7 @@
 """Per-row losses: what the label part of the objective is made of, by name.
 
 A loss maps a network's output and the targets of the same rows to one number a row. Members of an ensemble
-are leading axes, so that E networks are judged in one call:
+are leading axes, so that E networks are scored in one call:
 
     classification   prediction (..., B, K) logits    target (..., B) int64     -> (..., B)
     regression       prediction (..., B)              target (..., B) float     -> (..., B)

@@ -163,12 +163,12 @@ def test_random_removal_is_drawn_again_for_every_seed() -> None:
 
 def test_many_evaluation_rows_are_drawn_from_and_that_is_reported() -> None:
     settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
-    names = [f"class {i % 150}" for i in range(1_500)]  # 200,000 probabilities: 1,333 rows of 150 classes
-    train, test = (table(rows, 0.0, rows).assign(label=names[:rows]) for rows in (500, 1_500))
-    dataset = load_dataset(train, train[:150], test, settings=settings)
+    names = [f"class {i % 60}" for i in range(4_000)]  # 200,000 probabilities: 3,333 rows of 60 classes
+    train, test = (table(rows, 0.0, rows).assign(label=names[:rows]) for rows in (600, 4_000))
+    dataset = load_dataset(train, train[:60], test, settings=settings)
     study = study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "quick")
-    assert study is not None and study.evaluation_rows == (1_333, 1_500)
-    assert removal_notice(study.to_dict()) == "evaluated on 1,333 rows drawn from 1,500"
+    assert study is not None and study.evaluation_rows == (3_333, 4_000)
+    assert removal_notice(study.to_dict()) == "evaluated on 3,333 rows drawn from 4,000"
 
 
 def test_validation_is_reported_to_have_taken_no_part_in_training() -> None:

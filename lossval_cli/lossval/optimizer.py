@@ -17,7 +17,7 @@ EPSILON = 1e-8
 
 
 class AdamW:
-    """Steps down the gradients that backward() has left in `parameters`."""
+    """Takes steps along the gradients that backward() has left in `parameters`."""
 
     def __init__(self, parameters: Sequence[Tensor], *, weight_decay: float) -> None:
         self.parameters = list(parameters)
@@ -52,9 +52,9 @@ class AdamW:
     def tensors(self) -> dict[str, Tensor]:
         """What a step changes besides the parameters, by name."""
         kinds = {"mean": self.means, "square": self.squares, "step": self.steps}
-        return {f"{kind}.{at}": tensor for kind, each in kinds.items() for at, tensor in enumerate(each)}
+        return {f"{kind}.{i}": tensor for kind, each in kinds.items() for i, tensor in enumerate(each)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `tensors` gave."""
+        """Continue from what `tensors` returned."""
         for name, tensor in self.tensors().items():
             tensor.copy_(tensors[name])

@@ -101,4 +101,4 @@ _BY_MEMBER = "label_by_member"
 
 
 def _names(network: Ensemble) -> Sequence[str]:
-    return [str(index) for index in range(len(network.parameters()))]
+    return [str(i) for i in range(len(network.parameters()))]

@@ -1,4 +1,4 @@
-"""What training will take, said before it begins: a few steps of its own size are timed."""
+"""How long training will take, reported before it starts: a few steps of its own size are timed."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from lossval_cli.settings import Settings
 from lossval_cli.text.format import pluralize
 
 LARGE = 100_000
-"""Rows from which on people want to know."""
+"""Rows from which an estimate is reported."""
 
 TIMED_STEPS = 5
 
-BESIDES = 1.3
-"""Steps are timed; prices, transport and what is added up between them come on top."""
+OVERHEAD = 1.3
+"""Steps are timed; outliers, transport and the totals between steps take about a third more."""
 
 
 class TimeEstimate(NamedTuple):
-    """Of one run on one machine."""
+    """Of one run on this machine."""
 
     rows: int
     seconds: float
-    """Of training; reading is over by then, removal and reporting come after it."""
+    """Of training; reading is done by then, the removal study and the report come after it."""
     peak_bytes: int | None
 
     def text(self) -> str:
@@ -64,7 +64,7 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
     steps = settings.epochs * math.ceil(rows / batch)
-    return TimeEstimate(rows, BESIDES * steps * statistics.median(seconds), dataset.storage.peak)
+    return TimeEstimate(rows, OVERHEAD * steps * statistics.median(seconds), dataset.storage.peak)
 
 
 def _duration(seconds: float) -> str:

@@ -26,7 +26,7 @@ Identity = Mapping[str, Mapping[str, Any]]
 
 
 def checkpoint_path(results: Path) -> Path:
-    """Where the checkpoint of a run that writes to `results` lies."""
+    """The path of the checkpoint of a run that writes to `results`."""
     return results.with_name(f".{results.name[:180]}.checkpoint")
 
 
@@ -66,7 +66,7 @@ class CheckpointFile:
             raise ReadError(f"{name} is damaged or not a checkpoint: remove it and start again") from error
 
     def save(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
-        """Put a new checkpoint in the place of the last. Raises OutputError; the last one then stays."""
+        """Replace the last checkpoint. Raises OutputError; the last one is then kept."""
         metadata = {"identity": json.dumps(self._identity), "progress": json.dumps(progress)}
         metadata["sha256"] = _checksum(metadata["identity"], metadata["progress"], tensors)
         content = safetensors.torch.save(dict(tensors), metadata)

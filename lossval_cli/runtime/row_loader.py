@@ -1,4 +1,4 @@
-"""Training rows wherever they are (on the device, in memory, in a file), and the order they are visited in.
+"""Training rows on the device, in memory or in a file, and the order in which an epoch visits them.
 
 The order of an epoch follows from the generator and the number of rows alone, not from where rows are or how
 many processes share them: pages of neighbouring rows are dealt into chunks, and each chunk is shuffled. A
@@ -44,7 +44,7 @@ class RowSource(Protocol):
 class Chunk(NamedTuple):
     """Rows that are visited next, cut into batches."""
 
-    rows: Tensor  # (n,) places among this process's own rows, shuffled
+    rows: Tensor  # (n,) indices into this process's own rows, shuffled
     X: Tensor  # (n, D)
     bounds: list[int]  # batch b is rows bounds[b] to bounds[b + 1]
 
@@ -85,7 +85,7 @@ class Rows:
         return self._loaded(slice(self.own.start + start, self.own.start + stop))
 
     def pick(self, rows: Tensor) -> Tensor:
-        """Own rows (m, D) at places `rows` (m,)."""
+        """Own rows (m, D) with indices `rows` (m,)."""
         return self._held[rows] if self._held is not None else self._loaded(rows.cpu().numpy() + self.own.start)
 
     def sample(self, rows: Tensor) -> Tensor:
@@ -94,17 +94,14 @@ class Rows:
             return self._held[rows.to(self.device)]
         return torch.as_tensor(self._source[rows.cpu().numpy()]).to(self.device)
 
-    def chunks(self, batches: int, generator: torch.Generator, *, skip: int = 0) -> Iterator[Chunk]:
-        """One epoch: every row once, in `batches` batches over all chunks; the first `skip` chunks are drawn
-        and left out.
+    def chunks(self, batches: int, generator: torch.Generator) -> Iterator[Chunk]:
+        """One epoch: every row once, in `batches` batches over all chunks.
 
         Where rows are read, the next chunk is read while this one is worked on.
         """
         count = chunk_count(self.total, self.chunk_rows)
-        plans = enumerate(visiting_order(self.total, count, generator))
-        wanted = (
-            (order, _share(batches, count, at + 1) - _share(batches, count, at)) for at, order in plans if at >= skip
-        )
+        orders = enumerate(visiting_order(self.total, count, generator))
+        wanted = ((order, _share(batches, count, i + 1) - _share(batches, count, i)) for i, order in orders)
         if self._held is not None:
             for order, cuts in wanted:
                 yield self._chunk(order, cuts)
@@ -120,7 +117,7 @@ class Rows:
                 yield ahead.result()
 
     def _chunk(self, order: Tensor, batches: int) -> Chunk:
-        bounds = torch.tensor([at * len(order) // batches for at in range(batches + 1)])
+        bounds = torch.tensor([i * len(order) // batches for i in range(batches + 1)])
         if self.processes.world_size > 1:
             # Batches are of all processes together: each works on what it has of them.
             inside = ((order >= self.own.start) & (order < self.own.stop)).nonzero().squeeze(1)
