@@ -148,7 +148,9 @@ def value_rows(
     outliers = outliers.gathered(dataset.storage.processes, len(dataset.train.X))
     if not runtime.is_main:
         return fit, None
-    return fit, estimate_noise(dataset, fit.predictions, outliers, thresholds)
+    noise = estimate_noise(dataset, fit.predictions, outliers, thresholds, predict=fit.predict, seed=settings.seed)
+    assert noise.labels is not None
+    return replace(fit, predictions=noise.labels.predictions), noise
 
 
 def _load(

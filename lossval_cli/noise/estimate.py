@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.labels import ClassLabels
+from lossval_cli.features.row_keys import row_keys
 from lossval_cli.features.typed_columns import TypedColumns
-from lossval_cli.noise.label_errors import NoiseEstimate, estimate_labels, with_thresholds
+from lossval_cli.noise.class_errors import find_wrong_classes
+from lossval_cli.noise.label_errors import NoiseEstimate, combine, with_thresholds
+from lossval_cli.noise.label_estimates import Trusted
+from lossval_cli.noise.number_errors import find_wrong_numbers
 from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 from lossval_cli.noise.thresholds import Thresholds
 from lossval_cli.settings import Settings
 
 Floats = npt.NDArray[np.float64]
+Predict = Callable[[npt.NDArray[np.float32]], Floats]
 
 
 def estimate_outliers(dataset: Dataset, settings: Settings) -> OutlierEstimate:
@@ -32,12 +40,57 @@ def estimate_outliers(dataset: Dataset, settings: Settings) -> OutlierEstimate:
 
 
 def estimate_noise(
-    dataset: Dataset, predictions: Floats, outliers: OutlierEstimate, thresholds: Thresholds | None = None
+    dataset: Dataset,
+    predictions: Floats,
+    outliers: OutlierEstimate,
+    thresholds: Thresholds | None = None,
+    *,
+    predict: Predict | None = None,
+    seed: int = 0,
 ) -> NoiseEstimate:
-    """Which rows are wrong, from out-of-fold `predictions` (N, K) or (N,) and the outliers among all N rows.
+    """Which rows are wrong, from the networks' out-of-fold `predictions` (N, K) or (N,) and the outliers among all N
+    rows.
 
-    `thresholds` decide which rows are suspect; without them expected F1 does.
+    `thresholds` decide which rows are suspect; without them expected F1 does. `predict` gives the networks'
+    predictions of other rows: with it, labels of a validation table that the user gave count as right.
     """
-    assert dataset.train.y is not None
-    noise = estimate_labels(predictions, dataset.train.y, dataset.classes, outliers)
+    train = dataset.train
+    assert train.y is not None
+    if isinstance(dataset.labels, ClassLabels):
+        labels = find_wrong_classes(
+            train.X,
+            train.y.astype(np.int64),
+            predictions,
+            trusted=_trusted(dataset, predict),
+            units=dataset.fold_units,
+            ordered=all(_is_number(name) for name in dataset.labels.names),
+            seed=seed,
+        )
+    else:
+        y = train.y.astype(np.float64)
+        labels = find_wrong_numbers(train.X, y, predictions, units=dataset.fold_units, seed=seed)
+    noise = combine(labels, outliers)
     return noise if thresholds is None else with_thresholds(noise, thresholds.label, thresholds.features)
+
+
+def _trusted(dataset: Dataset, predict: Predict | None) -> Trusted | None:
+    """Rows of the validation table that the user gave; None where it has no labels, or none was given."""
+    val = dataset.val
+    if dataset.held_out is not None or val.y is None or predict is None:
+        return None
+    X = val.X[:]
+    copy_of = np.full(len(X), -1, np.int64)
+    if dataset.keys is not None:
+        keys = row_keys((values for _, values in dataset.encoder.read(val.table)), val.table.rows)
+        known, first = np.unique(dataset.keys, return_index=True)
+        place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        copy_of = np.where(known[place] == keys, first[place], -1)
+    return Trusted(X, val.y, predict(X), copy_of)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

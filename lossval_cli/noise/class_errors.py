@@ -1,0 +1,182 @@
+"""Which class labels are wrong: out-of-fold predictions of several models, flips, and trusted rows.
+
+A label that is hard to predict is not wrong. Where predictions are calibrated, and there are no trusted rows, the
+two look alike: then flags are few, and the interval of the share is wide.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.noise.flags import choose_suspects, in_order_of, with_mean
+from lossval_cli.noise.label_estimates import LabelErrors, Trusted
+from lossval_cli.noise.out_of_fold import draw_folds, predict_classes
+from lossval_cli.noise.random_flips import TOWARDS_FREQUENT, estimate_flips
+from lossval_cli.noise.stacking import calibrate, mix, own, stack
+from lossval_cli.noise.trusted_labels import learn_true_labels
+from lossval_cli.runtime.row_loader import RowSource
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+STACK_CREDIT = (10.0, 0.02)
+"""Rows that each prediction is credited with in advance, and as a share of all rows."""
+
+EXPECTED_DISAGREEMENTS = 3.5
+"""Without trusted rows: the most wrong labels, relative to the labels that the prediction does not expect.
+Systematic errors are predicted, and so remain unseen."""
+
+OWN_WORD = 0.25
+"""Log-odds that a given label has in its favour beside what trusted rows say of its features."""
+
+CONTRADICTION = 0.75
+"""Odds 3 : 1 against the label, relative to class frequencies, from which it is doubtful on its own."""
+
+UNSEEN = 0.2
+"""Chance, in advance, that contradictions come from errors that follow the features, which no calibration shows."""
+
+DOUBTFUL_SHARE = 0.012
+"""Of the rows, those doubted most are flagged if they contradict, though nothing shows that labels are wrong:
+some always are (3 % on average in ten test sets; Northcutt et al., 2021)."""
+
+DOUBTFUL_SHARE_RARE = 0.015
+RARE = 0.1
+"""The same where the rarer of two classes has no more than this share: it is usually the one that was overlooked."""
+
+DOUBTFUL_PER_FLIP = 2.0
+"""Three or more unordered classes: as many again for each label that seems flipped at random. Annotators
+confuse classes in ways that are partly systematic."""
+
+FEWEST_OF_CLASS = 3
+"""Distinct rows of a class below which its rows cannot be judged."""
+
+LITTLE_SKILL = 0.1
+"""Share of the base rate's uncertainty that predictions remove, below which the features hardly explain the label, and
+a contradiction on its own means nothing."""
+
+
+def find_wrong_classes(
+    X: RowSource,
+    y: Ints,
+    network: Floats,
+    *,
+    trusted: Trusted | None = None,
+    units: Ints | None = None,
+    ordered: bool = False,
+    expected_share: float | None = None,
+    seed: int = 0,
+) -> LabelErrors:
+    """X (N, D), classes y (N,) below K, the networks' out-of-fold probabilities (N, K).
+
+    units (N,): rows of one unit are not predicted from one another.  ordered: classes are steps of a scale, of which
+    neighbours are easily confused.  expected_share: what the user expects.
+    """
+    N, K = network.shape
+    units = np.arange(N) if units is None else units
+    fold = draw_folds(y, units, seed)
+    J = 0 if trusted is None else len(trusted.y)
+    X_trusted = np.zeros((0, X.shape[1]), np.float32) if trusted is None else trusted.X
+    copy_of = np.zeros(0, np.int64) if trusted is None else trusted.copy_of
+    trusted_fold = np.where(copy_of >= 0, fold[copy_of], -1) if J else copy_of
+
+    models = predict_classes(X, y, K, fold, X_trusted, trusted_fold, seed)
+    voices = [(network, np.zeros((0, K))), *((m.rows, m.trusted) for m in models.values())]
+    if trusted is not None:
+        seen = copy_of >= 0
+        by_network = np.where(seen[:, None], network[np.maximum(copy_of, 0)], trusted.predictions)
+        voices[0] = (network, by_network)
+    credit = np.full(len(voices), STACK_CREDIT[0] + STACK_CREDIT[1] * N)
+    weights = stack([rows for rows, _ in voices], y, credit)
+    given, given_trusted = (mix(weights, [voice[i] for voice in voices]) for i in (0, 1))
+    calibrated, calibrated_trusted = calibrate(voices, (given, given_trusted), y)
+    flips = estimate_flips(given, y, seed)
+
+    rates = np.bincount(y, minlength=K) / N
+    skill = _skill(calibrated, y, rates)
+    judged = _can_be_judged(y, units, K)
+    if trusted is None:
+        score = _contradiction(given, y, rates, TOWARDS_FREQUENT if K == 2 else 0.5)
+        probability = in_order_of(score, flips.probability)
+        low, high = flips.low, min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
+    else:
+        truth = learn_true_labels(
+            X,
+            trusted.X,
+            trusted.y.astype(np.int64),
+            (calibrated, calibrated_trusted),
+            voices,
+            flips.share,
+            seed,
+        )
+        score = 1 - own(truth.probabilities, y)
+        by_trusted = with_mean(score, truth.share)
+        by_trusted = by_trusted / (by_trusted + (1 - by_trusted) * np.exp(OWN_WORD))
+        probability = np.maximum(in_order_of(score, flips.probability), by_trusted)
+        low, high = max(flips.low, truth.low), truth.high
+    high = max(high, flips.high)
+    if expected_share is not None:
+        probability = with_mean(score, expected_share)
+        low, high = min(low, 0.5 * expected_share), min(1.0, 1.5 * expected_share)
+    elif skill >= LITTLE_SKILL:
+        probability = np.maximum(probability, UNSEEN * score)
+        most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
+        if K > 2 and not ordered:
+            most = max(most, DOUBTFUL_PER_FLIP * flips.share)
+        probability = _with_doubtful(
+            probability, score, np.where(judged, _contradiction(given, y, rates, 0.5), 0.0), most
+        )
+    probability = np.where(judged, probability, 0.0)
+    suspect, threshold = choose_suspects(probability)
+    share = float(probability.mean())
+    return LabelErrors(
+        probability,
+        suspect,
+        threshold,
+        share,
+        min(low, share),
+        max(high, share),
+        calibrated,
+        skill,
+        ~judged,
+    )
+
+
+def _contradiction(probabilities: Floats, y: Ints, rates: Floats, power: float) -> Floats:
+    """(N,) how far another class beats the row's own, 0 to 1: p' / (p' + p_own), where each probability is divided by
+    a power of the class's frequency, since the rare class is the one that is overlooked."""
+    relative = probabilities / np.maximum(rates, 1e-9) ** power
+    mine = own(relative, y)
+    relative[np.arange(len(y)), y] = -1.0
+    other = relative.max(axis=1)
+    result: Floats = other / np.maximum(other + mine, 1e-300)
+    return result
+
+
+def _with_doubtful(probability: Floats, score: Floats, contradiction: Floats, most: float) -> Floats:
+    """Rows that contradict, as many as a share `most` of all, those of the highest score first, are more probably
+    wrong than not."""
+    candidates = np.flatnonzero(contradiction >= CONTRADICTION)
+    count = int(most * len(score))
+    if not len(candidates) or not count:
+        return probability
+    chosen = candidates[np.argsort(-score[candidates], kind="stable")[:count]]
+    raised = probability.copy()
+    least = score[chosen].min()
+    raised[chosen] = np.maximum(raised[chosen], 0.5 + 0.05 * (score[chosen] - least) / max(1 - least, 1e-9))
+    return raised
+
+
+def _can_be_judged(y: Ints, units: Ints, K: int) -> Bools:
+    """(N,) whether the row's class has enough distinct rows."""
+    pairs = np.unique(np.stack([y, np.unique(units, return_inverse=True)[1]]), axis=1)
+    result: Bools = np.bincount(pairs[0], minlength=K)[y] >= FEWEST_OF_CLASS
+    return result
+
+
+def _skill(probabilities: Floats, y: Ints, rates: Floats) -> float:
+    present = rates[rates > 0]
+    entropy = float(-(present * np.log(present)).sum())
+    loss = float(-np.log(np.clip(own(probabilities, y), 1e-4, 1.0)).mean())
+    return 1 - loss / entropy if entropy > 0 else 0.0

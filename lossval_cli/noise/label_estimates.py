@@ -1,0 +1,35 @@
+"""What is asked of, and believed about, labels: the types that both kinds of labels share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+class Trusted(NamedTuple):
+    """Rows with labels known to be right."""
+
+    X: npt.NDArray[np.float32]  # (J, D)
+    y: npt.NDArray[np.generic]  # (J,)
+    predictions: Floats  # (J, K) or (J,) by the networks
+    copy_of: Ints  # (J,) a training row with the same features, -1 where there is none
+
+
+class LabelErrors(NamedTuple):
+    """What is believed about the labels of N training rows."""
+
+    probability: Floats  # (N,) that the label is wrong
+    suspect: Bools  # (N,)
+    threshold: float  # probability from which a row is suspect; 1.0 where there is none
+    share: float  # expected share of wrong labels, with its interval
+    low: float
+    high: float
+    predictions: Floats  # (N, K) or (N,) out-of-fold, of all models together
+    skill: float  # share of the base rate's uncertainty (log loss, or variance of scores) that predictions remove
+    cannot_be_judged: Bools  # (N,) too few rows of its class

@@ -1,0 +1,180 @@
+"""Out-of-fold predictions by scikit-learn models: what a row's label should be, from other rows alone.
+
+Networks alone learn systematic errors too well and large tables too slowly. A penalised linear model, randomised
+trees and boosted trees err in other ways, and cost seconds. Rows of one unit (copies, groups) share a fold, so
+that no row is predicted from its own copy.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lossval_cli.runtime.row_loader import RowSource
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+FOLDS = 5
+
+LARGE = 10_000
+"""Rows above which there is no forest, and boosting takes more and larger trees: data replace regularisation."""
+
+MOST_FITTED = 60_000
+"""Rows, at most, that models are fitted on; the others are predicted only."""
+
+MOST_FITTED_LINEAR = 10_000
+"""Rows, at most, that a linear model is fitted on: it has few parameters."""
+
+MOST_BOOSTED_CLASSES = 12
+"""Boosting grows a tree for every class in every round; beyond, a forest has to do."""
+
+PREDICTED_AT_ONCE = 1 << 15
+
+Model = Callable[[], Any]
+
+
+class OutOfFold(NamedTuple):
+    """Predictions of one kind of model: probabilities (n, K), or numbers (n,)."""
+
+    rows: Floats  # (N, ...) of the training rows, each by a model that was not fitted on its unit
+    trusted: Floats  # (J, ...) of the trusted rows, by models that were not fitted on their units
+
+
+def draw_folds(strata: Ints, units: Ints, seed: int) -> Ints:
+    """(N,) fold of every row, 0..FOLDS-1: whole units, dealt out within strata (the stratum of a unit is that of
+    its first row). strata (N,), units (N,) any integers."""
+    rng = np.random.default_rng([seed, len(units)])
+    _, first, unit = np.unique(units, return_index=True, return_inverse=True)
+    order = rng.permutation(len(first))
+    order = order[np.argsort(strata[first[order]], kind="stable")]
+    fold = np.empty(len(first), np.int64)
+    fold[order] = np.arange(len(first)) % FOLDS
+    return fold[unit]
+
+
+def predict_classes(
+    X: RowSource, y: Ints, K: int, fold: Ints, X_trusted: npt.NDArray[np.float32], trusted_fold: Ints, seed: int
+) -> dict[str, OutOfFold]:
+    """Name of the model -> probabilities (N, K) and (J, K).
+
+    y (N,) classes; fold (N,) as `draw_folds` gives it; trusted_fold (J,) is the fold of the training rows that a
+    trusted row is a copy of, -1 where it is none and every model may predict it.
+    """
+    large = len(y) > LARGE
+    models: dict[str, Model] = {"linear": lambda: _linear_classifier(0.1 if large else 0.01)}
+    if not large:
+        models["forest"] = lambda: ExtraTreesClassifier(40, min_samples_leaf=3, random_state=seed)
+    if K <= MOST_BOOSTED_CLASSES:
+        models["boosting"] = lambda: HistGradientBoostingClassifier(**_boosting(large, seed))
+
+    def respond(model: Any, rows: npt.NDArray[np.float32]) -> Floats:
+        probabilities = np.zeros((len(rows), K))
+        probabilities[:, model.classes_] = model.predict_proba(rows)
+        return probabilities
+
+    return {
+        name: _cross_fit(model, name, respond, X, y, fold, X_trusted, trusted_fold, (K,), seed)
+        for name, model in models.items()
+    }
+
+
+def predict_numbers(
+    X: RowSource, y: Floats, fold: Ints, X_trusted: npt.NDArray[np.float32], trusted_fold: Ints, seed: int
+) -> dict[str, OutOfFold]:
+    """Name of the model -> predictions (N,) and (J,), in the unit of y (N,); see `predict_classes`."""
+    large = len(y) > LARGE
+    models: dict[str, Model] = {
+        "linear": lambda: make_pipeline(StandardScaler(), Ridge(10.0)),
+        "boosting": lambda: HistGradientBoostingRegressor(
+            **_boosting(True, seed)
+            | ({} if large else {"max_iter": 80, "max_leaf_nodes": 15, "l2_regularization": 1.0})
+        ),
+    }
+    if not large:
+        models["forest"] = lambda: ExtraTreesRegressor(40, min_samples_leaf=2, max_features=0.5, random_state=seed)
+
+    def respond(model: Any, rows: npt.NDArray[np.float32]) -> Floats:
+        predicted: Floats = model.predict(rows)
+        return predicted
+
+    return {
+        name: _cross_fit(model, name, respond, X, y, fold, X_trusted, trusted_fold, (), seed)
+        for name, model in models.items()
+    }
+
+
+def _linear_classifier(inverse_penalty: float) -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=200))
+
+
+def _boosting(large: bool, seed: int) -> dict[str, Any]:
+    """Small tables get small trees on few columns: large ones would learn the errors too."""
+    common = {"early_stopping": False, "random_state": seed}
+    if large:
+        return common | {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 31}
+    return common | {
+        "max_iter": 40,
+        "learning_rate": 0.07,
+        "max_leaf_nodes": 8,
+        "l2_regularization": 5.0,
+        "max_features": 0.3,
+    }
+
+
+def _cross_fit(
+    make: Model,
+    name: str,
+    respond: Callable[[Any, npt.NDArray[np.float32]], Floats],
+    X: RowSource,
+    y: npt.NDArray[Any],
+    fold: Ints,
+    X_trusted: npt.NDArray[np.float32],
+    trusted_fold: Ints,
+    outputs: tuple[int, ...],
+    seed: int,
+) -> OutOfFold:
+    models: list[Any] = []
+    for left_out in range(FOLDS):
+        inside = np.flatnonzero(fold != left_out)
+        most = MOST_FITTED_LINEAR if name == "linear" else MOST_FITTED
+        if len(inside) > most:
+            inside = np.sort(np.random.default_rng([seed, left_out]).choice(inside, most, replace=False))
+        if outputs and len(np.unique(y[inside])) < 2:
+            models.append(DummyClassifier().fit(np.zeros((len(inside), 1)), y[inside]))
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are close enough
+            models.append(make().fit(X[inside], y[inside]))
+
+    rows = np.zeros((len(y), *outputs))
+    for start in range(0, len(y), PREDICTED_AT_ONCE):
+        block = np.arange(start, min(start + PREDICTED_AT_ONCE, len(y)))
+        X_block = X[start : start + PREDICTED_AT_ONCE]
+        for left_out, model in enumerate(models):
+            mine = fold[block] == left_out
+            if mine.any():
+                rows[block[mine]] = respond(model, X_block[mine])
+    trusted = np.zeros((len(X_trusted), *outputs))
+    for left_out, model in enumerate(models):
+        alone, copies = trusted_fold < 0, trusted_fold == left_out
+        if alone.any():
+            trusted[alone] += respond(model, X_trusted[alone]) / FOLDS
+        if copies.any():
+            trusted[copies] = respond(model, X_trusted[copies])
+    return OutOfFold(rows, trusted)

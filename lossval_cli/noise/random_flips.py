@@ -1,0 +1,133 @@
+"""The share of labels flipped at random, told apart from labels that are merely hard to predict.
+
+Both contradict the prediction. But where the features say ever more clearly what the label is, a right label
+contradicts them ever more rarely, while a flipped one does so as often as elsewhere. Sort the rows by what is
+predicted: the share of rows of a class rises along a logistic curve of the normal score z of the rank, and
+flips cut off its ends (the four-parameter logistic model of item response theory; Barton & Lord, 1981):
+
+    P(y = k | z) = L + (U − L) σ(a z + b)        L, U: asymptotes, fixed by the share π of flips
+
+A curve that is flat all along, as of labels that no feature explains, says nothing about π: the posterior
+stays at its prior. (π, a, b) are averaged over a grid.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, logit, ndtri
+from scipy.stats import rankdata
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SHARES = np.concatenate([[0.0, 0.0025, 0.005, 0.0075], np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.51, 0.02)])
+"""π on the grid; beyond a half, labels would say the opposite of what they mean."""
+
+MEAN_SHARE = 0.08
+"""Mean of the exponential prior of π."""
+
+SLOPES = np.exp(np.linspace(np.log(0.05), np.log(12), 26))
+MIDPOINTS = np.linspace(-3.2, 3.2, 53)
+"""z at which the curve is half way up; curves without a slope lie at the base rate."""
+
+EDGES = np.unique(
+    np.concatenate([[0, 0.002, 0.005, 0.01, 0.02], np.linspace(0.03, 0.97, 48), [0.98, 0.99, 0.995, 0.998, 1]])
+)
+"""Bins of ranks, finer at both ends, which decide."""
+
+MOST_COUNTED = 2_000
+"""The likelihood counts as if there were no more rows: beyond, the curve's form is what is uncertain."""
+
+MOST_RANKED = 400_000
+"""Pairs of rows and classes, at most, that the curve is fitted to."""
+
+TOWARDS_FREQUENT = 0.25
+"""Two classes: labels flip into the more frequent class more easily, by this power of the ratio of frequencies."""
+
+INTERVAL = 0.9
+"""Content of the intervals of shares."""
+
+
+class Flips(NamedTuple):
+    """What is believed about flips."""
+
+    probability: Floats  # (N,) that the label was flipped
+    share: float  # posterior mean of π
+    low: float
+    high: float
+
+
+def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
+    """Out-of-fold probabilities (N, K) and labels y (N,) -> which labels were flipped at random, and how many."""
+    N, K = probabilities.shape
+    rates = np.maximum(np.bincount(y, minlength=K) / N, 1e-6)
+    if K == 2:
+        ratio = (rates[1] / rates[0]) ** TOWARDS_FREQUENT
+        total = rates[0] * ratio + rates[1] / ratio
+        into_1, into_0 = np.minimum(0.5, SHARES * ratio / total), np.minimum(0.5, SHARES / ratio / total)
+        curve = _fit_curve(probabilities[:, 1], y == 1, into_1, 1 - into_0, N, seed)
+        probability = np.zeros(N)
+        for i in np.flatnonzero(curve.posterior > 1e-4):
+            is_1 = curve.at(i, curve.z)
+            flipped = np.where(y == 1, into_1[i] * (1 - is_1), into_0[i] * is_1)
+            kept = np.where(y == 1, (1 - into_0[i]) * is_1, (1 - into_1[i]) * (1 - is_1))
+            probability += curve.posterior[i] * flipped / np.maximum(flipped + kept, 1e-12)
+    else:  # every pair of a row and a class is one case of the curve
+        is_own = (y[:, None] == np.arange(K)).ravel()
+        curve = _fit_curve(probabilities.ravel(), is_own, SHARES / (K - 1), 1 - SHARES, N, seed)
+        z = curve.z.reshape(N, K)[np.arange(N), y]
+        probability = np.zeros(N)
+        for i in np.flatnonzero(curve.posterior > 1e-4):
+            right = curve.at(i, z)
+            flipped = SHARES[i] / (K - 1) * (1 - right)
+            probability += curve.posterior[i] * flipped / np.maximum(flipped + (1 - SHARES[i]) * right, 1e-12)
+    tail = (1 - INTERVAL) / 2
+    low, high = np.interp([tail, 1 - tail], curve.posterior.cumsum(), SHARES)
+    return Flips(probability, float(curve.posterior @ SHARES), float(low), float(high))
+
+
+class _Curve(NamedTuple):
+    posterior: Floats  # (SHARES,)
+    heights: Floats  # (SHARES, bins) of σ(a z + b), averaged over a and b
+    bins: Floats  # (bins,) z of each
+    z: Floats  # (M,) normal scores of the predictions
+
+    def at(self, share: np.intp, z: Floats) -> Floats:
+        """σ(a z + b) for normal scores z (n,)."""
+        result: Floats = np.interp(z, self.bins, self.heights[share])
+        return result
+
+
+def _fit_curve(
+    predicted: Floats, happens: npt.NDArray[np.bool_], lower: Floats, upper: Floats, rows: int, seed: int
+) -> _Curve:
+    """predicted (M,), whether it happened (M,), asymptotes for each share, rows that they count as."""
+    z = ndtri((rankdata(predicted) - 0.5) / len(predicted))
+    shown = np.arange(len(z))
+    if len(z) > MOST_RANKED:
+        shown = np.random.default_rng(seed).choice(shown, MOST_RANKED, replace=False)
+    place = np.clip(np.searchsorted(ndtri(EDGES), z[shown]) - 1, 0, len(EDGES) - 2)
+    n = np.bincount(place, minlength=len(EDGES) - 1).astype(np.float64)
+    k = np.bincount(place, weights=happens[shown], minlength=len(n))
+    middle = np.bincount(place, weights=z[shown], minlength=len(n)) / np.maximum(n, 1)
+    n, k, middle = n[n > 0], k[n > 0], middle[n > 0]
+
+    base = logit(np.clip(happens.mean(), 1e-4, 1 - 1e-4))
+    slope, midpoint = SLOPES[:, None, None], MIDPOINTS[None, :, None]
+    heights = expit(slope * (middle - midpoint) + base / (1 + slope**2))  # (slopes, midpoints, bins)
+    counted = min(MOST_COUNTED, rows) / len(shown)
+    log_posterior = np.empty((len(SHARES), len(SLOPES), len(MIDPOINTS)))
+    for i, (low, high) in enumerate(zip(lower, upper, strict=True)):
+        chance = np.clip(low + (high - low) * heights, 1e-6, 1 - 1e-6)
+        log_posterior[i] = counted * (np.log(chance) @ k + np.log1p(-chance) @ (n - k))
+    log_posterior -= (SHARES / MEAN_SHARE)[:, None, None]
+    weights = np.exp(log_posterior - log_posterior.max())
+    # The grid is not even: a node stands for the stretch up to its neighbours.
+    weights *= np.gradient(SHARES)[:, None, None]
+    weights /= weights.sum()
+    posterior = weights.sum(axis=(1, 2))
+    mean = np.einsum("psm,smb->pb", weights, heights) / np.maximum(posterior, 1e-300)[:, None]
+    return _Curve(posterior, mean, middle, z)

@@ -1,0 +1,237 @@
+"""What is said of labels holds whatever the table: hard labels are right, copies do not vote for themselves, trusted
+rows show what calibration cannot, and what lies beyond everything is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+
+from lossval_cli.noise.class_errors import find_wrong_classes
+from lossval_cli.noise.label_estimates import LabelErrors, Trusted
+from lossval_cli.noise.number_errors import Scores, find_wrong_numbers
+from lossval_cli.noise.out_of_fold import FOLDS, draw_folds
+from lossval_cli.noise.random_flips import estimate_flips
+
+
+def table(rows: int, seed: int = 0, columns: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float32)
+
+
+def out_of_fold(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Stands in for the networks."""
+    return cross_val_predict(LogisticRegression(), X, y, cv=5, method="predict_proba")
+
+
+def find(X: np.ndarray, y: np.ndarray, **options: object) -> LabelErrors:
+    return find_wrong_classes(X, y, out_of_fold(X, y), **options)  # type: ignore[arg-type]
+
+
+def events(X: np.ndarray, strength: float, seed: int = 1) -> np.ndarray:
+    """Right labels: an event whose chance the features explain in part."""
+    chance = expit(strength * (X[:, 0] + X[:, 1]))
+    return (np.random.default_rng(seed).random(len(X)) < chance).astype(np.int64)
+
+
+def flipped(y: np.ndarray, share: float, K: int = 2, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(len(y)) < share
+    return np.where(wrong, (y + rng.integers(1, K, len(y))) % K, y), wrong
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 2.0])
+def test_labels_that_are_hard_to_predict_are_not_called_wrong(strength: float) -> None:
+    X = table(1000)
+    assert find(X, events(X, strength)).suspect.mean() <= 0.02
+
+
+def test_labels_that_no_feature_explains_are_never_flagged() -> None:
+    X = table(600)
+    errors = find(X, np.random.default_rng(1).integers(0, 4, 600))
+    assert not errors.suspect.any()
+    assert errors.skill < 0.05
+
+
+def test_flips_among_clear_labels_are_found_and_counted() -> None:
+    X = table(1200)
+    y, wrong = flipped((X[:, 0] + X[:, 1] > 0).astype(np.int64), 0.1)
+    errors = find(X, y)
+    assert roc_auc_score(wrong, errors.probability) > 0.95
+    assert wrong[errors.suspect].mean() > 0.75
+    assert errors.suspect[wrong].mean() > 0.6
+    assert errors.low <= 0.1 <= errors.high
+    assert errors.share == pytest.approx(0.1, abs=0.04)
+
+
+def test_flips_among_many_classes_are_found() -> None:
+    X = table(1000, columns=2) * 0.3
+    K = 6
+    true = np.arange(1000) % K
+    X += 2 * np.stack([np.cos(true * np.pi / 3), np.sin(true * np.pi / 3)], axis=1).astype(np.float32)
+    y, wrong = flipped(true, 0.15, K)
+    errors = find(X, y)
+    assert roc_auc_score(wrong, errors.probability) > 0.97
+    assert wrong[errors.suspect].mean() > 0.85
+
+
+def test_the_names_of_classes_do_not_matter() -> None:
+    """Renaming is a permutation; what is drawn at random moves a little."""
+    X = table(500)
+    y, _ = flipped(np.digitize(X[:, 0] + X[:, 1], [-0.7, 0.7]), 0.1, 3)
+    names = np.array([2, 0, 1])
+    one, other = find(X, y), find(X, names[y])
+    assert np.corrcoef(one.probability, other.probability)[0, 1] > 0.95
+    assert abs(one.share - other.share) < 0.02
+
+
+def test_a_copy_of_a_row_changes_no_other_row_much_and_does_not_vouch_for_itself() -> None:
+    X = table(500)
+    y, _ = flipped((X[:, 0] > 0).astype(np.int64), 0.08)
+    network = out_of_fold(X, y)
+    before = find_wrong_classes(X, y, network)
+    worst = int(before.probability.argmax())
+    again = [*range(500), worst]
+    after = find_wrong_classes(X[again], y[again], network[again], units=np.array(again))
+    assert abs(after.probability[worst] - before.probability[worst]) < 0.1
+    assert after.probability[worst] == pytest.approx(after.probability[-1], abs=1e-6)
+    assert np.abs(np.delete(after.probability[:500] - before.probability, worst)).mean() < 0.02
+
+
+def test_rows_of_one_unit_share_a_fold() -> None:
+    rng = np.random.default_rng(0)
+    units, strata = rng.integers(0, 60, 400), rng.integers(0, 3, 400)
+    fold = draw_folds(strata, units, 7)
+    assert all(len(np.unique(fold[units == unit])) == 1 for unit in np.unique(units))
+    assert set(fold) == set(range(FOLDS))
+
+
+def test_the_only_row_of_its_class_cannot_be_judged() -> None:
+    X = table(300)
+    y = (X[:, 0] > 0).astype(np.int64)
+    y[7] = 2
+    network = np.tile([0.5, 0.49, 0.01], (300, 1))
+    errors = find_wrong_classes(X, y, network)
+    assert errors.cannot_be_judged[7]
+    assert errors.probability[7] == 0
+    assert not errors.suspect[7]
+
+
+def test_a_rare_class_that_overlaps_is_not_noise() -> None:
+    X = table(1000)
+    y = (np.random.default_rng(3).random(1000) < expit(X[:, 0] + X[:, 1] - 4.2)).astype(np.int64)
+    assert find(X, y).suspect.mean() <= 0.02
+
+
+def systematic(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, true labels, and labels by a rule of thumb that knows one feature: every model learns the rule."""
+    X = table(rows, seed)
+    true = (X[:, 0] + X[:, 1] > 0.3).astype(np.int64)
+    return X, true, (X[:, 0] > 0.3).astype(np.int64)
+
+
+def trusted_rows(X: np.ndarray, y: np.ndarray, own: np.ndarray, given: np.ndarray) -> Trusted:
+    predictions = LogisticRegression().fit(own, given).predict_proba(X)
+    return Trusted(X, y, predictions, np.full(len(X), -1))
+
+
+def test_trusted_rows_show_errors_that_follow_the_features() -> None:
+    X, true, given = systematic(800, 0)
+    X_trusted, true_trusted, _ = systematic(200, 1)
+    wrong = given != true
+    without = find(X, given)
+    errors = find(X, given, trusted=trusted_rows(X_trusted, true_trusted, X, given))
+    assert roc_auc_score(wrong, errors.probability) > roc_auc_score(wrong, without.probability) + 0.1
+    assert wrong[errors.suspect].mean() > 0.7
+    assert errors.suspect[wrong].mean() > 0.6
+    assert errors.low <= wrong.mean() <= errors.high
+
+
+def test_trusted_rows_that_agree_leave_hard_labels_alone() -> None:
+    X, X_trusted = table(800), table(300, 5)
+    y = events(X, 1.0)
+    trusted = trusted_rows(X_trusted, events(X_trusted, 1.0, 6), X, y)
+    assert find(X, y, trusted=trusted).suspect.mean() <= 0.02
+
+
+def test_a_handful_of_trusted_rows_changes_little() -> None:
+    X = table(800)
+    y, _ = flipped((X[:, 0] > 0).astype(np.int64), 0.1)
+    X_trusted = table(8, 5)
+    trusted = trusted_rows(X_trusted, (X_trusted[:, 0] > 0).astype(np.int64), X, y)
+    one, other = find(X, y), find(X, y, trusted=trusted)
+    assert abs(one.suspect.mean() - other.suspect.mean()) < 0.02
+
+
+def test_an_expected_share_of_the_user_is_believed() -> None:
+    X = table(400)
+    errors = find(X, events(X, 1.5), expected_share=0.2)
+    assert errors.probability.mean() == pytest.approx(0.2, abs=1e-3)
+    assert errors.low <= 0.2 <= errors.high
+
+
+def test_flips_are_told_from_hard_labels_by_the_surest_predictions() -> None:
+    """Calibrated predictions of either kind, as likely to be right on average."""
+    rng = np.random.default_rng(0)
+    clear = 0.15 + 0.7 * expit(8 * rng.standard_normal(3000))  # labels that are clear, 15 % of them flipped
+    hard = expit(2.6 * rng.standard_normal(3000))
+    shares = []
+    for chance in (clear, hard):
+        y = (rng.random(3000) < chance).astype(np.int64)
+        shares.append(estimate_flips(np.stack([1 - chance, chance], axis=1), y, 0).share)
+    assert shares[0] == pytest.approx(0.15, abs=0.03)
+    assert shares[1] < 0.03
+
+
+def far_numbers(form: str, factor: float, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(4)
+    X = table(1000)
+    signal = X[:, 0] + 0.5 * X[:, 1]
+    y = {
+        "readings": 20 + 2 * signal + 0.5 * rng.standard_normal(1000),
+        "prices": np.exp(5 + 0.6 * signal + 0.2 * rng.standard_normal(1000)),
+    }[form]
+    wrong = rng.random(1000) < share
+    predicted = cross_val_predict(LogisticRegression(), X, y > np.median(y), method="predict_proba")[:, 1]
+    network = np.quantile(y, predicted)
+    return X, np.where(wrong, y * factor, y), network, wrong
+
+
+@pytest.mark.parametrize("form", ["readings", "prices"])
+@pytest.mark.parametrize("share", [0.002, 0.02])
+def test_numbers_beyond_everything_are_flagged(form: str, share: float) -> None:
+    X, y, network, wrong = far_numbers(form, 10.0, share)
+    errors = find_wrong_numbers(X, y, network)
+    assert errors.suspect[wrong].mean() >= 0.95
+    assert errors.suspect[~wrong].mean() <= 0.015
+    assert errors.share <= 0.06
+
+
+def test_right_numbers_of_difficult_forms_are_not_flagged() -> None:
+    rng = np.random.default_rng(5)
+    X = table(800)
+    x = X[:, 0].astype(np.float64)
+    is_claim = rng.random(800) < 0.06
+    forms = {
+        "skewed, noiseless": np.exp(3 * x) - 5,
+        "spread grows": x * (1 + np.abs(X[:, 1])) + np.abs(x) * rng.standard_normal(800),
+        "zero-inflated by chance": np.where(is_claim, rng.gamma(2, 500, 800), 0.0),
+        "unexplained": rng.standard_normal(800),
+    }
+    for form, y in forms.items():
+        errors = find_wrong_numbers(X, y, np.full(800, np.median(y)))
+        assert errors.suspect.mean() <= 0.02, form
+
+
+def test_the_unit_of_a_number_does_not_matter() -> None:
+    X, y, network, _ = far_numbers("readings", 10.0, 0.01)
+    one, other = find_wrong_numbers(X, y, network), find_wrong_numbers(X, 1000 * y + 7, 1000 * network + 7)
+    np.testing.assert_allclose(one.probability, other.probability, atol=1e-6)
+
+
+def test_scores_and_values_are_inverse() -> None:
+    y = np.array([3.0, 1.0, 1.0, 8.0])
+    scores = Scores.of(y)
+    np.testing.assert_allclose(scores.value(scores.score(y)), y)
