@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from lossval_cli.calibration.trials import Trial
 from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.report.findings.names import wilson
 
 Bools = npt.NDArray[np.bool_]
 
@@ -42,8 +42,8 @@ class Share(NamedTuple):
         """Wilson's, None of no rows."""
         if not self.of:
             return None
-        found = binomtest(self.hits, self.of).proportion_ci(INTERVAL, method="wilson")
-        return float(found.low), float(found.high)
+        low, high = wilson(self.hits, self.of)
+        return float(low), float(high)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON and TOML."""
@@ -163,9 +163,9 @@ def measure_reliability(trials: Sequence[Trial], judged: Bools) -> list[Reliabil
     planted = np.concatenate([planted_rows(trial, "either")[judged] for trial in trials])
     tenth = np.minimum((stated * TENTHS).astype(int), TENTHS - 1)
     table = []
-    for place in range(TENTHS):
-        rows = tenth == place
+    for i in range(TENTHS):
+        rows = tenth == i
         mean = float(stated[rows].mean()) if rows.any() else None
         share = Share(int(planted[rows].sum()), int(rows.sum()))
-        table.append(Reliability(place / TENTHS, (place + 1) / TENTHS, mean, share))
+        table.append(Reliability(i / TENTHS, (i + 1) / TENTHS, mean, share))
     return table

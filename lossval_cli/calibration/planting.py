@@ -112,7 +112,7 @@ def _with_odd_cells(table: Table, name: str, rows: Rows, rng: np.random.Generato
         return pa.chunked_array([*column.chunks, cells]).take(pa.array(source)), differs
     source = np.arange(table.rows)
     source[rows] = other
-    before, after = (typed.take(pa.array(at)).to_pylist() for at in (rows, other))
+    before, after = (typed.take(pa.array(i)).to_pylist() for i in (rows, other))
     differs = np.array([old != new for old, new in zip(before, after, strict=True)], bool)
     return column.take(pa.array(source)), differs
 

@@ -34,8 +34,8 @@ def calibration_lines(found: Calibration) -> list[Text]:
     lines += [*_wrapped(f"{_error(found)} {NOTES[1]}"), Text(), Text(_chosen(found), "bold")]
     rows = [row for choice in found.choices for row in _flag_rows(choice.found)]
     lines += _columns(rows, HEADS) if rows else []
-    for told in _thresholds(found):
-        lines += _wrapped(told)
+    for said in _thresholds(found):
+        lines += _wrapped(said)
     return lines
 
 
@@ -52,7 +52,7 @@ def calibration_markdown(found: Calibration) -> str:
     lines += ["", f"### {_chosen(found)}", ""]
     rows = [row for choice in found.choices for row in _flag_rows(choice.found)]
     lines += [*_table(rows, HEADS), ""] if rows else []
-    lines += [line for told in _thresholds(found) for line in (told, "")]
+    lines += [line for said in _thresholds(found) for line in (said, "")]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -81,18 +81,18 @@ def _chosen(found: Calibration) -> str:
 
 
 def _thresholds(found: Calibration) -> list[str]:
-    told = []
+    said = []
     for choice in found.choices:
         if choice.threshold is None:
-            told.append(
+            said.append(
                 f"{choice.kind}: no threshold reaches {found.goal} at every rate; the best precision is "
                 f"{format_percent(choice.best_precision)}."
             )
         elif choice.threshold == NONE:
-            told.append(f"{choice.kind}: no threshold finds a planted row, so no row will be suspect by it.")
+            said.append(f"{choice.kind}: no threshold finds a planted row, so no row will be suspect by it.")
         else:
-            told.append(f"{choice.kind}: suspect from a probability of {choice.threshold:g} on.")
-    return [*told, NOTES[2]]
+            said.append(f"{choice.kind}: suspect from a probability of {choice.threshold:g} on.")
+    return [*said, NOTES[2]]
 
 
 def _flag_rows(found: Sequence[Found]) -> list[tuple[str, ...]]:

@@ -80,8 +80,8 @@ def collect_values(
             "the run does not say which rows are suspect (preset paper only ranks them): use another preset"
         )
     chosen = run.labelled if new is None else new & run.labelled
-    places = np.flatnonzero(chosen).tolist()
-    counts = Counter(run.suspect[place] or "" for place in places)
+    indices = np.flatnonzero(chosen).tolist()
+    counts = Counter(run.suspect[i] or "" for i in indices)
     metric, why["metric"] = _metric(report)
     leakage, why["leakage"] = _leakage(report)
     invalid, why["invalid_cells"] = _invalid_cells(report)
@@ -97,10 +97,10 @@ def collect_values(
     else:
         why["baseline_share"] = "there is nothing to compare with: give --baseline RUN_DIR"
     return Values(
-        rows=len(places),
+        rows=len(indices),
         suspects={kind: counts[kind] for kind in KINDS} if judged else None,
-        noise_share=_noise(run, None if new is None else places) if judged else None,
-        classes=_classes(run, places, whole=new is None) if judged else None,
+        noise_share=_noise(run, None if new is None else indices) if judged else None,
+        classes=_classes(run, indices, whole=new is None) if judged else None,
         metric=metric,
         leakage=leakage,
         conflicting_duplicates=None if twins is None else (int(twins), int(run.labelled.sum())),
@@ -134,12 +134,12 @@ def find_new_rows(run: LoadedRun, baseline: LoadedRun) -> NewRows:
 
 def collect_suspects(run: LoadedRun, new: npt.NDArray[np.bool_] | None = None) -> tuple[list[SuspectRow], int]:
     """At most MOST_ROWS suspects, worst first, and how many there are; of the rows `new` (N,) where given."""
-    places = run.suspect_at()
+    indices = run.suspect_at()
     if new is not None:
-        places = places[new[places]]
+        indices = indices[new[indices]]
     keys = own_keys(run)
     reasons = {said["row"]: said.get("reason") for said in run.report.get("suspects") or ()}
-    return [_suspect(run, place, keys[place], reasons) for place in places[:MOST_ROWS].tolist()], len(places)
+    return [_suspect(run, i, keys[i], reasons) for i in indices[:MOST_ROWS].tolist()], len(indices)
 
 
 def host_path(path: str | None, name: str) -> str:
@@ -150,25 +150,25 @@ def host_path(path: str | None, name: str) -> str:
     return os.path.basename(relative) if relative.startswith("../") else relative
 
 
-def _suspect(run: LoadedRun, place: int, key: str, reasons: dict[int, str | None]) -> SuspectRow:
-    kind, row = run.suspect[place] or "", int(run.row[place])
-    probability, importance = float(run.noise_probability[place]), float(run.importance[place])
+def _suspect(run: LoadedRun, i: int, key: str, reasons: dict[int, str | None]) -> SuspectRow:
+    kind, row = run.suspect[i] or "", int(run.row[i])
+    probability, importance = float(run.noise_probability[i]), float(run.importance[i])
     message = (reasons.get(row) or "").rstrip(".")
     if not message:
         message = REASONS[kind].rstrip(".")
         message = message[0].lower() + message[1:]
         if "label" in kind:
-            message += f" (labelled {quote(run.given[place])}, predicted {quote(run.predicted[place])})"
+            message += f" (labelled {quote(run.given[i])}, predicted {quote(run.predicted[i])})"
     message = f"suspect by {kind}: {message}"
     if math.isfinite(probability):
         message += f"; noise probability {format_percent(probability, 0)}"
     if run.ids:
-        message += "; " + ", ".join(f"{format_name(name)} {quote(cell)}" for name, cell in run.ids_at(place).items())
+        message += "; " + ", ".join(f"{format_name(name)} {quote(cell)}" for name, cell in run.ids_at(i).items())
     return SuspectRow(
         kind=kind,
         row=row,
-        line=None if run.line is None else int(run.line[place]),
-        ids=run.ids_at(place),
+        line=None if run.line is None else int(run.line[i]),
+        ids=run.ids_at(i),
         probability=probability if math.isfinite(probability) else None,
         importance=importance if math.isfinite(importance) else None,
         message=escape_control(message),
@@ -249,28 +249,28 @@ def _target_leakage(report: dict[str, Any]) -> tuple[tuple[float, str] | None, s
     return (float(found["strength"]), join_names(map(str, found.get("columns") or ()))), ""
 
 
-def _noise(run: LoadedRun, places: list[int] | None) -> Interval | None:
+def _noise(run: LoadedRun, indices: list[int] | None) -> Interval | None:
     """The report's estimate, or of some rows alone their mean noise probability, with what is random in the
     number of noisy rows when each is noisy with its own probability."""
-    if places is None:
+    if indices is None:
         share = run.report["summary"]["estimated_noise_share"]
         return Interval(share["value"], share["low"], share["high"])
-    if not places:
+    if not indices:
         return Interval(0.0, 0.0, 0.0)
-    p = run.noise_probability[places]
+    p = run.noise_probability[indices]
     mean, error = float(p.mean()), 1.96 * math.sqrt(float((p * (1 - p)).sum())) / len(p)
     return Interval(mean, max(mean - error, 0.0), min(mean + error, 1.0))
 
 
-def _classes(run: LoadedRun, places: list[int], *, whole: bool) -> dict[str, tuple[int, int]]:
+def _classes(run: LoadedRun, indices: list[int], *, whole: bool) -> dict[str, tuple[int, int]]:
     """Label -> suspects, rows. Numbers are told by the ranges of the report."""
     found: dict[str, tuple[int, int]] = {}
     if _get(run.report, "data", "roles", "task") == "classification":
         rows, suspects = Counter[str](), Counter[str]()
-        for place in places:
-            name = (run.given[place] or "").strip()
+        for i in indices:
+            name = (run.given[i] or "").strip()
             rows[name] += 1
-            suspects[name] += bool(run.suspect[place])
+            suspects[name] += bool(run.suspect[i])
         found = {name: (suspects[name], rows[name]) for name in rows}
         for name in _get(run.report, "data", "roles", "classes") or ():
             found.setdefault(str(name), (0, 0))  # a class without new rows is no mistake in a name

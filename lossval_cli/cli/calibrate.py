@@ -15,7 +15,7 @@ from lossval_cli.cli.options import Force, TextFormat, check_one_stdin
 from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
 from lossval_cli.errors import UsageError
 from lossval_cli.runtime.atomic_write import check_file, write_file
-from lossval_cli.text.format import escape_control, pluralize
+from lossval_cli.text.format import escape_control, format_duration, pluralize
 from lossval_cli.text.quantities import parse_share
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def calibrate(
             on_dataset=on_dataset,
             on_epoch=on_epoch(0),
         )
-        shown.notices([f"calibrate: about {_duration(untouched.seconds * trials)} to go"])
+        shown.notices([f"calibrate: about {format_duration(untouched.seconds * trials)} to go"])
         found = []
         for done, (rate, repeat) in enumerate([(rate, n) for rate in shares for n in range(plan.repeats)], 1):
             shown.stage("trial")
@@ -144,10 +144,6 @@ def _shares(text: str) -> list[float]:
     if len(set(shares)) < len(shares):
         raise UsageError(f"--rates {text}: a rate is named more than once")
     return sorted(shares)
-
-
-def _duration(seconds: float) -> str:
-    return f"{max(seconds, 1):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _tell(outcome: Calibration, form: TextFormat) -> None:

@@ -187,8 +187,8 @@ def _finish(outcome: CheckResult, *, exit_zero: bool) -> None:
     """Raise what the exit code is made of."""
     unknown = [result for result in outcome.results if result.outcome == "unknown"]
     if unknown:
-        told = "; ".join(f"{result.rule.name}: {result.text}" for result in unknown)
-        raise UsageError(f"the gate could not be evaluated: {told}")
+        said = "; ".join(f"{result.rule.name}: {result.text}" for result in unknown)
+        raise UsageError(f"the gate could not be evaluated: {said}")
     if outcome.passed or exit_zero:
         return
     bad = ("failed", "warned") if outcome.strict else ("failed",)

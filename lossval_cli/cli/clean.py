@@ -147,10 +147,10 @@ def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) 
             raise OutputError(f"{format_name(target)} is the table that was scored; name another file")
         if os.path.isdir(path) and Path(path).resolve() in Path(target).resolve().parents:
             raise OutputError(f"{format_name(target)} lies in the table that was scored; name another file")
-        place = Path(target)
-        if place.name in OWN_FILES and os.path.realpath(place.parent) == os.path.realpath(run):
+        i = Path(target)
+        if i.name in OWN_FILES and os.path.realpath(i.parent) == os.path.realpath(run):
             raise OutputError(f"{format_name(target)} belongs to the run; name another file")
-        check_file(place, force=force)
+        check_file(i, force=force)
 
 
 def _check_ending(target: str, form: str, path: str) -> None:

@@ -31,7 +31,7 @@ def demo(
 
     Needs no network. The wines, the trusted ones and the truth are in the examples directory.
     """
-    folder = next(place for place in DIRECTORIES if (place / "wine.csv").is_file())
+    folder = next(i for i in DIRECTORIES if (i / "wine.csv").is_file())
     target = output or "wine.lossval"
     score(train=str(folder / "wine.csv"), val=str(folder / "wine_val.csv"), output=target, quiet=quiet)
     wrong = _column(folder / "wine_truth.csv", "id")

@@ -15,7 +15,7 @@ from lossval_cli.lossval.optimizer import AdamW
 from lossval_cli.lossval.training import batch_size_for
 from lossval_cli.runtime.memory import amount
 from lossval_cli.settings import Settings
-from lossval_cli.text.format import pluralize
+from lossval_cli.text.format import format_duration, pluralize
 
 LARGE = 100_000
 """Rows from which an estimate is reported."""
@@ -37,7 +37,7 @@ class TimeEstimate(NamedTuple):
     def text(self) -> str:
         """One line."""
         memory = "" if self.peak_bytes is None else f" and up to {amount(self.peak_bytes)} of memory"
-        return f"estimate: {pluralize(self.rows, 'row')} take about {_duration(self.seconds)} to train{memory}"
+        return f"estimate: {pluralize(self.rows, 'row')} take about {format_duration(self.seconds)} to train{memory}"
 
 
 def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) -> TimeEstimate:
@@ -65,10 +65,3 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
         seconds.append(time.perf_counter() - start)
     steps = settings.epochs * math.ceil(rows / batch)
     return TimeEstimate(rows, OVERHEAD * steps * statistics.median(seconds), dataset.storage.peak)
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}" if seconds >= 10 * size else f"{seconds / size:.1f} {unit}"
-    return f"{max(1, round(seconds))} s"

@@ -86,8 +86,8 @@ def sparkline(values: Sequence[float], least: float = 0.0) -> str:
     span = max(high - low, least)
     bottom = (low + high - span) / 2
     scaled = np.where(finite, (numbers - bottom) / (span or 1.0), 0.0)
-    places = np.minimum((scaled * len(_BLOCKS)).astype(int), len(_BLOCKS) - 1)
-    return "".join(_BLOCKS[place] if known else _UNKNOWN for place, known in zip(places, finite, strict=True))
+    indices = np.minimum((scaled * len(_BLOCKS)).astype(int), len(_BLOCKS) - 1)
+    return "".join(_BLOCKS[i] if known else _UNKNOWN for i, known in zip(indices, finite, strict=True))
 
 
 def _title(report: Mapping[str, Any]) -> Text:
@@ -162,13 +162,13 @@ def _first_rows(suspects: int, table: pa.Table) -> tuple[pa.Table, str]:
 def _worst(rows: pa.Table) -> list[Column]:
     names = rows.column_names
     given = names[names.index("line") + 1 : names.index("importance")]  # ids, then the label
-    place = given[0] if len(given) > 1 else "line" if rows["line"].null_count == 0 else "row"
+    i = given[0] if len(given) > 1 else "line" if rows["line"].null_count == 0 else "row"
     suspects = rows["suspect"].to_pylist()
     probability = rows["noise_probability"].to_pylist()
     label = rows[given[-1]].to_pylist()
     return [
         Column("rank", [str(rank) for rank in rows["rank"].to_pylist()], 7, right=True),
-        Column(place, [_cell(value) for value in rows[place].to_pylist()], 14),
+        Column(i, [_cell(value) for value in rows[i].to_pylist()], 14),
         Column(given[-1], [_cell(value) for value in label], 12),
         Column("predicted", [_cell(value) for value in rows["predicted"].to_pylist()], 12),
         Column("noise", ["" if value is None else f"{value:.0%}" for value in probability], 5, right=True),
@@ -191,13 +191,13 @@ def _rows(columns: list[Column]) -> list[Text]:
     left = WIDTH - sum(widths) - 2 * len(widths)
     reasons = SHORT_REASONS if left >= why.widest else KIND_WORDS | {"": "–"}
     lines = []
-    for at in range(-1, len(why.cells)):
-        cells = [column.head if at < 0 else column.cells[at] for column in others]
+    for i in range(-1, len(why.cells)):
+        cells = [column.head if i < 0 else column.cells[i] for column in others]
         fitted = [
             fit(cell, width, right=column.right) for cell, width, column in zip(cells, widths, others, strict=True)
         ]
-        last = why.head if at < 0 else reasons[why.cells[at]]
-        lines.append(Text("  ".join([*fitted, last]).rstrip(), "dim" if at < 0 else ""))
+        last = why.head if i < 0 else reasons[why.cells[i]]
+        lines.append(Text("  ".join([*fitted, last]).rstrip(), "dim" if i < 0 else ""))
     return lines
 
 

@@ -94,23 +94,23 @@ def plan_cleaning(
             "score with another preset"
         )
     kinds = np.array([kind or "" for kind in run.suspect], object)
-    cells, mended = None, np.zeros(N, bool)  # mended, wrong, odd, dropped: in rank order
+    cells, corrected = None, np.zeros(N, bool)  # corrected, wrong, odd, dropped: in rank order
     file_place = np.argsort(run.row)  # (N,) where in the ranking a row of the file stands
     if label is not None:
         sure = (kinds == "label") & (run.noise_probability >= min_probability)
         rows = np.sort(run.row[sure])
-        predicted = [run.predicted[place] for place in file_place[rows].tolist()]
+        predicted = [run.predicted[i] for i in file_place[rows].tolist()]
         cells = suggested_labels(label, rows, predicted)
-        mended[file_place[cells.rows]] = True
-    wrong = np.array(["label" in kind for kind in kinds], bool) & ~mended
-    odd = np.array(["features" in kind for kind in kinds], bool)
+        corrected[file_place[cells.rows]] = True
+    wrong = np.array(["label" in kind for kind in kinds], bool) & ~corrected
+    unusual = np.array(["features" in kind for kind in kinds], bool)
     dropped = np.zeros(N, bool)
     for drop in drops:
         if drop.what == LOWEST:
             count = round(drop.amount * int(run.labelled.sum())) if drop.amount < 1 else int(drop.amount)
             dropped[:count] = True
         else:
-            dropped |= {"suspects": wrong | odd, "label": wrong, "features": odd}[drop.what]
+            dropped |= {"suspects": wrong | unusual, "label": wrong, "features": unusual}[drop.what]
     keep = ~dropped[file_place]
     if not keep.any():
         raise DataError(f"no row would be left of {pluralize(N, 'row')}: drop fewer")
@@ -119,7 +119,7 @@ def plan_cleaning(
         cells = Cells(cells.column, cells.rows[staying], cells.values.filter(pa.array(staying)))
     importance = np.where(run.labelled, run.importance, 0.0)  # a row without a label weighs nothing
     weights = _weights(importance[file_place], keep) if weigh else None
-    return Cleaning(keep, cells, weights, _emptied(run, keep[run.row] & ~mended, cells))
+    return Cleaning(keep, cells, weights, _emptied(run, keep[run.row] & ~corrected, cells))
 
 
 def _weights(importance: npt.NDArray[np.float64], keep: Mask) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from scipy.stats import spearmanr
 
 from lossval_cli.report.render_markdown import escaped
 from lossval_cli.runs.loaded import LoadedRun
@@ -67,7 +67,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        told = {
+        said = {
             change.name: {"old": change.old, "new": change.new, "difference": change.difference}
             for change in (self.rows, *self.changes)
         }
@@ -80,7 +80,7 @@ class Comparison:
             "matched_by": self.matched_by,
             "matched": self.matched,
             "rank_correlation": self.rank_correlation,
-            "changes": told,
+            "changes": said,
             "counts": {name: len(getattr(self, name)) for name in lists},
             "edited": self.edited,
         } | {name: getattr(self, name) for name in lists}
@@ -184,21 +184,21 @@ def _number(change: Change, value: float | None) -> str:
 def _describe(row: dict[str, Any]) -> str:
     where = f"row {row['row']}" if row["line"] is None else f"line {row['line']}"
     ids = "".join(f", {format_name(name)} {quote(cell)}" for name, cell in row["ids"].items())
-    told = f"{where}{ids}: label {quote(row['label'])}"
+    said = f"{where}{ids}: label {quote(row['label'])}"
     if row["suspect"]:
-        told += f", suspect by {row['suspect']}"
+        said += f", suspect by {row['suspect']}"
     probability = row["noise_probability"]
-    return told if probability is None else f"{told}, noise probability {format_percent(probability, 0)}"
+    return said if probability is None else f"{said}, noise probability {format_percent(probability, 0)}"
 
 
-def _row(run: LoadedRun, place: int) -> dict[str, Any]:
-    probability = float(run.noise_probability[place])
+def _row(run: LoadedRun, i: int) -> dict[str, Any]:
+    probability = float(run.noise_probability[i])
     return {
-        "row": int(run.row[place]),
-        "line": None if run.line is None else int(run.line[place]),
-        "ids": run.ids_at(place),
-        "label": run.given[place],
-        "suspect": run.suspect[place] or "",
+        "row": int(run.row[i]),
+        "line": None if run.line is None else int(run.line[i]),
+        "ids": run.ids_at(i),
+        "label": run.given[i],
+        "suspect": run.suspect[i] or "",
         "noise_probability": probability if math.isfinite(probability) else None,
     }
 
@@ -206,15 +206,10 @@ def _row(run: LoadedRun, place: int) -> dict[str, Any]:
 def _spearman(old: LoadedRun, new: LoadedRun, pairs: list[tuple[int, int]]) -> float | None:
     if len(pairs) < 2:
         return None
-    at = np.array(pairs)
-    at = at[old.labelled[at[:, 0]] & new.labelled[at[:, 1]]]
-    if len(at) < 2:
+    i, j = np.array(pairs).T
+    if np.ptp(old.importance[i]) == 0 or np.ptp(new.importance[j]) == 0:
         return None
-    pairs_of = old.importance[at[:, 0]], new.importance[at[:, 1]]
-    ranks = [pd.Series(values).rank().to_numpy() for values in pairs_of]
-    if any(np.ptp(one) == 0 for one in ranks):
-        return None
-    correlation = float(np.corrcoef(*ranks)[0, 1])
+    correlation = float(spearmanr(old.importance[i], new.importance[j]).statistic)
     return correlation if math.isfinite(correlation) else None
 
 

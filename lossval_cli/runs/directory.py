@@ -32,14 +32,14 @@ def run_files(
     }
 
 
-def render_pages(told: bytes) -> dict[str, bytes]:
+def render_pages(said: bytes) -> dict[str, bytes]:
     """report.json, report.md and report.html from the bytes of the first.
 
     The pages of a run come from what its report.json says, never from more: they can be made again from it.
     """
-    report = json.loads(told)
+    report = json.loads(said)
     return {
-        "report.json": told,
+        "report.json": said,
         "report.md": render_markdown(report).encode("utf-8", "backslashreplace"),
         "report.html": render_html(report).encode("utf-8", "backslashreplace"),
     }

@@ -78,9 +78,9 @@ class LoadedRun:
         order = np.argsort(-np.nan_to_num(self.noise_probability[suspects], nan=-1.0), kind="stable")
         return suspects[order]
 
-    def ids_at(self, place: int) -> dict[str, str | None]:
+    def ids_at(self, i: int) -> dict[str, str | None]:
         """The ids of one row."""
-        return {name: cells[place] for name, cells in self.ids.items()}
+        return {name: cells[i] for name, cells in self.ids.items()}
 
 
 def loaded_run(report: dict[str, Any], table: pa.Table, dataset: Dataset) -> LoadedRun:
@@ -104,11 +104,11 @@ def read_run(path: Path) -> LoadedRun:
     try:
         check_shape(report)
         train = record["inputs"]["train"]
-        place = path_of_train(path, train)
+        i = path_of_train(path, train)
         scores, digest = _read_scores(files[0]), train["sha256"]
         options = ReadOptions.of_record(record.get("settings"))
-        find_train = partial(_find_table, place, digest, options)
-        return _scored(report, scores, path=place or train["name"], find_train=find_train)
+        find_train = partial(_find_table, i, digest, options)
+        return _scored(report, scores, path=i or train["name"], find_train=find_train)
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         raise damaged(path, error) from error
 
@@ -119,8 +119,8 @@ def path_of_train(path: Path, train: Mapping[str, Any]) -> str | None:
     beside = path.resolve().parent
     if train["path"] is not None:
         return os.path.relpath(beside / str(train["path"]))
-    places = (os.path.relpath(beside / str(train["name"])), str(train["name"]))
-    return next((place for place in places if os.path.exists(place)), None)
+    indices = (os.path.relpath(beside / str(train["name"])), str(train["name"]))
+    return next((i for i in indices if os.path.exists(i)), None)
 
 
 def read_part(path: Path, name: str) -> dict[str, Any]:

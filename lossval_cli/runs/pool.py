@@ -96,9 +96,9 @@ def _training_table(path: Path, run: LoadedRun, record: dict[str, Any], data: st
 def _quality(expected: Forecast, count: int, pool: Table) -> str:
     low, high = expected.interval
     correlation = f"rank correlation {expected.correlation:.2f}, likely {low:.2f} to {high:.2f}"
-    told = f"{count:,} of {pluralize(pool.rows, 'row')} of {escape_control(pool.name)}"
+    said = f"{count:,} of {pluralize(pool.rows, 'row')} of {escape_control(pool.name)}"
     if expected.is_clear:
-        return f"{told}; on held-out training rows, predicted and real importance agree: {correlation}"
+        return f"{said}; on held-out training rows, predicted and real importance agree: {correlation}"
     if not np.isfinite(expected.correlation):
         correlation = "no rank correlation on held-out training rows"
-    return f"{told}; features do not predict importance here ({correlation}): rows drawn at random are as good"
+    return f"{said}; features do not predict importance here ({correlation}): rows drawn at random are as good"

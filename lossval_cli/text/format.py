@@ -79,6 +79,14 @@ def format_number(value: float, digits: int = 4, sign: str = "-") -> str:
     return f"{value:{sign},.0f}" if large else f"{value:{sign}.{digits}g}"
 
 
+def format_duration(seconds: float) -> str:
+    """`45 s`, `12 minutes`, `2.5 hours`; at least a second."""
+    for unit, size in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}" if seconds >= 10 * size else f"{seconds / size:.1f} {unit}"
+    return f"{max(1, round(seconds))} s"
+
+
 def duplicate_names(table: str, names: Sequence[str]) -> SchemaError:
     """The error for a table (named as `plain` shows it) that has columns of one name."""
     count = pluralize(len(names), "column name")

@@ -25,15 +25,15 @@ def render_github(check: CheckResult) -> str:
     if check.count("passed") == len(check.results):
         return "\n".join(lines) + "\n"
     for row in check.suspects[:ANNOTATED]:
-        place = {"file": check.path} | ({} if row.line is None else {"line": str(row.line)})
+        i = {"file": check.path} | ({} if row.line is None else {"line": str(row.line)})
         text = row.message if row.line is not None else f"{row.place}: {row.message}"
-        lines.append(_command("warning", {**place, "title": f"lossval: suspect by {row.kind}"}, text))
+        lines.append(_command("warning", {**i, "title": f"lossval: suspect by {row.kind}"}, text))
     return "\n".join(lines) + "\n"
 
 
 def _command(name: str, properties: dict[str, str], text: str) -> str:
-    told = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::{name} {told}::{_data(text)}"
+    said = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{name} {said}::{_data(text)}"
 
 
 def _data(text: str) -> str:

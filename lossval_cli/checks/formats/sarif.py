@@ -49,12 +49,12 @@ def render_sarif(check: CheckResult) -> str:
 
 
 def _result(row: SuspectRow, path: str) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(path, safe="/", errors="replace")}}
-    location: dict[str, Any] = {"physicalLocation": place}
+    i: dict[str, Any] = {"artifactLocation": {"uri": quote(path, safe="/", errors="replace")}}
+    location: dict[str, Any] = {"physicalLocation": i}
     if row.line is None:
         location["logicalLocations"] = [{"fullyQualifiedName": row.place, "kind": "row"}]
     else:
-        place["region"] = {"startLine": row.line}
+        i["region"] = {"startLine": row.line}
     ranked = {} if row.probability is None else {"rank": round(100 * row.probability, 2)}
     return {
         "ruleId": f"lossval/{row.kind}",

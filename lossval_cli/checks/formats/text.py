@@ -48,9 +48,9 @@ def suspect_lines(check: CheckResult) -> list[str]:
 def tally(check: CheckResult) -> str:
     """`gate failed: 2 failed, 1 warned, 4 passed`."""
     counts = [(check.count(outcome), outcome) for outcome in ("failed", "unknown", "warned", "passed")]
-    told = ", ".join(f"{count} {outcome}" for count, outcome in counts if count)
+    said = ", ".join(f"{count} {outcome}" for count, outcome in counts if count)
     word = "passed" if check.passed else "could not be evaluated" if check.count("unknown") else "failed"
-    return f"gate {word}: {told}"
+    return f"gate {word}: {said}"
 
 
 def _value(result: RuleResult) -> str:

@@ -28,14 +28,14 @@ def noise_by_label(tally: ColumnCounts) -> list[dict[str, Any]]:
     if len(rows) > MOST_CLASSES:
         order = np.sort(np.argsort(-suspects, kind="stable")[:MOST_CLASSES])
     result = []
-    for at in order[rows[order] > 0]:
-        share, lower, upper = rounded([suspects[at] / rows[at], low[at], high[at]])
+    for i in order[rows[order] > 0]:
+        share, lower, upper = rounded([suspects[i] / rows[i], low[i], high[i]])
         result.append(
             {
-                "label": tally.names[at],
-                "rows": int(rows[at]),
-                "suspects": int(suspects[at]),
-                "label_suspects": int(tally.suspects[at, 1]),
+                "label": tally.names[i],
+                "rows": int(rows[i]),
+                "suspects": int(suspects[i]),
+                "label_suspects": int(tally.suspects[i, 1]),
                 "share": share,
                 "low": lower,
                 "high": upper,
@@ -68,11 +68,11 @@ def confusion(
         "matrix": matrix,
         "pairs": [
             {
-                "given": cut(names[pairs[at] // K]),
-                "suggested": cut(names[pairs[at] % K]),
-                "rows": int(counts[at]),
-                "share_of_given": rounded([counts[at] / rows[pairs[at] // K]])[0],
+                "given": cut(names[pairs[i] // K]),
+                "suggested": cut(names[pairs[i] % K]),
+                "rows": int(counts[i]),
+                "share_of_given": rounded([counts[i] / rows[pairs[i] // K]])[0],
             }
-            for at in order
+            for i in order
         ],
     }

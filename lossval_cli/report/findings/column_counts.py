@@ -101,13 +101,13 @@ def _levels(values: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
     codes = pc.fill_null(encoded.indices, len(levels)).to_numpy(zero_copy_only=False).astype(np.int64)
     counts = np.bincount(codes, minlength=len(levels) + 1)
     kept = np.sort(np.argsort(-counts[: len(levels)], kind="stable")[:MOST_LEVELS])
-    place = np.full(len(levels) + 1, -1, np.int64)
-    place[kept] = np.arange(len(kept))
+    i = np.full(len(levels) + 1, -1, np.int64)
+    i[kept] = np.arange(len(kept))
     names = [cut(name) for name in levels.take(pa.array(kept)).to_pylist()]
     if counts[-1]:
-        place[-1] = len(names)
+        i[-1] = len(names)
         names.append("missing")
-    return place[codes], names
+    return i[codes], names
 
 
 def _usual(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:

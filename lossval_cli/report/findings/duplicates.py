@@ -66,8 +66,8 @@ def find_leakage(
     if other_y is not None:
         keys, other_keys = with_label(keys, y), with_label(other_keys, other_y)
     sorter = np.argsort(other_keys, kind="stable")
-    place = np.searchsorted(other_keys, keys, sorter=sorter)
-    match = sorter[np.minimum(place, len(other_keys) - 1)]  # (N,) first row of other with a key not smaller
+    i = np.searchsorted(other_keys, keys, sorter=sorter)
+    match = sorter[np.minimum(i, len(other_keys) - 1)]  # (N,) first row of other with a key not smaller
     shared = np.flatnonzero(other_keys[match] == keys)
     unique, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     in_other = int(np.isin(other_keys, unique).sum())

@@ -34,13 +34,13 @@ def find_slices(tallies: Sequence[ColumnCounts], rows: int, evidence: Sequence[i
     """`tallies` of the columns looked at, suspects by KINDS; `totals`: suspects of each kind in all rows."""
     looks = []
     for tally in tallies:
-        for at in np.flatnonzero((tally.rows >= LEAST_ROWS) & (tally.rows < rows)):
+        for i in np.flatnonzero((tally.rows >= LEAST_ROWS) & (tally.rows < rows)):
             for kind, total in enumerate(evidence):
                 if total:
-                    looks.append((tally, int(at), kind, int(tally.suspects[at, kind])))
+                    looks.append((tally, int(i), kind, int(tally.suspects[i, kind])))
     if not looks:
         return {"looks": 0, "found": []}
-    n = np.array([tally.rows[at] for tally, at, *_ in looks])
+    n = np.array([tally.rows[i] for tally, i, *_ in looks])
     hits = np.array([look[3] for look in looks])
     base = np.array([evidence[look[2]] for look in looks]) / rows
     p = holm(bdtrc(hits - 1, n, base))
@@ -49,24 +49,24 @@ def find_slices(tallies: Sequence[ColumnCounts], rows: int, evidence: Sequence[i
     wanted = np.flatnonzero((p <= SIGNIFICANCE) & (lift >= LEAST_LIFT))
     order = wanted[np.lexsort((-lift[wanted], p[wanted]))]
     found: dict[tuple[int, float, int], dict[str, Any]] = {}
-    for place in order:
-        tally, at, kind, count = looks[place]
-        same = (int(n[place]), float(tally.members[at]), kind)
+    for j in order:
+        tally, i, kind, count = looks[j]
+        same = (int(n[j]), float(tally.members[i]), kind)
         if same in found:
-            found[same]["alike"].append({"column": cut(tally.column), "value": tally.names[at]})
+            found[same]["alike"].append({"column": cut(tally.column), "value": tally.names[i]})
             continue
         if len(found) == MOST_SLICES:
             break
-        outside = (evidence[kind] - count) / (rows - n[place])
+        outside = (evidence[kind] - count) / (rows - n[j])
         share, lower, upper, elsewhere, times, adjusted = rounded(
-            [count / n[place], low[place], high[place], outside, lift[place], p[place]]
+            [count / n[j], low[j], high[j], outside, lift[j], p[j]]
         )
         found[same] = {
             "column": cut(tally.column),
-            "value": tally.names[at],
+            "value": tally.names[i],
             "alike": [],
             "kind": KINDS[kind],
-            "rows": int(n[place]),
+            "rows": int(n[j]),
             "suspects": count,
             "share": share,
             "low": lower,
