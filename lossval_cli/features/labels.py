@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +73,7 @@ class ClassLabels:
         single = [name for name, count in zip(names, counts, strict=True) if count == 1]
         notices = [f"label {_listed(single)}: one training row only"] if single else []
         notices += describe_variants(f"label {format_name(column)}", find_variants(names), "classes")
-        notices += _merged(train, column, names)
+        notices += _merged(train, column, names, classes)
         keys = encoded.dictionary.take(pa.array(order))
         return cls(column, names, counts, tuple(notices), keys, typed.type)
 
@@ -83,9 +83,7 @@ class ClassLabels:
         Raises CellError for missing labels, and for labels that no training row has, naming them;
         `what` says which table that is ("validation").
         """
-        typed = table.label_column(self.column, self._trained)
-        values = _comparable(table, self.column, typed)
-        keys = self._keys
+        values, keys = self._values(table), self._keys
         if values.type != keys.type and _is_number(values.type) and _is_number(keys.type):
             keys, values = keys.cast(pa.float64(), safe=False), values.cast(pa.float64(), safe=False)
         found = pc.index_in(values, value_set=keys)
@@ -95,10 +93,26 @@ class ClassLabels:
             place = table.place(int(unseen[0]))
             raise CellError(
                 f"{place}, column {format_name(self.column)}: {what} label {_listed(written)} is in "
-                f"no training row (training has {_listed(self.names)}); "
+                f"no training row (training has {_listed(self.names)}){self._spelling(written)}; "
                 f"correct or remove {pluralize(unseen.size, 'row')}"
             )
         return found.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+    def _values(self, table: Table) -> pa.ChunkedArray:
+        """Labels of `table` as they are compared with the keys."""
+        own = table.column(self.column)
+        if pa.types.is_boolean(own.type.dtype) and self._keys.to_pylist() == [0, 1]:
+            return _comparable(table, self.column, replace(own, values=own.values.cast(pa.int64())))
+        return _comparable(table, self.column, table.label_column(self.column, self._trained))
+
+    def _spelling(self, written: Sequence[object]) -> str:
+        """A hint where labels that no training row has are those of training in another spelling."""
+        known = set(self.names)
+        for group in find_variants([*self.names, *map(_text, written)]):
+            old, new = [name for name in group if name in known], [name for name in group if name not in known]
+            if old and new:
+                return f": {quote(new[0])} and {quote(old[0])} differ in spelling only"
+        return ""
 
     def decode(self, classes: npt.NDArray[np.integer]) -> list[str]:
         """Class indices (N,) -> names."""
@@ -219,22 +233,24 @@ def _refuse_missing(table: Table, column: str, typed: TypedColumn) -> None:
     )
 
 
-def _merged(table: Table, column: str, names: Sequence[str]) -> list[str]:
+def _merged(table: Table, column: str, names: Sequence[str], classes: npt.NDArray[np.int64]) -> list[str]:
     """A notice where different spellings count as one class: 1 and 1.0, TRUE and true, blanks around a word."""
     stored = table.as_given(column)
     if not is_text(stored.type):
         return []
-    written = [cell for cell in pc.unique(stored).to_pylist() if cell is not None]
-    if len(written) == len(names) or len(written) > MOST_VALUES:
+    encoded = stored.combine_chunks().dictionary_encode()
+    if len(encoded.dictionary) == len(names) or len(encoded.dictionary) > MOST_VALUES:
         return []
-    known = {name: name for name in names}
-    other = [cell for cell in written if cell not in known and cell.strip() != ""][:VALUES_SHOWN]
-    if not other:
-        return []
-    return [
-        f"label {format_name(column)}: {', '.join(map(quote, other))} "
-        f"{'counts' if len(other) == 1 else 'count'} as the class that is otherwise written {_listed(names)}"
+    first = np.unique(np.asarray(pc.fill_null(encoded.indices, 0)), return_index=True)[1]
+    said = [
+        f"{quote(written)} as {quote(names[classes[row]])}"
+        for written, row in zip(encoded.dictionary.to_pylist(), first.tolist(), strict=False)
+        if written not in names
     ]
+    if not said:
+        return []
+    more = f" and {len(said) - VALUES_SHOWN} more" if len(said) > VALUES_SHOWN else ""
+    return [f"label {format_name(column)}: read {', '.join(said[:VALUES_SHOWN])}{more}"]
 
 
 def _text(value: object) -> str:

@@ -256,6 +256,12 @@ class _Cells:
         total = int(counts[~wordy].sum())
         if not total:
             return None
+        if (
+            self.wanted is None
+            and self.kind is None
+            and not self._may_be_typed(clean, np.where(wordy, 0, counts), total)
+        ):
+            return None
         allowed = tolerated(total) * slack
         for reader in (self._booleans, self._dates, self._clock, self._numbers):
             found = reader(clean, np.where(wordy, 0, counts), order, total)
@@ -279,6 +285,13 @@ class _Cells:
                 fits = fits | wordy
             return _spread(values, fits, kind, notes, index)
         return None
+
+    def _may_be_typed(self, clean: pa.Array, counts: Rows, total: int) -> bool:
+        """Whether most cells hold a digit, or are true or false: what has neither is text, and most columns of text
+        are not looked at any further."""
+        digits = np.asarray(pc.match_substring_regex(clean, "[0-9]"))
+        words = np.asarray(pc.is_in(pc.utf8_lower(clean), value_set=pa.array([_TRUE[0], _FALSE[0]])))
+        return bool(2 * counts[digits | words].sum() >= total)
 
     def _is_open(self, *kinds: str) -> bool:
         """Whether the column may be of one of the kinds."""

@@ -26,8 +26,10 @@ SECOND: Final = 10**6
 _DAY: Final = 86_400 * SECOND
 _MONTH_DAYS: Final = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
-_NAME: Final = r"(?P<name>\p{L}[\p{L}\p{M}]{2,13})\.?"
-_WEEKDAY: Final = r"(?:\p{L}[\p{L}\p{M}]{1,13}\.?,? +)?"
+_LETTER: Final = r"[^\x00-@\[-`{-\x7f]"
+"""A letter of ASCII or any character beyond: a class of all letters makes patterns slow to compile."""
+_NAME: Final = rf"(?P<name>{_LETTER}{{3,14}})\.?"
+_WEEKDAY: Final = rf"(?:{_LETTER}{{2,14}}\.?,? +)?"
 _ZONE: Final = r"(?: ?(?P<zone>(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|[A-Z]{1,4})(?:\[[\w/+-]+\]| \([\w +-]+\))?)?"
 _CLOCK: Final = (
     r"(?:(?:[T:_]|,? +(?:at +|um +|à +|- +)?)(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2})"
@@ -112,6 +114,13 @@ class DateForm:
     day_first: bool | None = None
     pattern: str | None = None
     """A strptime format that the user gave."""
+
+    @property
+    def order(self) -> str:
+        """In words, for notices."""
+        if self.pattern is not None:
+            return self.pattern
+        return {None: "year or month first", True: "day/month", False: "month/day"}[self.day_first]
 
 
 class DateReading(NamedTuple):
@@ -361,7 +370,10 @@ def _decide_order(
     if points:
         return True, True, []
     if hint.day_first is not None:
-        return hint.day_first, True, []
+        taken, other = ("day/month", "MDY") if hint.day_first else ("month/day", "DMY")
+        example = quote(cells[int(np.argmax(rows & (numeric.a != numeric.b)))].as_py())
+        note = f"{example} is read as {taken}, as other dates are (--date-format {other} reads it the other way)"
+        return hint.day_first, True, [] if np.array_equal(a, b) else [note]
     if (a == 1).all() and second > 1:
         return True, True, []
     if (b == 1).all() and first > 1:

@@ -28,7 +28,7 @@ _CURRENCY: Final = (
     r"US\$|R\$|[AC]\$|[$€£¥₹₽₩₺₫฿₴₪₦₱¢₿]|CHF|EUR|USD|GBP|JPY|INR|CNY|SEK|NOK|DKK|PLN|CZK|HUF|AUD|CAD|BRL|RUB|"
     r"TRY|MXN|ZAR|Rs\.?|kr\.?|zł|Kč|Ft"
 )
-_UNIT: Final = r"[\p{L}°\"'″′µ%‰][^\d()\[\]*<>]{0,11}[²³]?"
+_UNIT: Final = r"[^\x00-!#$&(-@\[-`{-\x7f][^\d()\[\]*<>]{0,11}[²³]?"
 _NUMBER: Final = (
     r"^(?P<before>[<>≤≥~≈]=? ?|(?:ca|approx|about|circa)\.? )?"
     r"(?P<open>\()? ?(?P<sign>[+-])? ?"
@@ -155,8 +155,8 @@ def read_clock(cells: pa.Array) -> NumberReading | None:
         return None
     hours = parts.floats("hours").copy()  # Arrow's arrays are read-only
     half = pc.utf8_lower(pc.utf8_slice_codeunits(parts.text("half"), 0, 1))
-    hours += 12.0 * (np.asarray(pc.equal(half, "p")) & (hours < 12))
-    hours -= 12.0 * (np.asarray(pc.equal(half, "a")) & (hours == 12))
+    hours = hours + 12.0 * (np.asarray(pc.equal(half, "p")) & (hours < 12))
+    hours = hours - 12.0 * (np.asarray(pc.equal(half, "a")) & (hours == 12))
     values = 3600 * hours + 60 * parts.floats("minutes") + np.nan_to_num(parts.floats("seconds"))
     return NumberReading(values, NumberForm(is_clock=True), False, [])
 
@@ -196,7 +196,8 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
             notes.append(f"{rows:,} cells such as {example} are read as the number, without the sign or note")
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.where(found, values * marks.scales, np.nan)
-    form = NumberForm(separators.decimal, separators.group, marks.mark, marks.before, marks.scale)
+    before = marks.before and marks.mark != ""
+    form = NumberForm(separators.decimal, separators.group, marks.mark, before, marks.scale)
     whole = not (found & (decimals | parts.has("exponent"))).any() and bool((marks.scales[found] == 1).all())
     return NumberReading(values, None if form == NumberForm() else form, whole, notes, separators.is_open)
 
@@ -352,11 +353,10 @@ def _decide_marks(parts: _Parts, values: Floats, counts: Counts, allowed: int) -
         fits = ~marked  # 12A among house numbers is not 12
         own = 0
     if own and plain:
-        notes.append(
-            f"{own:,} of its numbers {'has' if own == 1 else 'have'} the mark {quote(main)}, which is left out"
-        )
+        verb = "is" if own == 1 else "are"
+        notes.append(f"{own:,} of {own + plain:,} numbers {verb} written with {quote(main)}, which is left out")
     elif scale != 1.0 and own:
-        notes.append(f"its numbers are percentages: 45{main} is read as {45 * scale:g}")
+        notes.append(f"its numbers are shares: 45{main} is read as {45 * scale:g}")
     return _Marks(fits, scales, main if own > plain else "", is_prefix, scale if own > plain else 1.0, notes)
 
 

@@ -25,6 +25,7 @@ from lossval_cli.tables.column_types import (
     read_text,
     tolerated,
 )
+from lossval_cli.tables.dates import DateForm
 from lossval_cli.tables.files import list_files
 from lossval_cli.tables.frames import is_frame, read_frame
 from lossval_cli.tables.missing import missing_words, without_missing
@@ -249,7 +250,7 @@ class Table:
             row = int(column.invalid[0])
             more = f" ({invalid:,} of {pluralize(cells, 'cell')} are not)" if invalid > 1 else ""
             raise CellError(self._misfit(name, row, self.as_given(name)[row].as_py(), trained) + more)
-        return column
+        return column if self.is_block else replace(column, notes=(*column.notes, *_other_form(column.type, trained)))
 
     def _misfit(self, name: str, row: int, value: object, trained: ColumnType) -> str:
         written = ""
@@ -328,6 +329,19 @@ def _is_text_label(stored: pa.ChunkedArray, column: TypedColumn) -> bool:
     if pa.types.is_integer(dtype):
         is_plain = pc.or_(is_plain, pc.match_substring_regex(cells, _LONG_LABEL))
     return bool(is_few and not pc.all(is_plain, min_count=0).as_py())
+
+
+def _other_form(own: ColumnType, trained: ColumnType) -> list[str]:
+    """What is written in another way than in training, and was read all the same."""
+    if isinstance(own.form, DateForm) and isinstance(trained.form, DateForm) and own.form != trained.form:
+        return [f"its dates are written {own.form.order}, those of training {trained.form.order}"]
+    mine = own.form if isinstance(own.form, NumberForm) else NumberForm()
+    other = trained.form if isinstance(trained.form, NumberForm) else NumberForm()
+    if mine.mark != other.mark and mine.mark:
+        return [f"its numbers are written with {quote(mine.mark)}, those of training are not"]
+    if mine.decimal != other.decimal:
+        return [f"its decimal mark is {quote(mine.decimal)}, that of training {quote(other.decimal)}"]
+    return []
 
 
 def _converted(values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
