@@ -282,8 +282,8 @@ class _Cells:
             if wordy_rows > tolerated(total + wordy_rows):
                 most = cells[int(np.argmax(np.where(wordy, counts, 0)))].as_py()
                 notes = [*notes, f"{wordy_rows:,} cells such as {quote(most)} are read as missing"]
-                fits = fits | wordy
-            return _spread(values, fits, kind, notes, index)
+                return _spread(values, fits, fits | wordy, kind, notes, index)
+            return _spread(values, fits, fits, kind, notes, index)
         return None
 
     def _may_be_typed(self, clean: pa.Array, counts: Rows, total: int) -> bool:
@@ -373,11 +373,19 @@ def decides(found: DateReading, counts: Rows, total: int) -> bool:
     return bool(2 * counts[found.found].sum() >= total)
 
 
-def _spread(values: pa.Array, fits: npt.NDArray[np.bool_], kind: ColumnType, notes: list[str], index: Rows) -> Reading:
-    """From different cells (U,) back to rows (N,). index (N,): the cell of each row, -1 where it is missing."""
+def _spread(
+    values: pa.Array,
+    fits: npt.NDArray[np.bool_],
+    valid: npt.NDArray[np.bool_],
+    kind: ColumnType,
+    notes: list[str],
+    index: Rows,
+) -> Reading:
+    """From different cells (U,) back to rows (N,). fits: cells with a value; valid: those that are not invalid, the
+    others of which are missing. index (N,): the cell of each row, -1 where it is missing."""
     known = pc.if_else(pa.array(fits), values, pa.scalar(None, values.type))
     taken = known.take(pa.array(index, mask=index < 0))
-    invalid = np.flatnonzero((index >= 0) & ~np.append(fits, True)[index])
+    invalid = np.flatnonzero((index >= 0) & ~np.append(valid, True)[index])
     return Reading(pa.chunked_array([taken]), kind, invalid, notes)
 
 
