@@ -226,6 +226,8 @@ def _leakage(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]:
         count = _get(report, "leakage", part, "other_rows")
         if count is None:
             return None, f"the report does not say what training shares with {part}"
+        for kind in ("relabelled_rows", "near_rows"):
+            count += int(_get(report, "leakage", part, kind) or 0)
         shared, rows = shared + int(count), rows + int(tables[part]["rows"])
     return (shared, rows), ""
 

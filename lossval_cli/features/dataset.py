@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -18,6 +19,7 @@ from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.hold_out import hold_out
 from lossval_cli.features.invalid_cells import InvalidCells, find_invalid_cells
 from lossval_cli.features.labels import ClassLabels, NumberLabels
+from lossval_cli.features.overlap import Overlap, find_overlap, is_suspicious
 from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
@@ -34,12 +36,15 @@ from lossval_cli.tables.frames import SupportsArrow
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table, read_table
-from lossval_cli.text.format import format_name, join_names, pluralize, quote
+from lossval_cli.text.format import format_name, format_percent, join_names, pluralize, quote
 
 Source: TypeAlias = str | Path | pd.DataFrame | SupportsArrow | tuple[npt.ArrayLike, npt.ArrayLike] | Table
 
 FEWEST_ROWS = 10
 """Training rows below which nothing can be said of any of them."""
+
+COPIES_WORTH_A_NOTICE = 0.01
+"""Share of rows that are copies from which it is said; the report counts fewer, too."""
 
 DEFAULT_LOSS = {"classification": "cross_entropy", "regression": "huber(0.5)"}
 """Huber bends at half a standard deviation of the target: wrong labels must not steer the network."""
@@ -88,6 +93,8 @@ class Dataset:
     """Cells of the training table that are not of the type of their column: missing in X, suspect by themselves."""
     unlabelled: Unlabelled | None = None
     """Rows of the training table that have no label and are not among the N."""
+    overlaps: Mapping[str, Overlap] = field(default_factory=dict)
+    """validation, test -> the rows that they share with training; empty where the table is streamed."""
     target_leakage: TargetLeakage | None = None
     """The column, or the two, that tell the label best; None where the table is too small to say."""
 
@@ -196,6 +203,16 @@ def load_dataset(
         parts = [encoded.part(others[0], "validation")]
         notices += _absent_classes(labels, parts[0])
     test_part = None if others[1] is None else encoded.part(others[1], "test")
+    overlaps: dict[str, Overlap] = {}
+    for what, split in (("validation", None if held_out is not None else parts[0]), ("test", test_part)):
+        if split is None or keys is None or own.y is None:
+            continue
+        other_keys = row_keys((values for _, values in encoder.read(split.table)), split.table.rows)
+        found = find_overlap(keys, own.y, own.X, other_keys, split.y, split.X[:], len(encoder.blocks))
+        overlaps[what] = found
+        if is_suspicious(found, keys):
+            notices.append(found.notice(split.table.name, table.name, what))
+    notices += _copies(copies, table)
     return Dataset(
         own,
         parts[0],
@@ -215,7 +232,18 @@ def load_dataset(
         invalid_cells=invalid,
         target_leakage=target_leakage,
         unlabelled=unlabelled,
+        overlaps=overlaps,
     )
+
+
+def _copies(copies: Units | None, table: Table) -> list[str]:
+    repeated = 0 if copies is None else int((np.bincount(copies)[copies] > 1).sum())
+    if repeated < max(1, COPIES_WORTH_A_NOTICE * table.rows):
+        return []
+    return [
+        f"{format_name(table.name)}: {repeated:,} of {pluralize(table.rows, 'row')} "
+        f"({format_percent(repeated / table.rows)}) are copies of other rows (equal features); copies share a fold"
+    ]
 
 
 def _check_enough(table: Table, noun: str) -> None:

@@ -17,6 +17,7 @@ import torch
 from lossval_cli.features.dataset import Dataset, Split
 from lossval_cli.features.invalid_cells import describe_invalid_cells
 from lossval_cli.features.labels import ClassLabels
+from lossval_cli.features.overlap import is_suspicious
 from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.ranking import suspect_kinds
@@ -64,7 +65,7 @@ def build_report(
     """
     kinds = suspect_kinds(noise, len(fit.importance))
     seen = scan_table(dataset, noise)
-    study = None if removal is None else _removal(removal)
+    study = None if removal is None else _removal(removal, dataset)
     recommended = study["recommended_fraction"] if study and study["recommended"] == "lowest" else 0.0
     report: dict[str, Any] = {
         "schema_version": REPORT_VERSION,
@@ -82,8 +83,8 @@ def build_report(
         "slices": _slices(noise, seen, len(kinds)),
         "conflicting_duplicates": _conflicts(dataset, seen),
         "leakage": {
-            "val": None if dataset.held_out is not None else _leakage(dataset, seen, dataset.val),
-            "test": None if dataset.test is None else _leakage(dataset, seen, dataset.test),
+            "val": None if dataset.held_out is not None else _leakage(dataset, seen, dataset.val, "validation"),
+            "test": None if dataset.test is None else _leakage(dataset, seen, dataset.test, "test"),
         },
         "coverage": _coverage(dataset, settings),
         "distributions": find_distributions(fit, noise, kinds, recommended),
@@ -94,8 +95,9 @@ def build_report(
     return report
 
 
-def _removal(removal: RemovalStudy) -> dict[str, Any]:
-    study = removal.to_dict()
+def _removal(removal: RemovalStudy, dataset: Dataset) -> dict[str, Any]:
+    overlap = dataset.overlaps.get(removal.to_dict()["evaluated_on"])
+    study = removal.to_dict() | {"leaked_rows": 0 if overlap is None else overlap.total}
     return study | {"verdict": removal_verdict(study), "notice": removal_notice(study)}
 
 
@@ -152,11 +154,15 @@ def _conflicts(dataset: Dataset, seen: TableScan) -> dict[str, Any]:
     return find_conflicts(seen.keys, dataset.train.y, dataset.train.table, dataset.roles.label)
 
 
-def _leakage(dataset: Dataset, seen: TableScan, other: Split) -> dict[str, Any]:
+def _leakage(dataset: Dataset, seen: TableScan, other: Split, what: str) -> dict[str, Any]:
     train = dataset.train
     assert train.y is not None
     keys = keys_of(dataset, other.table)
-    return find_leakage(seen.keys, train.y, train.table, keys, other.y, other.table)
+    found = find_leakage(seen.keys, train.y, train.table, keys, other.y, other.table)
+    if (overlap := dataset.overlaps.get(what)) is not None:
+        found |= {"relabelled_rows": overlap.relabelled, "near_rows": overlap.near}
+        found["suspicious"] = is_suspicious(overlap, seen.keys)
+    return found
 
 
 def _coverage(dataset: Dataset, settings: Settings) -> dict[str, Any] | None:

@@ -156,7 +156,7 @@ def beside(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
         leak = (report.get("leakage") or {}).get(part)
         if leak is None:
             continue
-        if not leak["other_rows"]:
+        if not (leak["other_rows"] or leak.get("relabelled_rows") or leak.get("near_rows")):
             said.append((f"No {name} row is a duplicate of a training row.", []))
             continue
         compared = "" if leak["compared"] == "features and label" else f" ({leak['compared']} compared)"
@@ -176,7 +176,12 @@ def duplicates_of_training(leak: Mapping[str, Any], name: str) -> str:
     rows, is_one = leak["other_rows"], leak["other_rows"] == 1
     share = format_percent(leak["other_share"])
     what = "is an exact duplicate of a training row" if is_one else "are exact duplicates of training rows"
-    return f"{pluralize(rows, f'{name} row')} ({share}) {what}"
+    more = [
+        f"{leak.get(key) or 0:,} {words}"
+        for key, words in (("relabelled_rows", "have one with another label"), ("near_rows", "are near copies"))
+        if leak.get(key)
+    ]
+    return "; ".join([f"{pluralize(rows, f'{name} row')} ({share}) {what}", *more])
 
 
 def uncovered_rows(cover: Mapping[str, Any]) -> str:
@@ -466,7 +471,9 @@ def _not_recommended(study: Mapping[str, Any], on: str) -> str:
 def removal_notice(study: Mapping[str, Any]) -> str | None:
     """How the study was done, where that is not as anybody would expect."""
     parts = []
-    if study["evaluated_on"] == "validation":
+    if leaked := study.get("leaked_rows"):
+        parts.append(f"evaluated on {study['evaluated_on']} rows of which {leaked:,} are in the training table")
+    elif study["evaluated_on"] == "validation":
         parts.append("evaluated on validation rows, whose labels are not used in training")
     used, available = study["training_rows"]
     if used < available:
