@@ -10,10 +10,10 @@ import pandas as pd
 
 from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
+from lossval_cli.noise import class_errors
 from lossval_cli.report.findings.deciding_columns import find_deciding_columns
 from lossval_cli.report.findings.neighbours import describe_neighbours
-from lossval_cli.report.findings.skill import measure_skill
-from lossval_cli.report.sentences import first_rows, label_reason, neighbours_reason, next_step
+from lossval_cli.report.sentences import LITTLE_SKILL, first_rows, label_reason, neighbours_reason, next_step
 from lossval_cli.settings import Settings
 
 SETTINGS = Settings.resolve(None, None, {})
@@ -77,17 +77,8 @@ def test_the_column_that_tells_the_label_decides() -> None:
     assert wrong == {}  # the forest does not expect what the networks expect: nothing is said
 
 
-def test_skill_is_none_of_a_coin_and_most_of_a_rule() -> None:
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 2, 2_000)
-    coin = np.full((2_000, 2), 0.5)
-    rule = np.where(np.arange(2) == y[:, None], 0.95, 0.05)
-    assert abs(measure_skill(coin, y, 2) or 0.0) < 0.01
-    assert (measure_skill(rule, y, 2) or 0.0) > 0.9
-    assert measure_skill(coin, np.zeros(2_000, int), 2) is None
-    numbers = rng.normal(size=2_000)
-    assert abs(measure_skill(np.zeros(2_000), numbers, None) or 0.0) < 0.01
-    assert (measure_skill(numbers, numbers, None) or 0.0) == 1.0
+def test_little_skill_means_the_same_for_flags_and_for_advice() -> None:
+    assert LITTLE_SKILL == class_errors.LITTLE_SKILL
 
 
 def a_report(**changes: Any) -> dict[str, Any]:

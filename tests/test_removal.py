@@ -171,11 +171,11 @@ def test_many_evaluation_rows_are_drawn_from_and_that_is_reported() -> None:
     assert removal_notice(study.to_dict()) == "evaluated on 3,333 rows drawn from 4,000"
 
 
-def test_validation_is_reported_to_have_taken_no_part_in_training() -> None:
+def test_evaluation_on_validation_rows_names_the_way_to_fresher_ones() -> None:
     study, *_ = run(0.1, mode="quick", epochs=2)
     assert study.evaluated_on == "validation"
     said = removal_notice(study.to_dict())
-    assert said == "evaluated on validation rows, whose labels are not used in training"
+    assert said == "evaluated on validation rows; with --test, on rows that nothing else has used"
 
 
 def test_without_suspects_nothing_but_the_curves_is_trained() -> None:

@@ -47,7 +47,8 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="VAL",
-            help="Trusted table against which importance is measured; its labels are not used in training.",
+            help="Trusted table against which importance is measured; its labels are not used in training, only in "
+            "the noise estimate.",
         ),
     ] = None
     test: Annotated[

@@ -29,7 +29,6 @@ from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
 from lossval_cli.report.findings.explain import explain_suspects
 from lossval_cli.report.findings.health import check_health
 from lossval_cli.report.findings.names import rounded
-from lossval_cli.report.findings.skill import measure_skill
 from lossval_cli.report.findings.slices import find_slices
 from lossval_cli.report.findings.table_scan import TableScan, keys_of, scan_table
 from lossval_cli.report.findings.verdict import judge
@@ -70,7 +69,7 @@ def build_report(
     report: dict[str, Any] = {
         "schema_version": REPORT_VERSION,
         "verdict": None,
-        "summary": _summary(dataset, fit, noise, kinds),
+        "summary": _summary(fit, noise, kinds),
         "removal": study,
         "suspects": explain_suspects(dataset, fit, noise, table, kinds, seen, settings.seed),
         "model": _model(fit, device),
@@ -88,7 +87,7 @@ def build_report(
         },
         "coverage": _coverage(dataset, settings),
         "distributions": find_distributions(fit, noise, kinds, recommended),
-        "health": check_health(dataset, fit, settings, seen.keys),
+        "health": check_health(dataset, fit, noise, settings, seen.keys),
     }
     report["verdict"] = judge(report)
     _restore_row_numbers(report, dataset)
@@ -172,13 +171,12 @@ def _coverage(dataset: Dataset, settings: Settings) -> dict[str, Any] | None:
     return measure_coverage(dataset.train.X, dataset.val.X[:], dataset.val.table, settings.seed)
 
 
-def _summary(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, kinds: npt.NDArray[np.object_]) -> dict[str, Any]:
+def _summary(fit: Fit, noise: NoiseEstimate | None, kinds: npt.NDArray[np.object_]) -> dict[str, Any]:
     counts = Counter(kinds.tolist())
     suspects = len(kinds) - counts[""]
     share, skill = None, None
     if noise is not None:
-        assert dataset.train.y is not None
-        skill = rounded([measure_skill(fit.predictions, dataset.train.y, dataset.classes) or 0.0])[0]
+        skill = None if noise.labels is None else rounded([noise.labels.skill])[0]
         share = {"value": noise.share, "low": noise.share_low, "high": noise.share_high}
     return ({"stopped_in_epoch": len(fit.history)} if fit.stopped else {}) | {
         "rows": len(kinds),

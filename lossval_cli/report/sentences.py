@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import format_number, format_percent, join_names, pluralize
 
-LITTLE_SKILL = 0.05
-"""Share of the label's uncertainty that out-of-fold predictions remove, below which relabelling is not advised."""
+LITTLE_SKILL = 0.1
+"""Share of the label's uncertainty that out-of-fold predictions remove, below which relabelling is not advised: that of
+`noise.class_errors`."""
 
 KIND_WORDS = {"label": "label", "features": "features", "label+features": "label and features"}
 
@@ -204,6 +205,12 @@ def concentrated_suspects(columns: Sequence[str]) -> str:
     """One sentence on the columns in parts of which there are more suspects than elsewhere."""
     more = f" and {len(columns) - 3} more columns" if len(columns) > 3 else ""
     return f"Suspects are concentrated in parts of {', '.join(columns[:3])}{more}."
+
+
+def classes_not_judged(rows: int) -> str:
+    """One sentence on rows of classes that are too rare to be predicted."""
+    verb = "its class has" if rows == 1 else "their classes have"
+    return f"{pluralize(rows, 'label')} cannot be judged: {verb} too few rows."
 
 
 def little_skill(skill: float) -> str:
@@ -450,9 +457,9 @@ def removal_verdict(study: Mapping[str, Any]) -> str:
     text = f"Recommended: {strategy_words(best['strategy'], best['share'])} improves {MODEL_WORDS[first]} on {on} "
     text += f"({_change(study, best)}; {_error_change(study, best)})."
     if others:
-        text += f" It also helps {join_names([MODEL_WORDS[name] for name in others])}."
+        text += f" It also improves {' and '.join(MODEL_WORDS[name] for name in others)}."
     if unhelped := [MODEL_WORDS[name] for name in trials if name not in study["recommended_for"]]:
-        text += f" For {join_names(unhelped)} no improvement is shown."
+        text += f" No significant improvement was found for {' and '.join(unhelped)}."
     return text
 
 
@@ -463,8 +470,8 @@ def _not_recommended(study: Mapping[str, Any], on: str) -> str:
     best = max(nearly, key=lambda trial: trial["error_gain"]["value"] / trial["error_before"])
     what, model = strategy_words(best["strategy"], best["share"]), MODEL_WORDS[best["model"]]
     return (
-        f"Not recommended: {what} brings the predictions of {model} nearer to the truth on {on} "
-        f"({_error_change(study, best)}), but {metric_name(study)} does not improve ({_change(study, best)})."
+        f"Not recommended: {what} improves the predictions of {model} on {on} ({_error_change(study, best)}), but "
+        f"{metric_name(study)} does not change significantly ({_change(study, best)})."
     )
 
 
@@ -474,7 +481,7 @@ def removal_notice(study: Mapping[str, Any]) -> str | None:
     if leaked := study.get("leaked_rows"):
         parts.append(f"evaluated on {study['evaluated_on']} rows of which {leaked:,} are in the training table")
     elif study["evaluated_on"] == "validation":
-        parts.append("evaluated on validation rows, whose labels are not used in training")
+        parts.append("evaluated on validation rows; with --test, on rows that nothing else has used")
     used, available = study["training_rows"]
     if used < available:
         parts.append(f"retrained on {used:,} rows drawn from {available:,}")

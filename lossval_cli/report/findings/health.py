@@ -7,8 +7,10 @@ import numpy as np
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.row_keys import Keys
 from lossval_cli.lossval.training import Fit
+from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.table_scan import keys_of
 from lossval_cli.report.sentences import (
+    classes_not_judged,
     repeated_rows,
     scoring_networks,
     tied_rows,
@@ -31,7 +33,9 @@ MANY_TIES = 0.01
 """Share of rows of equal importance beyond which their order says nothing."""
 
 
-def check_health(dataset: Dataset, fit: Fit, settings: Settings, keys: Keys) -> list[dict[str, str]]:
+def check_health(
+    dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settings: Settings, keys: Keys
+) -> list[dict[str, str]]:
     """One record a check: `check`, `level` (ok or look) and `text`. `keys` (N,) of the training rows."""
     checks = [_loss(fit), _validation(dataset)]
     if repeats := _repeats(dataset, keys):
@@ -39,6 +43,8 @@ def check_health(dataset: Dataset, fit: Fit, settings: Settings, keys: Keys) -> 
     if fit.potentials is not None:
         checks += [_transport(fit), _spread(settings, len(dataset.train.X))]
     checks.append(_ties(fit))
+    if noise is not None and noise.labels is not None and (rows := int(noise.labels.cannot_be_judged.sum())):
+        checks.append(("classes", True, classes_not_judged(rows)))
     return [{"check": name, "level": "ok" if good else "look", "text": text} for name, good, text in checks]
 
 
