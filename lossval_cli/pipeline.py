@@ -81,9 +81,13 @@ class Result:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """`table` as a DataFrame."""
+        """`table` as a DataFrame; where the training table was a pandas one, with its index."""
         frame: pd.DataFrame = self.table.to_pandas()
-        return frame
+        index = self.dataset.train.table.index
+        if index is None:
+            return frame
+        named = index.set_names([None if name in frame.columns else name for name in index.names])
+        return frame.set_axis(named[frame["row"].to_numpy()], axis=0)
 
 
 def run(

@@ -94,8 +94,11 @@ def test_validation_rows_without_a_label_are_left_out_too(cli: Cli, quick: Quick
     assert cli("score", "train.csv", "--val", "val.csv", *quick).code == 0
 
 
-def test_scores_of_a_frame_hold_every_row() -> None:
+def test_scores_of_a_frame_hold_every_row_with_its_index() -> None:
     table = frame()
     table.loc[GONE, "label"] = None
+    table.index = pd.Index([f"r{row // 2}" for row in range(60)], name="visit")
     result = lossval_cli.score(table, epochs=2, members=4, removal="off")
     assert sorted(result.scores["row"]) == list(range(60))
+    assert list(result.scores.index) == [f"r{row // 2}" for row in result.scores["row"]]
+    assert result.scores.index.name == "visit"

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -83,6 +84,8 @@ class Table:
     """Name and number of rows of each file, where text was read from several."""
     row_numbers: npt.NDArray[np.int64] | None = None
     """(N,) 0-based rows of the file, where some were left out; None: all are here."""
+    index: pd.Index | None = None
+    """(N,) of the pandas DataFrame that was read, whatever rows were left out since."""
     is_block: bool = False
     """Whether these are some rows of a longer table, on which the types were decided."""
     _columns: dict[tuple[str, ColumnType | None], TypedColumn] = field(default_factory=dict, repr=False)
@@ -367,7 +370,8 @@ def read_table(source: Any, options: ReadOptions | None = None) -> Table:
     options = options or ReadOptions()
     if is_frame(source):
         data, name = read_frame(source)
-        return Table(data, name, "frame", None, None, options=options.cells)
+        index = source.index if isinstance(source, pd.DataFrame) else None
+        return Table(data, name, "frame", None, None, options=options.cells, index=index)
     read = read_files(str(source), options)
     return Table(
         read.data,
