@@ -216,3 +216,12 @@ def test_the_threshold_is_the_best_of_all(kind: str) -> None:
         [trial(9, 0.1)._replace(label=np.zeros(400, bool), features=np.zeros(400, bool))], judged, kind, None
     )
     assert blind.threshold == NONE
+
+
+def test_a_threshold_that_is_hardly_better_than_flagging_all_rows_finds_nothing() -> None:
+    rng = np.random.default_rng(3)
+    one = trial(9, 0.1)
+    chance = one.noise._replace(label_probability=rng.uniform(0.02, 0.06, 400))
+    choice = choose_threshold([one._replace(noise=chance)], np.ones(400, bool), "label", None)
+    assert choice.threshold == NONE
+    assert all(found.flagged == 0 for found in choice.found)

@@ -19,6 +19,10 @@ NONE = 1.0
 """The threshold that flags nothing, but rows that are certain."""
 
 
+BETTER_THAN_ALL = 1.5
+"""Times the F1 of flagging every row that a threshold has to reach: otherwise nothing was found."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A threshold for one kind of suspicion, and what flags by it find."""
@@ -36,14 +40,16 @@ def choose_threshold(trials: Sequence[Trial], judged: Bools, kind: str, precisio
     """For `kind` label or features. Every rate counts alike.
 
     precision None: the threshold with the highest F1, averaged over the rates (the middle one, where several
-    are equal).  Otherwise the lowest threshold at which every rate by itself reaches that precision.
+    are equal), as long as that is clearly better than flagging all rows.  Otherwise the lowest threshold at which
+    every rate by itself reaches that precision.
     """
     rates = sorted({trial.rate for trial in trials})
     tables = [_curves([trial for trial in trials if trial.rate == rate], judged, kind) for rate in rates]
     f1 = np.mean([table[0] for table in tables], axis=0)
     reached = np.min([table[1] for table in tables], axis=0)
     if precision is None:
-        good = np.flatnonzero((f1 == f1.max()) & (f1 > 0))
+        all_rows = np.mean([table[2] for table in tables])
+        good = np.flatnonzero((f1 == f1.max()) & (f1 > BETTER_THAN_ALL * all_rows))
         threshold = float(GRID[good[len(good) // 2]]) if good.size else NONE
     else:
         good = np.flatnonzero(reached >= precision)
@@ -58,8 +64,8 @@ def _probability(noise: NoiseEstimate, kind: str) -> Floats:
     return noise.label_probability if kind == "label" else noise.feature_probability
 
 
-def _curves(trials: Sequence[Trial], judged: Bools, kind: str) -> tuple[Floats, Floats]:
-    """F1 and precision (0 where nothing is found) at every threshold of GRID."""
+def _curves(trials: Sequence[Trial], judged: Bools, kind: str) -> tuple[Floats, Floats, float]:
+    """F1 and precision (0 where nothing is found) at every threshold of GRID, and the F1 of flagging all rows."""
     right, wrong = [], []
     for trial in trials:
         truth, counted = planted_rows(trial, kind), counted_rows(trial, judged, kind)
@@ -69,7 +75,8 @@ def _curves(trials: Sequence[Trial], judged: Bools, kind: str) -> tuple[Floats, 
     hits, false = (_at_least(np.concatenate(values)) for values in (right, wrong))
     flagged, planted = hits + false, sum(map(len, right))
     f1 = 2 * hits / np.maximum(flagged + planted, 1)
-    return f1, hits / np.maximum(flagged, 1)
+    every = sum(map(len, wrong)) + planted
+    return f1, hits / np.maximum(flagged, 1), 2 * planted / max(every + planted, 1)
 
 
 def _at_least(values: Floats) -> Floats:

@@ -89,7 +89,9 @@ def _thresholds(found: Calibration) -> list[str]:
                 f"{format_percent(choice.best_precision)}."
             )
         elif choice.threshold == NONE:
-            said.append(f"{choice.kind}: no threshold finds a planted row, so no row will be suspect by it.")
+            said.append(
+                f"{choice.kind}: no threshold is clearly better than flagging all rows, so no row will be suspect by it."
+            )
         else:
             said.append(f"{choice.kind}: suspect from a probability of {choice.threshold:g} on.")
     return [*said, NOTES[2]]

@@ -1,4 +1,8 @@
-"""What report.json must look like where later commands read it: a damaged one is told, not tripped over."""
+"""What report.json must look like where later commands read it, so that a damaged one is one clear line.
+
+Not the shipped JSON schema: that describes what this version writes, and reports of earlier versions, which lack some
+of it, are read too; and jsonschema, which would check it, is needed by the tests alone.
+"""
 
 from __future__ import annotations
 
