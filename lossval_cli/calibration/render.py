@@ -90,7 +90,8 @@ def _thresholds(found: Calibration) -> list[str]:
             )
         elif choice.threshold == NONE:
             said.append(
-                f"{choice.kind}: no threshold is clearly better than flagging all rows, so no row will be suspect by it."
+                f"{choice.kind}: no threshold is clearly better than flagging all rows, so no row will be suspect by "
+                "it."
             )
         else:
             said.append(f"{choice.kind}: suspect from a probability of {choice.threshold:g} on.")

@@ -18,8 +18,6 @@ LEFT, RIGHT, TOP, BOTTOM = 54, 12, 26, 40
 
 MOST_BARS = 12
 
-ROOT_TICKS = [sign * digit * 10.0**power for sign in (-1, 1) for power in range(-3, 3) for digit in (1, 2, 5)] + [0.0]
-
 
 class Series(NamedTuple):
     """A line over x; `spread` is drawn as a band of ± as much, None where a point is not known."""
@@ -32,13 +30,12 @@ class Series(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """A range of values laid over pixels; `root`: by their signed roots, which spreads what is near 0."""
+    """A range of values laid over pixels."""
 
     low: float
     high: float
     start: float
     stop: float
-    root: bool = False
 
     @classmethod
     def over(cls, values: Sequence[float], start: float, stop: float, margin: float = 0.05) -> Axis:
@@ -50,20 +47,11 @@ class Axis(NamedTuple):
 
     def at(self, value: float) -> float:
         """Pixel of a value, to a tenth."""
-        low, high, value = (_root(end) if self.root else end for end in (self.low, self.high, value))
-        place = (value - low) / (high - low)
-        return round(self.start + place * (self.stop - self.start), 1)
+        share = (value - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.stop - self.start), 1)
 
     def ticks(self, about: int = 5) -> list[float]:
         """Round numbers inside the range."""
-        if self.root:
-            inside = [tick for tick in ROOT_TICKS if self.low <= tick <= self.high]
-            apart = abs(self.stop - self.start) / about / 1.8
-            kept: list[float] = []
-            for tick in sorted(inside, key=abs):
-                if all(abs(self.at(tick) - self.at(other)) >= apart for other in kept):
-                    kept.append(tick)
-            return kept
         raw = (self.high - self.low) / about
         unit = 10 ** math.floor(math.log10(raw))
         step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
@@ -104,30 +92,15 @@ def histogram(
     return _figure(title, text, [*_axes(x, y, "importance", "rows"), *drawn])
 
 
-def scatter(
-    points: Sequence[tuple[float, float, bool]],
-    grid: tuple[Sequence[float], Sequence[float], Sequence[tuple[int, int, int]]] | None,
-    title: str,
-    names: tuple[str, str],
-) -> Markup:
-    """Points (x, y, marked); `grid` is x edges, y edges and (column, row, count) of rows not drawn singly."""
-    edges = ([], []) if grid is None else (grid[0], grid[1])
-    x = Axis.over([*(point[0] for point in points), *edges[0]], LEFT, WIDTH - RIGHT)._replace(root=True)
-    y = Axis.over([*(point[1] for point in points), *edges[1]], HEIGHT - BOTTOM, TOP)._replace(root=True)
+def scatter(points: Sequence[tuple[float, float, bool]], title: str, names: tuple[str, str]) -> Markup:
+    """Points (x, y, marked), the marked ones above the others."""
+    x = Axis.over([point[0] for point in points], LEFT, WIDTH - RIGHT)
+    y = Axis.over([point[1] for point in points], HEIGHT - BOTTOM, TOP)
     marks = []
-    if grid is not None:
-        most = max((count for *_, count in grid[2]), default=1)
-        levels: dict[int, list[str]] = {}
-        for column, row, count in grid[2]:
-            left, right = x.at(grid[0][column]), x.at(grid[0][column + 1])
-            low, high = y.at(grid[1][row]), y.at(grid[1][row + 1])
-            level = 1 + round(4 * math.log1p(count) / math.log1p(most))
-            levels.setdefault(level, []).append(f"M{left} {low}H{right}V{high}H{left}Z")
-        marks += [f'<path class="bin b{level}" d="{"".join(paths)}"/>' for level, paths in sorted(levels.items())]
     for css, marked in (("dots", False), ("dots mark", True)):
         path = "".join(f"M{x.at(px)} {y.at(py)}h0" for px, py, is_marked in points if is_marked == marked)
         marks.append(f'<path class="{css}" d="{path}"/>')
-    text = f"{sum(point[2] for point in points):,} suspects in the accent colour; the rest of the rows in grey."
+    text = f"{sum(point[2] for point in points):,} suspects in the accent colour; other rows in grey."
     return _figure(title, text, [*_axes(x, y, *names), *marks])
 
 
@@ -213,10 +186,6 @@ def _mark(x: Axis, value: float, name: str) -> list[str]:
         f'<path class="threshold" d="M{at} {TOP - 2}V{HEIGHT - BOTTOM}"/>',
         f'<text class="{css}" x="{at}" y="{TOP - 6}">{escape(name)}</text>',
     ]
-
-
-def _root(value: float) -> float:
-    return math.copysign(math.sqrt(abs(value)), value)
 
 
 def _reach(series: Sequence[Series]) -> list[float]:

@@ -143,18 +143,12 @@ def _importance(bins: Mapping[str, Any]) -> Markup:
 
 
 def _evidence(evidence: Mapping[str, Any]) -> Markup:
-    points, grid = evidence["points"], evidence["grid"]
+    points = evidence["points"]
     marked = [kind != "" for kind in points["suspect"]]
-    cells = grid and (
-        grid["label_edges"],
-        grid["feature_edges"],
-        list(zip(grid["label_bin"], grid["feature_bin"], grid["rows"], strict=True)),
-    )
     return plots.scatter(
         list(zip(points["label"], points["features"], marked, strict=True)),
-        cells,
         "Label evidence against feature evidence",
-        ("label evidence, root scale", "feature evidence, root scale"),
+        ("label evidence", "feature evidence"),
     )
 
 

@@ -15,9 +15,8 @@ from lossval_cli.score_columns import KINDS
 Floats = npt.NDArray[np.float64]
 
 BINS = 48
-GRID = 40
 POINTS = 2_000
-"""Rows drawn one by one; of more rows the suspects are, and the rest as a grid of counts."""
+"""Suspects, and other rows, that are drawn at most; of more other rows an evenly spaced sample is."""
 
 TAIL = 0.0005
 """Share of rows at each end that goes into the outermost bins, so that a few extremes do not squeeze the
@@ -61,10 +60,8 @@ def _evidence(fit: Fit, kinds: npt.NDArray[np.object_]) -> dict[str, Any] | None
     suspects = np.flatnonzero(kinds != "")
     # Of too many suspects the least important ones are drawn.
     suspects = suspects[np.argsort(fit.importance[suspects], kind="stable")][:POINTS]
-    if len(label) <= POINTS:
-        others, grid = np.flatnonzero(kinds == ""), None
-    else:
-        others, grid = np.zeros(0, np.int64), _grid(label, features)
+    others = np.flatnonzero(kinds == "")
+    others = others[:: max(1, -(-len(others) // POINTS))]
     drawn = np.concatenate([suspects, others])
     return {
         "points": {
@@ -72,20 +69,7 @@ def _evidence(fit: Fit, kinds: npt.NDArray[np.object_]) -> dict[str, Any] | None
             "features": rounded(features[drawn], 4),
             "suspect": [str(kind) for kind in kinds[drawn]],
         },
-        "grid": grid,
-    }
-
-
-def _grid(label: Floats, features: Floats) -> dict[str, Any]:
-    """Rows by label and feature evidence, of the cells that hold any: the bins of each, and its count."""
-    counts, label_edges, feature_edges = np.histogram2d(label, features, bins=GRID)
-    x, y = np.nonzero(counts)
-    return {
-        "label_edges": rounded(label_edges),
-        "feature_edges": rounded(feature_edges),
-        "label_bin": x.tolist(),
-        "feature_bin": y.tolist(),
-        "rows": counts[x, y].astype(np.int64).tolist(),
+        "grid": None,  # what reports of earlier versions hold where there are many rows
     }
 
 
