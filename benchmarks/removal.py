@@ -1,10 +1,11 @@
-"""Does the removal that a run advises really help? `python -m benchmarks.removal`.
+"""Does what a run advises really help? `python -m benchmarks.removal`.
 
 1,000 training rows of each table of ../shared/data, once with 15 % wrong labels planted and once as they are,
-200 clean validation rows, and 1,000 clean test rows that the removal study judges by (`--test`). What it
-advises is then carried out, and three other models are trained on all rows and on those kept: gradient
-boosting, a linear model, and the ensemble that valuing the kept rows trains. They are compared on up to 5,000
-rows that neither training nor study has seen.
+200 clean validation rows, and 1,000 clean test rows that the removal study evaluates on (`--test`). What it
+advises (to leave rows out, to relabel them, to weigh all of them) is then carried out for models that it names
+and models that it does not, and each is compared with the same model trained on all rows as they are: gradient
+boosting, a linear model, and the ensemble that valuing the kept rows trains, on up to 5,000 rows that neither
+training nor study has seen. Beside each change stands the interval that the study gave.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 import lossval_cli
 from lossval_cli.pipeline import Result
 from lossval_cli.ranking import in_units
+from lossval_cli.removal.plan import MIN_RELABEL_PROBABILITY
 from lossval_cli.tables.table import read_table
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -99,23 +101,39 @@ def make_case(name: str, seed: int, share: float) -> Case:
     return Case(train.assign(label=labels), val, test, fresh, wrong, task)
 
 
-def advised(result: Result) -> np.ndarray:
-    """(N,) bool, the rows that the study advises to remove."""
-    study = result.report["removal"]
-    drop = np.zeros(len(result.scores), bool)
-    scores = result.scores
+class Advice(NamedTuple):
+    """What a run advises, as labels and sample weights of the training rows."""
+
+    labels: np.ndarray  # (N,)
+    weights: np.ndarray  # (N,), 0 for a row that is left out
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """(N,) bool, the rows left out."""
+        return self.weights == 0
+
+
+def advised(case: Case, result: Result) -> Advice:
+    """What the study of a run advises: all rows as they are where it advises nothing."""
+    study, scores = result.report["removal"], result.scores.set_index("row").sort_index()
+    labels, weights = case.train["label"].to_numpy(), np.ones(len(case.train))
     if study["recommended"] == "suspects":
-        drop[scores["row"][scores["suspect"] != ""]] = True
+        weights = (scores["suspect"] == "").to_numpy(float)
     elif study["recommended"] == "lowest":
-        drop[scores["row"][: round(study["recommended_fraction"] * len(scores))]] = True
-    return drop
+        weights = (scores["rank"] > round(study["recommended_fraction"] * len(scores))).to_numpy(float)
+    elif study["recommended"] == "weights":
+        weights = scores["importance"].to_numpy()
+    elif study["recommended"] == "relabel":
+        wrong = (scores["suspect"] == "label") & (scores["noise_probability"] >= MIN_RELABEL_PROBABILITY)
+        labels = np.where(wrong, scores["predicted"], labels)
+    return Advice(labels, weights)
 
 
-def judge(case: Case, result: Result, keep: np.ndarray) -> dict[str, float]:
-    """Accuracy, or R², on the fresh rows of each model trained on the rows that `keep` (N,) names."""
+def fresh_scores(case: Case, result: Result, advice: Advice) -> dict[str, float]:
+    """Accuracy, or R², on the fresh rows of each model trained as advised."""
     dataset = result.dataset
     X, X_fresh = dataset.train.X, dataset.encoder.transform(read_table(case.fresh))
-    y, truth = case.train["label"].to_numpy(), case.fresh["label"].to_numpy()
+    truth, keep = case.fresh["label"].to_numpy(), ~advice.dropped
     if case.task == "classification":
         models: dict[str, Any] = {
             "boosting": HistGradientBoostingClassifier(random_state=0),
@@ -123,11 +141,16 @@ def judge(case: Case, result: Result, keep: np.ndarray) -> dict[str, float]:
         }
     else:
         models = {"boosting": HistGradientBoostingRegressor(random_state=0), "linear": Ridge()}
-    values = {name: float(model.fit(X[keep], y[keep]).score(X_fresh, truth)) for name, model in models.items()}
-    kept = lossval_cli.score(case.train[keep], case.val, label="label", task=case.task, removal="off", threads=1)
-    fit, own = kept.fit, kept.dataset
-    assert fit.predict is not None
-    answer = fit.predict(own.encoder.transform(read_table(case.fresh)))
+    values = {}
+    for name, model in models.items():
+        model.fit(X[keep], advice.labels[keep], sample_weight=advice.weights[keep])
+        values[name] = float(model.score(X_fresh, truth))
+    train = case.train.assign(label=advice.labels, weight=advice.weights)[keep]
+    # The ensemble's own weights of rows come on top of those of the table.
+    kept = lossval_cli.score(train, case.val, label="label", weight="weight", task=case.task, removal="off", threads=1)
+    own = kept.dataset
+    assert kept.fit.predict is not None
+    answer = kept.fit.predict(own.encoder.transform(read_table(case.fresh)))
     if case.task == "classification":
         names = np.array(own.labels.names)  # type: ignore[union-attr]
         values["network"] = float((names[answer.argmax(axis=1)] == truth).mean())
@@ -137,36 +160,39 @@ def judge(case: Case, result: Result, keep: np.ndarray) -> dict[str, float]:
     return values
 
 
-def run(name: str, seed: int, share: float, judged_on: str = "test") -> dict[str, object]:
+def run(name: str, seed: int, share: float, evaluated_on: str = "test") -> dict[str, object]:
     """One table, one repetition: what was advised, and what it did on fresh rows, as one flat record."""
     case = make_case(name, seed, share)
-    test = case.test if judged_on == "test" else None
+    test = case.test if evaluated_on == "test" else None
     result = lossval_cli.score(case.train, case.val, test=test, label="label", task=case.task, seed=seed, threads=1)
     study = result.report["removal"]
-    drop = advised(result)
+    advice = advised(case, result)
+    changed = advice.dropped | (advice.labels != case.train["label"].to_numpy())
     gain = study["expected_gain"] or {"value": np.nan, "low": np.nan, "high": np.nan}
     record: dict[str, object] = {
         "table": name,
         "task": case.task,
         "noise": share,
         "seed": seed,
-        "judged_on": study["evaluated_on"],
+        "evaluated_on": study["evaluated_on"],
         "recommended": study["recommended"],
-        "dropped": drop.mean(),
-        "wrong_among_dropped": case.wrong[drop].mean() if drop.any() else np.nan,
+        "recommended_for": " ".join(study["recommended_for"]),
+        "changed": changed.mean(),
+        "wrong_among_changed": case.wrong[changed].mean() if changed.any() else np.nan,
         "metric": study["metric"],
         "gain": gain["value"],
         "gain_low": gain["low"],
         "gain_high": gain["high"],
         "study_seconds": study_seconds(result),
     }
-    sets: dict[str, np.ndarray] = {"before": np.ones(len(drop), bool)}
-    if drop.any():
-        sets["after"] = ~drop
+    as_it_is = Advice(case.train["label"].to_numpy(), np.ones(len(case.train)))
+    ways = {"before": as_it_is}
+    if study["recommended"] != "nothing":
+        ways["after"] = advice
     if case.wrong.any():
-        sets["without_wrong"] = ~case.wrong
-    for what, keep in sets.items():
-        record |= {f"{model}_{what}": value for model, value in judge(case, result, keep).items()}
+        ways["without_wrong"] = as_it_is._replace(weights=(~case.wrong).astype(float))
+    for what, way in ways.items():
+        record |= {f"{model}_{what}": value for model, value in fresh_scores(case, result, way).items()}
     return record
 
 
@@ -177,17 +203,19 @@ def study_seconds(result: Result) -> float:
 
 
 def as_markdown(records: pd.DataFrame) -> str:
-    """A row a table and noise: how often a removal was advised, and what it then did on fresh rows."""
+    """One line per table and noise: what was advised, and what it did to each model on fresh rows."""
     lines = [
-        "| table | noise | advised | rows dropped | of them wrong | boosting | linear | network | "
-        "boosting, exactly the wrong ones dropped |",
+        "| table | noise | advised | rows left out or relabelled | of them wrong | boosting | linear | network | "
+        "boosting, exactly the wrong ones left out |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for (name, noise), runs in records.groupby(["table", "noise"], sort=False):
         done = runs[runs["recommended"] != "nothing"]
-        cells = [str(name), f"{noise:.0%}", f"{len(done)} of {len(runs)}"]
+        what = ", ".join(f"{count} × {way}" for way, count in done["recommended"].value_counts().items())
+        cells = [str(name), f"{noise:.0%}", f"{len(done)} of {len(runs)}" + (f" ({what})" if what else "")]
         if len(done):
-            cells += [f"{done['dropped'].mean():.0%}", f"{done['wrong_among_dropped'].mean():.0%}"]
+            wrong = done["wrong_among_changed"].mean()
+            cells += [f"{done['changed'].mean():.0%}", "" if np.isnan(wrong) else f"{wrong:.0%}"]
             cells += [f"{done[f'{model}_before'].mean():.3f} → {done[f'{model}_after'].mean():.3f}" for model in MODELS]
         else:
             cells += ["", ""] + [f"{runs[f'{model}_before'].mean():.3f}" for model in MODELS]
@@ -203,15 +231,15 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=TABLES)
     parser.add_argument("--seeds", nargs="+", type=int, default=REPORTED_SEEDS)
     parser.add_argument("--shares", nargs="+", type=float, default=[SHARE, 0.0])
-    parser.add_argument("--judges", nargs="+", default=["test"], choices=["test", "validation"])
+    parser.add_argument("--evaluated-on", nargs="+", default=["test"], choices=["test", "validation"])
     parser.add_argument("--csv", type=Path, default=RESULTS / "removal.csv")
     given = parser.parse_args()
     records = []
     for name in given.tables:
         for share in given.shares:
-            for judged_on in given.judges:
+            for evaluated_on in given.evaluated_on:
                 for seed in given.seeds:
-                    records.append(run(name, seed, share, judged_on))
+                    records.append(run(name, seed, share, evaluated_on))
                     print(json.dumps(records[-1], default=float), file=sys.stderr, flush=True)
                     pd.DataFrame(records).to_csv(given.csv, index=False)
     print(as_markdown(pd.DataFrame(records)))

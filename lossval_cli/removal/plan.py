@@ -66,7 +66,8 @@ def make_pool(dataset: Dataset, rows: npt.NDArray[np.int64], fit: Fit, noise: No
 
 @dataclass(frozen=True)
 class Plan:
-    """Sets of sample weights: the first set counts every row once, the others are one strategy each."""
+    """Sets of sample weights: the first set counts every row once, or as often as the table's own weights say;
+    the others are one strategy each, times those weights."""
 
     fractions: tuple[float, ...]
     weights: npt.NDArray[np.float32]  # (seeds, sets, N); seeds differ in `random` only
@@ -118,7 +119,10 @@ def make_plan(dataset: Dataset, pool: Pool, mode: str, rng: np.random.Generator)
         assert dataset.train.y is not None
         changed = float((pool.relabelled != dataset.train.y[pool.rows]).mean())
         add(Strategy("relabel", changed), np.ones((seeds, rows), np.float32))
-    return Plan(fractions, np.stack(weights, axis=1), sets, tuple(failed))
+    stacked = np.stack(weights, axis=1)
+    if dataset.weights is not None:
+        stacked = stacked * dataset.weights[pool.rows].astype(np.float32)
+    return Plan(fractions, stacked, sets, tuple(failed))
 
 
 def _too_few_kept(dataset: Dataset, pool: Pool, keep: Mask) -> str | None:
