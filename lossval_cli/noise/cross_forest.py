@@ -83,7 +83,12 @@ class CrossForest:
         each column has; group (n,): equal for rows that are copies of one another."""
         D, groups = len(bins), int(group.max()) + 1
         numbers: npt.NDArray[np.bool_] = np.asarray(np.isfinite(cells.values).any(axis=0))
-        halves = _halves(D, trees, rng)
+        halves = [
+            (sources, outputs)
+            for sources, outputs in _halves(D, trees, rng)
+            if np.isin(input_column, sources).any()
+            and np.isin(target_column, outputs).any()  # constant columns have none
+        ]
         grown: list[_Tree] = []
         seen = np.zeros((len(group), len(halves)), bool)
         for t, (sources, outputs) in enumerate(halves):
