@@ -18,6 +18,9 @@ LEFT, RIGHT, TOP, BOTTOM = 54, 12, 26, 40
 
 MOST_BARS = 12
 
+FAR = 0.01
+"""Share of points at each end of an axis of a scatter that are drawn at its edge."""
+
 
 class Series(NamedTuple):
     """A line over x; `spread` is drawn as a band of ± as much, None where a point is not known."""
@@ -93,15 +96,23 @@ def histogram(
 
 
 def scatter(points: Sequence[tuple[float, float, bool]], title: str, names: tuple[str, str]) -> Markup:
-    """Points (x, y, marked), the marked ones above the others."""
-    x = Axis.over([point[0] for point in points], LEFT, WIDTH - RIGHT)
-    y = Axis.over([point[1] for point in points], HEIGHT - BOTTOM, TOP)
+    """Points (x, y, marked), the marked ones above the others. The few far out stand at the edge of the field."""
+    x = Axis.over(_most([point[0] for point in points]), LEFT, WIDTH - RIGHT)
+    y = Axis.over(_most([point[1] for point in points]), HEIGHT - BOTTOM, TOP)
     marks = []
     for css, marked in (("dots", False), ("dots mark", True)):
-        path = "".join(f"M{x.at(px)} {y.at(py)}h0" for px, py, is_marked in points if is_marked == marked)
+        at = [(min(max(px, x.low), x.high), min(max(py, y.low), y.high)) for px, py, kind in points if kind == marked]
+        path = "".join(f"M{x.at(px)} {y.at(py)}h0" for px, py in at)
         marks.append(f'<path class="{css}" d="{path}"/>')
-    text = f"{sum(point[2] for point in points):,} suspects in the accent colour; other rows in grey."
+    text = f"{sum(point[2] for point in points):,} suspects in colour; other rows in grey; far ones at the edge."
     return _figure(title, text, [*_axes(x, y, *names), *marks])
+
+
+def _most(values: Sequence[float]) -> list[float]:
+    """`values` without the share FAR of them at each end."""
+    ordered = sorted(value for value in values if math.isfinite(value))
+    cut = int(FAR * len(ordered))
+    return ordered[cut : len(ordered) - cut]
 
 
 def curves(

@@ -125,7 +125,7 @@ def _plots(report: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     if shape:
         drawn.append(("Importance of all rows", _importance(shape["importance"])))
         if shape["evidence"]:
-            drawn.append(("What label and features say of each row", _evidence(shape["evidence"])))
+            drawn.append(("Label and feature evidence of each row", _evidence(shape["evidence"])))
     history = report["model"]["history"]
     for key, heading, css in (("loss", "Training loss", "main"), ("transport", "Transport cost", "second")):
         values = [_finite(epoch[key]) for epoch in history]
