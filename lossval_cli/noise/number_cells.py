@@ -32,6 +32,9 @@ GAP = 0.25
 BINS = 16
 """Quantile bins, as which other columns predict a number's neighbourhood."""
 
+LARGEST = 1e150
+"""Numbers beyond are taken for this: their differences and squares are more than a float holds."""
+
 LEAST_TAIL = 0.05
 """Scale of the lightest tail, in units of the column's spread."""
 
@@ -90,7 +93,7 @@ class NumberCells:
     @classmethod
     def fit(cls, values: Floats) -> NumberCells:
         """On (n,) with NaN for missing, at least one finite."""
-        finite = values[np.isfinite(values)]
+        finite = _within_reach(values[np.isfinite(values)])
         distinct, counts = np.unique(finite, return_counts=True)
         rest = finite
         if len(distinct) > FEW_VALUES:
@@ -124,7 +127,7 @@ class NumberCells:
 
     def scale(self, values: Floats) -> Floats:
         """(n,) on the scale: median 0, 90 % within about ±1.65."""
-        scaled: Floats = (_signed_log(values, self.origin, self.unit) - self.centre) / self.spread
+        scaled: Floats = (_signed_log(_within_reach(values), self.origin, self.unit) - self.centre) / self.spread
         return scaled
 
     def unscale(self, scaled: Floats) -> Floats:
@@ -146,6 +149,11 @@ class NumberCells:
         distances = np.where(inside, np.abs(values - known[:, None]), np.inf)
         nearest = np.partition(distances, neighbours - 1, axis=1)[:, neighbours - 1]
         return np.where(np.isfinite(scaled), np.minimum(nearest, 1e6), 0.0)
+
+
+def _within_reach(values: Floats) -> Floats:
+    """Numbers whose differences and squares a float can hold."""
+    return np.clip(values, -LARGEST, LARGEST)
 
 
 def _signed_log(values: Floats, origin: float, unit: float) -> Floats:

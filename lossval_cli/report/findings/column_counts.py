@@ -80,11 +80,13 @@ def _ranges(values: npt.NDArray[np.float64], kind: str) -> tuple[npt.NDArray[np.
     if kind == "boolean":
         inner, names = np.array([0.5]), ["false", "true"]
     elif len(distinct := np.unique(sample)) <= FEW_VALUES:
-        inner = (distinct[1:] + distinct[:-1]) / 2
+        inner = distinct[1:] / 2 + distinct[:-1] / 2
         names = [word(value) for value in distinct]
     else:
         inner = np.unique(np.quantile(sample, np.arange(1, RANGES) / RANGES, method="lower"))
         inner = inner[inner < distinct[-1]]
+        if not inner.size:  # nearly all values are the largest
+            inner = distinct[-2:-1]
         between = [f"over {word(low)} to {word(high)}" for low, high in pairwise(inner)]
         names = [f"up to {word(inner[0])}", *between, f"over {word(inner[-1])}"]
     codes = np.searchsorted(inner, values, side="left").astype(np.int64)
@@ -115,8 +117,9 @@ def _usual(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     because it is frequent."""
     present = values[~np.isnan(values)]
     first, middle, third = np.quantile(present, [0.25, 0.5, 0.75], method="nearest")
-    reach = FAR_OUT * (third - first)
-    near = present[np.abs(present - middle) <= reach] if reach > 0 else present
+    with np.errstate(over="ignore"):  # infinite: nothing is far out
+        reach = FAR_OUT * (third - first)
+        near = present[np.abs(present - middle) <= reach] if reach > 0 else present
     low, high = np.quantile(near, [0.01, 0.99], method="nearest")
     return float(low), float(middle), float(high)
 
