@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from lossval_cli.errors import CellError
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table
-from lossval_cli.text.format import format_name, join_names, pluralize
+from lossval_cli.text.format import format_name, join_names, pluralize, quote
 
 LISTED = 5
 
@@ -51,7 +52,14 @@ def leave_out_unlabelled(
     last = ", last in the scores without an importance" if what == "training" else ""
     notice = (
         f"{format_name(table.name)}: {len(rows):,} of {pluralize(table.rows, 'row')} {have} no label ({places}) and "
-        f"{are} left out of {what}{last}; --require-labels refuses them"
+        f"{are} left out of {what}{last}; --require-labels refuses them{_word(table, label, rows)}"
     )
     labelled = replace(table.take(kept), row_numbers=kept, is_block=table.is_block)
     return labelled, Unlabelled(table, rows), [notice]
+
+
+def _word(table: Table, label: str, rows: npt.NDArray[np.int64]) -> str:
+    """What to do if the word that was taken for missing is a class."""
+    given = table.as_given(label).take(pa.array(rows)).unique().to_pylist()
+    words = [word for word in given if isinstance(word, str) and word.strip()]
+    return f"; if {quote(words[0])} is a class, say which words mean missing with --missing" if words else ""

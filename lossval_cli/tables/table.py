@@ -52,9 +52,9 @@ class TypedColumn:
     notes: tuple[str, ...] = ()
 
     def take(self, rows: npt.NDArray[np.int64]) -> TypedColumn:
-        """The cells of some rows, without what was noted of the others."""
+        """The cells of some rows."""
         invalid = np.flatnonzero(np.isin(rows, self.invalid))
-        return TypedColumn(self.values.take(pa.array(rows)), self.type, invalid)
+        return TypedColumn(self.values.take(pa.array(rows)), self.type, invalid, self.notes)
 
 
 @dataclass(frozen=True, eq=False)
