@@ -1,4 +1,7 @@
-"""Settings and thresholds as TOML text; the standard library only reads it."""
+"""Settings and thresholds as TOML text, one line per key; the standard library only reads it.
+
+tomli-w writes lists over several lines, and each line here is followed by a comment that says where its value is from.
+"""
 
 from __future__ import annotations
 

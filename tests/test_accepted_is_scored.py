@@ -17,7 +17,7 @@ from lossval_cli.tables.table import read_table
 
 pytestmark = pytest.mark.slow
 
-TINY = ("--preset", "fast", "--set", "epochs=1", "--set", "members=2", "--removal", "off", "-q", "--force", "-o", "out")
+TINY = ("--preset", "fast", "--set", "epochs=1", "--removal", "off", "-q", "--force", "-o", "out")
 N = len(OBJECTS)
 
 

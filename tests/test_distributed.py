@@ -134,7 +134,7 @@ with processes() as group:
             fit = train(dataset, estimate_outliers(dataset, settings).penalty, settings, runtime)
             if group.is_main:
                 np.savez(ending, label=fit.label_evidence, feature=fit.feature_evidence)
-                edges, files = dataset.storage.processes.edges, dataset.train.X._descriptors
+                edges, files = dataset.storage.processes.edges, dataset.train.X._files
                 print(edges, sorted(path.name for path in files))
                 assert not scratch.exists()  # open files need no names
 """

@@ -169,12 +169,12 @@ def test_a_file_that_changes_between_two_passes_is_refused(
     frame(60, seed=5).to_parquet("other", index=False)
     times, true_open = 0, streamed._File.open
 
-    def replacing(file: streamed._File, limit: int) -> object:
+    def replacing(file: streamed._File, *arguments: object) -> object:
         nonlocal times
         times += 1
         if times == opening:
             os.replace("other", "t.data")
-        return true_open(file, limit)
+        return true_open(file, *arguments)
 
     monkeypatch.setattr(streamed._File, "open", replacing)
     refused = cli(*SCORE, "out")

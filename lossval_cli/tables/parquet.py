@@ -119,8 +119,16 @@ class ArrowReader:
 
     form = "an Arrow file"
 
-    def __init__(self, source: bytes | Path, name: str, limit: int, largest: int | None = None) -> None:
-        """`largest`: bytes that one batch may take, None: as many as all. Raises ReadError where the file is damaged
+    def __init__(
+        self,
+        source: bytes | Path,
+        name: str,
+        limit: int,
+        largest: int | None = None,
+        rows: list[int] | None = None,
+    ) -> None:
+        """`largest`: bytes that one batch may take, None: as many as all. rows: of each batch, if they have been
+        counted before; the library has no count of them without a column. Raises ReadError where the file is damaged
         or past a limit."""
         self.name = format_name(name)
         self.decoded = 0
@@ -133,8 +141,8 @@ class ArrowReader:
             self.schema: pa.Schema = file.schema
             check_columns(self.name, len(self.schema.names))
             check_names(self.schema.names, name)
-            self.rows = []
-            for batch in self._batches(self._open([0] if self.schema.names else None), None):
+            self.rows = list(rows or ())
+            for batch in () if rows else self._batches(self._open(_narrowest(self.schema)), None):
                 self.rows.append(batch.num_rows)
                 if 8 * sum(self.rows) * max(1, len(self.schema.names)) > limit:
                     raise too_large(self.name, limit, self._stored)
@@ -182,11 +190,27 @@ class ArrowReader:
         yield from (batch for i, batch in enumerate(file) if groups is None or i in groups)
 
 
-def open_reader(source: bytes | Path, name: str, limit: int, largest: int | None = None) -> ParquetReader | ArrowReader:
-    """The reader of a file by its first bytes. `largest` is for Arrow. Raises ReadError."""
+def _narrowest(schema: pa.Schema) -> list[int]:
+    """The column that is read with least effort, if there is one."""
+    if not schema.names:
+        return []
+
+    def bits(i: int) -> int:
+        try:
+            return int(schema.field(i).type.bit_width)
+        except ValueError:  # text and nested types
+            return 1 << 20
+
+    return [min(range(len(schema.names)), key=bits)]
+
+
+def open_reader(
+    source: bytes | Path, name: str, limit: int, largest: int | None = None, rows: list[int] | None = None
+) -> ParquetReader | ArrowReader:
+    """The reader of a file by its first bytes. `largest` and `rows` are for Arrow. Raises ReadError."""
     head = source[:6] if isinstance(source, bytes) else _head(source)
     if head.startswith((ARROW_MAGIC, STREAM_MAGIC)):
-        return ArrowReader(source, name, limit, largest)
+        return ArrowReader(source, name, limit, largest, rows)
     return ParquetReader(source, name, limit)
 
 

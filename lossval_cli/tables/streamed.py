@@ -176,7 +176,7 @@ class StreamedTable:
             ]
             if not groups:
                 continue
-            reader = file.open(self._limit)
+            reader = file.open(self._limit, rows)
             if reader.rows != rows:
                 raise file.changed()
             names = None if columns is None else [name for name in columns if name in reader.schema.names]
@@ -213,10 +213,13 @@ class _File(NamedTuple):
     listed: Listed
     stamp: os.stat_result
 
-    def open(self, limit: int) -> ParquetReader | ArrowReader:
-        """A reader of it. Raises ReadError where it is damaged, or not what it was."""
+    def open(self, limit: int, rows: list[int] | None = None) -> ParquetReader | ArrowReader:
+        """A reader of it; rows: of its fragments, once they are known.
+
+        Raises ReadError where it is damaged, or has changed since.
+        """
         self.check()
-        return open_reader(Path(self.listed.path), self.listed.path, limit, LARGEST_BATCH)
+        return open_reader(Path(self.listed.path), self.listed.path, limit, LARGEST_BATCH, rows)
 
     def check(self) -> None:
         """Raise ReadError where it is another file, longer, shorter or newer."""
