@@ -93,6 +93,7 @@ def a_report(**changes: Any) -> dict[str, Any]:
 
 def test_what_to_check_first_follows_from_the_probabilities() -> None:
     assert first_rows(a_report()) == "Check the first 4 suspects: about 3 of them are wrong."
+    assert first_rows(a_report(summary={"suspects": 4})) == "Check all 4 suspects: about 3 of them are wrong."
     assert first_rows(a_report(suspects=[])) == ""
 
 

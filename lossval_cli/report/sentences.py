@@ -233,7 +233,8 @@ def headline(summary: Mapping[str, Any], level: str, *, healthy: bool, findings:
     elif healthy:
         text = f"Few rows look noisy: {about} of the {rows}"
     else:
-        text = f"{about[0].upper()}{about[1:]} of the {rows} look noisy"
+        verb = "look" if level == "bad" else "may be"
+        text = f"{about[0].upper()}{about[1:]} of the {rows} {verb} noisy"
     text += f" ({_likely(noise)}){_mostly(summary)}"
     if healthy and findings:
         text += f"; but {pluralize(findings, 'finding')} {'is' if findings == 1 else 'are'} worth a look"
@@ -273,8 +274,8 @@ def neighbours_reason(found: Mapping[str, Any], given: str) -> str:
     """`48 of the 50 nearest rows (5 trusted) are labelled No, and none is labelled Yes.`; `given`: the row's label."""
     trusted = f" ({found['trusted']:,} trusted)" if found["trusted"] else ""
     if "median" in found:
-        middle = f"{measured(found['low'])} to {measured(found['high'])} (median {measured(found['median'])})"
-        return f"Half of the {found['rows']:,} nearest rows{trusted} lie within {middle}."
+        middle = f"from {measured(found['low'])} to {measured(found['high'])} (median {measured(found['median'])})"
+        return f"Half of the {found['rows']:,} nearest rows{trusted} have labels {middle}."
     first = found["labels"][0]
     same, rest = found.get("same"), ""
     if same is not None and first["label"] != given:
@@ -307,7 +308,8 @@ def first_rows(report: Mapping[str, Any]) -> str:
     wrong = round(sum(listed))
     if len(listed) == 1:
         return f"Check it: it is wrong with a probability of {format_percent(listed[0], 0)}."
-    return f"Check the first {len(listed):,} suspects: about {wrong:,} of them are wrong."
+    which = "all" if len(listed) == report["summary"].get("suspects") else "the first"
+    return f"Check {which} {len(listed):,} suspects: about {wrong:,} of them are wrong."
 
 
 def features_reason(cells: Sequence[str]) -> str:
