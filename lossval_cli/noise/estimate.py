@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from lossval_cli.features.dataset import Dataset
@@ -56,19 +58,21 @@ def estimate_noise(
     """
     train = dataset.train
     assert train.y is not None
-    if isinstance(dataset.labels, ClassLabels):
-        labels = find_wrong_classes(
-            train.X,
-            train.y.astype(np.int64),
-            predictions,
-            trusted=_trusted(dataset, predict),
-            units=dataset.fold_units,
-            ordered=all(_is_number(name) for name in dataset.labels.names),
-            seed=seed,
-        )
-    else:
-        y = train.y.astype(np.float64)
-        labels = find_wrong_numbers(train.X, y, predictions, units=dataset.fold_units, seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a few hundred steps of a linear model are close enough
+        if isinstance(dataset.labels, ClassLabels):
+            labels = find_wrong_classes(
+                train.X,
+                train.y.astype(np.int64),
+                predictions,
+                trusted=_trusted(dataset, predict),
+                units=dataset.fold_units,
+                ordered=all(_is_number(name) for name in dataset.labels.names),
+                seed=seed,
+            )
+        else:
+            y = train.y.astype(np.float64)
+            labels = find_wrong_numbers(train.X, y, predictions, units=dataset.fold_units, seed=seed)
     noise = combine(labels, outliers)
     return noise if thresholds is None else with_thresholds(noise, thresholds.label, thresholds.features)
 

@@ -7,7 +7,6 @@ that no row is predicted from its own copy.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,7 +19,6 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -158,9 +156,7 @@ def _cross_fit(
         if outputs and len(np.unique(y[inside])) < 2:
             models.append(DummyClassifier().fit(np.zeros((len(inside), 1)), y[inside]))
             continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are close enough
-            models.append(make().fit(X[inside], y[inside]))
+        models.append(make().fit(X[inside], y[inside]))
 
     rows = np.zeros((len(y), *outputs))
     for start in range(0, len(y), PREDICTED_AT_ONCE):
