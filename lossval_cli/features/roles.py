@@ -69,7 +69,7 @@ def decide_roles(train: Table, options: TableOptions, task: str = "auto") -> Rol
     if len(found) == len(rest):  # better a doubtful feature than none
         found = {name: why for name, why in found.items() if is_unnamed(name) or says_id(name)}
     for name, why in found.items():
-        notices.append(f"column {quote(name)} is treated as an id, not a feature ({why.describe(train)})")
+        notices.append(f"column {quote(name)} is treated as an id, not a feature ({why.describe()})")
     features = tuple(sorted(name for name in rest if name not in found))
     if not features:
         raise SchemaError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +12,9 @@ import pyarrow as pa
 
 from lossval_cli.errors import ReadError
 from lossval_cli.features.encoder import Encoder
+from lossval_cli.features.identifiers import find_repeated
 from lossval_cli.features.roles import Roles, check_agreement
+from lossval_cli.features.row_keys import row_keys
 from lossval_cli.runs.acquisition import Forecast, forecast, pick
 from lossval_cli.runs.loaded import LoadedRun, damaged, read_part, read_run
 from lossval_cli.runtime.atomic_write import RECORD
@@ -44,13 +48,17 @@ def rank_pool(run_directory: Path, pool: str, data: str | None, count: int) -> R
         ids, excluded, features = (tuple(map(str, said[key])) for key in ("ids", "excluded", "features"))
         roles = Roles(said["label"], ids, excluded, features, said["task"], ())
         seed = int(record["seed"])
+        kinds = {str(name): str(kind) for name, kind in (said.get("types") or {}).items()}
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(run_directory, error) from error
     train = _training_table(run_directory, run, record, data)
     options = ReadOptions.of_record(record.get("settings"))
+    options = replace(options, cells=options.cells.with_types(kinds))
+    train = train.read_as(options.cells.types)
     table = read_table(pool, options)
     notices = check_agreement(train, roles, table, needs_label=False, can_exclude=False)
-    encoder = Encoder.fit(train, roles.features)
+    encoder = Encoder.fit(train, roles.features, kinds)
+    notices += (*_repeated_ids(table, roles.ids), *_known_rows(train, table, encoder))
     X, X_pool = encoder.transform(train)[run.row[run.labelled]], encoder.transform(table)
     rng = np.random.default_rng([seed, table.rows])
     evidence, importance = run.feature_evidence[run.labelled], run.importance[run.labelled]
@@ -73,6 +81,26 @@ def rank_pool(run_directory: Path, pool: str, data: str | None, count: int) -> R
         (*notices, *encoder.differences(table)),
         _quality(expected, len(chosen), table),
     )
+
+
+def _repeated_ids(pool: Table, ids: Sequence[str]) -> list[str]:
+    """Ids that several candidates share do not say which one is meant."""
+    notices = []
+    for name in ids:
+        if name in pool.column_names and (found := find_repeated(pool, name)) is not None:
+            notices.append(
+                f"{format_name(pool.name)}: column {format_name(name)}: {found}; row and line say which is meant"
+            )
+    return notices
+
+
+def _known_rows(train: Table, pool: Table, encoder: Encoder) -> list[str]:
+    """Candidates that have the features of a training row: labelling them teaches little."""
+    keys = [row_keys((values for _, values in encoder.read(table)), table.rows) for table in (train, pool)]
+    known = int(np.isin(keys[1], keys[0]).sum())
+    if not known:
+        return []
+    return [f"{format_name(pool.name)}: {known:,} of {pluralize(pool.rows, 'row')} have the features of a training row"]
 
 
 def _training_table(path: Path, run: LoadedRun, record: dict[str, Any], data: str | None) -> Table:
