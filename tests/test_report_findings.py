@@ -335,3 +335,9 @@ def test_a_healthy_table_with_a_finding_deserves_a_look() -> None:
     assert verdict["findings"] == [
         {"section": "leakage", "text": "12 validation rows (10%) are exact duplicates of training rows."}
     ]
+
+
+def test_a_column_nearly_all_of_whose_values_are_its_largest_is_counted() -> None:
+    values = np.r_[np.arange(40.0), np.full(2000, 100.0)]
+    counted = count_column("coverage", "number", values, np.zeros((2040, 1), np.bool_))
+    assert list(counted.rows) == [40, 2000]

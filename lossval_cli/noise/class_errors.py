@@ -34,8 +34,11 @@ OWN_WORD = 0.25
 CONTRADICTION = 0.75
 """Odds 3 : 1 against the label, relative to class frequencies, from which it is doubtful on its own."""
 
-UNSEEN = 0.2
-"""Chance, in advance, that contradictions come from errors that follow the features, which no calibration shows."""
+UNSEEN, MOST_UNSEEN = 0.3, 0.3
+"""Errors that follow the features show in no calibration: as many are reckoned with as this share of the most there can
+be, and of MOST_UNSEEN of the rows."""
+LEAST_SHOWN = 0.2
+"""Such errors alone make no label more probably wrong than this."""
 
 DOUBTFUL_SHARE = 0.012
 """Of the rows, those doubted most are flagged if they contradict, though nothing shows that labels are wrong:
@@ -120,7 +123,8 @@ def find_wrong_classes(
         probability = with_mean(score, expected_share)
         low, high = min(low, 0.5 * expected_share), min(1.0, 1.5 * expected_share)
     elif skill >= LITTLE_SKILL:
-        probability = np.maximum(probability, UNSEEN * score)
+        unseen = with_mean(score, UNSEEN * min(high, MOST_UNSEEN))
+        probability = np.maximum(probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
         most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
         if K > 2 and not ordered:
             most = max(most, DOUBTFUL_PER_FLIP * flips.share)
@@ -164,7 +168,7 @@ def _with_doubtful(probability: Floats, score: Floats, contradiction: Floats, mo
     chosen = candidates[np.argsort(-score[candidates], kind="stable")[:count]]
     raised = probability.copy()
     least = score[chosen].min()
-    raised[chosen] = np.maximum(raised[chosen], 0.5 + 0.05 * (score[chosen] - least) / max(1 - least, 1e-9))
+    raised[chosen] = np.maximum(raised[chosen], 0.5 + 0.25 * (score[chosen] - least) / max(1 - least, 1e-9))
     return raised
 
 

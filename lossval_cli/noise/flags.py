@@ -11,16 +11,20 @@ from sklearn.isotonic import IsotonicRegression
 Floats = npt.NDArray[np.float64]
 
 
+LEAST_FLAGGED = 0.4
+"""A row that is rather right than wrong is not flagged on account of surer ones."""
+
+
 def choose_suspects(probability: Floats) -> tuple[npt.NDArray[np.bool_], float]:
     """Rows to flag (N,), and the probability from which they are flagged (1.0: none).
 
-    The threshold that maximises the expected F1 (Lipton et al., 2014), among those at which flagged rows are
-    expected to be noisy more often than not.
+    The threshold that maximises the expected F1 (Lipton et al., 2014), among those of at least LEAST_FLAGGED at which
+    flagged rows are expected to be noisy more often than not.
     """
     order = np.argsort(-probability, kind="stable")
     hits = probability[order].cumsum()
     expected_f1 = 2 * hits / np.maximum(np.arange(1, len(order) + 1) + hits[-1], 1e-300)
-    expected_f1[hits < np.arange(1, len(order) + 1) / 2] = 0.0
+    expected_f1[(hits < np.arange(1, len(order) + 1) / 2) | (probability[order] < LEAST_FLAGGED)] = 0.0
     best = int(expected_f1.argmax())
     if expected_f1[best] == 0.0:
         return np.zeros(len(order), np.bool_), 1.0
