@@ -95,7 +95,7 @@ def test_every_kind_is_recognised() -> None:
         "colour": 5,
         "colour_gaps": 6,
         "count": 1,
-        "note": 17,
+        "note": 33,
         "shop": 16,
         "when": 8,
     }

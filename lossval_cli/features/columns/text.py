@@ -1,9 +1,15 @@
-"""Free text -> at most 16 numbers: hashed n-grams along the directions in which training texts differ."""
+"""Free text in any script -> 32 numbers: TF-IDF of words and characters, along the directions that differ most.
+
+Words and pairs of words say what a text is about; sequences of two to five characters catch endings, misspellings and
+scripts that write no blanks between words. Both are hashed, so that no vocabulary is kept, weighed by how rare they are
+(TF-IDF with sublinear frequency, Salton & Buckley 1988) and reduced by truncated SVD (latent semantic analysis).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +18,21 @@ import pyarrow.compute as pc
 
 from lossval_cli.features.columns.scaling import Floats, unit_block
 
-if TYPE_CHECKING:
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-TEXT_WIDTH = 16
+TEXT_WIDTH = 32
 """Most numbers a text becomes."""
 
-LONG_TEXT_WORDS = 8
-"""From here on words carry the text; shorter ones (names, codes) are told apart by their letters."""
+WORD_BITS, CHARACTER_BITS = 15, 16
+"""Sizes of the two hash tables, as powers of two."""
+
+_WORD = r"(?u)\b\w+\b"
+
+CHARACTERS = 400
+"""Of a text that are looked at as characters: of a long one its words say enough, and characters take long."""
 
 FIT_TEXTS = 20_000
 """Different texts the directions are found on; more change them little and cost minutes."""
 
-CHUNK = 20_000
+CHUNK = 10_000
 """Texts vectorised at once: bounds the sparse matrix in memory."""
 
 
@@ -33,12 +41,52 @@ def mean_words(texts: list[str]) -> float:
     return sum(len(text.split()) for text in texts) / max(1, len(texts))
 
 
+class _NGrams:
+    """Texts -> hashed counts of words and characters (n, n-grams), weighed once `fit` has seen the training texts."""
+
+    def __init__(self) -> None:
+        # Loaded for tables that hold text only: it takes as long as the encoding of a small table.
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        common = {"alternate_sign": False, "norm": None, "dtype": np.float32}
+        self._words = HashingVectorizer(ngram_range=(1, 2), token_pattern=_WORD, n_features=2**WORD_BITS, **common)
+        self._characters = HashingVectorizer(
+            analyzer="char_wb", ngram_range=(2, 5), n_features=2**CHARACTER_BITS, **common
+        )
+        self._rarity: list[Floats] = []
+
+    def fit(self, texts: list[str]) -> Any:
+        """Learn how rare each n-gram is; returns the weighed texts. One that a single text has does not count."""
+        counts = list(self._counts(texts))
+        for matrix in counts:
+            known_by = np.bincount(matrix.indices, minlength=matrix.shape[1])
+            rarity = np.log((1 + len(texts)) / (1 + known_by)) + 1
+            self._rarity.append(np.where(known_by < 2, 0.0, rarity) if len(texts) > 2 else rarity)
+        return self._weighed(counts)
+
+    def transform(self, texts: list[str]) -> Any:
+        """(n, n-grams) sparse, each of the two halves of length 1."""
+        return self._weighed(list(self._counts(texts)))
+
+    def _counts(self, texts: list[str]) -> Iterator[Any]:
+        yield self._words.transform(texts)
+        yield self._characters.transform([text[:CHARACTERS] for text in texts])
+
+    def _weighed(self, counts: list[Any]) -> Any:
+        from scipy.sparse import hstack
+        from sklearn.preprocessing import normalize
+
+        for matrix, rarity in zip(counts, self._rarity, strict=True):
+            matrix.data = ((1 + np.log(matrix.data)) * rarity[matrix.indices]).astype(np.float32)
+        return hstack([normalize(matrix, copy=False) for matrix in counts], format="csr")
+
+
 @dataclass(frozen=True)
 class TextEncoder:
-    """Texts -> their place along the leading directions of training n-grams, and a missing indicator."""
+    """Texts -> where they lie along the leading directions of training n-grams, and a missing indicator."""
 
-    vectorizer: HashingVectorizer
-    directions: npt.NDArray[np.float64]
+    ngrams: _NGrams
+    directions: npt.NDArray[np.float32]
     """(n-grams, d) orthonormal columns."""
     indicator: bool
     centres: Floats
@@ -49,29 +97,20 @@ class TextEncoder:
     @classmethod
     def fit(cls, values: pa.ChunkedArray, levels: list[str], random_state: int) -> TextEncoder:
         """Fit on text `values` (N,); `levels` are its different texts, sorted, so row order is no matter."""
-        # Loaded for tables that hold text only: it takes as long as the encoding of a small table.
         from sklearn.decomposition import TruncatedSVD
-        from sklearn.feature_extraction.text import HashingVectorizer
 
-        long = mean_words(levels[:: max(1, len(levels) // 1000)]) >= LONG_TEXT_WORDS
-        vectorizer = HashingVectorizer(
-            analyzer="word" if long else "char_wb",
-            ngram_range=(1, 2) if long else (2, 4),
-            n_features=2**13,
-            alternate_sign=False,
-            token_pattern=r"(?u)\b\w+\b" if long else None,
-        )
-        sample = vectorizer.transform(levels[:: -(-len(levels) // FIT_TEXTS)])
+        ngrams = _NGrams()
+        sample = ngrams.fit(levels[:: -(-len(levels) // FIT_TEXTS)])
         width = min(TEXT_WIDTH, min(sample.shape) - 1)
         # Texts of punctuation only have no n-grams at all.
         with np.errstate(divide="ignore", invalid="ignore"):
             svd = TruncatedSVD(width, random_state=random_state).fit(sample)
         missing = values.null_count / len(values)
-        directions = np.ascontiguousarray(svd.components_.T)
-        draft = cls(vectorizer, directions, missing > 0, np.zeros(0), 1.0, missing, len(levels))
+        directions = np.ascontiguousarray(svd.components_.T, np.float32)
+        draft = cls(ngrams, directions, missing > 0, np.zeros(0), 1.0, missing, len(levels))
         raw = draft._raw(values)
         centres, factor = unit_block(list(raw.T))
-        return cls(vectorizer, directions, missing > 0, centres, factor, missing, len(levels))
+        return cls(ngrams, directions, missing > 0, centres, factor, missing, len(levels))
 
     @property
     def width(self) -> int:
@@ -88,7 +127,7 @@ class TextEncoder:
         texts = indexed.dictionary.to_pylist()
         raw = np.empty((len(texts), self.directions.shape[1]), np.float32)
         for start in range(0, len(texts), CHUNK):
-            chunk = self.vectorizer.transform(texts[start : start + CHUNK])
+            chunk = self.ngrams.transform(texts[start : start + CHUNK])
             raw[start : start + CHUNK] = chunk @ self.directions
         raw = raw[indexed.indices.to_numpy()]
         if self.indicator:
