@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lossval_cli.checks.evaluate import KINDS_OF_RULE
 from lossval_cli.cli import options
 from lossval_cli.cli.app import app
-from lossval_cli.cli.check import OutputFormat
+from lossval_cli.cli.check_outputs import OutputFormat
 from lossval_cli.settings import Settings
 from tests.fuzz.tables import HOSTILE, damaged
 
