@@ -207,6 +207,8 @@ def test_options_overrule_what_the_reader_would_do() -> None:
     assert cells_of(commented) == CELLS and "line 11 is left out as comments" in commented.notices[0]
     russian = "имя,label\nда,1\nнет,0\n".encode("cp1251")
     assert read(russian, ReadOptions(encoding="cp1251")).column_names == ["имя", "label"]
+    with pytest.raises(DataError, match="--comment '': give the character"):
+        read(text(HEAD, *ROWS), ReadOptions(comment=""))
     with pytest.raises(DataError, match="--encoding klingon: unknown"):
         read(russian, ReadOptions(encoding="klingon"))
 

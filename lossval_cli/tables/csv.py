@@ -186,6 +186,8 @@ class _Splitter:
         """Comment lines: those the user names, else lines above the header that begin with # and do not have its
         fields."""
         comment = self.options.comment
+        if comment == "":
+            raise ReadError("--comment '': give the character that comment lines begin with, or leave the option out")
         first = np.frombuffer(self.data, np.uint8)[self.starts]
         if comment is not None:
             wanted = comment.encode(self.text.codec)
