@@ -100,7 +100,7 @@ def test_every_kind_is_recognised() -> None:
         "when": 8,
     }
     assert encoder.notices == (
-        "column note reads as free text: 17 numbers from its n-grams",
+        "column note reads as free text: 33 numbers from its n-grams",
         "column shop has 90 levels: hashed to 16 numbers",
     )
 

@@ -26,13 +26,14 @@ from lossval_cli.features.columns.category import (
 from lossval_cli.features.columns.date import DateEncoder, as_seconds
 from lossval_cli.features.columns.number import NumberEncoder, as_floats
 from lossval_cli.features.columns.text import TextEncoder, mean_words
+from lossval_cli.features.columns.vector import VectorEncoder, as_digests, as_matrix, common_length, is_vector
 from lossval_cli.tables.column_types import ColumnType
 from lossval_cli.tables.spelling import describe_variants, find_variants
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, pluralize, quote
 
 Kind = Literal["number", "boolean", "category", "date", "text"]
-ColumnEncoder = NumberEncoder | OneHotEncoder | HashedEncoder | DateEncoder | TextEncoder
+ColumnEncoder = NumberEncoder | OneHotEncoder | HashedEncoder | DateEncoder | TextEncoder | VectorEncoder
 
 TEXT_SEED = 0
 """Seed of the text directions: fixed, so that one table has one encoding whatever seed the training has."""
@@ -83,7 +84,7 @@ class Encoder:
             if reason := _useless(typed.values, len(typed.invalid)):
                 dropped[column] = reason
                 continue
-            source = Source(column, typed.type)
+            source = Source(column, typed.type, common_length(typed.values) if is_vector(typed.type.dtype) else 0)
             kind, encoder = _fit_column(
                 source.prepared(typed.values), source.dtype, len(typed.invalid), (kinds or {}).get(column)
             )
@@ -120,7 +121,8 @@ class Encoder:
         Raises CellError as `transform` does.
         """
         for source in self._sources:
-            yield source.column, source.read(table)
+            values = source.read(table)
+            yield source.column, as_digests(values) if source.dimensions else values
 
     def invalid(self, table: Table) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
         """Rows of `table` whose cells are not of their column's type, of each used column."""
@@ -132,6 +134,8 @@ class Encoder:
         notices = []
         for source, encoder in zip(self._sources, self._encoders, strict=True):
             values = source.read(table)
+            if source.dimensions:
+                values = as_digests(values)
             where = f"{format_name(table.name)}: column {format_name(source.column)}"
             absent = int(np.isnan(values).sum()) if isinstance(values, np.ndarray) else values.null_count
             notices += [
@@ -178,6 +182,8 @@ class Source:
 
     column: str
     trained: ColumnType
+    dimensions: int = 0
+    """Of the vectors that the cells are, 0 for any other column."""
 
     @property
     def dtype(self) -> pa.DataType:
@@ -190,6 +196,8 @@ class Source:
 
     def prepared(self, values: pa.ChunkedArray) -> Any:
         """A typed column as its encoder takes it."""
+        if self.dimensions:
+            return as_matrix(values, self.dimensions)
         if pa.types.is_string(self.dtype):
             return values.cast(pa.large_string())
         return as_seconds(values) if pa.types.is_timestamp(self.dtype) else as_floats(values)
@@ -201,11 +209,18 @@ _ENCODINGS: dict[type, str] = {
     HashedEncoder: "hashed",
     DateEncoder: "linear and cyclic",
     TextEncoder: "n-gram directions",
+    VectorEncoder: "standardised together",
 }
 
 
 def _useless(values: pa.ChunkedArray, invalid: int) -> str:
     """Why a typed training column cannot tell rows apart, or '' if it can."""
+    if is_vector(values.type):
+        matrix = as_matrix(values, common_length(values)) if common_length(values) else np.zeros((0, 1))
+        present = matrix[~np.isnan(matrix[:, 0])]
+        if not len(present):
+            return "every cell is missing"
+        return "" if np.ptp(present, axis=0).any() else "every row has the same vector"
     if not (_is_feature(values.type) or pa.types.is_null(values.type)):
         return "its cells are lists, records or bytes, not single values"
     if values.null_count == len(values):
@@ -226,6 +241,8 @@ def _fit_column(values: Any, dtype: pa.DataType, invalid: int, asked: str | None
 
     Where every missing cell is an invalid one, missing is not a state that rows can be in: the median stands in.
     """
+    if is_vector(dtype):
+        return "text", VectorEncoder.fit(values)
     if pa.types.is_string(dtype):
         return _fit_levels(values, asked)
     indicator = int(np.isnan(values).sum()) > invalid
