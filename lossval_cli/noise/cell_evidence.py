@@ -17,13 +17,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
-from lossval_cli.features.row_keys import find_copies, row_keys
 from lossval_cli.noise.cross_forest import Cells, CrossForest, Ints, Prediction
 from lossval_cli.noise.level_cells import LevelCells
 from lossval_cli.noise.number_cells import NumberCells, Side
-from lossval_cli.noise.tails import Tail
+from lossval_cli.noise.tails import LightTail, Tail
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,6 +33,9 @@ MOST_PREDICTED = 512
 
 LEAST_DEVIATION = 0.05
 """Of a prediction, in units of the column's spread: exact relations are not violated by rounding."""
+
+ENOUGH_TREES = 16
+"""Trees that predict a column from which on its residuals can be normal: the variance of few leaves is not known."""
 
 PRIOR_CELLS = 2.0
 """Cells of a leaf that a level's overall share counts as."""
@@ -67,6 +68,7 @@ class _Tails:
 
     sides: Mapping[int, tuple[Side | None, Side | None]]
     residual: Mapping[int, Tail]
+    light: Mapping[int, LightTail | None]
     unlikely: Mapping[int, Tail]
 
 
@@ -77,8 +79,6 @@ class CellModel:
     columns: tuple[str, ...]
     numbers: Mapping[int, NumberCells]
     levels: Mapping[int, LevelCells]
-    group: Ints
-    """(n,) equal for copies."""
     _forest: CrossForest
     _level_shares: Mapping[int, Floats]
     _tails: _Tails | None = None
@@ -89,18 +89,16 @@ class CellModel:
         frame: pd.DataFrame,
         is_number: Mapping[str, bool],
         counts: Mapping[str, Mapping[str, int]],
+        group: Ints,
         trees: int,
         rng: np.random.Generator,
     ) -> CellModel:
         """On n rows: numbers float64 with NaN, levels strings with None. `counts`: of the levels in the whole
-        table."""
+        table; group (n,): equal for copies."""
         columns = tuple(frame.columns)
         numbers = {i: NumberCells.fit(frame[c].to_numpy(float)) for i, c in enumerate(columns) if is_number[c]}
         levels = {i: LevelCells.fit(dict(counts[c])) for i, c in enumerate(columns) if not is_number[c]}
-        given = [frame[c].to_numpy(float) if is_number[c] else pa.array(frame[c], pa.string()) for c in columns]
-        copies = find_copies(row_keys(given, len(frame)), given)
-        group = np.arange(len(frame)) if copies is None else copies
-        model = cls(columns, numbers, levels, group, CrossForest(len(columns), (), np.zeros((0, 0), bool)), {})
+        model = cls(columns, numbers, levels, CrossForest(len(columns), (), np.zeros((0, 0), bool)), {})
         codes, values, _ = model._codes(frame, counted=True)
         model._level_shares = {
             i: (np.bincount(codes[:, i], minlength=column.bins) + 0.5) / len(frame) for i, column in levels.items()
@@ -138,19 +136,24 @@ class CellModel:
         sides: dict[int, tuple[Side | None, Side | None]] = {}
         residual: dict[int, Tail] = {}
         unlikely: dict[int, Tail] = {}
+        light: dict[int, LightTail | None] = {}
         for i in self.numbers:
             values = raw.cells.values[kept, i]
             values = values[np.isfinite(values)]
+            distances, above = self.numbers[i].distance(values), values >= 0
             sides[i] = (
-                Side.fit(values[values >= 0], len(values), quantiles),
-                Side.fit(-values[values < 0], len(values), quantiles),
+                Side.fit(values[above], distances[above], len(values), quantiles),
+                Side.fit(-values[~above], distances[~above], len(values), quantiles),
             )
-            if np.ptp(raw.deviation[kept, i]) > 0:
-                residual[i] = Tail.fit(raw.deviation[kept, i], quantiles, 0.02)
+            known = np.isfinite(raw.cells.values[:, i]) & kept
+            if np.ptp(raw.deviation[known, i]) > 0:
+                smooth = not self.numbers[i].repeats and self._forest.predictors(i) >= ENOUGH_TREES
+                light[i] = LightTail.fit(np.expm1(raw.deviation[known, i])) if smooth else None
+                residual[i] = Tail.fit(raw.deviation[known, i], quantiles, 0.02)
         for i in self.levels:
             if np.ptp(raw.surprise[kept, i]) > 0:
                 unlikely[i] = Tail.fit(raw.surprise[kept, i], quantiles, 0.3)
-        self._tails = _Tails(sides, residual, unlikely)
+        self._tails = _Tails(sides, residual, light, unlikely)
 
     def evidence(self, raw: _Raw) -> CellEvidence:
         """Nats, after `fit_tails`."""
@@ -158,12 +161,18 @@ class CellModel:
         far, residual, unlikely = (np.zeros_like(raw.deviation) for _ in range(3))
         for i, (above, below) in self._tails.sides.items():
             values = raw.cells.values[:, i]
+            distances = self.numbers[i].distance(values)
             for side, outward, here in ((above, values, values >= 0), (below, -values, values < 0)):
                 if side is not None:
-                    far[here, i] = side.surprise(outward[here])
+                    far[here, i] = side.surprise(outward[here], distances[here])
         for i, tail in self._tails.residual.items():
             known = np.isfinite(raw.cells.values[:, i])
             residual[known, i] = tail.surprise(raw.deviation[known, i])
+            light = self._tails.light[i]
+            if light is not None:
+                beyond = known & (raw.deviation[:, i] > tail.start)
+                as_normal = light.surprise(np.expm1(raw.deviation[beyond, i]))
+                residual[beyond, i] = np.maximum(residual[beyond, i], as_normal)
         for i, tail in self._tails.unlikely.items():
             unlikely[:, i] = tail.surprise(raw.surprise[:, i])
         return CellEvidence(far, residual, unlikely, raw.misspelt)

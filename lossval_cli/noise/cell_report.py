@@ -19,6 +19,9 @@ WORTH_TELLING = 3.0
 CERTAIN = 50.0
 """Nats, of a cell that is not of its column's type."""
 
+USUAL = (0.025, 0.975)
+"""Quantiles of a column between which its numbers are usual."""
+
 RANGE = 2.0
 """Deviations of a prediction that its range reaches either way."""
 
@@ -30,7 +33,7 @@ class CellFinding(NamedTuple):
     kind: Kind
     value: float | str | None  # None where it could not be read
     evidence: float  # nats
-    usual: tuple[float, float] | None  # 98 % of a column of numbers
+    usual: tuple[float, float] | None  # 95 % of a column of numbers
     predicted: float | str | None  # by the other columns
     predicted_range: tuple[float, float] | None
     probability: float | None  # that the other columns give a level
@@ -79,7 +82,7 @@ class _Described:
 
     def _number(self, i: int, d: int, evidence: float) -> CellFinding:
         column, name = self.model.numbers[d], self.model.columns[d]
-        low, high = column.unscale(np.quantile(column.sorted_values, [0.01, 0.99])).tolist()
+        low, high = column.unscale(np.quantile(column.sorted_values, USUAL)).tolist()
         predicted, around = None, None
         if self.prediction.trees[i, d] > 0:
             middle, reach = self.prediction.mean[i, d], RANGE * np.sqrt(self.prediction.variance[i, d])

@@ -54,8 +54,9 @@ class _Tree(NamedTuple):
     offsets: Ints  # of each output's first bin
     shares: npt.NDArray[np.float32]  # (nodes, bins of all outputs)
     numbers: Ints  # outputs that are numbers
-    mean: npt.NDArray[np.float32]  # (nodes, numbers), NaN in a leaf without any
+    mean: npt.NDArray[np.float32]  # (nodes, numbers), 0 in a leaf without any
     square: npt.NDArray[np.float32]
+    known: npt.NDArray[np.float32]  # 1, or 0 in a leaf without any
 
 
 @dataclass(frozen=True)
@@ -107,28 +108,32 @@ class CrossForest:
             seen[rows, t] = True
         return cls(D, tuple(grown), seen)
 
+    def predictors(self, column: int) -> int:
+        """Trees that predict a column."""
+        return sum(column in tree.outputs for tree in self.trees)
+
     def predict(self, cells: Cells, fitted: Ints | None = None) -> Prediction:
         """For n rows; `fitted` (n,): which of the fitted rows they are or come from."""
         n, D = cells.codes.shape
-        probability, mean, square = np.zeros((n, D)), np.zeros((n, D)), np.zeros((n, D))
-        asked, known = np.zeros((n, D)), np.zeros((n, D))
+        probability, mean, square, asked, known = (np.zeros((D, n), np.float32) for _ in range(5))
         for t, tree in enumerate(self.trees):
-            rows = np.arange(n) if fitted is None else np.flatnonzero(~self.seen[fitted, t])
-            if not len(rows):
+            rows = slice(None) if fitted is None else np.flatnonzero(~self.seen[fitted, t])
+            X = cells.inputs[rows][:, tree.inputs]
+            if not len(X):
                 continue
-            leaf = tree.tree.apply(cells.inputs[np.ix_(rows, tree.inputs)])
-            at = np.ix_(rows, tree.outputs)
-            probability[at] += tree.shares[leaf[:, None], tree.offsets + cells.codes[at]]
-            asked[at] += 1
-            if len(tree.numbers):
-                at = np.ix_(rows, tree.numbers)
-                has = np.isfinite(tree.mean[leaf])
-                mean[at] += np.where(has, tree.mean[leaf], 0.0)
-                square[at] += np.where(has, tree.square[leaf], 0.0)
-                known[at] += has
+            leaf = tree.tree.tree_.apply(X)
+            flat = leaf * tree.shares.shape[1]
+            for i, column in enumerate(tree.outputs):
+                probability[column, rows] += tree.shares.ravel()[flat + (tree.offsets[i] + cells.codes[rows, column])]
+                asked[column, rows] += 1
+            for i, column in enumerate(tree.numbers):
+                mean[column, rows] += tree.mean[leaf, i]
+                square[column, rows] += tree.square[leaf, i]
+                known[column, rows] += tree.known[leaf, i]
         mean /= np.maximum(known, 1)
         variance = np.maximum(square / np.maximum(known, 1) - mean**2, 0.0)
-        return Prediction(probability / np.maximum(asked, 1), mean, variance, asked)
+        probability /= np.maximum(asked, 1)
+        return Prediction(*(values.T.astype(np.float64) for values in (probability, mean, variance, asked)))
 
     def shares(self, cells: Cells, column: int, fitted: Ints | None = None) -> Floats:
         """(n, bins) of one column: how probable the other columns make each."""
@@ -145,7 +150,7 @@ class CrossForest:
             stop = int(np.append(tree.offsets, tree.shares.shape[1])[place[0] + 1])
             if total is None:
                 total = np.zeros((len(cells.codes), stop - start))
-            total[rows] += tree.shares[tree.tree.apply(cells.inputs[np.ix_(rows, tree.inputs)]), start:stop]
+            total[rows] += tree.shares[tree.tree.tree_.apply(cells.inputs[np.ix_(rows, tree.inputs)]), start:stop]
             asked[rows] += 1
         return np.zeros((len(cells.codes), 0)) if total is None else total / np.maximum(asked, 1)
 
@@ -177,19 +182,20 @@ def _leaves(
     numbers: npt.NDArray[np.bool_],
 ) -> _Tree:
     """What each leaf holds of the rows X that the tree saw."""
-    leaf, nodes = tree.apply(X), tree.tree_.node_count
+    leaf, nodes = tree.tree_.apply(X), tree.tree_.node_count
     offsets = np.append(0, np.cumsum(bins[outputs]))
     width = int(offsets[-1])
     flat = leaf[:, None] * width + offsets[:-1] + codes[:, outputs]
     counts = np.bincount(flat.ravel(), minlength=nodes * width).reshape(nodes, width)
     size = np.maximum(np.bincount(leaf, minlength=nodes), 1)
     own = outputs[numbers[outputs]]
-    mean, square = np.empty((nodes, len(own)), np.float32), np.empty((nodes, len(own)), np.float32)
+    mean, square, held = (np.zeros((nodes, len(own)), np.float32) for _ in range(3))
     for i, column in enumerate(own):
-        known = np.isfinite(values[:, column])
-        there, at = values[known, column], leaf[known]
-        held = np.bincount(at, minlength=nodes).astype(float)
-        held[held == 0] = np.nan
-        mean[:, i] = np.bincount(at, there, minlength=nodes) / held
-        square[:, i] = np.bincount(at, there**2, minlength=nodes) / held
-    return _Tree(tree, inputs, outputs, offsets[:-1], (counts / size[:, None]).astype(np.float32), own, mean, square)
+        there = np.isfinite(values[:, column])
+        known, at = values[there, column], leaf[there]
+        cells = np.bincount(at, minlength=nodes)
+        mean[:, i] = np.bincount(at, known, minlength=nodes) / np.maximum(cells, 1)
+        square[:, i] = np.bincount(at, known**2, minlength=nodes) / np.maximum(cells, 1)
+        held[:, i] = cells > 0
+    shares = (counts / size[:, None]).astype(np.float32)
+    return _Tree(tree, inputs, outputs, offsets[:-1], shares, own, mean, square, held)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.noise.tails import Tail
+from lossval_cli.noise.tails import LightTail, Tail
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,10 +46,12 @@ class Side(NamedTuple):
     mode_start: float
     mode_end: float
     mode_surprise: float
+    light: LightTail | None
 
     @classmethod
-    def fit(cls, outward: Floats, total: int, quantiles: tuple[float, float]) -> Side | None:
-        """On the values of one side, counted outward from the centre; `total`: of both sides."""
+    def fit(cls, outward: Floats, distances: Floats, total: int, quantiles: tuple[float, float]) -> Side | None:
+        """On the values of one side, counted outward from the centre on the scale, and in the column's unit;
+        `total`: of both sides."""
         if len(outward) < FEW_VALUES:
             return None
         ordered = np.sort(outward)
@@ -57,18 +59,21 @@ class Side(NamedTuple):
         further = ordered[np.searchsorted(ordered, start, "right") :]
         # A discrete column's tail falls by steps: one step to the next value is its shortest scale.
         step = float(further[0] - start) if len(np.unique(ordered)) <= FEW_VALUES and len(further) else 0.0
-        tail = Tail.fit(ordered, quantiles, max(LEAST_TAIL, step), curved=step == 0.0)
+        tail = Tail.fit(ordered, quantiles, max(LEAST_TAIL, step))
+        light = LightTail.fit(distances) if step == 0.0 else None
         steps = np.diff(further, prepend=start)
         left = np.arange(len(further), 0, -1)
         modes = np.flatnonzero((steps > np.maximum(GAP * (further - start), 2 * tail.scale)) & (left >= MODE * total))
         if not len(modes):
-            return cls(tail, np.inf, np.inf, 0.0)
+            return cls(tail, np.inf, np.inf, 0.0, light)
         mode = further[modes[-1] :]
-        return cls(tail, float(mode[0]), float(np.quantile(mode, 0.9)), float(-np.log(len(mode) / total)))
+        return cls(tail, float(mode[0]), float(np.quantile(mode, 0.9)), float(-np.log(len(mode) / total)), light)
 
-    def surprise(self, outward: Floats) -> Floats:
+    def surprise(self, outward: Floats, distances: Floats) -> Floats:
         """(n,) nats."""
         plain = self.tail.surprise(outward)
+        if self.light is not None:
+            plain = np.where(outward > self.tail.start, np.maximum(plain, self.light.surprise(distances)), plain)
         in_mode = self.mode_surprise + np.maximum(outward - self.mode_end, 0.0) / self.tail.scale
         return np.where(outward >= self.mode_start, np.minimum(plain, in_mode), plain)
 
@@ -89,6 +94,8 @@ class NumberCells:
     """Between which values are predicted and predict: 99 % of the column."""
     missing: float
     """Share of missing cells."""
+    repeats: bool
+    """Whether one value makes up much of the column: it is a mixture then, and its bulk says little of its tail."""
 
     @classmethod
     def fit(cls, values: Floats) -> NumberCells:
@@ -118,6 +125,7 @@ class NumberCells:
             edges,
             (float(limits[0]), float(limits[1])),
             1 - len(finite) / len(values),
+            bool(counts.max() > COMMON * len(finite)),
         )
 
     @property
@@ -135,6 +143,11 @@ class NumberCells:
         logs = scaled * self.spread + self.centre
         values: Floats = self.origin + np.sign(logs) * np.expm1(np.minimum(np.abs(logs), 700.0)) * self.unit
         return values
+
+    def distance(self, scaled: Floats) -> Floats:
+        """(n,) from the median, in the column's unit."""
+        distances: Floats = np.abs(self.unscale(scaled) - self.unscale(np.zeros(1)))
+        return distances
 
     def bin(self, scaled: Floats) -> npt.NDArray[np.int64]:
         """(n,) the bin of each, the last one for missing cells."""

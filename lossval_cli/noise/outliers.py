@@ -2,9 +2,9 @@
 
     cells   how surprising each cell is by its column, its row and its spelling           (cell_evidence)
     ways    a row's cells summarised in the ways a row can be wrong:
-                cell    its most surprising number            cells   the surprise of all numbers together
-                level   its least likely level                spread  squared distance from the centre of the columns
-                typo    its most likely misspelling
+                cell      its most surprising number          cells   the surprise of all numbers together
+                residual  its least predictable number        spread  squared distance from the columns' centres
+                level     its least likely level              typo    its most likely misspelling
     odds    −log p of each way under its own robust tail, and the share of each way      (two_groups)
     noise   a density ratio of noisy copies to rows                                       (row_noise)
 
@@ -21,10 +21,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import torch
 from scipy.special import expit
 
 from lossval_cli.features.encoder import Block
+from lossval_cli.features.row_keys import find_copies, row_keys
 from lossval_cli.features.typed_columns import ColumnSource, EncodedColumns
 from lossval_cli.noise.cell_evidence import LOOSE, CellEvidence, CellModel
 from lossval_cli.noise.cell_report import CellFinding, describe_cells, unreadable
@@ -37,7 +39,7 @@ from lossval_cli.runtime.row_loader import RowSource
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Way = Literal["cell", "level", "typo", "cells", "spread"]
+Way = Literal["cell", "residual", "level", "typo", "cells", "spread"]
 
 FIT_ROWS = 8_192
 """Rows that everything is fitted on."""
@@ -51,7 +53,7 @@ BLOCK_ROWS = 16_384
 
 TREES = 48
 
-WAYS: tuple[Way, ...] = ("cell", "level", "typo", "cells", "spread")
+WAYS: tuple[Way, ...] = ("cell", "residual", "level", "typo", "cells", "spread")
 
 WAY_TAIL = (0.75, 0.95)
 """Quantiles between which a way's tail is fitted: up to a twentieth of the rows may be wrong in it."""
@@ -164,7 +166,7 @@ def _estimate(
 class _Scores(NamedTuple):
     log_odds: Floats
     ranked: Floats  # log odds at RANKED_SHARE
-    noise: Floats  # log ratio of row noise
+    noise: Floats  # (n, 2) log ratios of row noise
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ class OutlierModel:
     cells: CellModel
     sample: Ints
     """Sorted rows of the table that it is fitted on."""
+    place: Ints
+    """Of each of them, where it stands among the fitted rows."""
     tails: Mapping[Way, Tail]
     usual: Floats
     """(classes, ways) nats that rows of a class have beyond those of all rows: a rare class is not wrong."""
@@ -204,23 +208,29 @@ class OutlierModel:
         """
         view = TableView.fit(frame, kinds)
         prepared = view.prepare(frame)
+        alike = np.zeros(len(frame), np.int64) if classes is None else classes
+        sample = np.arange(len(frame)) if sample is None else sample
+        # In the order of their contents, so that draws do not depend on the order of the table.
+        order, group = _canonical(prepared, view)
+        prepared, alike = prepared.iloc[order].reset_index(drop=True), alike[order]
         known = {c: counts[c] if counts and c in counts else prepared[c].value_counts().to_dict() for c in view.levels}
-        cells = CellModel.fit(prepared, view.is_number, known, TREES, rng)
+        cells = CellModel.fit(prepared, view.is_number, known, group, TREES, rng)
         everything = np.arange(len(frame))
         raw = cells.raw(prepared, everything)
         cells.fit_tails(raw, np.ones(len(frame), bool), LOOSE)
         ways = _ways(cells.evidence(raw), raw.cells.values)
         tails = {way: Tail.fit(ways[way], WAY_TAIL, _least(way)) for way in WAYS if np.ptp(ways[way]) > 0}
         surprise = _surprise(ways, tails)
-        alike = np.zeros(len(frame), np.int64) if classes is None else classes
         usual = _class_surprise(surprise, alike)
         surprise = np.maximum(surprise - usual[alike], 0.0)
         groups = TwoGroups.fit(surprise)
         noise = None
-        if X is not None:
-            noise = RowNoise.fit(X, blocks, alike, cells.group, rng)
-        own = _scores(groups, surprise, None if noise is None else noise.log_ratio)
-        return cls(view, cells, everything if sample is None else sample, tails, usual, groups, noise, own)
+        if X is not None and len(blocks) > 1:  # in a single column, every row is its only cell
+            noise = RowNoise.fit(X[order], blocks, alike, group, rng)
+        own = _scores(groups, surprise, None if noise is None else noise.log_ratios)
+        place = np.empty_like(order)
+        place[order] = everything
+        return cls(view, cells, sample, place, tails, usual, groups, noise, own)
 
     def score(
         self,
@@ -231,10 +241,9 @@ class OutlierModel:
     ) -> tuple[Floats, Floats]:
         """Probability and penalty of typed rows (n,); `rows` (n,): which rows of the table they are. Those that were
         fitted are known already."""
-        at = np.minimum(np.searchsorted(self.sample, rows), len(self.sample) - 1)
-        fitted = self.sample[at] == rows
-        scores = _Scores(*(values[at].copy() for values in self.own))
-        new = np.flatnonzero(~fitted)
+        at = self._fitted(rows)
+        scores = _Scores(*(values[at] for values in self.own))
+        new = np.flatnonzero(at < 0)
         if len(new):
             prepared = self.view.prepare(frame.iloc[new])
             raw = self.cells.raw(prepared)
@@ -249,17 +258,22 @@ class OutlierModel:
 
     def fitted(self) -> tuple[Floats, Floats]:
         """Probability and penalty of the fitted rows."""
-        return self._probability(self.own), self._penalty(self.own)
+        own = _Scores(*(values[self.place] for values in self.own))
+        return self._probability(own), self._penalty(own)
 
     def describe(self, frame: pd.DataFrame, rows: Ints, most: int = 3) -> list[list[CellFinding]]:
         """The most surprising cells of each typed row, worst first; `rows` (n,): which rows of the table they are."""
+        return describe_cells(self.view, self.cells, frame, self._fitted(rows), most)
+
+    def _fitted(self, rows: Ints) -> Ints:
+        """(n,) place among the fitted rows, −1 of others."""
         at = np.minimum(np.searchsorted(self.sample, rows), len(self.sample) - 1)
-        return describe_cells(self.view, self.cells, frame, np.where(self.sample[at] == rows, at, -1), most)
+        return np.where(self.sample[at] == rows, self.place[at], -1)
 
     def _probability(self, scores: _Scores) -> Floats:
         right = expit(-scores.log_odds)
         if self.noise is not None:
-            right = right * (1 - self.noise.probability(scores.noise))
+            right = right * expit(-self.noise.log_odds(scores.noise))
         probability: Floats = 1 - right
         return probability
 
@@ -267,10 +281,23 @@ class OutlierModel:
         log_odds = np.maximum(scores.log_odds, scores.ranked)
         penalty: Floats = np.logaddexp(0.0, log_odds)
         if self.noise is not None:
-            share = max(self.noise.unchecked_share, RANKED_SHARE)
-            penalty = np.maximum(penalty, np.logaddexp(0.0, scores.noise + np.log(share / (1 - share))))
+            penalty = np.maximum(penalty, np.logaddexp(0.0, self.noise.log_odds(scores.noise, RANKED_SHARE)))
         capped: Floats = np.minimum(penalty, MOST_PENALTY)
         return capped
+
+
+def _canonical(prepared: pd.DataFrame, view: TableView) -> tuple[Ints, Ints]:
+    """The order of rows by their contents, and (n,) in that order a number that is equal for copies."""
+    given = [
+        prepared[name].to_numpy(float) if number else pa.array(prepared[name], pa.string())
+        for name, number in view.is_number.items()
+    ]
+    keys = row_keys(given, len(prepared))
+    order = np.argsort(keys, kind="stable")
+    copies = find_copies(keys, given)
+    if copies is None:
+        return order, np.arange(len(order))
+    return order, pd.factorize(copies[order])[0].astype(np.int64)
 
 
 def _least(way: Way) -> float:
@@ -284,6 +311,7 @@ def _ways(evidence: CellEvidence, values: Floats) -> dict[Way, Floats]:
     excess = np.clip(evidence.far - ORDINARY, 0.0, MOST_OF_A_CELL)
     return {
         "cell": number.max(axis=1),
+        "residual": evidence.residual.max(axis=1),
         "level": evidence.unlikely.max(axis=1),
         "typo": evidence.misspelt.max(axis=1),
         "cells": excess.sum(axis=1),
@@ -310,7 +338,7 @@ def _class_surprise(surprise: Floats, classes: Ints) -> Floats:
 def _scores(groups: TwoGroups, surprise: Floats, noise: Floats | None) -> _Scores:
     least = np.maximum(groups.shares, RANKED_SHARE / len(WAYS))
     ranked = TwoGroups(least).log_odds(surprise)
-    return _Scores(groups.log_odds(surprise), ranked, np.zeros(len(surprise)) if noise is None else noise)
+    return _Scores(groups.log_odds(surprise), ranked, np.zeros((len(surprise), 2)) if noise is None else noise)
 
 
 __all__ = ["CellFinding", "OutlierEstimate", "OutlierModel"]

@@ -13,10 +13,11 @@ Columns and directions have a fine and a coarse bandwidth. A row is summarised b
 itself and its copies (grouped folds), as its corrupted copy is. What is usual in a row's own class is subtracted:
 a rare class is not noise.
 
-The log ratio L, linear in the terms, and the share π of noisy rows are fitted together (pu_regression). Two
-checks keep a table with several kinds of right rows from being called noisy. A share above MOST_NOISY is a second
-state of the table (a sensor that is off), so its rows become a class of their own and the fit is repeated. And π is
-at most twice what the rows at the far end of L allow (irreducibility; Blanchard, Lee & Scott, 2010).
+The log ratio L, linear in the terms, and the share π of noisy rows are fitted together (pu_regression), once with all
+terms and once without the neighbour. A row is noisy if both say so: rows of a small group of their own have the
+neighbours that noise lacks, and a row that has no neighbours among many groups is ordinary in all its columns.
+A share above MOST_NOISY is a second state of the table (a sensor that is off), so its rows become a class of their own
+and the fit is repeated.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
+from scipy.special import logit
 
 from lossval_cli.features.encoder import Block
 from lossval_cli.noise.densities import LevelDensities, NumberDensities
@@ -67,29 +67,26 @@ BEYOND = 0.2
 LEAST_SPREAD = 0.1
 """Nats. A term that hardly differs among rows and copies is not scaled up."""
 
-OBSERVED = 2.0
-"""Where rows with such an L are more than so many times as frequent as noise would make them, most are right."""
+NEIGHBOUR_TERM = 5
+"""Place of the neighbour among the terms: the last."""
 
-MOST_NOISY = 0.3
+MOST_NOISY = 0.25
 """A larger share of rows is a second state of the table."""
 
 
 @dataclass(frozen=True)
 class RowNoise:
-    """The fitted density ratio."""
+    """The fitted density ratios."""
 
-    share: float
-    """π"""
-    unchecked_share: float
-    """π before the second check: rows are ranked by it, not flagged."""
+    log_ratios: Floats
+    """(n, 2) L of the fitted rows, with the neighbour and without."""
     interval: tuple[float, float]
-    log_ratio: Floats
-    """(n,) L of the fitted rows."""
-    _observed: IsotonicRegression
-    """Of L: how many copies there are among copies and rows with such an L."""
+    """Of the share of noisy rows."""
     _terms: _Terms
     _baseline: _ClassBaseline
-    _ratio: _Ratio
+    _states: int
+    """Into which each class is split."""
+    _ratios: tuple[_Ratio, ...]
 
     @classmethod
     def fit(
@@ -105,47 +102,40 @@ class RowNoise:
             if len(rows):
                 own[rows] = terms.of(X[rows])
                 copies[rows] = terms.of(terms.corrupt(X[rows], rng))
+        states = 1
         baseline = _ClassBaseline.fit(own, classes)
         ratio = _Ratio.fit(baseline.relative(own, classes), baseline.relative(copies, classes))
-        log_ratio = ratio.of(baseline.relative(own, classes))
         if ratio.share > MOST_NOISY:
-            second = log_ratio + logit(ratio.share) > 0
-            split = classes + second * (int(classes.max()) + 1)
-            within = _ClassBaseline.fit(own, split)
-            ratio = _Ratio.fit(within.relative(own, split), within.relative(copies, split))
-            log_ratio = ratio.of(within.relative(own, split))
-            # A new row may be of either state.
-            baseline = within
-        corrupted = ratio.of(baseline.relative(copies, classes))
-        largest = 2 * _largest_share(log_ratio, corrupted)
-        share, interval = min(ratio.share, largest), (min(ratio.interval[0], largest), min(ratio.interval[1], largest))
-        observed = IsotonicRegression(out_of_bounds="clip")
-        observed.fit(np.append(log_ratio, corrupted), np.repeat([0.0, 1.0], len(X)))
-        return cls(share, min(ratio.share, MOST_NOISY), interval, log_ratio, observed, folds[0], baseline, ratio)
+            second = ratio.of(baseline.relative(own, classes)) + logit(ratio.share) > 0
+            classes, states = classes + second * (int(classes.max()) + 1), 2
+            baseline = _ClassBaseline.fit(own, classes)
+            ratio = _Ratio.fit(baseline.relative(own, classes), baseline.relative(copies, classes))
+        own, copies = baseline.relative(own, classes), baseline.relative(copies, classes)
+        alone = _Ratio.fit(own[:, :NEIGHBOUR_TERM], copies[:, :NEIGHBOUR_TERM])
+        log_ratios = _log_ratios((ratio, alone), own)
+        low, high = zip(ratio.interval, alone.interval, strict=True)
+        return cls(log_ratios, (min(low), min(high)), folds[0], baseline, states, (ratio, alone))
 
     def of(self, X: npt.NDArray[np.float32], classes: Ints) -> Floats:
-        """(n,) L of rows that were not fitted on: the least over the states their class is split into."""
-        terms = self._terms.of(X)
-        known = self._baseline.classes
-        states = [classes] if known <= classes.max(initial=0) + 1 else [classes, classes + known // 2]
-        values: Floats = np.min([self._ratio.of(self._baseline.relative(terms, state)) for state in states], axis=0)
-        return values
+        """(n, 2) L of rows that were not fitted on: in the state of their class in which they are more ordinary."""
+        terms, known = self._terms.of(X), self._baseline.classes
+        found = [
+            _log_ratios(self._ratios, self._baseline.relative(terms, classes + state * (known // self._states)))
+            for state in range(self._states)
+        ]
+        least: Floats = np.min(found, axis=0)
+        return least
 
-    def probability(self, log_ratio: Floats) -> Floats:
-        """(n,) that a row with this L is noisy."""
-        noisy: Floats = expit(log_ratio + logit(np.clip(self.share, 1e-9, 0.5)))
-        copies = np.clip(self._observed.predict(log_ratio), 0.0, 1 - 1e-9)
-        observed: Floats = OBSERVED * self.share * copies / (1 - copies)
-        return np.minimum(noisy, observed)
+    def log_odds(self, log_ratios: Floats, least_share: float = 0.0) -> Floats:
+        """(n,) that a row with these L (n, 2) is noisy; `least_share`: of noisy rows that is assumed."""
+        shares = np.clip([max(ratio.share, least_share) for ratio in self._ratios], 1e-9, 0.5)
+        odds: Floats = np.min(log_ratios + logit(shares), axis=1)
+        return odds
 
 
-def _largest_share(own: Floats, copies: Floats) -> float:
-    """The largest share of copies among the rows, had no right row such a large L as the copies have."""
-    thresholds = np.quantile(copies, np.linspace(0, 0.9, 46))
-    rows = np.mean(own[:, None] > thresholds, axis=0)
-    error = np.sqrt(rows * (1 - rows) / len(own) + 1 / len(own) ** 2)
-    reached = np.maximum(np.mean(copies[:, None] > thresholds, axis=0), 1e-9)
-    return float(np.clip(np.min((rows + error) / reached), 1e-9, 0.5))
+def _log_ratios(ratios: Sequence[_Ratio], terms: Floats) -> Floats:
+    """(n, 2) for terms (n, 6)."""
+    return np.column_stack([ratio.of(terms[:, : len(ratio.centre)]) for ratio in ratios])
 
 
 @dataclass(frozen=True)

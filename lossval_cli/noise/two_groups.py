@@ -26,6 +26,9 @@ PRIOR_ROWS = (0.2, 100.0)
 
 STEPS = 50
 
+LARGEST = 300.0
+"""Log ratio beyond which a row is wrong for certain."""
+
 
 class TwoGroups(NamedTuple):
     """Shares of the ways to be wrong."""
@@ -35,12 +38,12 @@ class TwoGroups(NamedTuple):
     @classmethod
     def fit(cls, surprise: Floats) -> TwoGroups:
         """On (n, K) nats."""
-        ratio = _log_ratio(surprise)
+        ratio = np.exp(np.minimum(_log_ratio(surprise), LARGEST))
         shares = np.full(surprise.shape[1], START)
         for _ in range(STEPS):
-            joint = np.column_stack([np.full(len(ratio), np.log1p(-shares.sum())), np.log(shares) + ratio])
-            posterior = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
-            shares = (posterior[:, 1:].sum(axis=0) + PRIOR_ROWS[0]) / (len(ratio) + PRIOR_ROWS[1])
+            wrong = shares * ratio
+            posterior = wrong / (1 - shares.sum() + wrong.sum(axis=1, keepdims=True))
+            shares = (posterior.sum(axis=0) + PRIOR_ROWS[0]) / (len(ratio) + PRIOR_ROWS[1])
         return cls(shares)
 
     def log_odds(self, surprise: Floats) -> Floats:

@@ -1,0 +1,213 @@
+"""What the outlier detector must not depend on, what it leaves alone, and what it finds and names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lossval_cli.features.encoder import Encoder
+from lossval_cli.features.typed_columns import TypedColumns
+from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
+from lossval_cli.noise.spelling import Spelling, edit_distance
+from lossval_cli.noise.tails import Tail
+from lossval_cli.noise.two_groups import TwoGroups
+from lossval_cli.tables.table import read_table
+
+
+def found(table: pd.DataFrame, seed: int = 0) -> OutlierEstimate:
+    read = read_table(table)
+    encoder = Encoder.fit(read, list(table.columns))
+    columns = TypedColumns(read, encoder)
+    return find_outliers(encoder.transform(read), encoder.blocks, np.random.default_rng(seed), columns=columns)
+
+
+def flagged(table: pd.DataFrame) -> np.ndarray:
+    return found(table).probability > 0.5
+
+
+def households(rows: int = 600, seed: int = 0) -> pd.DataFrame:
+    """Numbers that explain one another in part, a skewed one, and two columns of levels."""
+    rng = np.random.default_rng(seed)
+    age = rng.integers(18, 90, rows).astype(float)
+    income = np.round(np.exp(rng.normal(10, 0.5, rows)), 2)
+    return pd.DataFrame(
+        {
+            "age": age,
+            "children": rng.poisson(1.5, rows),
+            "income": income,
+            "rent": np.round(0.25 * income * np.exp(rng.normal(0, 0.2, rows)), 2),
+            "height": rng.normal(172, 9, rows).round(1),
+            "weight": rng.normal(72, 11, rows).round(1),
+            "city": rng.choice(["Hamburg", "Bremen", "Rostock", "Kiel"], rows, p=[0.5, 0.3, 0.15, 0.05]),
+            "tenure": rng.choice(["owner", "tenant"], rows),
+        }
+    )
+
+
+def test_rows_in_another_order_have_the_same_probabilities() -> None:
+    table = households()
+    order = np.random.default_rng(1).permutation(len(table))
+    moved = found(table.iloc[order].reset_index(drop=True)).probability
+    np.testing.assert_allclose(moved, found(table).probability[order], atol=1e-9)
+
+
+def test_a_copy_of_a_row_changes_no_other_row_by_more_than_a_little() -> None:
+    table = households()
+    before = found(table).probability
+    after = found(pd.concat([table, table.iloc[[7]]], ignore_index=True)).probability
+    others = np.delete(np.arange(len(table)), 7)
+    assert np.abs(after[: len(table)] - before)[others].max() < 0.1
+    assert np.abs(after[: len(table)] - before).mean() < 0.002
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_rows_that_have_no_copy_are_not_outliers(share: float) -> None:
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame(rng.normal(size=(800, 3)), columns=list("abc"))
+    doubled = pd.concat([table, table[: int(share * 800)]], ignore_index=True)
+    assert flagged(doubled).mean() <= 0.02
+
+
+def test_a_sensor_that_is_off_is_a_state_of_the_table() -> None:
+    table = pd.DataFrame(np.random.default_rng(3).normal(size=(800, 5)), columns=list("abcde"))
+    table.loc[np.random.default_rng(4).random(800) < 0.4, ["a", "b", "c"]] = 0.0
+    assert flagged(table).mean() <= 0.02
+
+
+def test_another_unit_or_a_column_of_noise_changes_next_to_no_flag() -> None:
+    table = households()
+    table.loc[:9, "income"] *= 12
+    before = flagged(table)
+    unit = table.assign(height=table["height"] * 10 + 5, income=table["income"] / 1000)
+    noise = table.assign(noise=np.random.default_rng(5).normal(size=len(table)), constant=1.0)
+    for other in (unit, noise):
+        assert (flagged(other) != before).mean() <= 0.01
+        assert flagged(other)[:10].mean() >= before[:10].mean() - 0.2
+
+
+def mixture(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return rng.normal(size=shape) + 8 * (rng.random(shape) < 0.1)
+
+
+def zero_inflated(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return np.where(rng.random(shape) < 0.9, 0.0, rng.gamma(2, 500, shape).round(2))
+
+
+SHAPES: list[Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = [
+    lambda rng, shape: rng.normal(size=shape),
+    lambda rng, shape: rng.standard_t(2.5, shape),
+    lambda rng, shape: np.exp(1.5 * rng.normal(size=shape)),
+    lambda rng, shape: rng.uniform(size=shape),
+    lambda rng, shape: rng.poisson(3, shape).astype(float),
+    lambda rng, shape: rng.integers(0, 2, shape).astype(float),
+    zero_inflated,
+    mixture,
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("size", [(60, 3), (700, 5), (700, 1)])
+def test_columns_of_many_shapes_have_next_to_no_outliers(shape: Callable, size: tuple[int, int]) -> None:
+    values = shape(np.random.default_rng(6), size)
+    values[0] += 1e-9  # no column is constant
+    table = pd.DataFrame(values, columns=[f"c{i}" for i in range(size[1])])
+    assert flagged(table).mean() <= 0.02
+
+
+def test_levels_alone_have_next_to_no_outliers() -> None:
+    rng = np.random.default_rng(7)
+    levels = [f"level {chr(97 + i)}{chr(97 + i)}" for i in range(20)]
+    shares = 1 / np.arange(1, 21)
+    table = pd.DataFrame({c: rng.choice(levels, 700, p=shares / shares.sum()) for c in "abcd"})
+    assert flagged(table).mean() <= 0.02
+
+
+@pytest.mark.parametrize(("share", "factor"), [(0.01, 10.0), (0.02, 12.0), (0.003, 0.01)])
+def test_values_in_a_wrong_unit_are_found_and_named(share: float, factor: float) -> None:
+    """They do not mask one another, and are surely wrong."""
+    table = households(1000, 8)
+    wrong = np.arange(int(share * 1000))
+    table.loc[wrong, "height"] *= factor
+    estimate = found(table)
+    assert (estimate.probability[wrong] > 0.9).mean() >= 0.95
+    assert (estimate.probability > 0.5).sum() <= len(wrong) + 20
+    cells = [cells[0] for cells in estimate.describe(wrong)]
+    assert {cell.column for cell in cells} == {"height"}
+    assert all(cell.usual is not None and 140 < cell.usual[0] < cell.usual[1] < 210 for cell in cells)
+
+
+def test_a_misspelt_level_is_found_with_the_level_that_was_meant() -> None:
+    table = households(800, 9)
+    rows, spellings = [3, 30, 300], ["Hamburgg", "Hambrug", "H4mburg"]
+    table.loc[rows, "city"] = spellings
+    estimate = found(table)
+    assert (estimate.probability[rows] > 0.5).all()
+    cells = [cells[0] for cells in estimate.describe(np.array(rows))]
+    assert [(cell.column, cell.kind, cell.value) for cell in cells] == [("city", "misspelt", s) for s in spellings]
+    assert {cell.meant for cell in cells} == {"Hamburg"}
+
+
+def test_rows_shifted_by_a_column_are_found() -> None:
+    table = households(1000, 10)
+    numbers = ["age", "income", "rent", "height", "weight"]
+    wrong = np.arange(0, 1000, 40)
+    table.loc[wrong, numbers] = np.roll(table.loc[wrong, numbers].to_numpy(), 1, axis=1)
+    probability = found(table).probability
+    assert (probability[wrong] > 0.5).mean() >= 0.9
+
+
+def test_a_combination_that_the_other_columns_rule_out_is_found() -> None:
+    """Each cell is ordinary by itself."""
+    rng = np.random.default_rng(11)
+    x = rng.uniform(0, 10, 1000)
+    table = pd.DataFrame({"x": x, "twice": 2 * x + rng.normal(0, 0.1, 1000), "other": rng.normal(size=1000)})
+    wrong = np.arange(10)
+    table.loc[wrong, "twice"] = (table.loc[wrong, "twice"] + 10) % 20
+    estimate = found(table)
+    assert (estimate.probability[wrong] > 0.5).mean() >= 0.9
+    cell = estimate.describe(wrong)[0][0]
+    assert cell.column in ("x", "twice") and cell.predicted_range is not None
+
+
+def test_a_cell_that_is_not_of_its_columns_type_is_an_outlier() -> None:
+    table = households(300, 12).astype({"height": object})
+    table.loc[5, "height"] = "17o.2"
+    estimate = found(table)
+    assert estimate.probability[5] > 0.99
+    assert estimate.describe(np.array([5]))[0][0].kind == "unreadable"
+
+
+def test_a_tail_does_not_saturate_and_far_values_do_not_stretch_it() -> None:
+    values = np.random.default_rng(13).normal(size=1000)
+    clean = Tail.fit(values, (0.75, 0.93))
+    values[:50] = 1e6
+    dirty = Tail.fit(values, (0.75, 0.93))
+    ten, hundred = dirty.surprise(np.array([10.0, 100.0]))
+    assert 9 < ten < hundred / 2
+    assert dirty.scale < 1.5 * clean.scale
+
+
+def test_two_groups_count_the_errors_and_leave_right_rows_alone() -> None:
+    rng = np.random.default_rng(14)
+    surprise = rng.exponential(size=(2000, 3))
+    assert (TwoGroups.fit(surprise).log_odds(surprise) > 0).mean() <= 0.002
+    surprise[:100, 1] += 30
+    groups = TwoGroups.fit(surprise)
+    assert groups.shares[1] == pytest.approx(0.05, abs=0.05)
+    assert ((groups.log_odds(surprise) > 0) == (np.arange(2000) < 100)).mean() > 0.995
+
+
+def test_levels_that_differ_by_a_number_are_not_misspelt() -> None:
+    numbered = Spelling.fit([f"Zone {i}" for i in range(1, 9)], [100] * 8)
+    named = Spelling.fit(["Hamburg", "Bremen", "Kiel"], [400, 300, 100])
+    assert numbered.misspelling("Zone 9", 0)[0] < named.misspelling("Hamburf", 0)[0] - 4
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "edits"), [("abc", "abc", 0), ("abc", "acb", 1), ("ab", "abc", 1), ("abc", "xyz", 3)]
+)
+def test_edits_are_counted_up_to_a_limit(a: str, b: str, edits: int) -> None:
+    assert edit_distance(a, b, 2) == min(edits, 3)
