@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from lossval_cli.noise.flags import choose_suspects, in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
-from lossval_cli.noise.out_of_fold import draw_folds, predict_classes
+from lossval_cli.noise.out_of_fold import LARGE, draw_folds, predict_classes
 from lossval_cli.noise.random_flips import TOWARDS_FREQUENT, estimate_flips
-from lossval_cli.noise.stacking import calibrate, mix, own, stack
+from lossval_cli.noise.stacking import LEAST_PROBABILITY, calibrate, mix, own, stack
 from lossval_cli.noise.trusted_labels import learn_true_labels
 from lossval_cli.runtime.row_loader import RowSource
 
@@ -21,8 +21,15 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-STACK_CREDIT = (10.0, 0.02)
-"""Rows that each prediction is credited with in advance, and as a share of all rows."""
+STACK_CREDIT = (10.0, 0.02, 60.0)
+"""Rows that each prediction is credited with in advance: so many, and a share of all rows up to so many. Where labels
+are wrong, the prediction that foretells them best is not the best; in large tables the difference is clear."""
+
+CLEARLY_WORSE = 0.01
+"""Nats per row behind the best prediction of a large table, at which one loses most of its weight."""
+
+CLEAR_FLIPS = 0.01
+"""Lower end of the interval of flips, above which there are some."""
 
 EXPECTED_DISAGREEMENTS = 3.5
 """Without trusted rows: the most wrong labels, relative to the labels that the prediction does not expect.
@@ -90,8 +97,12 @@ def find_wrong_classes(
         seen = copy_of >= 0
         by_network = np.where(seen[:, None], network[np.maximum(copy_of, 0)], trusted.predictions)
         voices[0] = (network, by_network)
-    credit = np.full(len(voices), STACK_CREDIT[0] + STACK_CREDIT[1] * N)
+    credit = np.full(len(voices), STACK_CREDIT[0] + min(STACK_CREDIT[1] * N, STACK_CREDIT[2]))
     weights = stack([rows for rows, _ in voices], y, credit)
+    if N > LARGE:
+        fit = np.array([np.log(np.clip(own(rows, y), LEAST_PROBABILITY, 1.0)).mean() for rows, _ in voices])
+        weights = weights * np.exp((fit - fit.max()) / CLEARLY_WORSE)
+        weights /= weights.sum()
     given, given_trusted = (mix(weights, [voice[i] for voice in voices]) for i in (0, 1))
     calibrated, calibrated_trusted = calibrate(voices, (given, given_trusted), y)
     flips = estimate_flips(given, y, seed)
@@ -100,7 +111,9 @@ def find_wrong_classes(
     skill = _skill(calibrated, y, rates)
     judged = _can_be_judged(y, units, K)
     if trusted is None:
-        score = _contradiction(given, y, rates, TOWARDS_FREQUENT if K == 2 else 0.5)
+        # Where flips show, they are taken to hit both classes alike.
+        power = 0.5 if K > 2 else 0.0 if flips.low > CLEAR_FLIPS else TOWARDS_FREQUENT
+        score = _contradiction(given, y, rates, power)
         probability = in_order_of(score, flips.probability)
         low, high = flips.low, min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
     else:
