@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks import real_data, real_made
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "real-errors.md"
 README = ROOT / "README.md"
@@ -252,6 +254,12 @@ def made_with(data: dict[str, Any]) -> str:
         lines.append(f"- {who}: Python {run['python']}, {versions}.")
     failed = [record for record in data["records"] if "failed" in record]
     lines += [f"- {record['method']} failed on {record['case']}: {record['failed']}." for record in failed]
+    measured = {record["case"] for record in data["records"] if record["method"] == OWN}
+    defined = {**real_data.tables(), **real_made.tables()}
+    lines.append(
+        f"- {len(measured)} of the {len(defined)} tables that the benchmark defines were run; tables without a peer's"
+    )
+    lines.append("  figure were not run with that peer.")
     lines.append("- Not measured: KAIROS and extended isolation forests.")
     return "\n".join(lines)
 
