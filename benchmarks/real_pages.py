@@ -248,7 +248,7 @@ def made_with(data: dict[str, Any]) -> str:
     runs = data["runs"]
     lines = ["`python -m benchmarks.real`, on one machine, one thread."]
     commits = sorted({record["commit"] for record in data["records"] if "commit" in record})
-    lines.append(f"- lossval at commit {', '.join(commits)}.")
+    lines.append(f"- lossval at commit {', '.join(commits)}; what changed in it later is not in these figures.")
     for who, run in runs.items():
         versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
         lines.append(f"- {who}: Python {run['python']}, {versions}.")
@@ -256,10 +256,7 @@ def made_with(data: dict[str, Any]) -> str:
     lines += [f"- {record['method']} failed on {record['case']}: {record['failed']}." for record in failed]
     measured = {record["case"] for record in data["records"] if record["method"] == OWN}
     defined = {**real_data.tables(), **real_made.tables()}
-    lines.append(
-        f"- {len(measured)} of the {len(defined)} tables that the benchmark defines were run; tables without a peer's"
-    )
-    lines.append("  figure were not run with that peer.")
+    lines.append(f"- {len(measured)} of the {len(defined)} tables that the benchmark defines were run.")
     lines.append("- Not measured: KAIROS and extended isolation forests.")
     return "\n".join(lines)
 
