@@ -437,7 +437,7 @@ def test_useless_columns_are_left_out_with_a_notice() -> None:
         {
             "constant": ["same", "same", "same"],
             "empty": pa.array([None, None, None], pa.float64()),
-            "lists": [[1], [2], [3]],
+            "lists": [["a"], ["b"], ["c"]],
             "nothing": pa.nulls(3),
             "x": [1, 2, 3],
         }
