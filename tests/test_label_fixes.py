@@ -11,11 +11,16 @@ import pytest
 
 from lossval_cli.errors import UsageError
 from lossval_cli.runs.label_fixes import LabelColumn, suggested_labels
+from lossval_cli.tables.cell_options import CellOptions
+from lossval_cli.tables.table import Table
 
 
 def suggested(stored: pa.Array, task: Any, changes: dict[int, str | None], *, comma: bool = False) -> dict[int, Any]:
     """Row -> new cell, of the type of the column."""
-    label = LabelColumn("label", task, pa.chunked_array([stored[:3], stored[3:]]), comma)
+    column = pa.chunked_array([stored[:3], stored[3:]])
+    form = "csv" if pa.types.is_string(stored.type) else "parquet"
+    options = CellOptions(decimal="," if comma else None)
+    label = LabelColumn("label", task, Table(pa.table({"label": column}), "t", form, None, None, options=options))
     cells = suggested_labels(label, np.array(sorted(changes)), [changes[row] for row in sorted(changes)])
     assert cells.values.type == stored.type
     return dict(zip(cells.rows.tolist(), cells.values.to_pylist(), strict=True))
@@ -92,7 +97,7 @@ def test_numbers_with_a_decimal_comma() -> None:
 
 def test_numbers_with_a_currency_and_groups() -> None:
     given = pa.array(["$1,234.50", "$7.25", "$0.10", "$3.00", "$2,000.00"])
-    assert suggested(given, "regression", {1: "1500.249"}) == {1: "$1500.25"}
+    assert suggested(given, "regression", {1: "1500.249"}) == {1: "$1,500.25"}
 
 
 def test_numbers_with_a_unit() -> None:

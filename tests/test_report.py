@@ -121,7 +121,8 @@ def test_suspects_say_why(noisy: Result) -> None:
         ].to_dict()
         if "label" in row["suspect"]:
             assert row["given"] in row["reason"]
-            assert row["suggested"] in row["reason"]
+            # The model may be too unsure to suggest another label than the given one.
+            assert row["suggested"] is None or row["suggested"] in row["reason"]
         else:
             assert row["suggested"] is None
     strange = [row for row in suspects if "features" in row["suspect"]]

@@ -72,7 +72,7 @@ def test_what_makes_no_sense_is_refused(cli: Cli, run: Path) -> None:
     for arguments, message in (
         (("--format", "html"), "--format goes with -o: without it, both pages are written into RUN_DIR"),
         (("-o", "page"), "-o page: name a .html, .md or .json file, or add --format"),
-        (("-o", ""), "-o '' is not a file name"),
+        (("-o", ""), "--output is empty: give it a value, or leave it out"),
         (
             ("-o", "a.md", "--format", "html"),
             "-o a.md and --format html contradict each other: leave one out",

@@ -32,9 +32,8 @@ def written(table: pa.Table, form: str, **options: bool) -> bytes:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.none() | TEXT, st.none() | TEXT), min_size=1, max_size=6))
 def test_text_comes_back_from_csv_exactly(rows: list[tuple[str | None, str | None]]) -> None:
-    table = pa.table(
-        {name: pa.array(cells, pa.string()) for name, cells in zip("ab", zip(*rows, strict=True), strict=True)}
-    )
+    columns = {name: pa.array(cells, pa.string()) for name, cells in zip("ab", zip(*rows, strict=True), strict=True)}
+    table = pa.table({"rank": pa.array([str(1 + i) for i in range(len(rows))])} | columns)  # no row is empty
     back = read_csv(written(table, "csv"), "scores.csv").data
     assert back.to_pydict() == table.to_pydict()
 
@@ -135,7 +134,7 @@ def test_a_packed_file_depends_on_nothing_but_the_scores() -> None:
 
 
 def test_pick_sorts_cuts_and_selects() -> None:
-    table = pa.table({"rank": [1, 2, 3], "row": [2, 0, 1]})
+    table = pa.table({"rank": [1, 2, 3], "row": [2, 0, 1], "importance": [0.5, 1.0, 1.5]})
     assert pick(table).equals(table)
     assert pick(table, sort="best", top=2)["rank"].to_pylist() == [3, 2]
     assert pick(table, sort="original", columns=["rank"]).to_pydict() == {"rank": [2, 3, 1]}

@@ -38,7 +38,7 @@ FORBIDDEN_MODULES = {
         "subprocess",
         "pty",
     ),
-    *("xml.etree", "xml.dom", "xml.sax.expatreader", "lxml", "importlib.util", "webbrowser", "telnetlib"),
+    *("xml.dom", "xml.sax.expatreader", "lxml", "importlib.util", "webbrowser", "telnetlib"),
 }
 FORBIDDEN_CALLS = {
     *(
@@ -52,6 +52,7 @@ FORBIDDEN_CALLS = {
         "torch.load",
         "torch.save",
     ),
+    *("ET.parse", "ET.fromstring", "ET.iterparse", "ET.XML"),  # XML is written, never read
     *("pd.read_pickle", "np.load", "tempfile.mktemp", "pd.eval", "os.chmod_all", "yaml.load"),
 }
 

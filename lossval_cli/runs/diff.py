@@ -207,9 +207,11 @@ def _spearman(old: LoadedRun, new: LoadedRun, pairs: list[tuple[int, int]]) -> f
     if len(pairs) < 2:
         return None
     i, j = np.array(pairs).T
-    if np.ptp(old.importance[i]) == 0 or np.ptp(new.importance[j]) == 0:
+    before, after = old.importance[i], new.importance[j]
+    known = np.isfinite(before) & np.isfinite(after)  # rows without a label have no importance
+    if known.sum() < 2 or np.ptp(before[known]) == 0 or np.ptp(after[known]) == 0:
         return None
-    correlation = float(spearmanr(old.importance[i], new.importance[j]).statistic)
+    correlation = float(spearmanr(before[known], after[known]).statistic)
     return correlation if math.isfinite(correlation) else None
 
 

@@ -37,7 +37,7 @@ _XML = re.compile(rb"<(\?xml\b|[A-Za-z_][\w:.-]*[\s/>])")
 _ARFF = re.compile(rb"(?:%[^\n]*\n|\s*\n)*@relation\s", re.IGNORECASE)
 _LIBSVM = re.compile(rb"[+-]?\d+(\.\d+)?( \d+:[-+.\deE]+)+ *\r?$", re.MULTILINE)
 _MARKDOWN_RULE = re.compile(rb"\|?( *:?-+:? *\|)+( *:?-+:? *)?\|? *\r?$")
-_PSQL_RULE = re.compile(rb"[|+]?-+(\+-+)*[|+]?\r?$")
+_PSQL_RULE = re.compile(rb"-+(\+-+)+\r?$")
 _ALIGNED = re.compile(rb" *\S+(?: {2,}\S+)* *\r?")
 _CONFLICT = re.compile(rb"^<<<<<<< .*?^=======\r?$.*?^>>>>>>> ", re.MULTILINE | re.DOTALL)
 _BACKSLASH_QUOTE = re.compile(rb'(?:^|[,;|\t])"[^"\r\n]*\\"[^,;|\t\r\n"]', re.MULTILINE)
@@ -69,7 +69,8 @@ def refuse_text(data: bytes, name: str) -> None:
     if len(lines) > 1:
         if lines[0].lstrip().startswith(b"|") and _MARKDOWN_RULE.fullmatch(lines[1].strip()):
             raise ReadError(f"{name} is a Markdown table: save it as CSV")
-        if b"|" in lines[0] and _PSQL_RULE.fullmatch(lines[1].strip()) and b"-" in lines[1]:
+        # A rule of dashes alone may be a row; one with a cross below every bar is not.
+        if _PSQL_RULE.fullmatch(lines[1].strip()) and lines[0].count(b"|") == lines[1].count(b"+"):
             raise ReadError(f"{name} is printed output of a database, not CSV: export it with \\copy or --csv")
     if _LIBSVM.match(head):
         raise ReadError(f"{name} is a LIBSVM file: convert it, for example with sklearn.datasets.load_svmlight_file")

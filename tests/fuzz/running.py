@@ -126,12 +126,12 @@ def everything_stays(change: Change | None = None) -> Iterator[None]:
     opened = 0
     true_open = streamed._File.open
 
-    def counted(file: Any, limit: int) -> Any:
+    def counted(file: Any, *arguments: Any) -> Any:
         nonlocal opened
         opened += 1
         if change is not None and opened == change.opening:
             Path(change.name).write_bytes(change.content)
-        return true_open(file, limit)
+        return true_open(file, *arguments)
 
     with (
         mock.patch.object(storage_plan, "FEWEST_BYTES", 0),
