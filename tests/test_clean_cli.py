@@ -326,8 +326,7 @@ def test_a_table_that_lay_elsewhere_is_found_by_its_name(cli: Cli, quick: tuple[
     assert cli("score", "there/train.csv", "-o", "here/train.lossval", *quick, "-q").code == 0
     clean = ("clean", "here/train.lossval", "-o", "c.csv", "--drop", "lowest:5%", "-q", "--force")
     assert cli(*clean).err == (
-        "error: here/train.lossval was made on train.csv in another directory: say where the table is with "
-        "--data FILE\n"
+        "error: here/train.lossval was made on train.csv in another directory: name the table with --data FILE\n"
     )
     assert cli(*clean, "--data", "there/train.csv").code == 0
     shutil.copy("there/train.csv", "here/train.csv")

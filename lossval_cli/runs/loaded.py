@@ -213,6 +213,9 @@ def _read_scores(path: Path) -> pa.Table:
     table = read_table(path, ReadOptions(header=True))
     texts = ("suspect", "predicted")
     own = [name for name in FIXED_COLUMNS if name not in texts]
+    for name in set(own) & set(table.column_names):
+        if len(invalid := table.column(name).invalid):  # a table may have such cells, scores may not
+            raise ValueError(f"{table.place(int(invalid[0]))}, column {name}: not a number")
     return pa.table({name: table.typed(name) if name in own else table.as_given(name) for name in table.column_names})
 
 
