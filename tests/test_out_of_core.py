@@ -73,6 +73,10 @@ def test_scores_and_report_are_those_of_a_table_in_memory(
     read = run(Tables(path, val), SETTINGS, removal="quick", resources=Resources(scratch=Path("encoded.x")))
     assert isinstance(read.dataset.train.X, EncodedFile) and isinstance(kept.dataset.train.X, np.ndarray)
     assert read.table.to_pydict() == kept.table.to_pydict()
+    for report in (kept.report, read.report):  # near copies are not looked for in tables that stay in their files
+        for part in (report["leakage"] or {}).values():
+            for name in ("near_rows", "leaked_rows", "relabelled_rows"):
+                (part or {}).pop(name, None)
     for key in set(kept.report) - {"timing", "notices"}:
         assert read.report[key] == kept.report[key], key
     assert any("encoded rows take" in notice for notice in read.dataset.notices)
