@@ -10,8 +10,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Keys = npt.NDArray[np.uint64]
 Units = npt.NDArray[np.int64]
@@ -91,6 +89,9 @@ def join_units(first: Units | None, second: Units | None) -> Units | None:
 
     Two groups that share a copy of one row become one unit.
     """
+    from scipy.sparse import coo_array  # here, since commands that only read runs load no SciPy
+    from scipy.sparse.csgraph import connected_components
+
     if first is None or second is None:
         return second if first is None else first
     size = int(first.max()) + 1
