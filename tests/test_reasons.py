@@ -94,6 +94,8 @@ def a_report(**changes: Any) -> dict[str, Any]:
 def test_what_to_check_first_follows_from_the_probabilities() -> None:
     assert first_rows(a_report()) == "Check the first 4 suspects: about 3 of them are wrong."
     assert first_rows(a_report(summary={"suspects": 4})) == "Check all 4 suspects: about 3 of them are wrong."
+    few = [{"suspect": "label", "noise_probability": p} for p in (0.62, 0.45)]
+    assert first_rows(a_report(suspects=few)) == "Check the first 2 suspects: about 1 of them is wrong."
     assert first_rows(a_report(suspects=[])) == ""
 
 

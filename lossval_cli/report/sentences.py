@@ -309,7 +309,8 @@ def first_rows(report: Mapping[str, Any]) -> str:
     if len(listed) == 1:
         return f"Check it: it is wrong with a probability of {format_percent(listed[0], 0)}."
     which = "all" if len(listed) == report["summary"].get("suspects") else "the first"
-    return f"Check {which} {len(listed):,} suspects: about {wrong:,} of them are wrong."
+    are = "is" if wrong == 1 else "are"
+    return f"Check {which} {len(listed):,} suspects: about {wrong:,} of them {are} wrong."
 
 
 def features_reason(cells: Sequence[str]) -> str:
