@@ -219,7 +219,9 @@ come from.
   fitting alone, on a table that is encoded already.
 - Peers get the table encoded by skrub's `TableVectorizer` or, where it says *one-hot*, numbers standardised and one
   column per category. Label peers train on the trusted rows too. One configuration per method for all tables; random
-  seeds: {seeds}."""
+  seeds: {seeds}.
+- lossval's detectors were developed while looking at tables of all these families, most of them the ones below. The
+  figures say how well it does on such errors, not how well it does on tables that nobody looked at. Expect less."""
 
 SHARES = """\
 The interval is for noisy rows of any kind; a table whose labels are wrong may hold wrong features that its truth does

@@ -28,6 +28,9 @@ Ints = npt.NDArray[np.int64]
 FEWEST_TRUSTED = 20
 """Trusted rows below which no model is fitted."""
 
+FEWEST_PER_CLASS = 3
+"""Trusted rows for each of their classes, on average, below which no model is fitted."""
+
 TREES = 150
 FOLDS = 5
 PREDICTED_AT_ONCE = 1 << 15
@@ -63,7 +66,8 @@ def learn_true_labels(
     both, (N, K) and (J, K), and voices: the predictions they were mixed from; flips_share: share of wrong
     labels that random flips explain."""
     K = given[0].shape[1]
-    is_enough = len(y_trusted) >= FEWEST_TRUSTED and len(np.unique(y_trusted)) > 1
+    classes = len(np.unique(y_trusted))
+    is_enough = len(y_trusted) >= max(FEWEST_TRUSTED, FEWEST_PER_CLASS * classes) and classes > 1
     learned = _fit(X, X_trusted, y_trusted, voices, K, seed) if is_enough else []
     predictions = [given, *learned]
     (rows, trusted), _ = pool_logarithms(predictions, y_trusted)
