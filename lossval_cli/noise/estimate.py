@@ -60,6 +60,7 @@ def estimate_noise(
     assert train.y is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few hundred steps of a linear model are close enough
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # many classes of few rows
         if isinstance(dataset.labels, ClassLabels):
             labels = find_wrong_classes(
                 train.X,
