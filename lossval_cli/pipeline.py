@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, Source, load_dataset
-from lossval_cli.features.storage_plan import StoragePlan
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.fit import train as train_importance
 from lossval_cli.lossval.resume import run_identity
@@ -149,7 +148,7 @@ def value_rows(
         return train_importance(dataset, None, settings, runtime, on_epoch), None
     outliers = estimate_outliers(dataset, settings)
     fit = train_importance(dataset, outliers.penalty, settings, runtime, on_epoch)
-    outliers = outliers.gathered(dataset.storage.processes, len(dataset.train.X))
+    outliers = outliers.gathered(dataset.layout.processes, len(dataset.train.X))
     if not runtime.is_main:
         return fit, None
     noise = estimate_noise(dataset, fit.predictions, outliers, thresholds, predict=fit.predict, seed=settings.seed)
@@ -170,14 +169,13 @@ def _load(
         raise UsageError("thresholds: preset paper only ranks rows and flags none: use another preset")
     if is_paper and runtime.processes.world_size > 1:
         raise UsageError("method paper runs in one process: start it without torchrun")
-    scratch = None if is_paper else runtime.scratch  # the paper's algorithm takes arrays only
     data = load_dataset(
         tables.train,
         tables.val,
         tables.test if runtime.is_main else None,
         options=options,
         settings=settings,
-        storage=StoragePlan(runtime.resources.memory, scratch, runtime.processes),
+        runtime=replace(runtime, scratch=None) if is_paper else runtime,  # the paper's algorithm takes arrays only
     )
     runtime.open_checkpoint(run_identity(data, settings))
     return data if thresholds is None else replace(data, notices=data.notices + thresholds.notices(data, settings))

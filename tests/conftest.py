@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from lossval_cli.cli import main
-from lossval_cli.features import storage_plan as storage_plan
+from lossval_cli.features import streaming
+from lossval_cli.runtime import memory
 from lossval_cli.runtime.memory import MemoryEstimate
 
 QUICK = ("--set", "epochs=2", "--set", "members=4", "--removal", "off")
@@ -93,6 +94,6 @@ def quick() -> tuple[str, ...]:
 @pytest.fixture
 def everything_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table that can stay in its file does, however small."""
-    monkeypatch.setattr(storage_plan, "FEWEST_BYTES", 0)
-    monkeypatch.setattr(storage_plan, "spare_memory", lambda: 10**12)
+    monkeypatch.setattr(streaming, "FEWEST_BYTES", 0)
+    monkeypatch.setattr(memory, "spare_memory", lambda: 10**12)
     monkeypatch.setattr(MemoryEstimate, "resident", lambda *_: 10**13)

@@ -113,7 +113,7 @@ FIT = """
 from pathlib import Path
 import numpy as np
 from lossval_cli.cli.processes import processes
-from lossval_cli.features import storage_plan
+from lossval_cli.features import streaming
 from lossval_cli.features.dataset import load_dataset
 from lossval_cli.lossval.fit import train
 from lossval_cli.noise.estimate import estimate_outliers
@@ -122,19 +122,18 @@ from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.memory import MemoryEstimate
 from lossval_cli.settings import Settings
 
-storage_plan.FEWEST_BYTES = 0
+streaming.FEWEST_BYTES = 0
 MemoryEstimate.resident = lambda *_: 10**13  # every table that can stay in its files does
 settings = Settings.resolve("fast", overrides={"epochs": 3})
 with processes() as group:
     for ending in ("parquet", "arrow"):
         with scratch_directory(Path(f"encoded.{ending}{group.rank}")) as scratch:
-            storage = storage_plan.StoragePlan(None, lambda: scratch, group)
-            dataset = load_dataset(f"{ending}{group.rank}", None, settings=settings, storage=storage)
-            runtime = Runtime(processes=group)
+            runtime = Runtime(processes=group, scratch=lambda: scratch)
+            dataset = load_dataset(f"{ending}{group.rank}", None, settings=settings, runtime=runtime)
             fit = train(dataset, estimate_outliers(dataset, settings).penalty, settings, runtime)
             if group.is_main:
                 np.savez(ending, label=fit.label_evidence, feature=fit.feature_evidence)
-                edges, files = dataset.storage.processes.edges, dataset.train.X._files
+                edges, files = dataset.layout.processes.edges, dataset.train.X._files
                 print(edges, sorted(path.name for path in files))
                 assert not scratch.exists()  # open files need no names
 """

@@ -21,13 +21,15 @@ from conftest import Outcome, frame
 import lossval_cli
 from lossval_cli.features.dataset import load_dataset
 from lossval_cli.features.encoded_file import EncodedFile
-from lossval_cli.features.storage_plan import StoragePlan
+from lossval_cli.features.streaming import read_or_stream
 from lossval_cli.pipeline import Tables, run
 from lossval_cli.runtime import row_loader as order
+from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.memory import MemoryEstimate, amount, largest_chunk
 from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import Settings
 from lossval_cli.tables.files import Listed
+from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table, read_table
 
@@ -88,7 +90,7 @@ def test_an_encoded_file_reads_like_an_array(tables: Path, everything_stays: Non
     (tables / "scratch").mkdir()
     whole = load_dataset("big.parquet", None, settings=SETTINGS).train.X
     parted = load_dataset(
-        "big.parquet", None, settings=SETTINGS, storage=StoragePlan(scratch=lambda: tables / "scratch")
+        "big.parquet", None, settings=SETTINGS, runtime=Runtime(scratch=lambda: tables / "scratch")
     ).train.X
     assert parted.shape == whole.shape and len(parted) == 450
     rng = np.random.default_rng(0)
@@ -112,7 +114,7 @@ def test_rows_of_a_table_that_stays_in_its_files_in_any_order(tables: Path, ever
         write(mixed(50 + at, at), f"{ending}/part=p{at}/a.{ending}", group=20)
     rng = np.random.default_rng(0)
     for name in ("big.parquet", "parquet", "arrow"):
-        stored, read = StoragePlan(scratch=Path).table(name), read_table(name)
+        stored, read = read_or_stream(name, ReadOptions(), Runtime(scratch=Path)), read_table(name)
         assert isinstance(stored.data, StreamedTable)
         assert stored.sha256 == read.sha256 and stored.rows == read.rows
         rows = rng.integers(0, read.rows, 80)
@@ -177,7 +179,7 @@ def test_an_epoch_visits_every_row_once(rows: int, count: int) -> None:
 
 
 def test_the_largest_chunk_that_fits() -> None:
-    size = MemoryEstimate(rows=10**7, width=20, outputs=2, val_rows=1_000, members=8, judges=2)
+    size = MemoryEstimate(rows=10**7, width=20, outputs=2, val_rows=1_000, members=8, scoring=2)
     chunks = [largest_chunk(size, memory) for memory in (10**9, 6 * 10**9, 10**12)]
     assert chunks[0] is None and chunks[2] == 1 << 20
     assert amount(1.25e9) == "1.2 GB" and amount(3e6) == "3.0 MB"
@@ -218,6 +220,7 @@ MEASURE = """
 import sys
 import lossval_cli.pipeline
 from lossval_cli.cli import main
+from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.memory import process
 limit = process() // 10**6 + 230
 code = main([*sys.argv[1:], "--max-memory", f"{limit}MB"])

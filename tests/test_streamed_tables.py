@@ -241,9 +241,9 @@ def test_a_cache_that_is_cut_short_is_an_error_in_one_line(
 PARTED = """
 import sys
 from lossval_cli.cli import main
-from lossval_cli.features import storage_plan as rooms
+from lossval_cli.features import streaming
 from lossval_cli.runtime.memory import MemoryEstimate
-rooms.FEWEST_BYTES, MemoryEstimate.resident = 0, lambda *_: 10**13  # every table that can stay in its files does
+streaming.FEWEST_BYTES, MemoryEstimate.resident = 0, lambda *_: 10**13  # every table that can stay in its files does
 sys.exit(main(sys.argv[1:]))
 """
 

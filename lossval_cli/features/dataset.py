@@ -14,7 +14,7 @@ import pandas as pd
 
 from lossval_cli.errors import DataError
 from lossval_cli.features.columns.number import as_floats
-from lossval_cli.features.encoded_file import EncodedFile
+from lossval_cli.features.encoded_file import encode_streamed
 from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.hold_out import hold_out
 from lossval_cli.features.invalid_cells import InvalidCells, find_invalid_cells
@@ -23,12 +23,13 @@ from lossval_cli.features.overlap import Overlap, find_overlap, is_suspicious
 from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
-from lossval_cli.features.storage_plan import StoragePlan, fitting_rows
+from lossval_cli.features.streaming import Layout, plan_layout, read_or_stream, sample_rows, shard
 from lossval_cli.features.table_options import TableOptions, asked_columns
 from lossval_cli.features.target_leakage import TargetLeakage, find_class_leakage, find_number_leakage
 from lossval_cli.features.unlabelled import Unlabelled, leave_out_unlabelled
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
 from lossval_cli.metrics import find_metric
+from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.memory import MemoryEstimate, amount
 from lossval_cli.runtime.row_loader import RowSource
 from lossval_cli.settings import Settings
@@ -74,8 +75,7 @@ class Dataset:
     labels: ClassLabels | NumberLabels
     loss: Loss
     notices: tuple[str, ...]
-    storage: StoragePlan
-    """What the run was given, and with `chunk_rows` what it makes of it."""
+    layout: Layout
     weights: npt.NDArray[np.float32] | None = None
     """(N,) sample weights of --weight, at least 0 and mean 1: they multiply each row's loss and its transport mass.
     None without --weight."""
@@ -117,40 +117,32 @@ def load_dataset(
     *,
     options: TableOptions | None = None,
     settings: Settings,
-    storage: StoragePlan | None = None,
+    runtime: Runtime | None = None,
 ) -> Dataset:
-    """Read, check and encode; a table that does not fit into `room` is encoded into a file there.
+    """Read, check and encode. A table that does not fit into memory is encoded into a file in the scratch directory
+    of `runtime`. What is decided of columns and classes is decided on the training table alone.
 
     Raises DataError and UsageError, one line each.
     """
-    options, storage = options or TableOptions(), storage or StoragePlan()
+    options, runtime = options or TableOptions(), runtime or Runtime()
     reading = ReadOptions.of(settings)
-    kinds = asked_columns(options).kinds
-    reading = replace(reading, cells=reading.cells.with_types(kinds))
-    table = storage.table(train, reading).read_as(reading.cells.types)
+    reading = replace(reading, cells=reading.cells.with_types(asked_columns(options).kinds))
+    table = read_or_stream(train, reading, runtime).read_as(reading.cells.types)
     _check_enough(table, "data row")
-    together = storage.together(table)
-    seen, partly = fitting_rows(together)
-    roles = decide_roles(seen, options, settings.task)
+    sharded = shard(table, runtime.processes)
+    sample, sample_notices = sample_rows(sharded)
+    roles = decide_roles(sample, options, settings.task)
     find_metric(settings.metric, roles.task)  # better refused now than after training
     require = options.require_labels
-    table, unlabelled, said = leave_out_unlabelled(table, roles.label, "training", require_labels=require)
+    table, unlabelled, unlabelled_notices = leave_out_unlabelled(table, roles.label, "training", require_labels=require)
     if unlabelled is not None:
-        together = seen = table
+        sharded = sample = table
         _check_enough(table, "labelled row")
-    notices = [*table.notices, *roles.notices, *partly, *said]
-    others: list[Table | None] = []
-    for source, needs_label in ((val, False), (test, True)):
-        other = None if source is None else read_table(source, reading)
-        if other is not None:
-            notices += other.notices
-            notices += check_agreement(table, roles, other, needs_label=needs_label)
-            what = "test" if needs_label else "validation"
-            other, _, said = leave_out_unlabelled(other, roles.label, what, require_labels=require)
-            notices += said
-        others.append(other)
-    labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(together, roles)
-    encoder = Encoder.fit(seen, roles.features, roles.kinds)
+    notices = [*table.notices, *roles.notices, *sample_notices, *unlabelled_notices]
+    val_table = _read_other(val, "validation", table, roles, reading, notices, require_labels=require)
+    test_table = _read_other(test, "test", table, roles, reading, notices, require_labels=require)
+    labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(sharded, roles)
+    encoder = Encoder.fit(sample, roles.features, roles.kinds)
     notices += [*labels.notices, *encoder.notices]
     loss = find_loss(settings.loss or DEFAULT_LOSS[roles.task], roles.task)
     check_loss(loss, len(labels.names) if isinstance(labels, ClassLabels) else None)
@@ -159,33 +151,38 @@ def load_dataset(
         table.rows,
         encoder.width,
         len(labels.names) if isinstance(labels, ClassLabels) else 1,
-        round(settings.val_fraction * table.rows) if others[0] is None else others[0].rows,
-        *_ensemble(settings, table.rows, held_out=others[0] is None),
+        round(settings.val_fraction * table.rows) if val_table is None else val_table.rows,
+        *_ensemble(settings, table.rows, held_out=val_table is None),
     )
-    storage = storage.fitted(table, size)
-    encoded = _Encoding(roles, encoder, labels, loss, storage, settings.storage)
-    own = encoded.part(table, "training", together)
-    if isinstance(own.X, EncodedFile):
+    layout = plan_layout(table, size, runtime)
+    encode = _Encoding(roles, encoder, labels, loss)
+    y = encode.labels_of(sharded, "training")
+    if isinstance(table.data, StreamedTable):
+        assert runtime.scratch is not None  # without it no table is streamed
+        file = encode_streamed(table, encoder, settings.storage, runtime.scratch, layout.processes)
         notices.append(
-            f"{format_name(table.name)} stays in its file; its encoded rows take {amount(own.X.nbytes)} of disk in "
-            f"{format_name(str(own.X.path.parent.parent))} while the run lasts"
+            f"{format_name(table.name)} stays in its file; its encoded rows take {amount(file.nbytes)} of disk in "
+            f"{format_name(str(file.path.parent.parent))} while the run lasts"
         )
-    weights = None if roles.weight is None else read_weights(together, roles.weight)
+        own = Split(table, file, y)
+    else:
+        own = Split(table, encoder.transform(table), y)
+    weights = None if roles.weight is None else read_weights(sharded, roles.weight)
     groups = time_order = keys = copies = None
     if roles.group is not None:
-        groups, said = read_groups(together, roles.group)
+        groups, said = read_groups(sharded, roles.group)
         notices += said
     if roles.time is not None:
-        time_order = read_time(together, roles.time)
+        time_order = read_time(sharded, roles.time)
     invalid: tuple[InvalidCells, ...] = ()
     if not isinstance(table.data, StreamedTable):
         invalid = find_invalid_cells(table, roles.features)
         keys = row_keys((values for _, values in encoder.read(table)), table.rows)
         copies = find_copies(keys, (values for _, values in encoder.read(table)))
-    target_leakage = _find_target_leakage(seen, own, encoder, labels, settings.seed)
+    target_leakage = _find_target_leakage(sample, own, encoder, labels, settings.seed)
     if target_leakage is not None and target_leakage.is_almost_perfect:
         notices.append(target_leakage.notice(is_number=isinstance(labels, NumberLabels)))
-    if others[0] is None:
+    if val_table is None:
         assert own.y is not None
         stratify = roles.task == "classification"
         units = join_units(groups, copies)
@@ -196,15 +193,15 @@ def load_dataset(
             f"no --val: {which}{pluralize(len(held_out), 'training row')} ({len(held_out) / table.rows:.0%}) held out "
             f"for validation{whole}; they are scored too"
         )
-        parts = [Split(table, own.X[held_out], own.y[held_out])]
+        val_split = Split(table, own.X[held_out], own.y[held_out])
     else:
         held_out = None
-        notices += encoder.differences(others[0])
-        parts = [encoded.part(others[0], "validation")]
-        notices += _absent_classes(labels, parts[0])
-    test_part = None if others[1] is None else encoded.part(others[1], "test")
+        notices += encoder.differences(val_table)
+        val_split = encode.split(val_table, "validation")
+        notices += _absent_classes(labels, val_split)
+    test_split = None if test_table is None else encode.split(test_table, "test")
     overlaps: dict[str, Overlap] = {}
-    for what, split in (("validation", None if held_out is not None else parts[0]), ("test", test_part)):
+    for what, split in (("validation", None if held_out is not None else val_split), ("test", test_split)):
         if split is None or keys is None or own.y is None:
             continue
         other_keys = row_keys((values for _, values in encoder.read(split.table)), split.table.rows)
@@ -215,15 +212,15 @@ def load_dataset(
     notices += _copies(copies, table)
     return Dataset(
         own,
-        parts[0],
-        test_part,
+        val_split,
+        test_split,
         held_out,
         roles,
         encoder,
         labels,
         loss,
         tuple(notices),
-        storage,
+        layout,
         weights=weights,
         groups=groups,
         time_order=time_order,
@@ -234,6 +231,27 @@ def load_dataset(
         unlabelled=unlabelled,
         overlaps=overlaps,
     )
+
+
+def _read_other(
+    source: Source | None,
+    what: str,
+    table: Table,
+    roles: Roles,
+    reading: ReadOptions,
+    notices: list[str],
+    *,
+    require_labels: bool,
+) -> Table | None:
+    """A validation or test table that agrees with the training `table`; what is to be said of it goes to `notices`."""
+    if source is None:
+        return None
+    other = read_table(source, reading)
+    notices += other.notices
+    notices += check_agreement(table, roles, other, needs_label=what == "test")
+    other, _, unlabelled_notices = leave_out_unlabelled(other, roles.label, what, require_labels=require_labels)
+    notices += unlabelled_notices
+    return other
 
 
 def _copies(copies: Units | None, table: Table) -> list[str]:
@@ -252,7 +270,7 @@ def _check_enough(table: Table, noun: str) -> None:
 
 
 def _ensemble(settings: Settings, rows: int, *, held_out: bool) -> tuple[int, int]:
-    """Members, and how many of them judge a row."""
+    """Members, and how many of them score a row."""
     members, folds = settings.ensemble_size(rows)
     return members, members if held_out or folds == 1 else -(-members // folds)
 
@@ -281,31 +299,25 @@ def _absent_classes(labels: ClassLabels | NumberLabels, val: Split) -> list[str]
     ]
 
 
-def _has_no_label(table: Table, roles: Roles) -> bool:
-    return bool(table.label_column(roles.label).values.null_count == table.rows)
-
-
 @dataclass(frozen=True)
 class _Encoding:
+    """What was decided on the training table, and is applied to all."""
+
     roles: Roles
     encoder: Encoder
     labels: ClassLabels | NumberLabels
     loss: Loss
-    storage: StoragePlan
-    dtype: str
 
-    def part(self, table: Table, what: str, labelled: Table | None = None) -> Split:
-        """`labelled`: the same table where its label is to be read from another."""
-        labelled = labelled or table
-        if self.roles.label not in table.column_names or (what == "validation" and _has_no_label(table, self.roles)):
-            return Split(table, self.encoder.transform(table), None)
-        y: npt.NDArray[np.generic] = self.labels.encode(labelled, what)
-        if isinstance(self.labels, NumberLabels) and self.loss.target == "raw":
-            y = self.labels.raw(labelled, what).astype(np.float32)
-            check_targets(self.loss, y, table=table.name, column=self.roles.label, lines=table.lines)
-        return Split(table, self._features(table), y)
+    def split(self, table: Table, what: str) -> Split:
+        has_label = self.roles.label in table.column_names
+        if what == "validation" and has_label:
+            has_label = table.label_column(self.roles.label).values.null_count < table.rows
+        return Split(table, self.encoder.transform(table), self.labels_of(table, what) if has_label else None)
 
-    def _features(self, table: Table) -> RowSource:
-        if not isinstance(table.data, StreamedTable):
-            return self.encoder.transform(table)
-        return self.storage.encode(table, self.encoder, self.dtype)
+    def labels_of(self, table: Table, what: str) -> npt.NDArray[np.generic]:
+        """(n,) class numbers, or targets as the loss expects them."""
+        if not (isinstance(self.labels, NumberLabels) and self.loss.target == "raw"):
+            return self.labels.encode(table, what)
+        y = self.labels.raw(table, what).astype(np.float32)
+        check_targets(self.loss, y, table=table.name, column=self.roles.label, lines=table.lines)
+        return y

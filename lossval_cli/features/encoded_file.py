@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import shutil
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +25,7 @@ import numpy.typing as npt
 
 from lossval_cli.errors import OutputError
 from lossval_cli.features.encoder import Encoder
+from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import escape_control
@@ -122,6 +125,32 @@ def encode_to_file(table: Table, encoder: Encoder, path: Path, dtype: str, own: 
             X = encoder.transform(block_table(table, block, first))
             file.write(np.ascontiguousarray(X, dtype).data)
     return EncodedPart(own, path)
+
+
+def encode_streamed(
+    table: Table, encoder: Encoder, dtype: str, scratch: Callable[[], Path], processes: ProcessGroup
+) -> EncodedFile:
+    """Encode a streamed table, each process its own rows: into a file in the scratch directory of the main process
+    where that can be reached, so that the others can read it, else in its own.
+
+    The files are unlinked as soon as every process has opened what it reads: the system frees them with the last
+    process that holds them, however it ends.
+    """
+    directory = os.fsencode(scratch().absolute()) if processes.is_main else b""
+    shared = Path(os.fsdecode(processes.all_gather_object(directory)[0]))
+    is_guest = shared.is_dir() and not processes.is_main
+    path = (shared if is_guest else scratch()) / f"encoded-{processes.rank}"
+    own = encode_to_file(table, encoder, path, dtype, processes.own(table.rows))
+    paths = processes.all_gather_object(os.fsencode(path.absolute()))  # waits until all are written
+    parts = [
+        own if rank == processes.rank else EncodedPart(processes.own(table.rows, rank), Path(os.fsdecode(name)))
+        for rank, name in enumerate(paths)
+    ]
+    encoded = EncodedFile(parts, own, dtype, table, encoder)
+    processes.all_gather_object(b"")  # waits until all have opened them
+    if not is_guest:
+        shutil.rmtree(path.parent, ignore_errors=True)
+    return encoded
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def fit_with_retries(
 
     Raises Diverged when it does not help, and TrainingError when there is no time left to repeat it.
     """
-    monitor, processes = runtime.monitor, dataset.storage.processes
+    monitor, processes = runtime.monitor, dataset.layout.processes
     monitor.load_restarts()
     while True:
         reduced, notices = reduce_learning_rates(settings, monitor.restarts)
@@ -119,7 +119,7 @@ def _fit_in_memory(
 ) -> Fit:
     """`train_lossval`, repeated with a quarter of the rows on the device while its memory is not enough."""
     data = training_data(dataset, penalty)
-    runtime = replace(runtime, processes=dataset.storage.processes)
+    runtime = replace(runtime, processes=dataset.layout.processes)
     notices: list[str] = []
     while True:
         try:
@@ -156,13 +156,13 @@ def training_data(dataset: Dataset, penalty: Floats) -> TrainingData:
         weights=dataset.weights,
         groups=dataset.fold_units,
         time=dataset.time_order,
-        chunk_rows=dataset.storage.chunk_rows,
+        chunk_rows=dataset.layout.chunk_rows,
     )
 
 
 def _has_time(runtime: Runtime, dataset: Dataset) -> bool:
     """Whether all processes have time left."""
-    return all(dataset.storage.processes.all_gather_object(runtime.has_time))
+    return all(dataset.layout.processes.all_gather_object(runtime.has_time))
 
 
 def _has_collapsed(importance: Floats) -> bool:

@@ -27,7 +27,7 @@ def run_identity(dataset: Dataset, settings: Settings) -> Identity:
         "settings": {name: value for name, value in settings.as_dict().items() if name not in HARMLESS},
         "tables": {f"the {name} table": _digest(part) for name, part in tables.items()},
         "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
-        "order": {"the rows of a chunk": dataset.storage.chunk_rows},
+        "order": {"the rows of a chunk": dataset.layout.chunk_rows},
     }
 
 

@@ -42,7 +42,7 @@ class TimeEstimate(NamedTuple):
 
 def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) -> TimeEstimate:
     """Times TIMED_STEPS steps on rows of zeros."""
-    rows, processes = dataset.train.table.rows, dataset.storage.processes
+    rows, processes = dataset.train.table.rows, dataset.layout.processes
     members, _ = settings.ensemble_size(rows)
     batch = min(rows, settings.batch_size or batch_size_for(rows))
     network = Ensemble(
@@ -64,4 +64,4 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
     steps = settings.epochs * math.ceil(rows / batch)
-    return TimeEstimate(rows, OVERHEAD * steps * statistics.median(seconds), dataset.storage.peak)
+    return TimeEstimate(rows, OVERHEAD * steps * statistics.median(seconds), dataset.layout.peak_bytes)

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
 from lossval_cli.features.row_keys import row_keys
+from lossval_cli.features.streaming import shard
 from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.noise.class_errors import find_wrong_classes
 from lossval_cli.noise.label_errors import NoiseEstimate, combine, with_thresholds
@@ -31,11 +32,11 @@ def estimate_outliers(dataset: Dataset, settings: Settings) -> OutlierEstimate:
 
     Its `penalty` (n,), in nats, enters the transport cost. Labels say only which rows are compared.
     """
-    train, processes = dataset.train, dataset.storage.processes
+    train, processes = dataset.train, dataset.layout.processes
     assert train.y is not None
     classes = None if dataset.classes is None else train.y.astype(np.int64)
     own = None if processes.world_size == 1 else processes.own(len(train.X))
-    columns = TypedColumns(train.table, dataset.encoder, dataset.storage.together(train.table))
+    columns = TypedColumns(train.table, dataset.encoder, shard(train.table, processes))
     rng = np.random.default_rng(settings.seed)
     with threadpool_limits(1, user_api="blas"):  # its matrices are small: threads would wait for one another
         return find_outliers(train.X, dataset.encoder.blocks, rng, columns=columns, own=own, classes=classes)

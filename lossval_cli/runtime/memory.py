@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import torch
+
+from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.platform import free_memory, resident_memory
 
 MB = 10**6
@@ -44,18 +47,18 @@ def process() -> int:
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Of a problem: N rows of D numbers, K outputs, J validation rows, E members, M that judge a row."""
+    """Of a problem: N rows of D numbers, K outputs, J validation rows, E members, M that score a row."""
 
     rows: int
     width: int
     outputs: int
     val_rows: int
     members: int
-    judges: int
+    scoring: int
 
     def state(self) -> int:
         """Bytes of training's running totals, labels among them."""
-        return self.rows * (46 + 8 * self.judges + 4 * self.outputs)
+        return self.rows * (46 + 8 * self.scoring + 4 * self.outputs)
 
     def chunk(self, rows: int, copies: int = 3) -> int:
         """Bytes of a chunk: rows that are read, sorted, and read ahead, and four numbers a member."""
@@ -93,6 +96,13 @@ def largest_chunk(size: MemoryEstimate, memory: int, share: float = 1.0) -> int 
 def spare_memory() -> int:
     """Bytes that a run may take when nobody says how many: four fifths of what is free."""
     return int(0.8 * free_memory())
+
+
+def memory_limit(allowed: int | None, processes: ProcessGroup) -> int:
+    """Bytes that a process may take: those `allowed`, or a share of what is free on the fullest machine."""
+    if allowed is not None:
+        return allowed
+    return -int(processes.all_reduce(torch.tensor(-spare_memory() // processes.local_world_size), "max"))
 
 
 def amount(bytes_: float) -> str:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from lossval_cli.cli import main
-from lossval_cli.features import storage_plan as storage_plan
+from lossval_cli.features import streaming
+from lossval_cli.runtime import memory
 from lossval_cli.runtime.memory import MemoryEstimate
 from lossval_cli.tables import streamed
 
@@ -134,8 +135,8 @@ def everything_stays(change: Change | None = None) -> Iterator[None]:
         return true_open(file, *arguments)
 
     with (
-        mock.patch.object(storage_plan, "FEWEST_BYTES", 0),
-        mock.patch.object(storage_plan, "spare_memory", lambda: 10**12),
+        mock.patch.object(streaming, "FEWEST_BYTES", 0),
+        mock.patch.object(memory, "spare_memory", lambda: 10**12),
         mock.patch.object(MemoryEstimate, "resident", lambda *_: 10**13),
         mock.patch.object(streamed._File, "open", counted),
     ):
