@@ -241,7 +241,8 @@ def test_what_makes_no_sense_is_refused(cli: Cli, score: Score) -> None:
     for arguments, message in (
         (
             ("-o", "c.csv"),
-            "nothing to do: give --drop suspects, label, features or lowest:5%, --relabel, or --add-weights COLUMN",
+            "nothing to do: give --decisions, --drop suspects, label, features or lowest:5%, --relabel, or "
+            "--add-weights COLUMN",
         ),
         (drop, "Missing option '-o' / '--output'"),
         (("-o", "c.csv", "--min-probability", "1", *drop), "--min-probability goes with --relabel"),
@@ -251,7 +252,7 @@ def test_what_makes_no_sense_is_refused(cli: Cli, score: Score) -> None:
         ),
         (
             ("-o", "c.csv", "--relabel", "--removed", "r.csv"),
-            "--removed goes with --drop: nothing is left out without it",
+            "--removed goes with --drop or --decisions: nothing is left out without one of them",
         ),
         (
             ("-o", "c.csv", "--drop", "worst"),

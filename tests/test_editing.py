@@ -72,7 +72,7 @@ def test_changed_cells_read_back_and_no_other_cell_changes(case: CASE, data: st.
         rows[row][column] = text
     cells = Cells(names[column], np.array(changed, np.int64), pa.array(texts, pa.string()))
     original = CsvOriginal(content, "t.csv", AS_IT_IS)
-    out = bytes_of(original, keep, cells=cells, added=Added('the "weight"', weights))
+    out = bytes_of(original, keep, cells=[cells], added=Added('the "weight"', weights))
     weighed = zip(rows, weights.tolist(), strict=True)
     expected = [[*row, weight] for row, weight in compress(weighed, keep)]
     if not expected:
@@ -126,7 +126,7 @@ def parsed(content: bytes, delimiter: str) -> list[list[str]]:
 def test_the_way_a_file_is_written_is_kept(content: bytes, expected: bytes) -> None:
     cells = Cells("b", np.array([1]), pa.array(["z"]))
     added = Added("w", np.array([0.5, 1.5]))
-    assert bytes_of(CsvOriginal(content, "t.csv"), np.ones(2, bool), cells=cells, added=added) == expected
+    assert bytes_of(CsvOriginal(content, "t.csv"), np.ones(2, bool), cells=[cells], added=added) == expected
 
 
 def test_a_column_that_is_not_there_is_told() -> None:
@@ -231,7 +231,7 @@ def test_parquet_cells_are_replaced_and_weights_added(column: str, values: list[
     weights = np.linspace(0, 2, 40)
     keep = np.arange(40) != 5
     cells = Cells(column, np.array([3, 20]), new)
-    out = bytes_of(original, keep, cells=cells, added=Added("weight", weights))
+    out = bytes_of(original, keep, cells=[cells], added=Added("weight", weights))
     found = pq.read_table(io.BytesIO(out))
     wanted = table[column].to_pylist()
     wanted[3], wanted[20] = values

@@ -27,7 +27,7 @@ LAYERS = (
     ("report",),
     ("runs",),
     ("pipeline",),
-    ("api", "calibration", "checks"),
+    ("api", "calibration", "checks", "review"),
     ("cli",),
     ("__main__",),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -18,11 +19,13 @@ from lossval_cli.text.quantities import parse_share
 
 if TYPE_CHECKING:
     from lossval_cli.runs.clean import Cleaning
+    from lossval_cli.runs.decided_cells import DecidedChanges
     from lossval_cli.runtime.atomic_write import Writer
 
 EXAMPLES = """\b
 Examples:
   lossval clean data.lossval -o cleaned.csv --drop suspects
+  lossval clean data.lossval -o cleaned.csv --decisions
   lossval clean data.lossval -o cleaned.csv --drop features --relabel
   lossval clean data.lossval -o cleaned.csv --drop lowest:5% --removed bad.csv
   lossval clean data.lossval -o weighted.parquet --add-weights weight
@@ -63,6 +66,14 @@ def clean(
         str | None,
         typer.Option(metavar="SHARE", help="Least noise probability for relabelling a row [default: 80%]."),
     ] = None,
+    decisions: Annotated[
+        bool,
+        typer.Option(
+            "--decisions",
+            help="Apply RUN_DIR/decisions.csv: drop, relabel and fix what reviewers decided. --drop and --relabel "
+            "leave decided rows alone.",
+        ),
+    ] = False,
     add_weights: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="Add the importances as a last column, scaled to a mean of 1."),
@@ -76,17 +87,21 @@ def clean(
     Rows that are kept are not changed otherwise: columns, types and order stay, in a CSV file every byte. The
     table must be the one that was scored. With --drop and --relabel, relabelled rows are kept.
     """
-    if not (drop or relabel or add_weights is not None):
+    if not (drop or relabel or decisions or add_weights is not None):
         raise UsageError(
-            "nothing to do: give --drop suspects, label, features or lowest:5%, --relabel, or --add-weights COLUMN"
+            "nothing to do: give --decisions, --drop suspects, label, features or lowest:5%, --relabel, or "
+            "--add-weights COLUMN"
         )
     if min_probability is not None and not relabel:
         raise UsageError("--min-probability goes with --relabel")
-    if removed is not None and not drop:
-        raise UsageError("--removed goes with --drop: nothing is left out without it")
+    if removed is not None and not (drop or decisions):
+        raise UsageError("--removed goes with --drop or --decisions: nothing is left out without one of them")
     from lossval_cli.runs.clean import check_drops, plan_cleaning, read_drop
+    from lossval_cli.runs.decided_cells import plan_decisions
+    from lossval_cli.runs.decisions import find_decisions
     from lossval_cli.runs.label_fixes import LabelColumn
     from lossval_cli.runs.loaded import read_run
+    from lossval_cli.runs.matching import identify_run
     from lossval_cli.runs.original import find_original, open_original
     from lossval_cli.tables.cell_options import CellOptions
     from lossval_cli.tables.rewrite import Added
@@ -105,16 +120,27 @@ def clean(
     table = open_original(path, run, run_directory)
     for target in targets:
         _check_ending(target, table.form, path)
-    label = None
-    if relabel:
+    label = changes = None
+    if relabel or decisions:
         roles = run.report["data"]["roles"]
         table.column(roles["label"])  # refused where the file has none
         cells = CellOptions.of(run.report["settings"])
         whole = Table(table.table, path, table.form, None, None, options=cells, quoted=table.quoted)
         label = LabelColumn(roles["label"], roles["task"], whole)
+    if decisions:
+        assert label is not None
+        run = replace(run, find_train=lambda: whole)
+        changes = plan_decisions(find_decisions(run_directory), identify_run(run), label, table)
     if add_weights is not None:
         _check_column(add_weights, table.names)
-    cleaning = plan_cleaning(run, drops, label=label, min_probability=least, weigh=add_weights is not None)
+    cleaning = plan_cleaning(
+        run,
+        drops,
+        label=label if relabel else None,
+        min_probability=least,
+        weigh=add_weights is not None,
+        decided=changes,
+    )
     added = None if cleaning.weights is None else Added(add_weights or "", cleaning.weights)
 
     def write_removed(file: BinaryIO) -> None:
@@ -127,11 +153,12 @@ def clean(
         _write(removed, write_removed, force=force)
     _write(output, write_cleaned, force=force)
     if not quiet:
-        _tell(targets, cleaning, add_weights)
+        _tell(targets, cleaning, add_weights, changes)
 
 
 def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) -> None:
     """Raise UsageError or OutputError for a file that must not or cannot be written."""
+    from lossval_cli.runs.decisions import DECISIONS
     from lossval_cli.runtime.atomic_write import OWN_FILES, check_file, repeated_file
     from lossval_cli.tables.files import list_files
 
@@ -148,7 +175,7 @@ def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) 
         if os.path.isdir(path) and Path(path).resolve() in Path(target).resolve().parents:
             raise OutputError(f"{format_name(target)} lies in the table that was scored; name another file")
         i = Path(target)
-        if i.name in OWN_FILES and os.path.realpath(i.parent) == os.path.realpath(run):
+        if i.name in {*OWN_FILES, DECISIONS} and os.path.realpath(i.parent) == os.path.realpath(run):
             raise OutputError(f"{format_name(target)} belongs to the run; name another file")
         check_file(i, force=force)
 
@@ -194,18 +221,24 @@ def _write(target: str, write: Writer, *, force: bool) -> None:
     write_file(Path(target), write if packing is None else pack, force=force)
 
 
-def _tell(targets: Sequence[str], cleaning: Cleaning, weights: str | None) -> None:
+def _tell(
+    targets: Sequence[str], cleaning: Cleaning, weights: str | None, decided: DecidedChanges | None = None
+) -> None:
     rows, kept = len(cleaning.keep), int(cleaning.keep.sum())
     done = [f"{kept:,} of {pluralize(rows, 'row')} kept"]
     if kept < rows:
         done.append(f"{rows - kept:,} {'in ' + format_name(targets[1]) if targets[1:] else 'left out'}")
-    if cleaning.cells is not None:
-        done.append(f"{len(cleaning.cells.rows):,} relabelled")
+    if cleaning.relabelled is not None:
+        done.append(f"{cleaning.relabelled:,} relabelled")
+    if decided is not None and decided.fixed:
+        done.append(f"{pluralize(decided.fixed, 'cell')} fixed")
     if weights is not None:
         done.append(f"weights in column {format_name(weights)}")
     name = "standard output" if targets[0] == "-" else format_name(targets[0])
     say(f"{name}: {', '.join(done)}")
-    if weights is not None and cleaning.cells is not None and len(cleaning.cells.rows):
+    for note in () if decided is None else decided.notes:
+        say(note)
+    if weights is not None and cleaning.relabelled:
         say("the weights of relabelled rows were measured with their old labels: score the new table for new ones")
     if cleaning.emptied:
         say(f"no row is left with the label {join_names(map(quote, cleaning.emptied))}")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lossval_cli.errors import DataError, UsageError
+from lossval_cli.runs.decided_cells import DecidedChanges
 from lossval_cli.runs.label_fixes import LabelColumn, suggested_labels
 from lossval_cli.runs.loaded import LoadedRun
 from lossval_cli.runs.scores_io import as_text
@@ -36,8 +37,10 @@ class Cleaning:
     """What is done to N rows, in the order of the file."""
 
     keep: Mask
-    cells: Cells | None
-    """New labels of rows that are kept."""
+    cells: list[Cells]
+    """New labels of rows that are kept, and fixed cells."""
+    relabelled: int | None
+    """Rows of them with a new label; None where labels are not looked at."""
     weights: npt.NDArray[np.float64] | None
     """(N,) importances, mean 1 over the rows that are kept."""
     emptied: list[str]
@@ -77,8 +80,9 @@ def plan_cleaning(
     label: LabelColumn | None = None,
     min_probability: float = 0.0,
     weigh: bool = False,
+    decided: DecidedChanges | None = None,
 ) -> Cleaning:
-    """Decide about every row.
+    """Decide about every row; what reviewers `decided` goes before.
 
     label: given where rows are to be relabelled. A row is if it is suspect by its label alone, with a noise
     probability of at least `min_probability`: of a row that is odd, too, the model knows little. A row whose
@@ -96,6 +100,8 @@ def plan_cleaning(
     kinds = np.array([kind or "" for kind in run.suspect], object)
     cells, corrected = None, np.zeros(N, bool)  # corrected, wrong, odd, dropped: in rank order
     file_place = np.argsort(run.row)  # (N,) where in the ranking a row of the file stands
+    settled = np.zeros(N, bool) if decided is None else decided.settled[run.row]
+    kinds[settled] = ""
     if label is not None:
         sure = (kinds == "label") & (run.noise_probability >= min_probability)
         rows = np.sort(run.row[sure])
@@ -111,15 +117,51 @@ def plan_cleaning(
             dropped[:count] = True
         else:
             dropped |= {"suspects": wrong | unusual, "label": wrong, "features": unusual}[drop.what]
+    dropped[settled] = False
     keep = ~dropped[file_place]
+    if decided is not None:
+        keep &= ~decided.drop
     if not keep.any():
         raise DataError(f"no row would be left of {pluralize(N, 'row')}: drop fewer")
-    if cells is not None:
-        staying = keep[cells.rows]
-        cells = Cells(cells.column, cells.rows[staying], cells.values.filter(pa.array(staying)))
+    changes = [] if cells is None else [cells]
+    if decided is not None:
+        corrected[file_place[decided.relabelled]] = True
+        changes = merge_cells([*changes, *decided.cells])
+    changes = [_kept(one, keep) for one in changes]
+    labels = next((one for one in changes if one.column == run.report["data"]["roles"]["label"]), None)
     importance = np.where(run.labelled, run.importance, 0.0)  # a row without a label weighs nothing
     weights = _weights(importance[file_place], keep) if weigh else None
-    return Cleaning(keep, cells, weights, _emptied(run, keep[run.row] & ~corrected, cells))
+    emptied = _emptied(run, keep[run.row] & ~corrected, labels)
+    relabelled = None if label is None and decided is None else 0 if labels is None else len(labels.rows)
+    return Cleaning(keep, changes, relabelled, weights, emptied)
+
+
+def merge_cells(changes: Sequence[Cells]) -> list[Cells]:
+    """One set of new cells for each column; no cell is changed twice."""
+    merged: dict[str, Cells] = {}
+    for one in changes:
+        if one.column in merged:
+            first = merged[one.column]
+            rows = np.concatenate([first.rows, one.rows])
+            values = pa.concat_arrays([_plain(first.values), _plain(one.values)])
+            order = np.argsort(rows, kind="stable")
+            values = values.take(pa.array(order))
+            if pa.types.is_dictionary(first.values.type):
+                coded = values.dictionary_encode()
+                index = coded.indices.cast(first.values.type.index_type)
+                values = pa.DictionaryArray.from_arrays(index, coded.dictionary)
+            one = Cells(one.column, rows[order], values)
+        merged[one.column] = one
+    return list(merged.values())
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _kept(cells: Cells, keep: Mask) -> Cells:
+    staying = keep[cells.rows]
+    return Cells(cells.column, cells.rows[staying], cells.values.filter(pa.array(staying)))
 
 
 def _weights(importance: npt.NDArray[np.float64], keep: Mask) -> npt.NDArray[np.float64]:

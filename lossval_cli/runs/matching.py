@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.identifiers import is_unnamed
 from lossval_cli.features.row_keys import row_keys
 from lossval_cli.runs.loaded import LoadedRun
 from lossval_cli.runs.scores_io import as_text
+from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, join_names, pluralize, quote
 
 NAMED = 3
@@ -54,9 +56,47 @@ def match_rows(first: LoadedRun, second: LoadedRun) -> Matching:
         pairs=pairs,
         only_first=[i for i in range(len(first.row)) if i not in matched],
         only_second=[j for j in range(len(second.row)) if j not in both],
-        relabelled=[j for i, j in pairs if not _same_label(first.given[i], second.given[j])],
+        relabelled=[j for i, j in pairs if not same_label(first.given[i], second.given[j])],
         edited=_edited(first, second, pairs) if by.startswith("ids") else [],
     )
+
+
+class Identity(NamedTuple):
+    """What the N rows of a table are recognised by, (N,) each, in the order of the file."""
+
+    ids: list[str] | None
+    """Cells of the named id columns, as JSON; None where there are none."""
+    contents: list[str] | None
+    """Hashes of all cells, label and unnamed columns aside; None where the table is not at hand."""
+    given: list[str | None]
+    """Labels."""
+
+
+def identify_run(run: LoadedRun) -> Identity:
+    """The rows of a run."""
+    order = np.argsort(run.row).tolist()
+    names = sorted(name for name in run.ids if not is_unnamed(name))
+    keys = _joined([run.ids[name] for name in names]) if names else None
+    label, table = run.report["data"]["roles"]["label"], run.train
+    contents = None if table is None else _whole_contents(table, label)
+    return Identity(None if keys is None else [keys[i] for i in order], contents, [run.given[i] for i in order])
+
+
+def identify_table(table: Table, label: str, ids: Sequence[str]) -> Identity:
+    """The rows of a table, in their order."""
+    names = sorted(name for name in ids if not is_unnamed(name))
+
+    def texts(name: str) -> list[str | None]:
+        cells: list[str | None] = as_text(_combined(table.as_given(name))).to_pylist()
+        return cells
+
+    keys = _joined([texts(name) for name in names]) if names else None
+    return Identity(keys, _whole_contents(table, label), texts(label))
+
+
+def _whole_contents(table: Table, label: str) -> list[str] | None:
+    names = _content_columns(table, label)
+    return hash_rows(table, names) if names else None
 
 
 def own_keys(run: LoadedRun) -> list[str]:
@@ -147,17 +187,36 @@ def _contents(runs: Sequence[LoadedRun]) -> list[list[str]] | None:
     for run, table in zip(runs, tables, strict=True):
         if table is None:
             return None
-        aside = {run.report["data"]["roles"]["label"]} | {name for name in table.column_names if is_unnamed(name)}
-        own = set(table.column_names) - aside
+        own = _content_columns(table, run.report["data"]["roles"]["label"])
         names = own if names is None else names & own
     if not names:
         return None
     found = []
     for run, table in zip(runs, tables, strict=True):
         assert table is not None
-        keys = row_keys((as_text(_combined(table.data[name])) for name in sorted(names)), table.rows)
-        found.append([f"{key:016x}" for key in keys[run.row].tolist()])
+        hashes = hash_rows(table, names)
+        found.append([hashes[row] for row in run.row.tolist()])
     return found
+
+
+def _content_columns(table: Table, label: str) -> set[str]:
+    return {name for name in table.column_names if name != label and not is_unnamed(name)}
+
+
+def hash_rows(table: Table, names: Iterable[str]) -> list[str]:
+    """(N,) a hash of the cells of some columns of each row."""
+    keys = row_keys((as_text(_combined(table.data[name])) for name in sorted(names)), table.rows)
+    return [f"{key:016x}" for key in keys.tolist()]
+
+
+def hash_cells(table: Table, label: str, row: int, cells: Mapping[str, str]) -> str:
+    """The hash that `Identity.contents` will have for a row once some cells are others, as text."""
+    names = sorted(_content_columns(table, label))
+    columns = []
+    for name in names:
+        own = as_text(_combined(table.data[name].slice(row, 1)))
+        columns.append(pa.array([cells[name] or None], own.type) if name in cells else own)
+    return f"{row_keys(columns, 1)[0]:016x}"
 
 
 def _edited(first: LoadedRun, second: LoadedRun, pairs: Sequence[tuple[int, int]]) -> list[int] | None:
@@ -175,7 +234,7 @@ def _joined(columns: Sequence[Sequence[str | None]]) -> list[str]:
     return [json.dumps(cells) for cells in zip(*columns, strict=True)]
 
 
-def _same_label(one: str | None, other: str | None) -> bool:
+def same_label(one: str | None, other: str | None) -> bool:
     """`1` and `1.0` are one label in two formats of a file."""
     if one == other or one is None or other is None:
         return one == other

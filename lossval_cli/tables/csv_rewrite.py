@@ -6,7 +6,7 @@ byte-order mark, delimiter, quotes, line endings and every digit stay as they ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import BinaryIO, Literal
@@ -68,11 +68,11 @@ class CsvOriginal:
             raise SchemaError(f"{format_name(self.name)} has no column {format_name(name)}")
         return self._texts[name]
 
-    def write(self, sink: BinaryIO, keep: Mask, *, cells: Cells | None = None, added: Added | None = None) -> None:
+    def write(self, sink: BinaryIO, keep: Mask, *, cells: Sequence[Cells] = (), added: Added | None = None) -> None:
         """The records of `keep` (N,) to an open binary file. OSError passes through."""
         edits = [*self._without(~keep)]  # sorted, a new last cell stays before what is appended to it
-        if cells is not None:
-            edits += self._replaced(cells, keep)
+        for one in cells:
+            edits += self._replaced(one, keep)
         if added is not None:
             edits += self._appended(added, keep)
         sink.write(self.records.text.mark)
@@ -100,7 +100,7 @@ class CsvOriginal:
             if keep[row]:
                 start, stop = self._field(row, column)
                 quoted = self.records.data[start : start + 1] == b'"'
-                yield start, stop, self._spelled(text, quoted=quoted)
+                yield start, stop, b"" if text is None else self._spelled(text, quoted=quoted)
 
     def _appended(self, added: Added, keep: Mask) -> Iterator[Edit]:
         between = self.records.delimiter.encode()

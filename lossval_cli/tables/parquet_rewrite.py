@@ -74,12 +74,12 @@ class ParquetOriginal:
             raise SchemaError(f"{format_name(self.name)} has no column {format_name(name)}")
         return self.table[name]
 
-    def write(self, sink: BinaryIO, keep: Mask, *, cells: Cells | None = None, added: Added | None = None) -> None:
+    def write(self, sink: BinaryIO, keep: Mask, *, cells: Sequence[Cells] = (), added: Added | None = None) -> None:
         """The rows of `keep` (N,) to an open binary file. OSError passes through."""
         table = self.table
-        if cells is not None:
-            i = table.column_names.index(cells.column)
-            table = table.set_column(i, table.schema.field(i), _replaced(table[i], cells))
+        for one in cells:
+            i = table.column_names.index(one.column)
+            table = table.set_column(i, table.schema.field(i), _replaced(table[i], one))
         table = table.filter(pa.array(keep))
         if added is not None:
             table = table.append_column(added.column, pa.array(added.values[keep]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +13,8 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Cells(NamedTuple):
-    """New cells of one column. rows: (R,) 0-based, rising; values: (R,) of the type it is stored as."""
+    """New cells of one column. rows: (R,) 0-based, rising; values: (R,) of the type it is stored as, null where the
+    cell is emptied."""
 
     column: str
     rows: npt.NDArray[np.int64]
@@ -51,5 +52,6 @@ class Original(Protocol):
     def column(self, name: str) -> pa.ChunkedArray:
         """A column as it is stored, (N,): text for CSV. Raises SchemaError where the file has none of it."""
 
-    def write(self, sink: BinaryIO, keep: Mask, *, cells: Cells | None = None, added: Added | None = None) -> None:
-        """The rows of `keep` (N,) to an open binary file, in their order. OSError passes through."""
+    def write(self, sink: BinaryIO, keep: Mask, *, cells: Sequence[Cells] = (), added: Added | None = None) -> None:
+        """The rows of `keep` (N,) to an open binary file, in their order, with new cells of some columns, each named
+        once. OSError passes through."""

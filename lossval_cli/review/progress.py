@@ -1,0 +1,104 @@
+"""How many of the rows that are left are wrong: the run's probabilities, corrected by the decisions so far.
+
+A row that the run calls wrong with probability p is wrong with sigmoid(a + b logit p). Before any decision a is near 0
+and b near 1; the decisions give the posterior of both, on a grid. A reviewer who confirms half of the 80-percent rows
+thus corrects what is expected of the rest. (Platt scaling with a prior: Platt, 1999.)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betaincinv, expit, logit
+
+Floats = npt.NDArray[np.float64]
+
+SHIFTS = np.linspace(-4.0, 4.0, 65)
+"""a on the grid; prior N(0, 1.25²): the chances of half of the rows may well be off by a factor of three."""
+SHIFT_DEVIATION = 1.25
+SLOPES = np.linspace(0.0, 2.5, 26)
+"""b on the grid; prior N(1, 0.5²)."""
+SLOPE_DEVIATION = 0.5
+
+CLOSEST = 0.01
+"""Probabilities nearer to 0 and 1 count as this far from them."""
+
+DRAWS = 2_000
+INTERVAL = 0.9
+NEXT = 50
+"""Rows that are looked ahead."""
+
+WORTH_IT = 0.1
+"""Expected share of wrong rows among the next, below which reviewing hardly pays."""
+
+
+class Forecast(NamedTuple):
+    """What is known of S suspects, R of them reviewed, in the order of the queue."""
+
+    reviewed: int
+    wrong: int
+    next_rows: int
+    next_wrong: float
+    left_rows: int
+    left: float  # expected wrong rows among the suspects that are left, with an interval
+    low: int
+    high: int
+    others: int  # random rows reviewed
+    others_wrong: int
+    others_low: float  # interval of the share of wrong rows among those that are not suspect
+    others_high: float
+    probabilities: Floats  # (S,) corrected
+    found: list[int]  # wrong rows among the first 0, 1, ... R reviewed
+    expected: Floats  # (L + 1,) expected wrong rows after 0, 1, ... L more, with an interval
+    expected_low: Floats
+    expected_high: Floats
+
+
+def forecast(probability: Floats, decided: list[bool | None], order: list[int], others: list[bool]) -> Forecast:
+    """probability (S,) of the suspects in the order of the queue, NaN counts as a half; decided (S,): whether each was
+    found wrong, None where nobody has said; order: the decided ones as they were decided; others: what was found of
+    random rows."""
+    z = logit(np.clip(np.nan_to_num(probability, nan=0.5), CLOSEST, 1 - CLOSEST))
+    seen = np.array([is_wrong is not None for is_wrong in decided], bool)
+    wrong = np.array([bool(is_wrong) for is_wrong in decided], bool)
+    shift, slope = (grid.ravel() for grid in np.meshgrid(SHIFTS, SLOPES, indexing="ij"))
+    log_posterior = -0.5 * (shift / SHIFT_DEVIATION) ** 2 - 0.5 * ((slope - 1) / SLOPE_DEVIATION) ** 2
+    for value, is_wrong in zip(z[seen], wrong[seen], strict=True):
+        along = shift + slope * value
+        log_posterior -= np.logaddexp(0.0, -along if is_wrong else along)
+    weight = np.exp(log_posterior - log_posterior.max())
+    weight /= weight.sum()
+
+    rng = np.random.default_rng(len(z))
+    drawn = rng.choice(len(weight), DRAWS, p=weight)
+    by_draw = expit(shift[drawn, None] + slope[drawn, None] * z)  # (DRAWS, S)
+    corrected = by_draw.mean(axis=0)
+    left = np.flatnonzero(~seen)
+    paths = np.cumsum(rng.random((DRAWS, len(left))) < by_draw[:, left], axis=1)
+    paths = np.hstack([np.zeros((DRAWS, 1), np.int64), paths])
+    tail = (1 - INTERVAL) / 2
+    low, high = np.quantile(paths, [tail, 1 - tail], axis=0, method="nearest")
+    ahead = left[:NEXT]
+    k, n = sum(others), len(others)
+    return Forecast(
+        reviewed=int(seen.sum()),
+        wrong=int(wrong.sum()),
+        next_rows=len(ahead),
+        next_wrong=float(corrected[ahead].sum()),
+        left_rows=len(left),
+        left=float(corrected[left].sum()),
+        low=int(low[-1]),
+        high=int(high[-1]),
+        others=n,
+        others_wrong=k,
+        # Clopper and Pearson (1934)
+        others_low=float(betaincinv(k, n - k + 1, tail)) if k else 0.0,
+        others_high=float(betaincinv(k + 1, n - k, 1 - tail)) if n > k else 1.0,
+        probabilities=corrected,
+        found=np.cumsum([0, *(bool(decided[i]) for i in order)]).tolist(),
+        expected=np.concatenate([[0.0], np.cumsum(corrected[left])]),
+        expected_low=low.astype(np.float64),
+        expected_high=high.astype(np.float64),
+    )

@@ -1,0 +1,106 @@
+"""Which rows a reviewer sees, in which order: suspects, the most probable first, and among them a few random rows.
+
+Suspects are a biased sample. Rows drawn at random from all others say what the suspects cannot: how many wrong rows
+were not flagged. Each row carries its chance of being shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+
+from lossval_cli.runs.loaded import LoadedRun
+from lossval_cli.runs.matching import Identity, own_keys
+
+MOST_SUSPECTS = 2_000
+"""Suspects that are queued: more than anybody reviews."""
+
+RANDOM_EVERY = 10
+"""One row in so many is a random one."""
+
+FEWEST_RANDOM = 5
+"""Random rows of a run with few suspects."""
+
+FEWEST_ALIKE = 2
+"""Rows that make a group."""
+
+
+class Item(NamedTuple):
+    """One row of the queue."""
+
+    i: int  # index in rank order
+    row: int  # of the file
+    key: str
+    kind: str  # label, features, label+features, or '' for a row drawn at random
+    probability: float  # that it is wrong; NaN where that is not known
+    chance: float  # of being shown
+    groups: tuple[str, ...]  # of rows that are like it
+
+
+def build_queue(run: LoadedRun, identity: Identity) -> list[Item]:
+    """The rows to review, in their order; the same for the same run."""
+    keys = own_keys(run)
+    suspects = run.suspect_at()[:MOST_SUSPECTS].tolist()
+    others = np.flatnonzero(run.labelled & np.array([not kind for kind in run.suspect], bool))
+    wanted = min(len(others), max(FEWEST_RANDOM, math.ceil(len(suspects) / (RANDOM_EVERY - 1))))
+    seed = [len(run.row), sum(keys[i].encode("utf-8", "surrogatepass")[-1] for i in suspects)]
+    drawn = np.random.default_rng(seed).choice(others, wanted, replace=False).tolist() if wanted else []
+    chance = wanted / len(others) if wanted else 1.0
+    order: list[int] = []
+    left = list(drawn)
+    for place, i in enumerate(suspects):
+        if left and place and place % (RANDOM_EVERY - 1) == 0:
+            order.append(left.pop(0))
+        order.append(i)
+    order += left
+    random = set(drawn)
+    groups = _groups(run, identity, suspects)
+    return [
+        Item(
+            i,
+            int(run.row[i]),
+            keys[i],
+            run.suspect[i] or "",
+            float(run.noise_probability[i]),
+            chance if i in random else 1.0,
+            groups.get(i, ()),
+        )
+        for i in order
+    ]
+
+
+def _groups(run: LoadedRun, identity: Identity, suspects: list[int]) -> dict[int, tuple[str, ...]]:
+    """Suspects that can be decided at once: copies, the same label in place of the same other one, the same cell
+    unusual, and those of one part of the table in which suspects gather."""
+    said = {row["row"]: row for row in run.report.get("suspects") or ()}
+    parts = [(one["column"], str(one["value"])) for one in (run.report.get("slices") or {}).get("found", ())]
+    columns = {column: _cells(run, column) for column, _ in parts}
+    found: dict[int, list[str]] = {}
+    for i in suspects:
+        row = int(run.row[i])
+        names = []
+        if identity.contents is not None:
+            names.append(f"copies {identity.contents[row]}")
+        if run.suspect[i] == "label" and run.predicted[i] is not None and run.predicted[i] != run.given[i]:
+            names.append(f"labelled {run.given[i]}, predicted {run.predicted[i]}")
+        odd = (said.get(row) or {}).get("odd") or ()
+        if "features" in (run.suspect[i] or "") and odd:
+            names.append(f"{odd[0]['column']} is {odd[0]['value']}")
+        names += [f"{column}: {value}" for column, value in parts if columns[column] and columns[column][row] == value]
+        found[i] = names
+    counts = Counter(name for names in found.values() for name in names)
+    return {i: tuple(name for name in names if counts[name] >= FEWEST_ALIKE) for i, names in found.items()}
+
+
+def _cells(run: LoadedRun, column: str) -> list[str | None]:
+    """(N,) of the file; empty where the table or the column is not at hand."""
+    table = run.train
+    if table is None or column not in table.column_names:
+        return []
+    from lossval_cli.runs.scores_io import as_text
+
+    cells: list[str | None] = as_text(table.as_given(column).combine_chunks()).to_pylist()
+    return cells

@@ -1,0 +1,343 @@
+"""One review: a run, its queue, and the file of decisions, which other reviewers may write at the same time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lossval_cli.errors import UsageError
+from lossval_cli.report.sentences import REASONS, cell, usual
+from lossval_cli.review.nearest import NearestRows
+from lossval_cli.review.progress import Forecast, forecast
+from lossval_cli.review.queue import Item, build_queue
+from lossval_cli.review.words import KIND_WORDS, RANDOM_REASON
+from lossval_cli.runs.decided_rows import match_decisions
+from lossval_cli.runs.decisions import (
+    ACTIONS,
+    DECISIONS,
+    FIX,
+    RELABEL,
+    SKIP,
+    UNDO,
+    Damaged,
+    Decision,
+    DecisionFile,
+    Outcome,
+    Verdict,
+    append_decisions,
+    final_verdicts,
+    read_decisions,
+)
+from lossval_cli.runs.loaded import LoadedRun, read_run
+from lossval_cli.runs.matching import hash_cells, identify_run
+from lossval_cli.runs.scores_io import as_text
+from lossval_cli.score_columns import KINDS
+from lossval_cli.text.format import format_name, quote
+
+MOST_CLASSES = 200
+"""Classes that are offered; others are typed."""
+
+MOST_CELLS = 400
+"""Cells of a row that are shown."""
+
+LONGEST_VALUE = 20_000
+"""Characters of a decided value or a note."""
+
+
+class Session:
+    """What a reviewer works on. Raises ReadError where `directory` is no run, UsageError where it flags no rows."""
+
+    def __init__(self, directory: Path, reviewer: str, run: LoadedRun | None = None) -> None:
+        self.directory, self.reviewer = directory, reviewer
+        self.run = run or read_run(directory)
+        if self.run.report["summary"]["estimated_noise_share"] is None:
+            raise UsageError(
+                "the run does not say which rows are suspect (preset paper only ranks them): score with another preset"
+            )
+        self.path = directory / DECISIONS
+        self.label = str(self.run.report["data"]["roles"]["label"])
+        self.identity = identify_run(self.run)
+        self.items = build_queue(self.run, self.identity)
+        self._by_key = {item.key: at for at, item in enumerate(self.items)}
+        self._said = {row["row"]: row for row in self.run.report.get("suspects") or ()}
+        self._nearest = NearestRows(directory, self.run)
+        self._stamp: tuple[int, int] | None = None
+        self._file = DecisionFile([], [])
+        self._seen: list[tuple[int, Decision]] = []
+
+    # What was decided
+
+    def refresh(self) -> None:
+        """Read the decisions again if somebody has written some. Raises ReadError where they cannot be read."""
+        stamp = None
+        if self.path.exists():
+            status = self.path.stat()
+            stamp = (status.st_size, status.st_mtime_ns)
+        if stamp == self._stamp:
+            return
+        self._file = DecisionFile([], []) if stamp is None else read_decisions(self.path)
+        self._stamp = stamp
+        self._seen = []
+        places: dict[str, int] = dict(self._by_key)
+        # What was decided about an earlier state of the table counts where it still holds.
+        foreign = [one for one in self._file.decisions if one.key not in places]
+        verdicts = {one.key: Verdict(one.decision, None, (), one) for one in foreign}
+        rows = {item.row: at for at, item in enumerate(self.items)}
+        for row, decided in match_decisions(verdicts, self.identity).rows.items():
+            if row in rows and decided.state != "stale":
+                places[decided.verdict.last.key] = rows[row]
+        self._seen = [(places[one.key], one) for one in self._file.decisions if one.key in places]
+
+    @property
+    def damaged(self) -> Sequence[Damaged]:
+        """Lines that cannot be read."""
+        return self._file.damaged
+
+    def outcome(self) -> Outcome:
+        """What is decided, with indices of the queue, as text, in place of keys."""
+        return final_verdicts(_at(one, at) for at, one in self._seen)
+
+    def states(self) -> list[dict[str, Any]]:
+        """For each row of the queue what was decided, and by whom."""
+        agreed, disputed, skipped = self.outcome()
+        found: list[dict[str, Any]] = []
+        for at in range(len(self.items)):
+            key = str(at)
+            if key in disputed:
+                said = {who: _shown(verdict) for who, verdict in disputed[key].items()}
+                found.append({"state": "disputed", "by": said})
+            elif key in agreed:
+                found.append({"state": agreed[key].decision, "by": {agreed[key].last.reviewer: _shown(agreed[key])}})
+            else:
+                found.append({"state": SKIP if key in skipped else "", "by": {}})
+        return found
+
+    def forecast(self) -> Forecast:
+        """How many of the rows that are left are wrong."""
+        agreed = self.outcome().agreed
+        suspects = [at for at, item in enumerate(self.items) if item.kind]
+        place = {at: i for i, at in enumerate(suspects)}
+        found = [agreed[str(at)].is_wrong if str(at) in agreed else None for at in suspects]
+        order = [place[int(key)] for key in _by_time(agreed) if int(key) in place]
+        others = [agreed[key].is_wrong for key in agreed if int(key) not in place]
+        probability = np.array([self.items[at].probability for at in suspects], np.float64)
+        return forecast(probability, found, order, others)
+
+    # Deciding
+
+    def decide(self, indices: Sequence[int], action: str, *, value: str = "", column: str = "", note: str = "") -> None:
+        """Append one decision for each of some rows of the queue. Raises UsageError for what makes no sense,
+        OutputError where the file cannot be written."""
+        if action not in ACTIONS or action == UNDO:
+            raise UsageError(f"{quote(action)} is no decision")
+        if not indices or any(not 0 <= at < len(self.items) for at in indices):
+            raise UsageError("no such row")
+        if any("\0" in text or len(text) > LONGEST_VALUE for text in (value, column, note)):
+            raise UsageError("the text is too long, or holds a null character")
+        if action == RELABEL:
+            self._check_label(value)
+        if action == FIX and (column not in self.columns or column == self.label):
+            raise UsageError(f"the table has no feature column {format_name(column)}")
+        if action not in (RELABEL, FIX):
+            value = column = ""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        append_decisions(self.path, [self._decision(at, action, value, column, note, time) for at in indices])
+        self.refresh()
+
+    def undo(self) -> list[int]:
+        """Take back what this reviewer decided last, rows decided at once together; their indices in the queue."""
+        self.refresh()
+        stacks: dict[str, list[tuple[int, Decision]]] = {}
+        for at, one in self._seen:
+            if one.reviewer != self.reviewer:
+                continue
+            stack = stacks.setdefault(one.key, [])
+            if one.decision != UNDO:
+                stack.append((at, one))
+            elif stack:
+                stack.pop()
+        last = max((stack[-1][1].time for stack in stacks.values() if stack), default=None)
+        taken = [stack[-1] for stack in stacks.values() if stack and stack[-1][1].time == last]
+        if not taken:
+            return []
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        lines = [
+            Decision(key=one.key, where=one.where, decision=UNDO, time=time, reviewer=self.reviewer) for _, one in taken
+        ]
+        append_decisions(self.path, lines)
+        self.refresh()
+        return [at for at, _ in taken]
+
+    def _check_label(self, value: str) -> None:
+        if not value.strip():
+            raise UsageError("type the right label")
+        if not self.classes:
+            try:
+                number = float(value)
+            except ValueError:
+                number = np.nan
+            if not np.isfinite(number):
+                raise UsageError(f"{quote(value)} is not a number, as labels of this table are")
+
+    def _decision(self, at: int, action: str, value: str, column: str, note: str, time: str) -> Decision:
+        item = self.items[at]
+        content, fixed = "", ""
+        if self.identity.contents is not None:
+            content = self.identity.contents[item.row]
+            mine = [one for place, one in self._seen if place == at and one.reviewer == self.reviewer]
+            cells = dict(final_verdicts(_at(one, at) for one in mine).agreed.get(str(at), _NOTHING).cells)
+            if action == FIX:
+                cells[column] = value
+            if cells and action in (FIX, RELABEL) and self.run.train is not None:
+                fixed = hash_cells(self.run.train, self.label, item.row, cells)
+        return Decision(
+            key=item.key,
+            where=self.where(at),
+            decision=action,
+            column=column,
+            value=value,
+            label=self.run.given[item.i] or "",
+            content=content,
+            fixed=fixed,
+            probability=None if np.isnan(item.probability) else item.probability,
+            chance=item.chance,
+            time=time,
+            reviewer=self.reviewer,
+            note=note,
+        )
+
+    # What is shown
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Of the label, empty for numbers."""
+        return [str(name) for name in self.run.report["data"]["roles"].get("classes") or ()]
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Of the table, label aside; those of the report where the table is not at hand."""
+        if self.run.train is None:
+            return list(
+                dict.fromkeys(one["column"] for row in self._said.values() for one in row.get("features") or ())
+            )
+        return [name for name in self.run.train.column_names if name != self.label]
+
+    def where(self, at: int) -> str:
+        """`line 948`, or `row 946` where there are no lines."""
+        item = self.items[at]
+        return f"row {item.row}" if self.run.line is None else f"line {self.run.line[item.i]}"
+
+    def summary(self, at: int) -> dict[str, Any]:
+        """What a list says of a row."""
+        item = self.items[at]
+        known = self._said.get(item.row) or {}
+        suggested = known.get("suggested") if known else self.run.predicted[item.i] if "label" in item.kind else None
+        return {
+            "where": self.where(at),
+            "ids": ", ".join(cell(value) for value in self.run.ids_at(item.i).values()),
+            "kind": item.kind,
+            "kind_words": KIND_WORDS[item.kind],
+            "given": self.run.given[item.i],
+            "suggested": None if suggested is None or suggested == self.run.given[item.i] else cell(suggested),
+            "probability": None if np.isnan(item.probability) else round(item.probability, 4),
+            "groups": list(item.groups),
+        }
+
+    def card(self, at: int) -> dict[str, Any]:
+        """All that a reviewer sees of a row."""
+        item = self.items[at]
+        known = self._said.get(item.row) or {}
+        reason = known.get("reason") or (REASONS[item.kind] if item.kind in KINDS else RANDOM_REASON)
+        marked = {one["column"]: usual(one["usual"]) for one in known.get("odd") or ()}
+        deciding = [one["column"] for one in known.get("deciding") or ()]
+        return self.summary(at) | {
+            "index": at,
+            "reason": reason,
+            "predicted": self.run.predicted[item.i],
+            "probabilities": known.get("probabilities") or [],
+            "cells": self._cells_of(item, list(marked), deciding, marked),
+            "columns_left_out": max(0, len(self.columns) - MOST_CELLS),
+            "nearest": self._nearest_rows(item.row, [*marked, *deciding]),
+            "group_sizes": self.group_sizes(item.groups),
+        }
+
+    def group_sizes(self, groups: Sequence[str]) -> list[dict[str, Any]]:
+        """The groups of a row, each with how many rows it has."""
+        counts = Counter(name for item in self.items for name in item.groups)
+        said = {name: "copies of this row" if name.startswith("copies ") else name for name in groups}
+        return [{"group": name, "words": words, "rows": counts[name]} for name, words in said.items()]
+
+    def _cells_of(
+        self, item: Item, odd: list[str], deciding: list[str], typical: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        """Deciding cells first, then in the order of the table."""
+        if self.run.train is None:
+            values = {one["column"]: one["value"] for one in (self._said.get(item.row) or {}).get("features") or ()}
+            texts: dict[str, Any] = {name: None if value is None else cell(value) for name, value in values.items()}
+        else:
+            texts = {name: cell_text(self.run.train.as_given(name), item.row) for name in self.columns}
+        first = [name for name in dict.fromkeys([*odd, *deciding]) if name in texts]
+        order = [*first, *(name for name in texts if name not in first)][:MOST_CELLS]
+        return [
+            {
+                "column": name,
+                "value": texts[name],
+                "mark": "odd" if name in odd else "deciding" if name in deciding else "",
+                "typical": typical.get(name, ""),
+            }
+            for name in order
+        ]
+
+    def _nearest_rows(self, row: int, first: list[str]) -> dict[str, Any]:
+        """A small table: the nearest rows with their label and the cells that matter most."""
+        near = self._nearest.of(row)
+        roles = self.run.report["data"]["roles"]
+        features = [name for name in self.columns if name not in roles["ids"] and name not in roles["excluded"]]
+        shown = [name for name in dict.fromkeys([*first, *features]) if name in features][:4]
+        rows = []
+        for one in near:
+            table = one.table
+            known = [*shown, *([self.label] if self.label in table.column_names else [])]
+            texts = {name: cell_text(table.as_given(name), one.row) for name in known if name in table.column_names}
+            rows.append(
+                {
+                    "where": table.line_or_row(one.row),
+                    "trusted": one.is_trusted,
+                    "label": texts.get(self.label),
+                    "cells": [texts.get(name) for name in shown],
+                }
+            )
+        return {"columns": shown, "rows": rows}
+
+
+def cell_text(column: pa.ChunkedArray, row: int) -> str | None:
+    """One cell as the file has it; None where it is missing."""
+    text: str | None = as_text(column.slice(row, 1).combine_chunks())[0].as_py()
+    return text
+
+
+def _at(one: Decision, at: int) -> Decision:
+    return Decision(
+        key=str(at), decision=one.decision, column=one.column, value=one.value, time=one.time, reviewer=one.reviewer
+    )
+
+
+def _by_time(verdicts: Mapping[str, Verdict]) -> list[str]:
+    return sorted(verdicts, key=lambda key: verdicts[key].last.time)
+
+
+def _shown(verdict: Verdict) -> str:
+    """`relabelled 7`, `age = 44`, `keep`."""
+    said = [] if verdict.label is None else [f"relabel to {verdict.label}"]
+    said += [f"{column} = {value or '(empty)'}" for column, value in verdict.cells]
+    return "; ".join(said) or verdict.decision
+
+
+_NOTHING = Verdict("", None, (), Decision(key="", decision=""))

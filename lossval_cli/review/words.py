@@ -1,0 +1,65 @@
+"""What the review says, on the page and on the terminal alike."""
+
+from __future__ import annotations
+
+from lossval_cli.review.progress import WORTH_IT, Forecast
+from lossval_cli.text.format import format_percent, pluralize
+
+KIND_WORDS = {
+    "label": "suspect by its label",
+    "features": "suspect by its features",
+    "label+features": "suspect by label and features",
+    "": "drawn at random",
+}
+
+RANDOM_REASON = (
+    "Not a suspect. It was drawn at random from the rows that are not, to learn how many wrong rows were not flagged."
+)
+
+KEYS = (
+    ("K", "keep", "Keep", "the row is right"),
+    ("R", "relabel", "Relabel", "choose or type the right label"),
+    ("F", "fix", "Fix a cell", "type what a cell should hold"),
+    ("D", "drop", "Drop", "leave the row out of the cleaned table"),
+    ("S", "skip", "Skip", "look at it later"),
+    ("U", "undo", "Undo", "take your last decision back"),
+    ("?", "help", "Help", "what the keys do"),
+)
+"""Key, action, name, what it does."""
+
+
+def progress_sentence(seen: Forecast) -> str:
+    """`41 reviewed, 29 were wrong. About 18 of the next 50 are; about 33 (20 to 47) are left in the rest.`"""
+    said = "Nothing is reviewed yet."
+    if seen.reviewed:
+        were = "was" if seen.wrong == 1 else "were"
+        said = f"{seen.reviewed:,} reviewed, {seen.wrong or 'none'} {were} wrong."
+    if not seen.left_rows:
+        return f"{said} Every suspect is decided."
+    ahead = f"{round(seen.next_wrong):,} of the next {seen.next_rows:,}"
+    if seen.next_rows == seen.left_rows:
+        return f"{said} About {round(seen.left):,} ({seen.low:,} to {seen.high:,}) of the {seen.left_rows:,} left are."
+    return (
+        f"{said} About {ahead} are; about {round(seen.left):,} ({seen.low:,} to {seen.high:,}) are left among all "
+        f"{seen.left_rows:,}."
+    )
+
+
+def random_sentence(seen: Forecast) -> str:
+    """What random rows say of those that are not suspect; '' where none was reviewed."""
+    if not seen.others:
+        return ""
+    low, high = format_percent(seen.others_low, 0), format_percent(seen.others_high, 0)
+    return (
+        f"Of {pluralize(seen.others, 'random row')} that are not suspect, {seen.others_wrong or 'none'} "
+        f"{'was' if seen.others_wrong == 1 else 'were'} wrong: likely {low} to {high} of all such rows."
+    )
+
+
+def stop_sentence(seen: Forecast) -> str:
+    """When to stop; '' where it is not yet time."""
+    if not seen.left_rows:
+        return "Done. `lossval clean` applies the decisions."
+    if seen.next_wrong < WORTH_IT * seen.next_rows:
+        return f"You may stop: fewer than one in ten of the next {seen.next_rows:,} is expected to be wrong."
+    return ""
