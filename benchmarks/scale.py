@@ -51,7 +51,7 @@ def write_table(path: Path, rows: int, seed: int) -> None:
         X = rng.standard_normal((n, 18))
         wrong = rng.random(n) < 0.05
         y = (X[:, 0] * X[:, 1] + X[:, 2] > 0) ^ wrong
-        columns: dict[str, object] = {f"x{at:02}": X[:, at] for at in range(18)}
+        columns: dict[str, object] = {f"x{i:02}": X[:, i] for i in range(18)}
         columns["x17"] = np.where(rng.random(n) < 0.01, np.nan, X[:, 17])
         columns["city"] = np.array(["Ulm", "Bonn", "Köln", "Jena"])[rng.integers(0, 4, n)]
         columns["count"] = rng.poisson(3, n)

@@ -41,7 +41,7 @@ class Shape(NamedTuple):
 
 
 def made(classes: int, columns: int, rows: int, **options: object) -> Callable[[int], Data]:
-    """Gaussian clusters of scikit-learn, drawn anew for every seed."""
+    """Gaussian clusters of scikit-learn, drawn again for every seed."""
     options = {"n_informative": min(columns, 20), "n_redundant": 0, "flip_y": 0, "class_sep": 2.0} | options
     options |= {"n_classes": classes, "n_clusters_per_class": 1, "n_features": columns, "n_samples": rows}
     return lambda seed: make_classification(random_state=seed, **options)

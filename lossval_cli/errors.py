@@ -1,6 +1,6 @@
 """Everything that can go wrong, as one tree.
 
-LossvalError                     2   anything the user is told in one line
+LossvalError                     2   anything reported to the user in one line
 ├── UsageError                   2   an option or combination of options that makes no sense
 │   └── SettingsError            2   one or more settings are unknown, of the wrong type or out of range
 ├── DataError                    2   the table itself

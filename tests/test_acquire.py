@@ -68,8 +68,8 @@ def test_every_format_holds_the_same_rows(scored: Cli, ending: str) -> None:
     name = "next" + ending
     assert scored("acquire", "pool.csv", "--run", "train.lossval", "-n", "6", "-o", name).code == 0
     read = {".jsonl": lambda path: pd.read_json(path, lines=True), ".parquet": pd.read_parquet}
-    told = read.get(ending, pd.read_csv)(name)
-    pd.testing.assert_frame_equal(told, expected, check_dtype=False)
+    found = read.get(ending, pd.read_csv)(name)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
     again = scored("acquire", "pool.csv", "--run", "train.lossval", "-n", "6", "-o", name)
     assert again.code == 2 and "--force" in again.err
 
@@ -119,18 +119,18 @@ def test_no_torch_is_needed(scored: Cli) -> None:
 def test_what_can_be_predicted_is_and_noise_is_not_taken_for_it() -> None:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((300, 3)).astype(np.float32)
-    told = forecast(X, X[:, 0].astype(float), X[:5], rng)
-    assert told.is_clear and told.interval[0] < told.correlation < told.interval[1]
-    assert np.corrcoef(told.value, X[:5, 0])[0, 1] > 0.9
+    found = forecast(X, X[:, 0].astype(float), X[:5], rng)
+    assert found.is_clear and found.interval[0] < found.correlation < found.interval[1]
+    assert np.corrcoef(found.value, X[:5, 0])[0, 1] > 0.9
     assert not forecast(X, rng.standard_normal(300), X[:5], rng).is_clear
     assert not forecast(X, np.ones(300), X[:5], rng).is_clear
 
 
 def test_rows_named_are_worth_most_and_unlike_one_another() -> None:
-    """Nine rows at three places are worth 2 and up, the others nothing: one of each place is named."""
+    """Nine rows at three centres are worth 2 and up, the others nothing: one of each centre is named."""
     rng = np.random.default_rng(0)
-    places = np.repeat([[0, 0], [5, 0], [0, 5]], 3, axis=0)
-    X_pool = np.r_[places + 0.01 * rng.random((9, 2)), 9 + rng.random((18, 2))].astype(np.float32)
+    centres = np.repeat([[0, 0], [5, 0], [0, 5]], 3, axis=0)
+    X_pool = np.r_[centres + 0.01 * rng.random((9, 2)), 9 + rng.random((18, 2))].astype(np.float32)
     worth = np.r_[np.linspace(3, 2, 9), np.zeros(18)]
     named = pick(X_pool, worth, 3, rng)
     assert sorted(named // 3) == [0, 1, 2]

@@ -46,11 +46,11 @@ class Opened:
         self.page.goto(path.as_uri())
         self.own = path.as_uri()
 
-    def column(self, at: int) -> list[str]:
+    def column(self, i: int) -> list[str]:
         """Texts of a column of the suspects that are shown."""
         script = """([at]) => [...document.querySelector("table.suspects").tBodies]
             .filter((row) => !row.hidden).map((row) => row.rows[0].cells[at].textContent)"""
-        texts: list[str] = self.page.evaluate(script, [at])
+        texts: list[str] = self.page.evaluate(script, [i])
         return texts
 
     def overflow(self) -> int:

@@ -92,7 +92,7 @@ def test_planted_rows_and_no_others_are_changed(form: str, label: str, tmp_path:
 
 @pytest.mark.parametrize("form", ["csv", "comma"])
 def test_planted_numbers_are_written_as_the_column_is(form: str, tmp_path: Path) -> None:
-    """No row may be told by its digits alone."""
+    """No row may be recognised by its digits alone."""
     dataset = load_dataset(source(form, tmp_path), None, options=TableOptions(label="label"), settings=SETTINGS)
     found = planted(dataset)
     penalty = [cell for cell in found.table.as_given("price").to_pylist() if cell]
@@ -162,7 +162,7 @@ def test_counts_by_hand() -> None:
     )
     judged = np.array([True, True, True, True, True, False])
     (found,) = count_flags([one], judged, "label", as_scored("label"))
-    # Row 0 is right, row 1 false, row 2 missed; row 3 has odd features, row 5 was suspect before.
+    # Row 0 is right, row 1 false, row 2 missed; row 3 has corrupted features, row 5 was suspect before.
     assert (found.planted, found.flagged, found.right, found.doubtful) == (2, 2, 1, 1)
     assert found.precision == Share(1, 2)
     assert found.least_precision == Share(1, 3)

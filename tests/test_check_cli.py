@@ -224,11 +224,11 @@ def test_every_form_of_scores_is_read(form: str, cli: Cli, quick: Quick) -> None
 
 
 def test_tables_and_their_run_directory_say_the_same(run: Cli, quick: Quick) -> None:
-    told = [
+    outcomes = [
         run("check", *source, "--max-suspects", "0", "--output-format", "json", "-q")
         for source in (("train.lossval",), ("train.csv", "--val", "val.csv", *quick))
     ]
-    first, second = (json.loads(outcome.out) for outcome in told)
+    first, second = (json.loads(outcome.out) for outcome in outcomes)
     for said in (first, second):
         for row in said["suspects"]:
             row["importance"] = round(row["importance"], 9)

@@ -169,8 +169,8 @@ def test_junit() -> None:
 
 def test_sarif_of_a_csv_file_points_at_lines() -> None:
     (result,) = check_sarif(FORMATS["sarif"](outcome(table="data dir/ä.csv")))["results"]
-    place = result["locations"][0]["physicalLocation"]
-    assert place == {
+    location = result["locations"][0]["physicalLocation"]
+    assert location == {
         "artifactLocation": {"uri": "data%20dir/%C3%A4.csv"},
         "region": {"startLine": 7},
     }

@@ -213,8 +213,8 @@ def test_all_problems_of_a_check_table_are_reported_at_once() -> None:
 def test_later_rules_replace_earlier_ones_about_the_same() -> None:
     first, _ = rules_of({"max_leakage": 0, "max_class_suspects": ["a=1", "b=1"]}, option=True)
     second, _ = rules_of({"max_suspects": 3, "max_class_suspects": ["b=2"]}, option=True)
-    told = [(one.name, one.notation) for one in merged(first, second)]
-    assert told == [
+    merged_rules = [(one.name, one.notation) for one in merged(first, second)]
+    assert merged_rules == [
         ("max_suspects", "3"),
         ("max_class_suspects[a]", "1"),
         ("max_class_suspects[b]", "2"),

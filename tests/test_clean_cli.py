@@ -46,11 +46,11 @@ def judged(run: Path) -> None:
         reader = csv.DictReader(file)
         rows, names = list(reader), list(reader.fieldnames or ())
     for row in rows:
-        at, other = int(row["row"]), {"yes": "no", "no": "yes"}
+        i, other = int(row["row"]), {"yes": "no", "no": "yes"}
         kinds = {"label": LABELS, "features": ODD, "label+features": BOTH}
-        row["suspect"] = next((kind for kind, places in kinds.items() if at in places), "")
-        row["noise_probability"] = str({3: 0.95, 5: 0.85, 7: 0.6}.get(at, 0.9 if row["suspect"] else 0.1))
-        row["predicted"] = other[row["label"]] if at in (*LABELS, *BOTH) else row["label"]
+        row["suspect"] = next((kind for kind, marked in kinds.items() if i in marked), "")
+        row["noise_probability"] = str({3: 0.95, 5: 0.85, 7: 0.6}.get(i, 0.9 if row["suspect"] else 0.1))
+        row["predicted"] = other[row["label"]] if i in (*LABELS, *BOTH) else row["label"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
@@ -63,7 +63,7 @@ def lines(path: str | Path) -> list[bytes]:
 
 def without(records: list[bytes], rows: tuple[int, ...]) -> list[bytes]:
     """Header and records, less some 0-based rows."""
-    return [record for at, record in enumerate(records) if at - 1 not in rows]
+    return [record for i, record in enumerate(records) if i - 1 not in rows]
 
 
 def test_what_is_dropped_and_relabelled(cli: Cli, score: Score) -> None:
@@ -93,11 +93,11 @@ def test_what_is_dropped_and_relabelled(cli: Cli, score: Score) -> None:
 def relabelled(before: list[bytes], after: list[bytes]) -> list[int]:
     """Rows whose label was turned round, and nothing else about them."""
     turned = []
-    for at, (old, new) in enumerate(zip(before, after, strict=True)):
+    for i, (old, new) in enumerate(zip(before, after, strict=True)):
         if old != new:
             head, label = old.rstrip(b"\n").rsplit(b",", 1)
             assert new == head + b"," + {b"yes": b"no", b"no": b"yes"}[label] + b"\n"
-            turned.append(at - 1)
+            turned.append(i - 1)
     return turned
 
 
@@ -350,7 +350,7 @@ def test_a_run_on_several_files_is_written_as_one(cli: Cli, quick: tuple[str, ..
         outcome = cli("clean", run, "-o", "c.parquet", "--drop", "lowest:4", "--force")
         assert outcome == Outcome(0, b"", "c.parquet: 76 of 80 rows kept, 4 left out\n")
         kept = np.sort(pd.read_parquet(f"{run}/scores.parquet")["row"][4:])
-        whole = pd.concat([table.assign(part=str(at)) for at, table in enumerate(tables)], ignore_index=True)
+        whole = pd.concat([table.assign(part=str(i)) for i, table in enumerate(tables)], ignore_index=True)
         found = pq.read_table("c.parquet").to_pandas()
         pd.testing.assert_frame_equal(found.astype(whole.dtypes), whole.iloc[kept].reset_index(drop=True))
     clean = ("clean", "parts.lossval", "--drop", "lowest:4", "-o")

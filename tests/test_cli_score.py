@@ -362,8 +362,8 @@ def test_cells_come_back_exactly_from_a_stream(cli: Cli, quick: Quick) -> None:
     objects = [json.loads(line) for line in cli(*asked, "--format", "jsonl").out.splitlines()]
     assert [row["customer"] for row in objects][: len(cells)] == cells
     safe = csv.DictReader(io.StringIO(cli(*asked, "--safe-csv").out, newline=""))
-    told = [row["customer"] for row in safe][: len(cells)]
-    assert told == ["'=1+1", "+1", "-1", "'@a", *cells[4:]]
+    first_cells = [row["customer"] for row in safe][: len(cells)]
+    assert first_cells == ["'=1+1", "+1", "-1", "'@a", *cells[4:]]
     assert cli(*asked, "--sort", "worst", "--top", "4").out == cli(*asked[:-2], "--top", "4").out
 
 

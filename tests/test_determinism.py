@@ -46,7 +46,7 @@ def score(folder: Path, **environment: str) -> dict[str, bytes]:
 def write_tables(folder: Path) -> None:
     table = frame(120).assign(city=["Köln", "Aarhus", "Łódź", "Zürich", "Ålesund", "Ärla"] * 20)
     table["when"] = pd.date_range("2024-03-30", periods=120, freq="h").astype(str)
-    table["kind"] = [f"level {at % 60}" for at in range(120)]
+    table["kind"] = [f"level {i % 60}" for i in range(120)]
     table.to_csv(folder / "train.csv", index=False)
     table.sample(40, random_state=0).to_csv(folder / "val.csv", index=False)
 

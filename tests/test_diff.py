@@ -1,4 +1,4 @@
-"""`lossval diff`: rows are matched, and what changed is told."""
+"""`lossval diff`: rows are matched, and what changed is reported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def score(cli: Cli, quick: Quick) -> Callable[..., str]:
     return call
 
 
-def told(cli: Cli, *arguments: str) -> dict[str, object]:
+def diff_json(cli: Cli, *arguments: str) -> dict[str, object]:
     outcome = cli("diff", *arguments, "--output-format", "json")
     assert outcome.code == 0, outcome.err
     said: dict[str, object] = json.loads(outcome.out)
@@ -43,7 +43,7 @@ def told(cli: Cli, *arguments: str) -> dict[str, object]:
 
 def test_a_run_is_like_itself(cli: Cli, score: Callable[..., str]) -> None:
     run = score(frame(), "a")
-    said = told(cli, run, run)
+    said = diff_json(cli, run, run)
     assert said["matched"] == 60
     assert said["rank_correlation"] == pytest.approx(1)
     assert set(said["counts"].values()) == {0}  # type: ignore[attr-defined]
@@ -63,7 +63,7 @@ def test_runs_on_other_labels_say_so(cli: Cli, score: Callable[..., str]) -> Non
     """Their rows may be the same; what is said of them is not."""
     old, new = score(frame(), "old"), score(frame(), "new", "--label", "age")
     assert "\nlabel              label -> age\n" in cli("diff", old, new).out
-    assert told(cli, old, new)["labels"] == ["label", "age"]
+    assert diff_json(cli, old, new)["labels"] == ["label", "age"]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_moved_rows_are_the_same_rows(
     table = frame(80)
     old = score(table.iloc[:60], "old", *arguments)
     new = score(table.iloc[:9:-1], "new", *arguments)
-    said = told(cli, old, new)
+    said = diff_json(cli, old, new)
     assert said["matched_by"] == kind
     assert said["matched"] == 50
     assert sorted(row["row"] for row in said["removed"]) == list(range(10))  # type: ignore[attr-defined]
@@ -117,7 +117,7 @@ def test_ids_that_repeat_are_completed_by_content(cli: Cli, score_customers: Cal
     wrong = customers(100)[80:].assign(cust=5)
     old = score_customers(table, "old")
     new = score_customers(pd.concat([wrong, shuffled]), "new")
-    said = told(cli, old, new)
+    said = diff_json(cli, old, new)
     assert (said["matched_by"], said["matched"], said["counts"]["removed"]) == ("ids+content", 80, 0)  # type: ignore[index]
     assert sorted(row["row"] for row in said["added"]) == list(range(20))  # type: ignore[attr-defined]
     assert (said["counts"]["relabelled"], said["edited"]) == (0, 0)  # type: ignore[index]
@@ -143,7 +143,7 @@ def test_labels_and_features_that_changed_under_old_ids_are_counted(cli: Cli, sc
     table.loc[:6, "label"] = np.where(table.loc[:6, "label"] == "yes", "no", "yes")
     table.loc[6:9, "age"] += 1
     new = score(table, "new")
-    said = told(cli, old, new)
+    said = diff_json(cli, old, new)
     assert sorted(row["row"] for row in said["relabelled"]) == list(range(7))  # type: ignore[attr-defined]
     assert said["edited"] == 4
     assert "\nchanged            labels of 7, features of 4, of the rows in both\n" in cli("diff", old, new).out
@@ -154,7 +154,7 @@ def test_an_index_without_a_name_is_no_key(cli: Cli, score: Callable[..., str]) 
     table = frame(70).drop(columns="customer")
     old = score(table[10:].reset_index(drop=True).reset_index(names="Unnamed: 0"), "old")
     new = score(table.reset_index(names="Unnamed: 0"), "new")
-    said = told(cli, old, new)
+    said = diff_json(cli, old, new)
     assert (said["matched_by"], said["matched"]) == ("content", 60)
     assert sorted(row["row"] for row in said["added"]) == list(range(10))  # type: ignore[attr-defined]
 
@@ -179,7 +179,7 @@ def test_rows_that_change_sides(cli: Cli, score: Callable[..., str]) -> None:
     assert suspects.any()
     scores["suspect"] = [("" if suspect else "features") for suspect in suspects]
     scores.to_csv("new.lossval/scores.csv", index=False)
-    said = told(cli, run, "new.lossval")
+    said = diff_json(cli, run, "new.lossval")
     counts = said["counts"]
     assert counts["newly_suspect"] == int((~suspects).sum())  # type: ignore[index]
     assert counts["no_longer_suspect"] == int(suspects.sum())  # type: ignore[index]
@@ -194,7 +194,7 @@ def test_rows_that_change_sides(cli: Cli, score: Callable[..., str]) -> None:
 def test_a_metric_and_a_judgement_that_only_one_run_has(cli: Cli, score: Callable[..., str]) -> None:
     old = score(frame(), "old", "--preset", "paper")
     new = score(frame(), "new")
-    changes = told(cli, old, new)["changes"]
+    changes = diff_json(cli, old, new)["changes"]
     assert changes["noise_share"]["old"] is None  # type: ignore[index]
     assert changes["noise_share"]["difference"] is None  # type: ignore[index]
     assert "noise share        unknown -> " in cli("diff", old, new).out

@@ -80,7 +80,7 @@ def test_a_single_process_communicates_with_nobody() -> None:
     assert ProcessGroup().all_reduce(values) is values and ProcessGroup().gather_rows(values, 3) is values
 
 
-@pytest.mark.parametrize("case", ["plain", "held out and begun anew"])
+@pytest.mark.parametrize("case", ["plain", "held out and restarted"])
 def test_two_processes_rank_as_one(tables: Path, cli: Callable[..., Outcome], case: str) -> None:
     """The same batches, folds and sums: ranks differ by the order of floating-point additions alone. One
     process writes, the scores of all rows, with the same gate verdict."""
@@ -105,8 +105,8 @@ def test_two_processes_rank_as_one(tables: Path, cli: Callable[..., Outcome], ca
     suspects = [report["summary"]["suspects"] for report in reports]
     assert suspects[0] == pytest.approx(suspects[1], abs=1)
     assert reports[0]["notices"] == reports[1]["notices"]
-    anew = "weights collapsed onto a few of 500 rows; repeated" in reports[1]["notices"][0]
-    assert anew == (case != "plain")
+    is_restarted = "weights collapsed onto a few of 500 rows; repeated" in reports[1]["notices"][0]
+    assert is_restarted == (case != "plain")
 
 
 FIT = """
@@ -142,16 +142,16 @@ with processes() as group:
 def test_a_process_reads_its_own_fragments_alone(tables: Path) -> None:
     """Each process is given a copy of the table in which the fragments of the other one are damaged; what is
     found is what one process finds in the whole table."""
-    for at in range(4):
-        part = frame(100, at)
+    for i in range(4):
+        part = frame(100, i)
         for ending, write in (("parquet", part.to_parquet), ("arrow", part.to_feather)):
             for copy in ("0", "1", ""):
                 Path(f"{ending}{copy}").mkdir(exist_ok=True)
-                write(Path(f"{ending}{copy}", f"{at}.{ending}"))
-            damaged = Path(f"{ending}{1 - at // 2}", f"{at}.{ending}")
+                write(Path(f"{ending}{copy}", f"{i}.{ending}"))
+            damaged = Path(f"{ending}{1 - i // 2}", f"{i}.{ending}")
             content = damaged.read_bytes()
-            place = content.find(b"c%d-9" % at)  # an id: among the data, which the footer follows
-            damaged.write_bytes(content[:place] + bytes(200) + content[place + 200 :])
+            offset = content.find(b"c%d-9" % i)  # an id: among the data, which the footer follows
+            damaged.write_bytes(content[:offset] + bytes(200) + content[offset + 200 :])
     Path("fit.py").write_text(FIT)
     done = subprocess.run([*LAUNCHER, "2", "fit.py"], env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -179,7 +179,7 @@ def test_what_is_wrong_is_said_once(tables: Path, arguments: tuple[str, ...], me
 def test_a_gate_of_two_processes_is_that_of_one(
     tables: Path, cli: Callable[..., Outcome], limit: str, code: int
 ) -> None:
-    """The same verdict, told once; torchrun ends with 0 or 1, as the gate does."""
+    """The same verdict, printed once; torchrun ends with 0 or 1, as the gate does."""
     table = frame(300)
     table.loc[20:60, "label"] = np.where(table.loc[20:60, "size"] > 0, "no", "yes")
     table.to_csv("train.csv", index=False)
@@ -191,10 +191,10 @@ def test_a_gate_of_two_processes_is_that_of_one(
     alone = json.loads(Path("gate.json").read_text())
     os.remove("gate.json")
     with start(*check) as two:
-        told, said = two.communicate()
+        out, said = two.communicate()
     assert one.code == two.returncode == code
     together = json.loads(Path("gate.json").read_text())
-    assert told == one.out
+    assert out == one.out
     assert [together[key] for key in ("passed", "rules")] == [alone[key] for key in ("passed", "rules")]
     assert ours(said) == ours(one.err) and len(ours(said)) == code
     assert first_exit_code(said) == code
@@ -204,9 +204,9 @@ def test_a_gate_of_two_processes_is_that_of_one(
 def test_a_run_directory_is_checked_by_one_process(tables: Path, cli: Callable[..., Outcome]) -> None:
     assert cli("score", "train.csv", *QUICK).code == 0
     with start("check", "train.lossval", "--max-suspects", "60") as running:
-        told, said = running.communicate()
+        out, said = running.communicate()
     assert running.returncode == 0, said
-    assert told == cli("check", "train.lossval", "--max-suspects", "60").out
+    assert out == cli("check", "train.lossval", "--max-suspects", "60").out
 
 
 def test_a_process_that_dies_brings_the_run_down(tables: Path, cli: Callable[..., Outcome]) -> None:

@@ -90,7 +90,7 @@ def parsed(content: bytes, delimiter: str) -> list[list[str]]:
         io.BytesIO(content),
         read_options=pa.csv.ReadOptions(autogenerate_column_names=True),
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(column_types={f"f{at}": pa.string() for at in range(20)}, null_values=[]),
+        convert_options=pa.csv.ConvertOptions(column_types={f"f{i}": pa.string() for i in range(20)}, null_values=[]),
     )
     assert table.num_rows == len(layout.starts)
     return [list(row.values()) for row in table.to_pylist()]
@@ -140,7 +140,7 @@ def test_a_column_that_is_not_there_is_told() -> None:
 def everything(rows: int = 40) -> pa.Table:
     """A column of each kind that is easily lost, nulls in most, metadata, and one that may not be null."""
     rng = np.random.default_rng(0)
-    at = [None if row % 7 == 3 else row for row in range(rows)]
+    i = [None if row % 7 == 3 else row for row in range(rows)]
     zone = ZoneInfo("Asia/Kathmandu")
     schema = pa.schema(
         [
@@ -165,20 +165,20 @@ def everything(rows: int = 40) -> pa.Table:
     moment = datetime(2024, 3, 31, 1, 30, tzinfo=UTC)
     columns: dict[str, list[Any]] = {
         "key": list(range(rows)),
-        "small": [None if x is None else x * 5 for x in at],
-        "price": [None if x is None else Decimal(x) / 8 for x in at],
-        "when": [None if x is None else moment.astimezone(zone).replace(day=1 + x % 28) for x in at],
-        "utc": [None if x is None else pd.Timestamp(x + 1, unit="ns", tz="UTC") for x in at],
-        "naive": [None if x is None else datetime(2000, 1, 1 + x % 28) for x in at],
-        "day": [None if x is None else datetime(2000, 1, 1 + x % 28).date() for x in at],
-        "clock": [None if x is None else datetime(2000, 1, 1, x % 24).time() for x in at],
+        "small": [None if x is None else x * 5 for x in i],
+        "price": [None if x is None else Decimal(x) / 8 for x in i],
+        "when": [None if x is None else moment.astimezone(zone).replace(day=1 + x % 28) for x in i],
+        "utc": [None if x is None else pd.Timestamp(x + 1, unit="ns", tz="UTC") for x in i],
+        "naive": [None if x is None else datetime(2000, 1, 1 + x % 28) for x in i],
+        "day": [None if x is None else datetime(2000, 1, 1 + x % 28).date() for x in i],
+        "clock": [None if x is None else datetime(2000, 1, 1, x % 24).time() for x in i],
         "half": rng.normal(size=rows).astype(np.float32).tolist(),
-        "raw": [None if x is None else bytes([x, 0, 255]) for x in at],
-        "big": [None if x is None else f"漢\0{x}" for x in at],
-        "flag": [None if x is None else x % 2 == 0 for x in at],
-        "tags": [None if x is None else [{"name": "a" * x, "score": None}] * (x % 3) for x in at],
-        "map": [None if x is None else [("k", x)] for x in at],
-        "group": [None if x is None else "abc"[x % 3] for x in at],
+        "raw": [None if x is None else bytes([x, 0, 255]) for x in i],
+        "big": [None if x is None else f"漢\0{x}" for x in i],
+        "flag": [None if x is None else x % 2 == 0 for x in i],
+        "tags": [None if x is None else [{"name": "a" * x, "score": None}] * (x % 3) for x in i],
+        "map": [None if x is None else [("k", x)] for x in i],
+        "group": [None if x is None else "abc"[x % 3] for x in i],
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 

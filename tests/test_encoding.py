@@ -251,7 +251,7 @@ def test_levels_come_in_text_order_and_missing_is_a_level() -> None:
 
 
 def test_rare_levels_share_a_number_which_unseen_ones_join() -> None:
-    train = ["a"] * 60 + ["b"] * 60 + ["rare", "odd"]
+    train = ["a"] * 60 + ["b"] * 60 + ["rare", "single"]
     encoder, X = fit_one(train)
     assert X.shape[1] == 3
     assert np.argmax(X[-2:], axis=1).tolist() == [2, 2]

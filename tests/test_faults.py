@@ -34,24 +34,24 @@ def mount(*arguments: str) -> bool:
 @pytest.fixture
 def small_disk(tables: Path) -> Iterator[Path]:
     """A file system of its own with room for one run and a little."""
-    place = tables / "disk"
-    place.mkdir()
-    if os.geteuid() != 0 or not mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)):
+    directory = tables / "disk"
+    directory.mkdir()
+    if os.geteuid() != 0 or not mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory)):
         pytest.skip("mounting a file system needs root")
     try:
-        yield place
+        yield directory
     finally:
-        subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
+        subprocess.run(["umount", "-l", str(directory)], capture_output=True, check=False)
 
 
-def contents(place: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-def fill(place: Path, *, but: int) -> None:
+def fill(directory: Path, *, but: int) -> None:
     """Leave `but` bytes free."""
-    space = os.statvfs(place)
-    (place / "filler").write_bytes(b"\0" * (space.f_bavail * space.f_frsize - but))
+    space = os.statvfs(directory)
+    (directory / "filler").write_bytes(b"\0" * (space.f_bavail * space.f_frsize - but))
 
 
 @pytest.mark.parametrize("storage", [0, 20_000, 60_000])
@@ -106,11 +106,11 @@ def test_a_full_tmp_and_a_home_that_cannot_be_written_do_not_matter(small_disk: 
     home.mkdir()
     fill(small_disk, but=0)
     assert mount("-o", "remount,ro", str(small_disk))
-    places = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(home))
+    variables = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(home))
     line = ["score", "train.csv", "-q", "--set", "epochs=2", "--set", "members=4", "--removal", "quick"]
     done = subprocess.run(
         [sys.executable, "-m", "lossval_cli", *line],
-        env=os.environ | places | {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"},
+        env=os.environ | variables | {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         check=False,
     )
@@ -168,10 +168,10 @@ def test_a_signal_at_any_moment_leaves_the_older_run_or_the_newer(cli: Cli, quic
         )
         time.sleep(moments.uniform(0.5, 6.0))
         child.send_signal(number)
-        told = child.communicate()[1].decode()
+        lines = child.communicate()[1].decode()
         # Before the first line of ours runs, a signal ends the interpreter as it does any.
-        assert child.returncode in (0, 130, -number), told
-        assert child.returncode == -number or told in ("", "interrupted\n")
+        assert child.returncode in (0, 130, -number), lines
+        assert child.returncode == -number or lines in ("", "interrupted\n")
         record = json.loads(Path("train.lossval/run.json").read_text())
         assert record["seed"] in range(seed + 1)
         assert len(Path("train.lossval/scores.csv").read_text().splitlines()) == 61

@@ -26,14 +26,14 @@ def test_it_is_one_minus_one_over_f(classes: int | None) -> None:
     """F as scipy.stats has it, for all rows."""
     X, y = training_data(classes)
     found = relevance(X, y, torch.ones(1, ROWS), classes, 6)[0].numpy()
-    for at in range(6):
-        column = X[:, at].double().numpy()
+    for i in range(6):
+        column = X[:, i].double().numpy()
         if classes is None:
             fit = linregress(column, y.numpy())
             statistic = (ROWS - 2) * fit.rvalue**2 / (1 - fit.rvalue**2)
         else:
             statistic = f_oneway(*(column[y.numpy() == k] for k in range(classes))).statistic
-        assert found[at] == pytest.approx(max(MIN_SCALE, 1 - 1 / statistic), abs=1e-4)
+        assert found[i] == pytest.approx(max(MIN_SCALE, 1 - 1 / statistic), abs=1e-4)
     assert found[0] > 0.95 > MIN_SCALE + 0.3 > found[2:].min()
 
 

@@ -280,7 +280,7 @@ def test_parts_of_a_csv_table_are_one_table_and_rows_keep_their_file_and_line(na
     parts(text(HEAD, *ROWS[:20]), text("label,city,weight,height", *(",".join(c[::-1]) for c in CELLS[20:])))
     table = read_table(name)
     assert table.column_names == HEAD.split(",") and cells_of(table) == CELLS
-    assert table.place(19) == "d/part-0.csv line 21" and table.place(20) == "d/part-1.csv line 2"
+    assert table.location(19) == "d/part-0.csv line 21" and table.location(20) == "d/part-1.csv line 2"
 
 
 def test_parts_with_other_columns_are_named() -> None:

@@ -62,7 +62,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "blank.csv.zst": (lambda: _zstd(b"a,label\n" + b"\n" * (15 << 20) + b"1,x\n" * 9), "are needed"),
     "names.csv.zst": (lambda: _zstd(b"a" + b",b" * (7 << 20) + b"\n1\n"), "columns; at most 20,000 are read"),
     "wide.csv.zst": (
-        lambda: _zstd(b",".join(b"%d" % at for at in range(10**6)) + b"\n1\n"),
+        lambda: _zstd(b",".join(b"%d" % i for i in range(10**6)) + b"\n1\n"),
         "1,000,000 columns",
     ),
     "cell.csv": (lambda: b'a,label\n"' + b"x" * (17 << 20) + b'",1\n', "at most 16,777,216 are read"),

@@ -49,7 +49,7 @@ def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
     table = frame(rows, seed)
     table["city"] = rng.choice(["Ulm", "Bonn", "Köln", None], rows)
     table["when"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 500, rows), "D")
-    table["note"] = [f"{word} no {at}" for at, word in enumerate(rng.choice(["red", "green", "blue"], rows))]
+    table["note"] = [f"{word} no {i}" for i, word in enumerate(rng.choice(["red", "green", "blue"], rows))]
     table.loc[5, "size"] = np.nan
     return table
 
@@ -109,9 +109,9 @@ def test_rows_of_a_table_that_stays_in_its_files_in_any_order(tables: Path, ever
     """Of one file and of several, Parquet and Arrow, with columns that stand in the path; also by two who
     read together, each its own rows."""
     write(mixed(450), "big.parquet", group=64)
-    for at, ending in ((0, "parquet"), (1, "parquet"), (0, "arrow"), (1, "arrow")):
-        os.makedirs(f"{ending}/part=p{at}")
-        write(mixed(50 + at, at), f"{ending}/part=p{at}/a.{ending}", group=20)
+    for i, ending in ((0, "parquet"), (1, "parquet"), (0, "arrow"), (1, "arrow")):
+        os.makedirs(f"{ending}/part=p{i}")
+        write(mixed(50 + i, i), f"{ending}/part=p{i}/a.{ending}", group=20)
     rng = np.random.default_rng(0)
     for name in ("big.parquet", "parquet", "arrow"):
         stored, read = read_or_stream(name, ReadOptions(), Runtime(scratch=Path)), read_table(name)
@@ -155,10 +155,10 @@ def test_only_fragments_that_are_asked_for_are_read(tables: Path) -> None:
         write(mixed(400), path, group=100)
         before = StreamedTable([Listed(path, path)], path).take(np.arange(200, 400)).to_pylist()
         damaged = bytearray(Path(path).read_bytes())
-        place = damaged.find(b"c0-150")
+        offset = damaged.find(b"c0-150")
         if path == "big.parquet":  # packed, and the first pages of the second group
-            place = pq.read_metadata(path).row_group(1).column(0).data_page_offset + 400
-        damaged[place - 400 : place + 400] = bytes(800)
+            offset = pq.read_metadata(path).row_group(1).column(0).data_page_offset + 400
+        damaged[offset - 400 : offset + 400] = bytes(800)
         Path(path).write_bytes(damaged)
         columns = StreamedTable([Listed(path, path)], path)
         assert columns.ends.tolist() == [100, 200, 300, 400]
@@ -255,5 +255,5 @@ def test_peak_memory_is_kept(tables: Path) -> None:
 def blocks(rng: np.random.Generator) -> pa.Table:
     """30,000 rows of 20 columns."""
     X = rng.standard_normal((30_000, 20))
-    columns = {f"x{at:02}": X[:, at] for at in range(20)}
+    columns = {f"x{i:02}": X[:, i] for i in range(20)}
     return pa.table(columns | {"label": np.where(X[:, 0] + X[:, 1] > 0, "yes", "no")})

@@ -1,4 +1,4 @@
-"""Odd rows found from features alone, and a share of them that is not made up."""
+"""Outliers found from features alone, and a share of them that is not made up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 
 
 def numbers(columns: int) -> list[Block]:
-    return [Block(f"x{at}", "number", at, at + 1) for at in range(columns)]
+    return [Block(f"x{i}", "number", i, i + 1) for i in range(columns)]
 
 
 def correlated(rows: int, seed: int) -> np.ndarray:
@@ -58,14 +58,14 @@ def test_few_blatant_rows_of_a_narrow_table_are_found(rows: int) -> None:
     """Two far numbers of three in one row of fifty: few columns make tampered copies hard to tell."""
     X = np.random.default_rng(rows).standard_normal((rows, 3)).astype(np.float32)
     X[: rows // 50, :2] += np.random.default_rng(1).uniform(4, 7, (rows // 50, 2)).astype(np.float32)
-    odd = found(X).probability > 0.5
-    assert odd[: rows // 50].mean() >= 0.8
-    assert odd[rows // 50 :].mean() <= 0.005
+    outliers = found(X).probability > 0.5
+    assert outliers[: rows // 50].mean() >= 0.8
+    assert outliers[rows // 50 :].mean() <= 0.005
 
 
 @pytest.mark.parametrize("rows", [300, 1_000])
 def test_a_single_column_has_no_odd_rows_but_far_ones(rows: int) -> None:
-    """Every row has near neighbours there: one that has none so near is not odd for that."""
+    """Every row has near neighbours there: one that has none so near is not an outlier for that."""
     X = np.random.default_rng(0).standard_normal((rows, 1)).astype(np.float32)
     assert (found(X).probability > 0.5).mean() <= 0.01
     X[:5] = 9.0
@@ -76,7 +76,7 @@ def test_directions_of_a_very_wide_table_are_looked_for_in_parts(monkeypatch: py
     """Which breaks correlations all the same: columns that belong together stand together."""
     X = correlated(800, 5)
     moved = X[:40].copy()
-    X[:40] = np.random.default_rng(6).permuted(moved, axis=0)  # each column as it was, together they are odd
+    X[:40] = np.random.default_rng(6).permuted(moved, axis=0)  # each column as it was, together they are unusual
     wide = np.tile(X, 2) + 0.05 * np.random.default_rng(7).standard_normal((800, 12)).astype(np.float32)
     monkeypatch.setattr(row_noise, "TOGETHER", 6)
     alike, each = np.zeros(800, np.int64), np.arange(800)
@@ -85,24 +85,24 @@ def test_directions_of_a_very_wide_table_are_looked_for_in_parts(monkeypatch: py
 
 
 def test_odd_rows_of_a_wide_table_are_found() -> None:
-    """With very many columns all copies are equally odd, and a row that is a little less odd is none."""
+    """With very many columns all copies are equally far out, and a row a little less far out is not an outlier."""
     X = np.random.default_rng(0).standard_normal((500, 300)).astype(np.float32)
     X[:50] += 0.95 * np.random.default_rng(1).standard_normal((50, 300)).astype(np.float32)
-    odd = found(X).probability > 0.5
-    assert odd[:50].mean() >= 0.9
-    assert odd[50:].mean() <= 0.01
+    outliers = found(X).probability > 0.5
+    assert outliers[:50].mean() >= 0.9
+    assert outliers[50:].mean() <= 0.01
 
 
 @pytest.mark.parametrize("table", TABLES[:3])
 @pytest.mark.parametrize("share", [0.05, 0.2])
 def test_rows_with_noise_on_every_column_are_found_and_counted(table, share: float) -> None:
     X = table(800, 2)
-    odd = np.zeros(800, bool)
-    odd[: int(share * 800)] = True
+    outliers = np.zeros(800, bool)
+    outliers[: int(share * 800)] = True
     rng = np.random.default_rng(3)
-    X[odd] += rng.standard_normal((odd.sum(), 6)).astype(np.float32)
+    X[outliers] += rng.standard_normal((outliers.sum(), 6)).astype(np.float32)
     outlier_estimate = found(X)
-    assert roc_auc_score(odd, outlier_estimate.penalty) > 0.85
+    assert roc_auc_score(outliers, outlier_estimate.penalty) > 0.85
     assert outlier_estimate.probability.mean() == pytest.approx(share, abs=0.07)
     assert outlier_estimate.share_low - 0.03 <= share <= outlier_estimate.share_high + 0.03
 
@@ -117,7 +117,7 @@ def test_one_far_cell_is_enough(table) -> None:
     assert (outlier_estimate.probability[:24] > 0.5).mean() > 0.9
     assert (outlier_estimate.probability[24:] > 0.5).mean() < 0.02
     named = [cells[0].column for cells in outlier_estimate.describe(np.arange(24))]
-    assert np.mean([name == f"x{at}" for name, at in zip(named, column, strict=True)]) > 0.9
+    assert np.mean([name == f"x{i}" for name, i in zip(named, column, strict=True)]) > 0.9
 
 
 def test_more_columns_than_rows_do_not_make_every_row_familiar() -> None:
@@ -135,22 +135,22 @@ def test_the_same_generator_gives_the_same_answer() -> None:
 def test_large_tables_are_fitted_on_a_part_and_read_off_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     X = correlated(2000, 8)
     X[:200] += np.random.default_rng(9).standard_normal((200, 6)).astype(np.float32)
-    odd = np.arange(2000) < 200
+    outliers = np.arange(2000) < 200
     monkeypatch.setattr("lossval_cli.noise.outliers.FIT_ROWS", 700)
     monkeypatch.setattr("lossval_cli.noise.outliers.BLOCK_ROWS", 300)
     outlier_estimate = found(X)
     assert np.isfinite(outlier_estimate.penalty).all()
-    assert roc_auc_score(odd, outlier_estimate.penalty) > 0.95
+    assert roc_auc_score(outliers, outlier_estimate.penalty) > 0.95
 
 
 def test_log_ratio_of_a_normal_column_is_that_of_normal_densities() -> None:
     """N(0, 1) before and N(0, 2) after, each with its small mixture: closed form, within 20,000 rows'
     noise."""
     column = np.random.default_rng(0).standard_normal((20_000, 1))
-    at = np.linspace(-2, 2, 9)
-    ratio = NumberDensities.fit(column, 0.1).log_ratio(at[:, None])[:, 0]
-    after = 0.95 * norm.pdf(at, scale=np.sqrt(2)) + 0.05 / 22
-    np.testing.assert_allclose(ratio, np.log(after / (0.8 * norm.pdf(at) + 0.2 * after)), atol=0.06)
+    i = np.linspace(-2, 2, 9)
+    ratio = NumberDensities.fit(column, 0.1).log_ratio(i[:, None])[:, 0]
+    after = 0.95 * norm.pdf(i, scale=np.sqrt(2)) + 0.05 / 22
+    np.testing.assert_allclose(ratio, np.log(after / (0.8 * norm.pdf(i) + 0.2 * after)), atol=0.06)
 
 
 def test_a_value_far_from_all_others_is_odd_and_bounded() -> None:
@@ -168,17 +168,17 @@ def test_unseen_levels_count_as_the_rarest() -> None:
 
 
 def test_a_rare_class_of_its_own_kind_is_no_noise() -> None:
-    """Three rows in a hundred lie far from all others; what lies far even for its class is odd."""
+    """Three rows in a hundred lie far from all others; what lies far even for its class is an outlier."""
     X, classes = make_classification(
         2000, 20, n_informative=20, n_redundant=0, n_clusters_per_class=1, weights=[0.97], flip_y=0,
         class_sep=1.2, random_state=0,
     )  # fmt: skip
     X = ((X - X.mean(0)) / X.std(0)).astype(np.float32)
-    odd = np.arange(2000) % 20 == 19
-    X[odd] += 1.5 * np.random.default_rng(1).standard_normal((100, 20)).astype(np.float32)
+    outliers = np.arange(2000) % 20 == 19
+    X[outliers] += 1.5 * np.random.default_rng(1).standard_normal((100, 20)).astype(np.float32)
     alone = find_outliers(X, numbers(20), np.random.default_rng(0)).probability > 0.5
     with_classes = find_outliers(X, numbers(20), np.random.default_rng(0), classes=classes).probability > 0.5
-    rare = (classes == 1) & ~odd
+    rare = (classes == 1) & ~outliers
     assert alone[rare].mean() > 0.5  # without classes there is no telling
     assert with_classes[rare].mean() < 0.1
-    assert with_classes[odd].mean() > 0.7
+    assert with_classes[outliers].mean() > 0.7

@@ -26,7 +26,7 @@ RECORD = json.dumps({"tool": "lossval", "schema_version": 1}).encode()
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -312,9 +312,9 @@ def test_what_a_command_reads_is_not_written_over(cli: Callable[..., Outcome], q
         ("calibrate", "train.csv", "-o", "train.csv", "--force"),
     ):
         refused = cli(*line)
-        place = line[-2] if line[-1] == "--force" else line[-1]
-        place = place.removeprefix("./")
-        assert refused.err == f"error: {place} is read by this command: name another file\n"
+        output = line[-2] if line[-1] == "--force" else line[-1]
+        output = output.removeprefix("./")
+        assert refused.err == f"error: {output} is read by this command: name another file\n"
         assert refused.code == 2
     assert contents() == before
     assert cli("report", "train.lossval", "-o", "train.lossval/report.html", "--force", "-q").code == 0

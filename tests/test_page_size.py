@@ -32,8 +32,8 @@ LIMIT = 1_500_000
 
 def big_table(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     """A number, a word of many and a label of twenty long names; no two numbers are equal."""
-    towns = np.array([f"town{at:03}{'x' * 40}" for at in range(800)])
-    names = np.array([f"class {at:02} {'y' * 40}" for at in range(CLASSES)])
+    towns = np.array([f"town{i:03}{'x' * 40}" for i in range(800)])
+    names = np.array([f"class {i:02} {'y' * 40}" for i in range(CLASSES)])
     return pd.DataFrame(
         {
             "size": rng.permutation(rows) / 7,

@@ -1,4 +1,4 @@
-"""The share of odd rows and what tells them apart, where both are known."""
+"""The share of outliers and what tells them apart, where both are known."""
 
 from __future__ import annotations
 

@@ -222,13 +222,13 @@ def test_the_html_page_asks_for_nothing_from_outside() -> None:
 
 def test_the_html_page_of_a_large_table_stays_small() -> None:
     report = example()
-    wide = [{"column": f"column {at}".ljust(80, "<"), "value": "x" * 80} for at in range(24)]
+    wide = [{"column": f"column {i}".ljust(80, "<"), "value": "x" * 80} for i in range(24)]
     report["suspects"] = [row | {"features": wide, "reason": "y" * 300} for row in report["suspects"] * 12][:100]
-    bins = [at % 40 for at in range(1_600)]
-    edges = [at / 40 for at in range(41)]
+    bins = [i % 40 for i in range(1_600)]
+    edges = [i / 40 for i in range(41)]
     report["distributions"]["evidence"] = {
         "points": {
-            "label": [at / 2_000 for at in range(2_000)],
+            "label": [i / 2_000 for i in range(2_000)],
             "features": [0.123456] * 2_000,
             "suspect": ["label"] * 2_000,
         },
@@ -237,7 +237,7 @@ def test_the_html_page_of_a_large_table_stays_small() -> None:
             "feature_edges": edges,
             "label_bin": sorted(bins),
             "feature_bin": bins,
-            "rows": [1 + at for at in range(1_600)],
+            "rows": [1 + i for i in range(1_600)],
         },
     }
     assert len(render_html(report).encode()) < 1_500_000
@@ -264,7 +264,7 @@ def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
 
 
 def test_an_axis_runs_from_start_to_stop() -> None:
-    assert [Axis(2, 4, 10, 20).at(value) for value in (2, 3, 4)] == [10, 15, 20]
+    assert [Axis(2, 4, 10, 20).pixel(value) for value in (2, 3, 4)] == [10, 15, 20]
 
 
 @pytest.mark.parametrize("values", [[1.0, 1.0], [0.0, 0.0], [None, 2.0], [None, None], [-1e300, 1e300]])
@@ -309,7 +309,7 @@ def test_ticks_of_a_narrow_range_are_told_apart() -> None:
     ],
 )
 def test_the_next_step_is_the_advice_as_a_command(recommended: str, surest: float, options: str | None) -> None:
-    """Where removal is not shown to help, labels are mended, and never by a command that would mend none."""
+    """Where removal is not shown to help, labels are corrected, and never by a command that would correct none."""
     report = example()
     report["removal"]["recommended"] = recommended
     for row in report["suspects"]:

@@ -26,18 +26,18 @@ SCHEMA = json.loads(
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
-def houses(rows: int, seed: int, wrong: float = 0.0, odd: int = 0) -> pd.DataFrame:
-    """An id, two numbers, a category and a label of words; `odd` rows are far off."""
+def houses(rows: int, seed: int, wrong: float = 0.0, outliers: int = 0) -> pd.DataFrame:
+    """An id, two numbers, a category and a label of words; `outliers` rows are far off."""
     rng = np.random.default_rng(seed)
     table = pd.DataFrame({"rooms": rng.normal(4, 1, rows).round(2), "age": rng.integers(0, 90, rows)})
     table.insert(0, "deed", [f"D{seed}-{row}" for row in range(rows)])
     table["town"] = rng.choice(["Ayr", "Bath", "Cork"], rows)
-    table["label"] = np.where(table["rooms"] + (table["town"] == "Cork") > 4.3, "dear", "cheap")
+    table["label"] = np.where(table["rooms"] + (table["town"] == "Cork") > 4.3, "expensive", "cheap")
     flipped = rng.random(rows) < wrong
-    table.loc[flipped, "label"] = np.where(table["label"][flipped] == "dear", "cheap", "dear")
-    strange = rng.choice(rows, odd, replace=False)
-    table.loc[strange, "rooms"] = rng.uniform(8, 14, odd).round(2)
-    table.loc[strange, "age"] = rng.integers(120, 250, odd)
+    table.loc[flipped, "label"] = np.where(table["label"][flipped] == "expensive", "cheap", "expensive")
+    strange = rng.choice(rows, outliers, replace=False)
+    table.loc[strange, "rooms"] = rng.uniform(8, 14, outliers).round(2)
+    table.loc[strange, "age"] = rng.integers(120, 250, outliers)
     return table
 
 
@@ -60,7 +60,7 @@ def scored(directory: Path, train: pd.DataFrame, val: pd.DataFrame | None, **opt
 
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """300 rows: a tenth of the labels wrong, 6 rows odd, everything in the report filled in."""
+    """300 rows: a tenth of the labels wrong, 6 outliers, everything in the report filled in."""
     return scored(tmp_path_factory.mktemp("noisy"), houses(300, 0, 0.1, 6), houses(150, 1), removal="quick")
 
 
@@ -206,7 +206,7 @@ def test_a_redacted_report_is_valid_and_holds_no_cell(noisy: Result) -> None:
     content = check_redacted(redact_report(noisy.report))
     text = json.dumps(content)
     assert not [cell for cell in ("Ayr", "Cork", "D0-") if cell in text]
-    assert content["suspects"][0]["given"] in ("dear", "cheap")
+    assert content["suspects"][0]["given"] in ("expensive", "cheap")
 
 
 def check_redacted(report: dict[str, Any]) -> dict[str, Any]:
@@ -226,18 +226,18 @@ def test_a_hostile_table_is_cut_and_stays_data(tmp_path: Path) -> None:
     ]
     frame = houses(120, 0, 0.1, 8)
     frame["town"] = [nasty[row % len(nasty)] for row in range(len(frame))]
-    frame["label"] = np.where(frame["label"] == "dear", "<b>dear</b>", "cheap`@you")
+    frame["label"] = np.where(frame["label"] == "expensive", "<b>expensive</b>", "cheap`@you")
     val = frame.iloc[:50]
     content = check(scored(tmp_path, frame, val).report)
     assert len(json_bytes(content)) < 300_000
     for row in content["suspects"]:
         assert all(len(str(one["value"])) <= 80 for one in row["features"])
-    assert {one["label"] for one in content["classes"]} == {"<b>dear</b>", "cheap`@you"}
+    assert {one["label"] for one in content["classes"]} == {"<b>expensive</b>", "cheap`@you"}
 
 
 def test_a_wide_table_has_a_small_report(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(rng.normal(size=(60, 600)).round(3), columns=[f"c{at}" for at in range(600)])
+    frame = pd.DataFrame(rng.normal(size=(60, 600)).round(3), columns=[f"c{i}" for i in range(600)])
     frame["label"] = np.where(frame["c0"] > 0, "a", "b")
     frame.loc[:5, "c1"] = 1e6
     content = check(scored(tmp_path, frame, frame.iloc[:30], ids=[], overrides={"epochs": 2}).report)

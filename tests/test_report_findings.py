@@ -70,7 +70,7 @@ def test_few_values_are_taken_one_by_one(kind: str, values: list[float], names: 
 
 
 def test_levels_are_counted_and_the_rarest_left_out() -> None:
-    values = ["common"] * 20 + [f"rare{at}" for at in range(1500)] + [None] * 3
+    values = ["common"] * 20 + [f"rare{i}" for i in range(1500)] + [None] * 3
     tally = count_column("x", "category", texts(values), np.ones((len(values), 2), bool))
     assert len(tally.names) == 1001
     assert tally.rows[tally.names.index("common")] == 20
@@ -88,9 +88,9 @@ cells = st.tuples(
 def test_keys_are_equal_where_all_cells_are(rows: list[tuple[float, str | None]]) -> None:
     keys = row_keys([np.array([row[0] for row in rows]), texts([row[1] for row in rows])], len(rows))
     seen = [("nan" if np.isnan(x) else x + 0.0, y) for x, y in rows]
-    for at, one in enumerate(seen):
+    for i, one in enumerate(seen):
         for to, other in enumerate(seen):
-            assert (keys[at] == keys[to]) == (one == other)
+            assert (keys[i] == keys[to]) == (one == other)
 
 
 def test_keys_tell_columns_apart() -> None:
@@ -126,7 +126,7 @@ def test_many_looks_at_nothing_find_nothing() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         suspect = rng.random(1000) < 0.1
-        tallies = [count_column(str(at), "number", rng.normal(size=1000), one_kind(suspect)) for at in range(30)]
+        tallies = [count_column(str(i), "number", rng.normal(size=1000), one_kind(suspect)) for i in range(30)]
         wrong += bool(find_slices(tallies, 1000, (int(suspect.sum()), 0))["found"])
     assert wrong <= 2
 
@@ -137,15 +137,15 @@ def test_holm_on_its_own_example() -> None:
 
 def test_slices_of_the_same_rows_are_told_once() -> None:
     rng = np.random.default_rng(2)
-    place = rng.choice(["here", "there"], 1000, p=[0.2, 0.8])
-    suspect = rng.random(1000) < np.where(place == "here", 0.4, 0.05)
-    twin = np.where(place == "here", "yes", "no")
+    site = rng.choice(["here", "there"], 1000, p=[0.2, 0.8])
+    suspect = rng.random(1000) < np.where(site == "here", 0.4, 0.05)
+    twin = np.where(site == "here", "yes", "no")
     tallies = [
         count_column(name, "category", texts(list(values)), one_kind(suspect))
-        for name, values in (("place", place), ("twin", twin))
+        for name, values in (("site", site), ("twin", twin))
     ]
     (one,) = find_slices(tallies, 1000, (int(suspect.sum()), 0))["found"]
-    assert (one["column"], one["value"]) == ("place", "here")
+    assert (one["column"], one["value"]) == ("site", "here")
     assert one["alike"] == [{"column": "twin", "value": "yes"}]
 
 
@@ -245,9 +245,9 @@ def test_of_many_classes_the_commonest_pairs_are_told() -> None:
     assert found["matrix"] is found["classes"] is None
     assert len(found["pairs"]) == 20
     tally = count_column("label", "category", texts([str(k) for k in y]), np.stack([y == 59, y == 0], axis=1))
-    told = noise_by_label(tally)
-    assert len(told) == 50
-    assert next(one for one in told if one["label"] == "59")["suspects"] == 5
+    shares = noise_by_label(tally)
+    assert len(shares) == 50
+    assert next(one for one in shares if one["label"] == "59")["suspects"] == 5
 
 
 # --- words ---

@@ -1,4 +1,4 @@
-"""Which column is what, why, and what two tables that differ are told."""
+"""Which column is what, why, and what is reported of two tables that differ."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_names_of_columns_ids_and_classes_are_never_paths_or_code(
 
 
 def test_redact_holds_in_every_file_and_format(cli: Cli, quick: tuple[str, ...]) -> None:
-    table = frame().assign(secret=["swordfish", "hunter2"] * 30, place=[f"street {at}" for at in range(60)])
+    table = frame().assign(secret=["swordfish", "hunter2"] * 30, place=[f"street {i}" for i in range(60)])
     table["salary"] = range(73_100, 73_160)
     table.to_csv("train.csv", index=False)
     table.iloc[:9].assign(secret="tr0ub4dor").to_csv("val.csv", index=False)

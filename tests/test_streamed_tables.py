@@ -66,9 +66,9 @@ def test_bombs_take_little_memory_whether_they_are_read_whole_or_in_parts(tmp_pa
     )
     codes, took = done.stdout.strip().rsplit(" ", 1)
     assert codes == str([2] * 2 * len(BOMBS)), done.stderr
-    told = done.stderr.splitlines()
-    assert len(told) == 2 * len(BOMBS) and all(line.startswith("error: ") for line in told)
-    assert sum("would grow from" in line for line in told) >= 2 * len(BOMBS) - 2, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2 * len(BOMBS) and all(line.startswith("error: ") for line in lines)
+    assert sum("would grow from" in line for line in lines) >= 2 * len(BOMBS) - 2, done.stderr
     assert int(took) < MOST_MIB
 
 
@@ -81,7 +81,7 @@ def test_nor_is_a_bomb_read_whole_to_be_cleaned(name: str) -> None:
 @pytest.mark.usefixtures("tables")
 def test_lists_and_records_of_honest_files_are_read_to_be_cleaned() -> None:
     """Of each kind, with missing values, sliced, and in each encoding of text."""
-    words = [f"tag {at}" for at in range(40)]
+    words = [f"tag {i}" for i in range(40)]
     kinds = {
         "list": pa.array([[word, None] for word in words]),
         "map": pa.array([[("k", word)] for word in words], pa.map_(pa.string(), pa.string())),
@@ -98,8 +98,8 @@ def test_lists_and_records_of_honest_files_are_read_to_be_cleaned() -> None:
         kinds["two"] = pa.array([[1.0, None]] * 40, pa.list_(pa.float32(), 2))
     table = pa.table(kinds).slice(3, 30)
     for encoding in (None, "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"):
-        told = {"list.list.element": encoding, "plain": encoding}
-        options = {"use_dictionary": False, "column_encoding": told} if encoding else {}
+        lines = {"list.list.element": encoding, "plain": encoding}
+        options = {"use_dictionary": False, "column_encoding": lines} if encoding else {}
         sink = io.BytesIO()
         pq.write_table(table, sink, row_group_size=7, **options)
         Path("t.parquet").write_bytes(sink.getvalue())
@@ -110,7 +110,7 @@ def test_lists_and_records_of_honest_files_are_read_to_be_cleaned() -> None:
 
 def test_text_that_is_written_as_what_differs_is_read(tables: Path) -> None:
     """DELTA_BYTE_ARRAY, as Spark and DuckDB may write it; it cannot be read as a dictionary."""
-    table = pa.table({"a": [f"name {at}" for at in range(900)], "label": ["yes", "no", "no"] * 300})
+    table = pa.table({"a": [f"name {i}" for i in range(900)], "label": ["yes", "no", "no"] * 300})
     encodings = {"a": "DELTA_BYTE_ARRAY", "label": "PLAIN"}
     pq.write_table(table, "t.data", use_dictionary=False, column_encoding=encodings)
     assert read_table("t.data").data.to_pydict() == table.to_pydict()
@@ -186,15 +186,15 @@ def test_a_file_that_changes_between_two_passes_is_refused(
 @pytest.fixture
 def small_disk(tables: Path) -> Iterator[Path]:
     """A file system of its own on which the encoded rows have no room."""
-    place = tables / "disk"
-    place.mkdir()
-    mount = ["mount", "-o", "size=100k", "-t", "tmpfs", "tmpfs", str(place)]
+    directory = tables / "disk"
+    directory.mkdir()
+    mount = ["mount", "-o", "size=100k", "-t", "tmpfs", "tmpfs", str(directory)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a file system needs root")
     try:
-        yield place
+        yield directory
     finally:
-        subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
+        subprocess.run(["umount", "-l", str(directory)], capture_output=True, check=False)
 
 
 def test_a_disk_too_full_for_the_encoded_rows(cli: Cli, everything_stays: None, small_disk: Path) -> None:
@@ -270,8 +270,8 @@ def test_a_kill_while_it_trains_leaves_nothing_of_a_table_read_in_parts(tables: 
     ]
     said = running[0].stderr
     assert said is not None
-    told = list(itertools.takewhile(lambda line: '"epoch"' not in line, said))
-    assert any("stays in its file" in line for line in told), told + said.readlines()
+    lines = list(itertools.takewhile(lambda line: '"epoch"' not in line, said))
+    assert any("stays in its file" in line for line in lines), lines + said.readlines()
     for process in running:
         process.kill()
     for process in running:

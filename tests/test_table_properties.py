@@ -107,8 +107,8 @@ PARQUET = _parquet_bytes()
 @given(st.lists(st.tuples(st.integers(0, len(PARQUET) - 1), st.integers(0, 255)), min_size=1, max_size=6))
 def test_damaged_parquet_is_a_table_or_an_error_in_one_line(damage: list[tuple[int, int]]) -> None:
     data = bytearray(PARQUET)
-    for place, byte in damage:
-        data[place] = byte
+    for offset, byte in damage:
+        data[offset] = byte
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "t.parquet")
         path.write_bytes(bytes(data))

@@ -1,4 +1,4 @@
-"""Reading: what arrives from each format, and what each bad file is told."""
+"""Reading: what arrives from each format, and the error of each bad file."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_lines_follow_line_breaks_of_every_kind_blank_lines_and_quoted_breaks() 
     assert table.lines.tolist() == [4, 8, 11, 13]
     assert table.lines.dtype == np.int64
     assert table.data["b"].to_pylist() == ["x\ny\r\nz", "p", "q\n", "r"]
-    assert table.place(1) == "t.csv line 8"
+    assert table.location(1) == "t.csv line 8"
 
 
 def test_stray_quotes_are_plain_text() -> None:
@@ -190,13 +190,13 @@ def test_the_way_train_writes_numbers_is_expected_of_other_tables() -> None:
         val.column_as("p", train.column("p").type)
 
 
-@pytest.mark.parametrize("told", ["sep=;\n", "sep=;\r\n"])
-def test_the_first_line_of_excel_tells_the_delimiter_and_is_no_row(told: str) -> None:
-    table = read(f"\ufeff{told}a;b,c\n1;2,5\n", "t.csv")
+@pytest.mark.parametrize("first_line", ["sep=;\n", "sep=;\r\n"])
+def test_the_first_line_of_excel_names_the_delimiter_and_is_no_row(first_line: str) -> None:
+    table = read(f"\ufeff{first_line}a;b,c\n1;2,5\n", "t.csv")
     assert table.data.to_pydict() == {"a": ["1"], "b,c": ["2,5"]}
     assert table.lines is not None and table.lines.tolist() == [3]
     with pytest.raises(ReadError, match="has a sep= line and nothing below it"):
-        read(told, "t.csv")
+        read(first_line, "t.csv")
 
 
 def test_types_of_train_are_applied_to_another_table() -> None:
@@ -246,7 +246,7 @@ ARROW_COLUMNS = {
 def test_every_stored_type_arrives_from_parquet() -> None:
     pq.write_table(pa.table({name: values for name, (values, _, _) in ARROW_COLUMNS.items()}), "t.bin")
     table = read_table("t.bin")  # known by its first bytes
-    assert (table.format, table.lines, table.place(1)) == ("parquet", None, "t.bin row 1")
+    assert (table.format, table.lines, table.location(1)) == ("parquet", None, "t.bin row 1")
     for name, (_, kind, values) in ARROW_COLUMNS.items():
         column = table.typed(name)
         assert (name, column.type, column.to_pylist()) == (name, kind, values)
@@ -333,7 +333,7 @@ def test_directories_partitions_and_globs() -> None:
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(b"a,b\n1,2\n")))
     table = read_table("-")
-    assert (table.name, table.format, table.rows, table.place(0)) == ("<stdin>", "csv", 1, "<stdin> line 2")
+    assert (table.name, table.format, table.rows, table.location(0)) == ("<stdin>", "csv", 1, "<stdin> line 2")
     sink = io.BytesIO()
     pq.write_table(pa.table({"a": [1]}), sink)
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(sink.getvalue())))
@@ -376,13 +376,13 @@ BAD_FILES: dict[str, tuple[bytes, type[DataError], str]] = {
     "damaged UTF-8": (
         "a,b\n1,é\n2,è\n".encode() + b"2,caf\xe9\n3,\n",
         ReadError,
-        "t.csv line 4: byte 0xe9 (offset 19) is not UTF-8, which the rest is; mend it, or name another encoding with "
+        "t.csv line 4: byte 0xe9 (offset 19) is not UTF-8, which the rest is; fix it, or name another encoding with "
         "--encoding",
     ),
     "utf-8 cut short": (
         b"a,b\n1,\xc3",
         ReadError,
-        "t.csv line 2: byte 0xc3 (offset 6) is not UTF-8, which the rest is; mend it, or name another encoding with "
+        "t.csv line 2: byte 0xc3 (offset 6) is not UTF-8, which the rest is; fix it, or name another encoding with "
         "--encoding",
     ),
     "workbook": (

@@ -100,8 +100,8 @@ def hostile(tables: Path) -> None:
         table = frame(rows, seed).rename(columns={"label": LABEL, "customer": HOSTILE[13]})
         table[HOSTILE[13]] = [f"{cell}{seed}" for cell in islice(cycle(HOSTILE), rows)]
         table[LABEL] = table[LABEL].replace({"yes": HOSTILE[1], "no": HOSTILE[7]})
-        for place, cell in enumerate(HOSTILE[:13]):
-            table[cell] = list(islice(cycle(HOSTILE[place:5] or (1.5, 2.5, 4.0)), rows))
+        for i, cell in enumerate(HOSTILE[:13]):
+            table[cell] = list(islice(cycle(HOSTILE[i:5] or (1.5, 2.5, 4.0)), rows))
         table.to_csv(name, index=False, quoting=1)
 
 
@@ -110,7 +110,7 @@ def test_whatever_a_table_holds_reaches_the_terminal_as_text() -> None:
     """The bar, the summary, and every command that shows names or gives back cells, which a pipe gets as they
     are."""
     lines = assert_harmless(on_a_terminal(*SCORE, "-o", RUN, width=20))
-    summary = lines[next(place for place, line in enumerate(lines) if line.startswith("train.csv: ")) :]
+    summary = lines[next(i for i, line in enumerate(lines) if line.startswith("train.csv: ")) :]
     assert all(cell_len(line) <= WIDTH for line in summary if not line.startswith("  lossval clean "))
     assert any("\\x1b]0;" in line for line in summary)
     for command in (

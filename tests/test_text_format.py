@@ -1,4 +1,4 @@
-"""How names of columns and files are told in one line."""
+"""How names of columns and files are written in one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lossval_cli.text.format import format_name
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "written"),
     [
         ("free sulfur dioxide", "free sulfur dioxide"),
         ("a, b", "'a, b'"),
@@ -20,6 +20,6 @@ from lossval_cli.text.format import format_name
         ("/" + "x" * 300, "'/" + "x" * 198 + "…'"),
     ],
 )
-def test_names_are_told_so_that_they_can_be_copied_and_fit_a_line(name: str, told: str) -> None:
+def test_names_are_written_so_that_they_can_be_copied_and_fit_a_line(name: str, written: str) -> None:
     """Paths longer than a column name, since a person copies them."""
-    assert format_name(name) == told
+    assert format_name(name) == written

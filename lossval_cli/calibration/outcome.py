@@ -1,4 +1,4 @@
-"""Everything a calibration found, as data: what people, programs and the threshold file are told."""
+"""Everything a calibration found, as data for the page, the JSON output and the threshold file."""
 
 from __future__ import annotations
 

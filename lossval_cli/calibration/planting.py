@@ -1,7 +1,7 @@
-"""Known noise in the user's own table: labels that become wrong, and features that become odd.
+"""Known noise in the user's own table: labels that become wrong, and features that become outliers.
 
 As in the protocol of the benchmarks, for tables as people have them. A wrong label is another label of the
-column. Odd features are odd in every column at once: to a number N(0, 1) is added in units of the column's
+column. An outlier is corrupted in every column at once: to a number N(0, 1) is added in units of the column's
 standard deviation, rounded as the column is; a category, text, date or whatever else has no scale becomes the
 cell of another row, drawn for each column by itself. What comes out is a table that is typed and encoded like
 any other.
@@ -41,7 +41,7 @@ class Planted(NamedTuple):
 
 def plant_noise(dataset: Dataset, rate: float, free: Bools, rng: np.random.Generator) -> Planted:
     """A copy of the training table in which the share `rate` of the rows `free` (N,) has a wrong label, and
-    as many others odd features.
+    as many others corrupted features.
 
     Of each class one row keeps its label, so that none dies out. Missing numbers stay missing. Raises
     UsageError where the rate comes to less than one row.
@@ -96,7 +96,7 @@ def _with_labels(
 
 
 def _with_odd_cells(table: Table, name: str, rows: Rows, rng: np.random.Generator) -> tuple[pa.ChunkedArray, Bools]:
-    """A feature column with odd cells in `rows`, and in which of them (len(rows),) the cell changed."""
+    """A feature column with corrupted cells in `rows`, and in which of them (len(rows),) the cell changed."""
     column, typed = table.data[name], table.typed(name)
     # Drawn for every column whatever it is, so that a column does not change what is planted in the next.
     noise = rng.standard_normal(len(rows))

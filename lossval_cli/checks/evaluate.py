@@ -352,7 +352,7 @@ KINDS_OF_RULE: dict[str, KindOfRule] = {
     "max_target_leakage": KindOfRule(_target_leakage, "share", "how well a column alone tells the label"),
     "max_suspect_increase": KindOfRule(_increase, "share", "share of suspects more than in the baseline"),
 }
-"""Every rule there is, in the order in which they are told."""
+"""Every rule, in the order in which they are reported."""
 
 NEED_REMOVAL = frozenset({"min_metric", "max_metric", "max_removal_gain"})
 """Rules about models trained with fewer rows, which take time."""

@@ -39,7 +39,7 @@ class SuspectRow:
     """The same for the same row wherever in the file it stands."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """`line 7`, or `row 5` where there are no lines."""
         return f"row {self.row}" if self.line is None else f"line {self.line}"
 
@@ -265,7 +265,7 @@ def _noise(run: LoadedRun, indices: list[int] | None) -> Interval | None:
 
 
 def _classes(run: LoadedRun, indices: list[int], *, whole: bool) -> dict[str, tuple[int, int]]:
-    """Label -> suspects, rows. Numbers are told by the ranges of the report."""
+    """Label -> suspects, rows. Numbers are counted by the ranges of the report."""
     found: dict[str, tuple[int, int]] = {}
     if _get(run.report, "data", "roles", "task") == "classification":
         rows, suspects = Counter[str](), Counter[str]()

@@ -33,7 +33,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: of this process) and return its exit code: 0, 1, 2 or 130.
 
-    Whatever happens, the user is told in one line; nothing but results goes to standard output.
+    Whatever happens is reported to the user in one line; nothing but results goes to standard output.
     """
     debug = bool(os.environ.get("LOSSVAL_DEBUG"))
     stopped: list[int] = []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OutputFormat(StrEnum):
-    """How the outcome is told."""
+    """How the outcome is reported."""
 
     text = "text"
     json = "json"

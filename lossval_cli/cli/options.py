@@ -44,7 +44,7 @@ class ProgressMode(StrEnum):
 
 
 class TextFormat(StrEnum):
-    """How what was found is told."""
+    """How findings are written."""
 
     text = "text"
     json = "json"

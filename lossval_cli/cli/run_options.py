@@ -173,7 +173,7 @@ class RunOptions(OptionGroup):
     ] = None
 
     def tables(self) -> TableOptions:
-        """What `load_dataset` is told of columns and cells."""
+        """What the user said about columns and cells."""
         names = [field.name for field in dataclasses.fields(TableOptions)]
         given: dict[str, Any] = {name: value for name, value in self.given().items() if name in names}
         table: Mapping[str, Any] = read_toml(self.config) if self.config else project_table()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_rows(table: pa.Table, destination: Destination, *, safe_csv: bool, force: bool) -> None:
-    """Write `table`; what can be told of `destination` beforehand has been checked."""
+    """Write `table`; `destination` was checked as far as possible before."""
     from lossval_cli.runs.scores_io import write_scores
     from lossval_cli.runtime.atomic_write import write_file
 

@@ -1,7 +1,7 @@
 """Columns -> the float32 matrix the method sees, fitted on training rows only.
 
 What each column is (a number, a category, …) is decided here, once, on the training table; how it becomes
-numbers is told in `lossval_cli.features.columns`, one kind a file.
+numbers is described in `lossval_cli.features.columns`, one kind a file.
 """
 
 from __future__ import annotations

@@ -90,9 +90,9 @@ class ClassLabels:
         unseen = np.flatnonzero(found.is_null().to_numpy())
         if unseen.size:
             written = table.as_given(self.column).take(pa.array(unseen)).unique().to_pylist()
-            place = table.place(int(unseen[0]))
+            where = table.location(int(unseen[0]))
             raise CellError(
-                f"{place}, column {format_name(self.column)}: {what} label {_listed(written)} is in "
+                f"{where}, column {format_name(self.column)}: {what} label {_listed(written)} is in "
                 f"no training row (training has {_listed(self.names)}){self._spelling(written)}; "
                 f"correct or remove {pluralize(unseen.size, 'row')}"
             )
@@ -219,8 +219,9 @@ def _refuse_missing(table: Table, column: str, typed: TypedColumn) -> None:
         )
     if len(typed.invalid):
         row = int(typed.invalid[0])
+        given = quote(table.as_given(column)[row].as_py())
         raise CellError(
-            f"{table.place(row)}, column {format_name(column)}: label {quote(table.as_given(column)[row].as_py())} is "
+            f"{table.location(row)}, column {format_name(column)}: label {given} is "
             f"not {typed.type.noun} ({pluralize(len(typed.invalid), 'such row')} in all); correct or remove the row"
         )
     given = table.as_given(column)[int(rows[0])].as_py()
@@ -228,7 +229,7 @@ def _refuse_missing(table: Table, column: str, typed: TypedColumn) -> None:
         f"; if {quote(given)} is a label, quote it or name the words that mean missing with --missing" if given else ""
     )
     raise CellError(
-        f"{table.place(int(rows[0]))}, column {format_name(column)}: the label is missing "
+        f"{table.location(int(rows[0]))}, column {format_name(column)}: the label is missing "
         f"({pluralize(rows.size, 'such row')} in all); fill it in or remove the row{advice}"
     )
 

@@ -18,7 +18,7 @@ _MISSING = np.uint64(0x6D697373)
 """Stands for a missing cell; any constant does."""
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
-"""An odd number with well-mixed bits: keys of columns in another order differ."""
+"""An uneven number with well-mixed bits: keys of columns in another order differ."""
 
 
 MOST_BY_CHANCE = 0.05

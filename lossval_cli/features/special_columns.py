@@ -67,7 +67,7 @@ def read_weights(train: Table, column: str) -> Floats:
         given = train.as_given(column)[row].as_py()
         what = "is missing" if given is None or given == "" else f"{quote(given)} is not a number of at least 0"
         raise CellError(
-            f"{train.place(row)}, column {format_name(column)}: the weight {what}; "
+            f"{train.location(row)}, column {format_name(column)}: the weight {what}; "
             f"correct or remove {pluralize(len(wrong), 'row')}"
         )
     mean = float(numbers.mean())
@@ -110,7 +110,7 @@ def read_time(train: Table, column: str) -> Indices:
     if values.null_count:
         row = int(np.flatnonzero(values.is_null().to_numpy())[0])
         raise CellError(
-            f"{train.place(row)}, column {format_name(column)}: the time is missing or cannot be read "
+            f"{train.location(row)}, column {format_name(column)}: the time is missing or cannot be read "
             f"({pluralize(values.null_count, 'such row')}); correct or remove it"
         )
     numbers = values.cast(pa.int64()) if pa.types.is_timestamp(kind) else values

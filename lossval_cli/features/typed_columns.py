@@ -100,10 +100,10 @@ class TypedColumns:
         if isinstance(table.data, StreamedTable):
             part = block_table(table, table.data.take(rows), 0)
             return self._frame(dict(self._encoder.read(part)))
-        at = pa.array(rows)
+        index = pa.array(rows)
         cells = self._encoder.read(table)
         return self._frame(
-            {c: values[rows] if isinstance(values, np.ndarray) else values.take(at) for c, values in cells}
+            {c: values[rows] if isinstance(values, np.ndarray) else values.take(index) for c, values in cells}
         )
 
     def _frame(self, columns: Mapping[str, Any]) -> pd.DataFrame:

@@ -42,16 +42,16 @@ def leave_out_unlabelled(
         return table, None, []
     if require_labels:
         raise CellError(
-            f"{table.place(int(rows[0]))}, column {format_name(label)}: the label is missing "
+            f"{table.location(int(rows[0]))}, column {format_name(label)}: the label is missing "
             f"({pluralize(len(rows), 'such row')} in all); fill it in, remove the row, or leave out --require-labels"
         )
     kept = np.flatnonzero(~missing)
-    places = join_names([table.line_or_row(int(row)) for row in rows[:LISTED]])
-    places += f" and {len(rows) - LISTED:,} more" if len(rows) > LISTED else ""
+    lines = join_names([table.line_or_row(int(row)) for row in rows[:LISTED]])
+    lines += f" and {len(rows) - LISTED:,} more" if len(rows) > LISTED else ""
     have, are = ("has", "is") if len(rows) == 1 else ("have", "are")
     last = ", last in the scores without an importance" if what == "training" else ""
     notice = (
-        f"{format_name(table.name)}: {len(rows):,} of {pluralize(table.rows, 'row')} {have} no label ({places}) and "
+        f"{format_name(table.name)}: {len(rows):,} of {pluralize(table.rows, 'row')} {have} no label ({lines}) and "
         f"{are} left out of {what}{last}; --require-labels refuses them{_word(table, label, rows)}"
     )
     labelled = replace(table.take(kept), row_numbers=kept, is_block=table.is_block)

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 440, 260
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 26, 40
-"""Room around the field for ticks and names of axes; text is larger on a phone."""
+"""Space around the field for ticks and names of axes; text is larger on a phone."""
 
 MOST_BARS = 12
 
@@ -42,16 +42,20 @@ class Axis(NamedTuple):
 
     @classmethod
     def over(cls, values: Sequence[float], start: float, stop: float, margin: float = 0.05) -> Axis:
-        """Just around the finite ones of `values`."""
+        """A range that holds the finite ones of `values`, and a margin."""
         finite = [value for value in values if math.isfinite(value)]
         low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
         slack = (high - low) * margin or abs(high) * margin or 1.0
         return cls(low - slack, high + slack, start, stop)
 
-    def at(self, value: float) -> float:
+    def pixel(self, value: float) -> float:
         """Pixel of a value, to a tenth."""
         share = (value - self.low) / (self.high - self.low)
         return round(self.start + share * (self.stop - self.start), 1)
+
+    def clip(self, value: float) -> float:
+        """The value, or the end of the range beyond which it lies."""
+        return min(max(value, self.low), self.high)
 
     def ticks(self, about: int = 5) -> list[float]:
         """Round numbers inside the range."""
@@ -60,7 +64,7 @@ class Axis(NamedTuple):
         step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
-        return [round(at * step, 12) for at in range(first, last + 1)]
+        return [round(i * step, 12) for i in range(first, last + 1)]
 
 
 def histogram(
@@ -79,30 +83,30 @@ def histogram(
     drawn = []
     for css, heights in (("all", rows), ("mark", suspects)):
         path = "".join(
-            f"M{x.at(edges[at])} {y.at(0)}V{y.at(height)}H{x.at(edges[at + 1])}V{y.at(0)}Z"
-            for at, height in enumerate(heights)
+            f"M{x.pixel(edges[i])} {y.pixel(0)}V{y.pixel(height)}H{x.pixel(edges[i + 1])}V{y.pixel(0)}Z"
+            for i, height in enumerate(heights)
             if height
         )
         drawn.append(f'<path class="{css}" d="{path}"/>')
-    for place, (value, name) in enumerate(marks):
-        at, top = x.at(min(max(value, edges[0]), edges[-1])), TOP + 15 * place
-        drawn.append(f'<path class="threshold" d="M{at} {top}V{y.at(0)}"/>')
-        end = at > (LEFT + WIDTH) / 2
-        css = "note end" if end else "note"
-        left = at + (-4 if end else 4)
+    for i, (value, name) in enumerate(marks):
+        px, top = x.pixel(min(max(value, edges[0]), edges[-1])), TOP + 15 * i
+        drawn.append(f'<path class="threshold" d="M{px} {top}V{y.pixel(0)}"/>')
+        is_right = px > (LEFT + WIDTH) / 2
+        css = "note end" if is_right else "note"
+        left = px + (-4 if is_right else 4)
         drawn.append(f'<text class="{css}" x="{left}" y="{top + 9}">{escape(name)}</text>')
     text = f"{sum(rows):,} rows; {sum(suspects):,} suspects among them, in the accent colour."
     return _figure(title, text, [*_axes(x, y, "importance", "rows"), *drawn])
 
 
 def scatter(points: Sequence[tuple[float, float, bool]], title: str, names: tuple[str, str]) -> Markup:
-    """Points (x, y, marked), the marked ones above the others. The few far out stand at the edge of the field."""
+    """Points (x, y, marked), the marked ones above the others. The few far out are drawn at the edge of the field."""
     x = Axis.over(_most([point[0] for point in points]), LEFT, WIDTH - RIGHT)
     y = Axis.over(_most([point[1] for point in points]), HEIGHT - BOTTOM, TOP)
     marks = []
     for css, marked in (("dots", False), ("dots mark", True)):
-        at = [(min(max(px, x.low), x.high), min(max(py, y.low), y.high)) for px, py, kind in points if kind == marked]
-        path = "".join(f"M{x.at(px)} {y.at(py)}h0" for px, py in at)
+        inside = [(x.clip(value), y.clip(other)) for value, other, kind in points if kind == marked]
+        path = "".join(f"M{x.pixel(value)} {y.pixel(other)}h0" for value, other in inside)
         marks.append(f'<path class="{css}" d="{path}"/>')
     text = f"{sum(point[2] for point in points):,} suspects in colour; other rows in grey; far ones at the edge."
     return _figure(title, text, [*_axes(x, y, *names), *marks])
@@ -125,7 +129,7 @@ def curves(
     mark: tuple[float, str] | None = None,
 ) -> Markup:
     """Lines with bands and a legend; those whose class is in `free` are cut off where they leave the field,
-    so that the others fill it, and the legend says how far they go. `mark`: a place on x, and its name."""
+    so that the others fill it, and the legend says how far they go. `mark`: a value of x, and its name."""
     reach = _reach([line for line in series if line.css not in free]) or _reach(series)
     if free and reach:
         beyond = max(reach) - min(reach)
@@ -136,16 +140,16 @@ def curves(
     marks, legend = [], []
     for line in series:
         drawn = [
-            (x.at(at), value, line.spread[place] or 0.0 if line.spread else 0.0)
-            for place, (at, value) in enumerate(zip(line.x, line.y, strict=True))
+            (x.pixel(x_value), value, line.spread[i] or 0.0 if line.spread else 0.0)
+            for i, (x_value, value) in enumerate(zip(line.x, line.y, strict=True))
             if value is not None
         ]
         if any(spread for *_, spread in drawn):
-            upper = [f"{px} {y.at(value + spread)}" for px, value, spread in drawn]
-            lower = [f"{px} {y.at(value - spread)}" for px, value, spread in reversed(drawn)]
+            upper = [f"{px} {y.pixel(value + spread)}" for px, value, spread in drawn]
+            lower = [f"{px} {y.pixel(value - spread)}" for px, value, spread in reversed(drawn)]
             marks.append(f'<path class="band {line.css}" d="M{"L".join(upper + lower)}Z"/>')
         if drawn:
-            path = "L".join(f"{px} {y.at(value)}" for px, value, _ in drawn)
+            path = "L".join(f"{px} {y.pixel(value)}" for px, value, _ in drawn)
             marks.append(f'<path class="line {line.css}" d="M{path}{"h0" if len(drawn) == 1 else ""}"/>')
         outside = [value for _, value, _ in drawn if not y.low <= value <= y.high]
         name = line.name
@@ -157,7 +161,7 @@ def curves(
         for line in series
         if (known := _known(line))
     )
-    whole = not as_percent and all(float(at).is_integer() for line in series for at in line.x)
+    whole = not as_percent and all(float(value).is_integer() for line in series for value in line.x)
     width, height = WIDTH - LEFT, HEIGHT - BOTTOM - TOP
     field = f'x="{LEFT}" y="{TOP}" width="{width}" height="{height}" viewBox="{LEFT} {TOP} {width} {height}"'
     clipped = [f"<svg {field}>", *marks, "</svg>"]
@@ -171,31 +175,31 @@ def curves(
 
 
 def bars(rows: Sequence[tuple[str, float, float, float]], title: str) -> Markup:
-    """One horizontal bar a class: name, share, and the interval it is drawn with."""
+    """One horizontal bar per class: name, share, and the interval it is drawn with."""
     rows = rows[:MOST_BARS]
     x = Axis(0, max([*(high for *_, high in rows), 0.01]) * 1.05, 120, WIDTH - RIGHT)
     step = 24
     height = TOP + step * len(rows) + BOTTOM
     marks = _x_axis(x, height, "share of rows that are suspect", as_percent=True)
-    for place, (name, share, low, high) in enumerate(rows):
-        top = TOP + place * step
+    for i, (name, share, low, high) in enumerate(rows):
+        top = TOP + i * step
         short = name if len(name) <= 17 else name[:16] + "…"
         marks += [
             Markup('<text class="name" x="112" y="{}">{}</text>').format(top + 14, short),
-            f'<path class="mark" d="M{x.at(0)} {top + 4}H{x.at(share)}v12H{x.at(0)}Z"/>',
-            f'<path class="whisker" d="M{x.at(low)} {top + 10}H{x.at(high)}"/>',
+            f'<path class="mark" d="M{x.pixel(0)} {top + 4}H{x.pixel(share)}v12H{x.pixel(0)}Z"/>',
+            f'<path class="whisker" d="M{x.pixel(low)} {top + 10}H{x.pixel(high)}"/>',
         ]
     text = " ".join(f"{name}: {share:.1%}, interval {low:.1%} to {high:.1%}." for name, share, low, high in rows)
     return _figure(title, text, marks, height)
 
 
 def _mark(x: Axis, value: float, name: str) -> list[str]:
-    """A line over the height of the field, and what it stands for above it."""
-    at = x.at(value)
-    css = "note end" if at > (LEFT + WIDTH) / 2 else "note"
+    """A line over the height of the field, and its name above it."""
+    px = x.pixel(value)
+    css = "note end" if px > (LEFT + WIDTH) / 2 else "note"
     return [
-        f'<path class="threshold" d="M{at} {TOP - 2}V{HEIGHT - BOTTOM}"/>',
-        f'<text class="{css}" x="{at}" y="{TOP - 6}">{escape(name)}</text>',
+        f'<path class="threshold" d="M{px} {TOP - 2}V{HEIGHT - BOTTOM}"/>',
+        f'<text class="{css}" x="{px}" y="{TOP - 6}">{escape(name)}</text>',
     ]
 
 
@@ -213,10 +217,10 @@ def _axes(x: Axis, y: Axis, x_name: str, y_name: str, **options: bool) -> list[s
     """Both axes; `as_percent` and `whole` (numbers alone) are of the ticks of x."""
     marks = _x_axis(x, HEIGHT, x_name, **options)
     ticks = y.ticks(6)
-    for tick, text in zip(ticks, _told(ticks), strict=True):
-        at = y.at(tick)
-        marks.append(f'<path class="rule" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>')
-        marks.append(f'<text class="tick y" x="{LEFT - 6}" y="{at + 3.5}">{text}</text>')
+    for tick, text in zip(ticks, _tick_texts(ticks), strict=True):
+        py = y.pixel(tick)
+        marks.append(f'<path class="rule" d="M{LEFT} {py}H{WIDTH - RIGHT}"/>')
+        marks.append(f'<text class="tick y" x="{LEFT - 6}" y="{py + 3.5}">{text}</text>')
     marks.append(f'<text class="unit" x="0" y="11">{escape(y_name)}</text>')
     return marks
 
@@ -225,14 +229,14 @@ def _x_axis(x: Axis, height: float, name: str, *, as_percent: bool = False, whol
     base = height - BOTTOM
     marks = [f'<path class="base" d="M{x.start} {base}H{x.stop}"/>']
     ticks = [tick for tick in x.ticks(6) if not (whole and tick % 1)]
-    texts = [f"{text}%" for text in _told([100 * tick for tick in ticks])] if as_percent else _told(ticks)
+    texts = [f"{text}%" for text in _tick_texts([100 * tick for tick in ticks])] if as_percent else _tick_texts(ticks)
     for tick, text in zip(ticks, texts, strict=True):
-        marks.append(f'<text class="tick" x="{x.at(tick)}" y="{base + 14}">{text}</text>')
+        marks.append(f'<text class="tick" x="{x.pixel(tick)}" y="{base + 14}">{text}</text>')
     marks.append(f'<text class="axis" x="{(x.start + x.stop) / 2}" y="{height - 6}">{escape(name)}</text>')
     return marks
 
 
-def _told(ticks: Sequence[float]) -> list[str]:
+def _tick_texts(ticks: Sequence[float]) -> list[str]:
     """Ticks as text, with as many digits as tell them apart."""
     texts: list[str] = []
     for digits in range(4, 16):

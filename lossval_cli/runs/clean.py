@@ -85,7 +85,7 @@ def plan_cleaning(
     """Decide about every row; what reviewers `decided` goes before.
 
     label: given where rows are to be relabelled. A row is if it is suspect by its label alone, with a noise
-    probability of at least `min_probability`: of a row that is odd, too, the model knows little. A row whose
+    probability of at least `min_probability`: the model is unreliable for outliers. A row whose
     label is put right is no suspect any more; `lowest` drops it all the same.
 
     Raises UsageError where the run does not judge rows or has no weights, DataError where no row is left.
@@ -98,7 +98,7 @@ def plan_cleaning(
             "score with another preset"
         )
     kinds = np.array([kind or "" for kind in run.suspect], object)
-    cells, corrected = None, np.zeros(N, bool)  # corrected, wrong, odd, dropped: in rank order
+    cells, corrected = None, np.zeros(N, bool)  # corrected, wrong, outlier, dropped: in rank order
     file_place = np.argsort(run.row)  # (N,) where in the ranking a row of the file stands
     settled = np.zeros(N, bool) if decided is None else decided.settled[run.row]
     kinds[settled] = ""

@@ -56,18 +56,18 @@ def _classes(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) ->
     table, roles = label.table, Roles(label.name, (), (), (), label.task, ())
     labels = ClassLabels.fit(table, roles)
     y = labels.encode(table)
-    places = {name: place for place, name in reversed(list(enumerate(labels.names)))}
-    suggested = np.array([_place(name, places) for name in predicted], np.int64)
+    index = {name: i for i, name in reversed(list(enumerate(labels.names)))}
+    suggested = np.array([_class_index(name, index) for name in predicted], np.int64)
     changed = (suggested >= 0) & (suggested != y[rows])
     first = np.unique(y, return_index=True)[1]  # (K,) every class has a row
     values = label.stored.take(pa.array(first[suggested[changed]]))
     return Cells(label.name, rows[changed], values.combine_chunks())
 
 
-def _place(name: str | None, places: dict[str, int]) -> int:
+def _class_index(name: str | None, index: dict[str, int]) -> int:
     if name is None:
         return -1
-    return places.get(name, places.get(name.removeprefix(_FORMULA_MARK), -1))
+    return index.get(name, index.get(name.removeprefix(_FORMULA_MARK), -1))
 
 
 def _numbers(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) -> Cells:

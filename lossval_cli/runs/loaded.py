@@ -215,7 +215,7 @@ def _read_scores(path: Path) -> pa.Table:
     own = [name for name in FIXED_COLUMNS if name not in texts]
     for name in set(own) & set(table.column_names):
         if len(invalid := table.column(name).invalid):  # a table may have such cells, scores may not
-            raise ValueError(f"{table.place(int(invalid[0]))}, column {name}: not a number")
+            raise ValueError(f"{table.location(int(invalid[0]))}, column {name}: not a number")
     return pa.table({name: table.typed(name) if name in own else table.as_given(name) for name in table.column_names})
 
 

@@ -69,7 +69,7 @@ def check_shape(value: object, shape: Any = REPORT, where: str = "report.json") 
     elif isinstance(shape, list):
         if not isinstance(value, list):
             raise ValueError(f"{where} is {quote(value)}")
-        for place, item in enumerate(value):
-            check_shape(item, shape[0], f"{where}[{place}]")
+        for i, item in enumerate(value):
+            check_shape(item, shape[0], f"{where}[{i}]")
     elif not isinstance(value, shape) or (isinstance(value, bool) and shape in (int, _NUMBER)):
         raise ValueError(f"{where} is {quote(value)}")

@@ -46,7 +46,7 @@ _CLEANED: Final = str.maketrans(
         "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u00ad", ""
     )
     | dict.fromkeys("\u2212\u2013\u2012\u2010\u2011\ufe63\uff0d", "-")
-    | {chr(0xFF01 + at): chr(0x21 + at) for at in range(94) if chr(0x21 + at) != "-"}
+    | {chr(0xFF01 + i): chr(0x21 + i) for i in range(94) if chr(0x21 + i) != "-"}
     | {"\u066b": ".", "\u066c": ",", "\u3000": " ", "\uffe5": "¥", "\ufe6a": "%", "\u066a": "%"}
     | {chr(zero + digit): str(digit) for zero in (0x660, 0x6F0, 0x966, 0x9E6) for digit in range(10)}
 )

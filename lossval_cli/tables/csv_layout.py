@@ -90,8 +90,8 @@ def _walk_quotes(data: bytes, delimiter: str) -> np.ndarray:
     """The same offsets found one quoted field at a time; a quote that begins no field is plain text."""
     opener = re.compile(rb"(?:\A|(?<=[\r\n" + re.escape(delimiter.encode()) + rb']))"')
     spans: list[int] = []
-    at = 0
-    while found := opener.search(data, at):
+    start = 0
+    while found := opener.search(data, start):
         spans.append(found.start())
         close = data.find(b'"', found.end())
         while close >= 0 and data[close + 1 : close + 2] == b'"':
@@ -99,7 +99,7 @@ def _walk_quotes(data: bytes, delimiter: str) -> np.ndarray:
         if close < 0:
             break
         spans.append(close)
-        at = close + 1
+        start = close + 1
     return np.asarray(spans, np.int64)
 
 

@@ -207,15 +207,15 @@ def day_first_evidence(cells: pa.Array) -> bool | None:
 
 def _by_pattern(cells: pa.Array, pattern: str) -> DateReading | None:
     values, found = np.zeros(len(cells), np.int64), np.zeros(len(cells), bool)
-    for at, cell in enumerate(cells.to_pylist()):
+    for i, cell in enumerate(cells.to_pylist()):
         try:
             moment = datetime.strptime(cell, pattern)
         except ValueError:
             continue
         offset = moment.utcoffset()
         plain = moment.replace(tzinfo=None) - offset if offset is not None else moment
-        values[at] = np.datetime64(plain, "us").astype(np.int64)
-        found[at] = True
+        values[i] = np.datetime64(plain, "us").astype(np.int64)
+        found[i] = True
     return DateReading(values, found, DateForm(None, pattern), True, []) if found.any() else None
 
 

@@ -146,7 +146,7 @@ def _first_fault(data: bytes) -> int | None:
 def _not_utf8(data: bytes, offset: int, name: str) -> ReadError:
     return ReadError(
         f"{name} line {_line(data, offset)}: byte 0x{data[offset]:02x} (offset {offset}) is not UTF-8, which the rest "
-        "is; mend it, or name another encoding with --encoding"
+        "is; fix it, or name another encoding with --encoding"
     )
 
 

@@ -91,8 +91,8 @@ def _load(text: bytes, name: str, line: int | None = None) -> Any:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        at = f" line {line or getattr(error, 'lineno', 1)}"
-        raise ReadError(f"{name}{at} is not JSON: {getattr(error, 'msg', error)}") from None
+        where = f" line {line or getattr(error, 'lineno', 1)}"
+        raise ReadError(f"{name}{where} is not JSON: {getattr(error, 'msg', error)}") from None
     if line is not None and not isinstance(value, dict):
         raise ReadError(f"{name} line {line} is JSON, but not an object: save one object per row")
     return value

@@ -79,15 +79,15 @@ class NumberForm:
     is_clock: bool = False
     """Hours, minutes and seconds: the number is seconds."""
 
-    def write(self, value: float, places: int | None) -> str:
+    def write(self, value: float, decimals: int | None) -> str:
         """A number as this form has it, with so many decimal places (None: as many as it takes)."""
         if self.is_clock:
             seconds = round(value)
-            return f"{seconds // 3600}:{seconds // 60 % 60:02}" + (f":{seconds % 60:02}" if places != 0 else "")
+            return f"{seconds // 3600}:{seconds // 60 % 60:02}" + (f":{seconds % 60:02}" if decimals != 0 else "")
         value = value / self.scale
         grouping = "," if self.group else ""
-        text = f"{value:{grouping}}" if places is None else f"{value:{grouping}.{places}f}"
-        if places is None and text.endswith(".0"):
+        text = f"{value:{grouping}}" if decimals is None else f"{value:{grouping}.{decimals}f}"
+        if decimals is None and text.endswith(".0"):
             text = text[:-2]
         text = text.translate({ord(","): self.group or ",", ord("."): self.decimal})
         if not self.mark:
@@ -321,15 +321,15 @@ def _decide_marks(parts: _Parts, values: Floats, counts: Counts, allowed: int) -
     index = np.asarray(encoded.indices)
     written: list[str] = encoded.dictionary.to_pylist()
     rows = np.bincount(index, weights=counts, minlength=len(written)).astype(np.int64)
-    present = [at for at in np.argsort(-rows, kind="stable").tolist() if written[at] and rows[at]]
+    present = [i for i in np.argsort(-rows, kind="stable").tolist() if written[i] and rows[i]]
     marked, plain = (
         index != (written.index("") if "" in written else -1),
         int(rows[written.index("")]) if "" in written else 0,
     )
     if not present:
         return _Marks(~marked, scales, "", False, 1.0, [])
-    total = sum(int(rows[at]) for at in present)
-    names = [written[at] for at in present]
+    total = sum(int(rows[i]) for i in present)
+    names = [written[i] for i in present]
     if set(names) <= set(_MULTIPLIERS) and total > allowed and (len(names) > 1 or plain):
         factors = np.array([_MULTIPLIERS.get(name, 1.0) for name in written])
         return _Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [])

@@ -191,7 +191,7 @@ class Table:
             notices.append(self._invalid_notice(name, column))
         return notices
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """Where a 0-based row is, for messages: `val.csv line 12`, or `val.parquet row 10`."""
         name = self.name if self.lines is None else self._file_of(row)
         return f"{format_name(name)} {self.line_or_row(row)}"
@@ -259,7 +259,7 @@ class Table:
         written = ""
         if isinstance(trained.form, NumberForm) and trained.form.mark:
             written = f" in {trained.form.mark}, as in training"
-        return f"{self.place(row)}, column {format_name(name)}: {quote(value)} is not {trained.noun}{written}"
+        return f"{self.location(row)}, column {format_name(name)}: {quote(value)} is not {trained.noun}{written}"
 
     def _invalid_notice(self, name: str, column: TypedColumn) -> str:
         found: dict[str, list[int]] = {}

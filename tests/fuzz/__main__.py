@@ -55,8 +55,8 @@ def work(kind: str, count: int, number: int, out: Path) -> None:
     codes: collections.Counter[int] = collections.Counter()
     slowest = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        base = base_files(place)
+        directory = Path(folder)
+        base = base_files(directory)
 
         @seed(number)
         @settings(
@@ -76,14 +76,14 @@ def work(kind: str, count: int, number: int, out: Path) -> None:
             Path(out, "current.json").write_text(as_json(case))
             started = time.perf_counter()
             try:
-                codes[run_case(case, place)] += 1
+                codes[run_case(case, directory)] += 1
             except (Broken, Exception) as error:  # noqa: BLE001  # what main() lets through is a finding too
                 codes[-1] += 1
                 record(out, kind, str(error) if isinstance(error, Broken) else repr(error), case)
             Path(out, "done").write_text(str(codes.total()))
             return time.perf_counter() - started
 
-        with inside(place):
+        with inside(directory):
             every()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     print(json.dumps({"codes": codes, "slowest": slowest, "peak_mib": peak}))
@@ -102,21 +102,21 @@ def run_many(total: int, number: int, kinds: list[str], out: Path) -> bool:
     out.mkdir(parents=True, exist_ok=True)
     Path(out, "current.json").write_text(as_json(Case(("--help",))))
     fine = True
-    for place, kind in enumerate(kinds):
+    for i, kind in enumerate(kinds):
         left, batch = total // len(kinds), 0
         codes: collections.Counter[str] = collections.Counter()
         slowest, peak, started = 0.0, 0, time.monotonic()
         while left > 0:
             count = min(BATCH, left)
-            own = (number * 1_000 + batch) * len(KINDS) + place
+            own = (number * 1_000 + batch) * len(KINDS) + i
             command = [sys.executable, "-m", "tests.fuzz", "--worker", kind, str(count), str(own), str(out)]
             Path(out, "done").write_text("0")
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode == 0:
-                told = json.loads(done.stdout.splitlines()[-1])
-                codes.update(told["codes"])
-                count = sum(told["codes"].values())
-                slowest, peak = max(slowest, told["slowest"]), max(peak, told["peak_mib"])
+                summary = json.loads(done.stdout.splitlines()[-1])
+                codes.update(summary["codes"])
+                count = sum(summary["codes"].values())
+                slowest, peak = max(slowest, summary["slowest"]), max(peak, summary["peak_mib"])
             else:
                 what = f"process ended with {done.returncode}: {done.stderr.strip()[-3_000:]}"
                 record(out, kind, what, from_json(Path(out, "current.json").read_text()))
@@ -126,11 +126,11 @@ def run_many(total: int, number: int, kinds: list[str], out: Path) -> bool:
             left -= max(count, 1)
             batch += 1
         fine &= not (codes["-1"] or codes["crash"])
-        told = ", ".join(f"{code}: {codes[code]:,}" for code in sorted(codes))
+        summary = ", ".join(f"{code}: {codes[code]:,}" for code in sorted(codes))
         minutes = (time.monotonic() - started) / 60
         cases = codes.total() - codes["crash"]
         print(
-            f"{kind}: {cases:,} cases ({told}); slowest {slowest:.1f} s, peak {peak:,} MiB, {minutes:.0f} min",
+            f"{kind}: {cases:,} cases ({summary}); slowest {slowest:.1f} s, peak {peak:,} MiB, {minutes:.0f} min",
             flush=True,
         )
         with Path(out, "counts.jsonl").open("a") as counts:

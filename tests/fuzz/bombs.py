@@ -49,9 +49,9 @@ def small_in_footer(data: bytes, large: int) -> bytes:
     were."""
     size = int.from_bytes(data[-8:-4], "little")
     footer = data[-8 - size : -8]
-    told = _signed(large)
-    small = bytes([0x82, *[0x80] * (len(told) - 2), 0])  # as many bytes as before
-    return data[: -8 - size] + footer.replace(told, small) + data[-8:]
+    signed = _signed(large)
+    small = bytes([0x82, *[0x80] * (len(signed) - 2), 0])  # as many bytes as before
+    return data[: -8 - size] + footer.replace(signed, small) + data[-8:]
 
 
 def _page() -> bytes:

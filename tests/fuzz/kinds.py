@@ -17,9 +17,9 @@ from tests.fuzz.tables import arrow_tables, csv_tables, parquet_tables
 FAST = tuple(part for key, value in SHORT.items() for part in ("--set", f"{key}={value}"))
 
 
-def base_files(place: Path) -> dict[str, bytes]:
-    """Good tables and a run directory to begin with; `place` is an empty directory to make them in."""
-    with inside(place):
+def base_files(directory: Path) -> dict[str, bytes]:
+    """Good tables and a run directory to begin with; `directory` is an empty directory to make them in."""
+    with inside(directory):
         for name, rows in (("train.csv", 24), ("val.csv", 12)):
             rng = np.random.default_rng(rows)
             table = pd.DataFrame({"customer": [f"k{row}" for row in range(rows)], "size": rng.normal(size=rows)})
@@ -29,7 +29,7 @@ def base_files(place: Path) -> dict[str, bytes]:
         table.to_parquet("t.parquet")
         if main(["score", "train.csv", "-q", "-o", "base.lossval", "--removal", "off", *FAST]):
             raise RuntimeError("the good tables cannot be scored")
-    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def cases(kind: str, base: dict[str, bytes]) -> st.SearchStrategy[list[Case]]:

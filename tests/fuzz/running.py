@@ -60,27 +60,27 @@ class _Stream(io.TextIOWrapper):
         return self.buffer.getvalue().decode("utf-8", "replace")  # type: ignore[attr-defined]
 
 
-def run_case(case: Case, place: Path) -> int:
-    """The exit code of a case run in the directory `place`, which is emptied first.
+def run_case(case: Case, directory: Path) -> int:
+    """The exit code of a case run in `directory`, which is emptied first.
 
     Raises Broken for a traceback, an internal error, a hang, an exit code that is not 0, 1 or 2, an error
     of no or several lines, and for files that are changed or left behind.
     """
-    _fill(place, case.files)
-    before = _contents(place)
+    _fill(directory, case.files)
+    before = _contents(directory)
     out, err = _Stream(), _Stream()
     where = everything_stays(case.change) if case.stays else contextlib.nullcontext()
     with _streams(out, err, case.stdin), where, _time_limit():
         code = main(list(case.arguments))
-    told = err.text().splitlines()
+    lines = err.text().splitlines()
     if code not in (0, 1, 2):
         raise Broken(f"exit code {code}")
-    if any("internal error" in line or "Traceback" in line for line in told):
-        raise Broken(next(line for line in told if "internal error" in line or "Traceback" in line))
-    errors = [line for line in told if line.startswith("error: ")]
+    if any("internal error" in line or "Traceback" in line for line in lines):
+        raise Broken(next(line for line in lines if "internal error" in line or "Traceback" in line))
+    errors = [line for line in lines if line.startswith("error: ")]
     if (code != 0) != bool(errors) or (len(errors) > 1 and case.arguments[:1] != ("validate",)):
         raise Broken(f"exit code {code} with {len(errors)} errors: {errors[:2]}")
-    after = _contents(place)
+    after = _contents(directory)
     if case.change is not None:
         after |= {case.change.name: before[case.change.name]}
     if left := [name for name in after if "lossval-tmp" in name or "lossval-old" in name]:
@@ -90,24 +90,27 @@ def run_case(case: Case, place: Path) -> int:
     return code
 
 
-def _fill(place: Path, files: dict[str, bytes]) -> None:
+def _fill(directory: Path, files: dict[str, bytes]) -> None:
     wanted = {name.split("/")[0] for name in files}
-    for entry in place.iterdir():
+    for entry in directory.iterdir():
         if not entry.is_dir():
             if entry.name not in wanted:
                 entry.unlink()
         elif any(f"{entry.name}/{inner.name}" not in files for inner in entry.iterdir()):
             shutil.rmtree(entry)
     for name, content in files.items():
-        path = place / name
+        path = directory / name
         if not path.is_file() or path.read_bytes() != content:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
 
 
-def _contents(place: Path) -> dict[str, int]:
-    """Every file below `place` with a hash of what it holds."""
-    return {str(path.relative_to(place)): hash(path.read_bytes()) if path.is_file() else 0 for path in place.rglob("*")}
+def _contents(directory: Path) -> dict[str, int]:
+    """Every file below `directory` with a hash of what it holds."""
+    return {
+        str(path.relative_to(directory)): hash(path.read_bytes()) if path.is_file() else 0
+        for path in directory.rglob("*")
+    }
 
 
 @contextlib.contextmanager
@@ -166,8 +169,8 @@ class Hang(BaseException):
 
 
 @contextlib.contextmanager
-def inside(place: Path) -> Iterator[None]:
-    """Make `place` the current directory for the `with`."""
-    with contextlib.chdir(place):
+def inside(directory: Path) -> Iterator[None]:
+    """Make `directory` the current directory for the `with`."""
+    with contextlib.chdir(directory):
         os.environ.setdefault("COLUMNS", "80")
         yield

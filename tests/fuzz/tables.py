@@ -65,13 +65,13 @@ def csv_tables(draw: st.DrawFn) -> bytes:
     names = draw(st.lists(NAMES, min_size=width, max_size=width))
     kinds = draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=width, max_size=width))
     if draw(st.integers(0, 4)):  # a table that can be learned from
-        names = [*(f"c{at}{name[:9]}" for at, name in enumerate(names)), "label"]
+        names = [*(f"c{i}{name[:9]}" for i, name in enumerate(names)), "label"]
         kinds = [*kinds, draw(st.sampled_from(["class", "class", "level", "number", "scaled"]))]
     rows = draw(st.sampled_from([0, 1, 9, 10, 12, 14, 16, 20, 24, 30]))
     columns = []
     for kind in kinds:
         column = draw(st.lists(KINDS[kind], min_size=min(rows, 12), max_size=min(rows, 12)))
-        columns.append([column[at % len(column)] for at in range(rows)])
+        columns.append([column[i % len(column)] for i in range(rows)])
     for _ in range(draw(st.integers(1, 6)) if rows and not draw(st.integers(0, 2)) else 0):
         columns[draw(st.integers(0, len(columns) - 1))][draw(st.integers(0, rows - 1))] = draw(st.sampled_from(HOSTILE))
     delimiter = draw(st.sampled_from(",,,;\t| "))
@@ -94,20 +94,20 @@ def damaged(draw: st.DrawFn, data: bytes, most: int = 3) -> bytes:
         return data
     changed = bytearray(data)
     for _ in range(draw(st.integers(1, most))):
-        at = draw(st.integers(0, len(changed) - 1)) if changed else 0
+        i = draw(st.integers(0, len(changed) - 1)) if changed else 0
         way = draw(st.integers(0, 5))
         if way == 0:
-            changed[at : at + 1] = bytes([draw(st.integers(0, 255))])
+            changed[i : i + 1] = bytes([draw(st.integers(0, 255))])
         elif way == 1:
-            del changed[at : at + draw(st.integers(1, 40))]
+            del changed[i : i + draw(st.integers(1, 40))]
         elif way == 2:
-            changed[at:at] = changed[at : at + draw(st.integers(1, 40))]
+            changed[i:i] = changed[i : i + draw(st.integers(1, 40))]
         elif way == 3:
-            changed[at:at] = draw(st.sampled_from([b'"', b"\0", b"\n", b",", b"\xff\xfe", b"\xef\xbb\xbf", b"\r"]))
+            changed[i:i] = draw(st.sampled_from([b'"', b"\0", b"\n", b",", b"\xff\xfe", b"\xef\xbb\xbf", b"\r"]))
         elif way == 4:
-            del changed[at:]
+            del changed[i:]
         elif changed:
-            changed[at] ^= 1 << draw(st.integers(0, 7))
+            changed[i] ^= 1 << draw(st.integers(0, 7))
     return bytes(changed)
 
 
@@ -124,7 +124,7 @@ def packed(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 def _repeated(values: list[Any], rows: int) -> list[Any]:
-    return [values[at % len(values)] for at in range(rows)]
+    return [values[i % len(values)] for i in range(rows)]
 
 
 TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
@@ -140,11 +140,11 @@ TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
     "large_string": (pa.large_string(), st.sampled_from("abc")),
     "binary": (pa.binary(), st.binary(max_size=8)),
     "fixed": (pa.binary(3), st.binary(min_size=3, max_size=3)),
-    "decimal": (pa.decimal128(20, 5), st.integers(-(10**10), 10**10).map(lambda at: Decimal(at).scaleb(-3))),
+    "decimal": (pa.decimal128(20, 5), st.integers(-(10**10), 10**10).map(lambda i: Decimal(i).scaleb(-3))),
     "decimal256": (pa.decimal256(60, 2), st.integers(-(10**20), 10**20).map(Decimal)),
     "date32": (pa.date32(), st.dates()),
     "date64": (pa.date64(), st.just(date(1969, 7, 20)) | st.dates()),
-    "time": (pa.time64("us"), st.times().map(lambda at: at.replace(tzinfo=None)) | st.just(time(23, 59))),
+    "time": (pa.time64("us"), st.times().map(lambda i: i.replace(tzinfo=None)) | st.just(time(23, 59))),
     "second": (pa.timestamp("s"), st.datetimes()),
     "nano": (pa.timestamp("ns", "Europe/Berlin"), st.integers(-(2**63) + 1, 2**63 - 1)),
     "zoned": (pa.timestamp("ms", "UTC"), st.datetimes()),
@@ -171,7 +171,7 @@ def arrow_columns(draw: st.DrawFn) -> pa.Table:
     width = draw(st.integers(1, 4))
     kinds = draw(st.lists(st.sampled_from(sorted(TYPES)), min_size=width, max_size=width))
     rows = draw(st.sampled_from([0, 1, 10, 12, 16, 20, 24, 30]))
-    names = [f"c{at}" for at in range(width)]
+    names = [f"c{i}" for i in range(width)]
     if draw(st.integers(0, 3)):
         names, kinds = (
             [*names, "label"],

@@ -11,7 +11,7 @@ def render_gitlab(check: CheckResult) -> str:
     return escape_ci_json(
         [
             {
-                "description": row.message if row.line is not None else f"{row.place}: {row.message}",
+                "description": row.message if row.line is not None else f"{row.location}: {row.message}",
                 "check_name": f"lossval/{row.kind}",
                 "fingerprint": row.fingerprint,
                 "severity": "major" if (row.probability or 0) >= 0.9 else "minor",

@@ -28,7 +28,7 @@ def render_markdown(check: CheckResult) -> str:
         shown = check.suspects[:SHOWN]
         of = f"{len(shown)} of {check.suspect_count:,}" if check.suspect_count > len(shown) else "All"
         lines += ["", f"### {of} suspects, worst first", "", "| where | why |", "| --- | --- |"]
-        lines += [f"| {row.place} | {_cell(row.message, 300)} |" for row in shown]
+        lines += [f"| {row.location} | {_cell(row.message, 300)} |" for row in shown]
     return "\n".join(lines) + "\n"
 
 

@@ -52,7 +52,7 @@ def _result(row: SuspectRow, path: str) -> dict[str, Any]:
     i: dict[str, Any] = {"artifactLocation": {"uri": quote(path, safe="/", errors="replace")}}
     location: dict[str, Any] = {"physicalLocation": i}
     if row.line is None:
-        location["logicalLocations"] = [{"fullyQualifiedName": row.place, "kind": "row"}]
+        location["logicalLocations"] = [{"fullyQualifiedName": row.location, "kind": "row"}]
     else:
         i["region"] = {"startLine": row.line}
     ranked = {} if row.probability is None else {"rank": round(100 * row.probability, 2)}

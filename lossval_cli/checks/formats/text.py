@@ -38,7 +38,7 @@ def suspect_lines(check: CheckResult) -> list[str]:
         return []
     lines = ["suspects, worst first:"]
     for row in check.suspects[:SHOWN]:
-        where = f"{check.path}:{row.line}" if row.line is not None else f"{check.path} {row.place}"
+        where = f"{check.path}:{row.line}" if row.line is not None else f"{check.path} {row.location}"
         lines.append(f"- {escape_ci(where)}: {escape_ci(row.message)}")
     if check.suspect_count > SHOWN:
         lines.append(f"- and {check.suspect_count - SHOWN:,} more")

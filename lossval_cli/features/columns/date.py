@@ -72,8 +72,8 @@ class DateEncoder:
 
     def write(self, seconds: Floats, out: npt.NDArray[np.float32]) -> None:
         """Encode `seconds` (n,), NaN where missing, into `out` (n, width)."""
-        for at, part in enumerate(self._parts(seconds)):
-            out[:, at] = (part - self.centres[at]) * self.factor
+        for i, part in enumerate(self._parts(seconds)):
+            out[:, i] = (part - self.centres[i]) * self.factor
 
     def _parts(self, seconds: Floats) -> Iterator[Floats]:
         absent = np.isnan(seconds)

@@ -51,10 +51,10 @@ class NumberEncoder:
 
     def write(self, values: Floats, out: npt.NDArray[np.float32]) -> None:
         """Encode `values` (n,), NaN where missing, into `out` (n, width)."""
-        for at, part in enumerate(self._parts(values, np.isnan(values))):
-            part -= self.centres[at]
+        for i, part in enumerate(self._parts(values, np.isnan(values))):
+            part -= self.centres[i]
             part *= self.factor
-            out[:, at] = part
+            out[:, i] = part
 
     def far(self, values: Floats) -> int:
         """How many of `values` (n,) lie where only outliers of the training rows do."""

@@ -74,7 +74,7 @@ def _evidence(fit: Fit, kinds: npt.NDArray[np.object_]) -> dict[str, Any] | None
 
 
 def _thresholds(noise: NoiseEstimate | None) -> dict[str, Any] | None:
-    """Probability of a wrong label, and of odd features, from which a row is a suspect; null: there is
+    """Probability of a wrong label, and of unusual features, from which a row is a suspect; null: there is
     none."""
     if noise is None:
         return None

@@ -26,9 +26,9 @@ TOP = 100
 """Suspects that the report lists; the scores hold all of them."""
 
 COLUMNS = 24
-"""Feature cells shown of a row: those that make it odd first, then in the order of the table."""
+"""Feature cells shown of a row: the unusual ones first, then in the order of the table."""
 
-ODD_COLUMNS = 3
+UNUSUAL_COLUMNS = 3
 
 MOST_CLASSES = 3
 """Labels of which the report says how likely the model finds them."""
@@ -48,18 +48,18 @@ def explain_suspects(
     `table`: the ranked rows; `kinds` (N,) in the order of the file.
     """
     order = table["row"].to_numpy()
-    places = np.flatnonzero(kinds[order] != "")
-    probability = table["noise_probability"].to_numpy(zero_copy_only=False)[places]
-    places = places[np.argsort(-probability, kind="stable")][:TOP]
+    index = np.flatnonzero(kinds[order] != "")
+    probability = table["noise_probability"].to_numpy(zero_copy_only=False)[index]
+    index = index[np.argsort(-probability, kind="stable")][:TOP]
     names = given_names(dataset.roles.label, dataset.roles.ids)
-    cells = _Cells(dataset, fit, noise, seen, order[places])
-    by_label = np.array([row for row in order[places] if "label" in kinds[row]], np.int64)
+    cells = _Cells(dataset, fit, noise, seen, order[index])
+    by_label = np.array([row for row in order[index] if "label" in kinds[row]], np.int64)
     neighbours = describe_neighbours(dataset, by_label)
     deciding = find_deciding_columns(dataset, fit.predictions, by_label, seed)
     result = []
-    for place, ranked in zip(places, table.take(pa.array(places)).to_pylist(), strict=True):
-        row = int(order[place])
-        odd = cells.odd(row) if "features" in kinds[row] else []
+    for i, ranked in zip(index, table.take(pa.array(index)).to_pylist(), strict=True):
+        row = int(order[i])
+        unusual = cells.unusual(row) if "features" in kinds[row] else []
         result.append(
             {
                 "rank": ranked["rank"],
@@ -82,9 +82,9 @@ def explain_suspects(
                 "label_probability": cells.believed(row, "label_probability"),
                 "feature_probability": cells.believed(row, "feature_probability"),
                 "suspect": str(kinds[row]),
-                "reason": cells.reason(row, str(kinds[row]), ranked, odd, neighbours.get(row)),
-                "odd": odd,
-                "features": cells.features(row, [entry["column"] for entry in odd]),
+                "reason": cells.reason(row, str(kinds[row]), ranked, unusual, neighbours.get(row)),
+                "odd": unusual,  # the key of earlier versions, which programs read
+                "features": cells.features(row, [entry["column"] for entry in unusual]),
                 "features_left_out": max(0, len(cells.columns) - COLUMNS),
             }
         )
@@ -92,7 +92,7 @@ def explain_suspects(
 
 
 class _Cells:
-    """What is said of the listed rows and their cells."""
+    """What the report says about the listed rows and their cells."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class _Cells:
         table = dataset.train.table
         # The listed rows alone, typed as the whole table is.
         self.table = table.take(rows)
-        self.place = {int(row): at for at, row in enumerate(rows)}
+        self.index = {int(row): i for i, row in enumerate(rows)}
         self.values = dict(dataset.encoder.read(self.table))
         self.columns = [name for name in table.column_names if name in dataset.encoder.types]
         self._counts: dict[tuple[str, str], int] = {}
@@ -140,23 +140,28 @@ class _Cells:
         ordered = [*first, *(column for column in self.columns if column not in first)][:COLUMNS]
         return [{"column": cut(column), "value": cell(self._given(column, row).as_py())} for column in ordered]
 
-    def odd(self, row: int) -> list[dict[str, Any]]:
-        """The columns that make a row odd, the oddest first, each with what is usual there."""
+    def unusual(self, row: int) -> list[dict[str, Any]]:
+        """The columns whose cells are unusual, the most unusual first, each with what is usual there."""
         assert self.noise is not None and self.noise.outliers is not None
         if self._found is None:
-            rows = np.array(list(self.place))
-            self._found = dict(zip(self.place, self.noise.outliers.describe(rows, ODD_COLUMNS), strict=True))
-        return [self._odd_cell(row, finding) for finding in self._found[row]]
+            rows = np.array(list(self.index))
+            self._found = dict(zip(self.index, self.noise.outliers.describe(rows, UNUSUAL_COLUMNS), strict=True))
+        return [self._unusual_cell(row, finding) for finding in self._found[row]]
 
     def reason(
-        self, row: int, kind: str, ranked: dict[str, Any], odd: list[dict[str, Any]], neighbours: dict[str, Any] | None
+        self,
+        row: int,
+        kind: str,
+        ranked: dict[str, Any],
+        unusual: list[dict[str, Any]],
+        neighbours: dict[str, Any] | None,
     ) -> str:
         """A few sentences. With unusual features a prediction is worth little, so they are named first and the label
         is only mentioned."""
         if kind == "label":
             said = neighbours_reason(neighbours, self._labels(ranked)[0]) if neighbours else ""
             return f"{self._label_reason(row, ranked)} {said}".strip()
-        features = features_reason([entry["text"] for entry in odd])
+        features = features_reason([entry["text"] for entry in unusual])
         if "label" not in kind:
             return features
         given, predicted = self._labels(ranked)
@@ -195,8 +200,8 @@ class _Cells:
         shown = given if self.suggested(row, "label", ranked["predicted"]) is None else predicted
         return label_reason(given, chance, shown, float(ranked["predicted_probability"]))
 
-    def _odd_cell(self, row: int, finding: CellFinding) -> dict[str, Any]:
-        """One column's contribution; `text` reads after the row's other odd columns."""
+    def _unusual_cell(self, row: int, finding: CellFinding) -> dict[str, Any]:
+        """One column's contribution; `text` reads after the row's other unusual columns."""
         column = finding.column
         tally, given = self.seen.features[column], self._given(column, row)
         value = cell(given.as_py())
@@ -206,7 +211,7 @@ class _Cells:
         if tally.usual is not None and tally.bounds is not None and is_read:
             low, middle, high = tally.usual
             usual = {"low": low, "median": middle, "high": high}
-            where = _where(float(self.values[column][self.place[row]]), tally.bounds)
+            where = _where(float(self.values[column][self.index[row]]), tally.bounds)
             text = f"{cut(column)} {shown} ({where} {low} to {high}{self._expected(finding)})"
         else:
             alike = self._alike(column, given)
@@ -236,7 +241,7 @@ class _Cells:
         return ""
 
     def _given(self, column: str, row: int) -> pa.Scalar:
-        return self.table.as_given(column)[self.place[row]]
+        return self.table.as_given(column)[self.index[row]]
 
     def _alike(self, column: str, given: pa.Scalar) -> int:
         """Training rows with the very same cell."""

@@ -2,7 +2,7 @@
 
 Each is a look: a binomial test of its suspects against the share in the whole table (which is conservative
 beside the hypergeometric test that it stands in for). All looks together are corrected by Holm's method,
-which holds however the looks depend on each other. Slices of the same rows are told once.
+which holds however the looks depend on each other. Slices of the same rows are reported once.
 """
 
 from __future__ import annotations
