@@ -151,7 +151,15 @@ def value_rows(
     outliers = outliers.gathered(dataset.layout.processes, len(dataset.train.X))
     if not runtime.is_main:
         return fit, None
-    noise = estimate_noise(dataset, fit.predictions, outliers, thresholds, predict=fit.predict, seed=settings.seed)
+    noise = estimate_noise(
+        dataset,
+        fit.predictions,
+        outliers,
+        thresholds,
+        predict=fit.predict,
+        seed=settings.seed,
+        trees=settings.tree_factor(),
+    )
     assert noise.labels is not None
     return replace(fit, predictions=noise.labels.predictions), noise
 

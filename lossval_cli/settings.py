@@ -34,8 +34,18 @@ COLUMNS_TABLE = "columns"
 """Table of a settings file that says what columns are: `features.table_options` reads it."""
 
 
-Origin = Literal["built in", "preset", "file", "given"]
-"""Where a setting is from: nowhere else, the preset, a settings file, or an option."""
+EFFORTS: dict[str, dict[str, object]] = {
+    "low": {"members": 4, "folds": 4, "epochs": 12},
+    "default": {},
+    "high": {"members": 32, "folds": 8},
+}
+"""What each effort sets, unless a preset, a file or an option does."""
+
+TREES = {"low": 0.25, "default": 1.0, "high": 2.0}
+"""Trees in the forests beside the networks, as a multiple of the default."""
+
+Origin = Literal["built in", "effort", "preset", "file", "given"]
+"""Where a setting is from: nowhere else, the effort, the preset, a settings file, or an option."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,12 @@ class Settings:
     """The settings of one run, checked."""
 
     preset: str = _knob("default", str, "named set of settings that the others start from")
+    effort: str = _knob(
+        "default",
+        str,
+        "quality against time: members, folds and epochs where nothing else sets them, and trees of the noise estimate",
+        choices=("low", "default", "high"),
+    )
     task: str = _knob(
         "auto",
         str,
@@ -313,6 +329,10 @@ class Settings:
         members = self.members or max(16 if rows <= SMALL_TABLE else 8, self.folds or 1)
         return members, self.folds or min(members, max(2, members // 2))
 
+    def tree_factor(self) -> float:
+        """How many trees forests have, as a multiple of their default."""
+        return TREES[self.effort]
+
     def as_dict(self) -> dict[str, Any]:
         """Name -> value in the order of this file, None where the method chooses."""
         return dataclasses.asdict(self)
@@ -334,12 +354,17 @@ def _layers(
     name = str(given.get("preset") or preset or from_file.get("preset") or "default")
     named = {"preset": name}
     layers: dict[Origin, dict[str, object]] = {
+        "effort": {},
         "preset": read_toml(preset_path(name)) | named,
         "file": from_file,
         "given": given,
     }
     if preset or given.get("preset"):
         layers["given"] |= named
+    asked = {key: value for layer in layers.values() for key, value in layer.items()}
+    layers["effort"] = dict(EFFORTS.get(str(asked.get("effort")), {}))
+    if "members" in asked:
+        layers["effort"].pop("folds", None)  # there may be more of them than members
     return layers
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any library starts threads: tests run side by side
 
 import numpy as np
 import pandas as pd
@@ -17,8 +22,14 @@ from lossval_cli.features import streaming
 from lossval_cli.runtime import memory
 from lossval_cli.runtime.memory import MemoryEstimate
 
-QUICK = ("--set", "epochs=2", "--set", "members=4", "--removal", "off")
+QUICK = ("--effort", "low", "--set", "epochs=2", "--removal", "off")
 """Training that is over in a moment."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many processes as processors for the suite; none for a few files, which are over before others start."""
+    folders = all((Path(config.invocation_params.dir) / name.partition("::")[0]).is_dir() for name in config.args)
+    return len(os.sched_getaffinity(0)) if folders else 0
 
 
 class Outcome(NamedTuple):
@@ -81,6 +92,36 @@ def cli(tables: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]
             patch.setenv("COLUMNS", "80")
             code = main(list(arguments))
         return Outcome(code, out.written(), err.written().decode())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def past_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what `scored` has made."""
+    return tmp_path_factory.mktemp("past_runs")
+
+
+@pytest.fixture
+def scored(cli: Callable[..., Outcome], past_runs: Path) -> Callable[..., None]:
+    """Call `lossval score`; where it was called before on the same files, copy what it made: tests that need a run
+    of their own, whichever, do not train it again."""
+
+    def call(*arguments: str) -> None:
+        here = {path.name for path in Path().iterdir()}
+        key = sha256(repr((arguments, sorted(here))).encode())
+        for name in sorted(here):
+            key.update(Path(name).read_bytes() if Path(name).is_file() else b"")
+        kept = past_runs / key.hexdigest()
+        if not kept.is_dir():
+            outcome = cli("score", *arguments)
+            assert outcome.code == 0, outcome.err
+            kept.mkdir()
+            for path in Path().iterdir():
+                if path.name not in here:
+                    shutil.copytree(path, kept / path.name)
+            return
+        shutil.copytree(kept, Path(), dirs_exist_ok=True)
 
     return call
 

@@ -21,23 +21,22 @@ Cli = Callable[..., Outcome]
 
 
 @pytest.fixture
-def scored(cli: Cli, quick: tuple[str, ...]) -> Cli:
+def run(cli: Cli, quick: tuple[str, ...], scored: Callable[..., None]) -> Cli:
     """`cli`, in a directory with a run, train.lossval, and a pool without labels, pool.csv."""
-    outcome = cli("score", "train.csv", "--val", "val.csv", *quick, "-q")
-    assert outcome.code == 0, outcome.err
+    scored("train.csv", "--val", "val.csv", *quick, "-q")
     frame(80, seed=2).drop(columns="label").to_csv("pool.csv", index=False)
     return cli
 
 
-def acquired(scored: Cli, *arguments: str) -> pd.DataFrame:
-    outcome = scored("acquire", "pool.csv", "--run", "train.lossval", *arguments, "-o", "next.csv", "--force")
+def acquired(run: Cli, *arguments: str) -> pd.DataFrame:
+    outcome = run("acquire", "pool.csv", "--run", "train.lossval", *arguments, "-o", "next.csv", "--force")
     assert outcome.code == 0, outcome.err
     assert outcome.out == ""
     return pd.read_csv("next.csv")
 
 
-def test_rows_come_with_what_names_them(scored: Cli) -> None:
-    rows = acquired(scored, "-n", "7")
+def test_rows_come_with_what_names_them(run: Cli) -> None:
+    rows = acquired(run, "-n", "7")
     assert list(rows) == ["rank", "row", "line", "customer", "predicted_importance"]
     assert rows["rank"].tolist() == list(range(1, 8))
     assert (rows["line"] == rows["row"] + 2).all()
@@ -45,32 +44,32 @@ def test_rows_come_with_what_names_them(scored: Cli) -> None:
     assert rows["row"].is_unique and (rows["predicted_importance"] > 0).all()
 
 
-def test_more_rows_than_there_are_gives_them_all(scored: Cli) -> None:
-    assert sorted(acquired(scored, "-n", "1000")["row"]) == list(range(80))
+def test_more_rows_than_there_are_gives_them_all(run: Cli) -> None:
+    assert sorted(acquired(run, "-n", "1000")["row"]) == list(range(80))
 
 
-def test_the_quality_of_the_prediction_is_said_and_quiet_is_quiet(scored: Cli) -> None:
-    said = scored("acquire", "pool.csv", "--run", "train.lossval", "-n", "5").err
+def test_the_quality_of_the_prediction_is_said_and_quiet_is_quiet(run: Cli) -> None:
+    said = run("acquire", "pool.csv", "--run", "train.lossval", "-n", "5").err
     assert said.startswith("5 of 80 rows of pool.csv; ") and "rank correlation" in said
-    assert scored("acquire", "pool.csv", "--run", "train.lossval", "-q").err == ""
+    assert run("acquire", "pool.csv", "--run", "train.lossval", "-q").err == ""
 
 
-def test_a_label_column_is_ignored_and_rows_may_come_from_standard_input(scored: Cli) -> None:
-    plain = scored("acquire", "pool.csv", "--run", "train.lossval", "-n", "9").out
+def test_a_label_column_is_ignored_and_rows_may_come_from_standard_input(run: Cli) -> None:
+    plain = run("acquire", "pool.csv", "--run", "train.lossval", "-n", "9").out
     pool = pd.read_csv("pool.csv").assign(label="no such label")
-    piped = scored("acquire", "-", "--run", "train.lossval", "-n", "9", stdin=pool.to_csv(index=False).encode())
+    piped = run("acquire", "-", "--run", "train.lossval", "-n", "9", stdin=pool.to_csv(index=False).encode())
     assert piped.code == 0 and piped.out == plain
 
 
 @pytest.mark.parametrize("ending", [".csv.gz", ".jsonl", ".parquet"])
-def test_every_format_holds_the_same_rows(scored: Cli, ending: str) -> None:
-    expected = acquired(scored, "-n", "6")
+def test_every_format_holds_the_same_rows(run: Cli, ending: str) -> None:
+    expected = acquired(run, "-n", "6")
     name = "next" + ending
-    assert scored("acquire", "pool.csv", "--run", "train.lossval", "-n", "6", "-o", name).code == 0
+    assert run("acquire", "pool.csv", "--run", "train.lossval", "-n", "6", "-o", name).code == 0
     read = {".jsonl": lambda path: pd.read_json(path, lines=True), ".parquet": pd.read_parquet}
     found = read.get(ending, pd.read_csv)(name)
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
-    again = scored("acquire", "pool.csv", "--run", "train.lossval", "-n", "6", "-o", name)
+    again = run("acquire", "pool.csv", "--run", "train.lossval", "-n", "6", "-o", name)
     assert again.code == 2 and "--force" in again.err
 
 
@@ -83,9 +82,9 @@ def test_an_id_with_the_name_of_our_column_keeps_both(cli: Cli, quick: tuple[str
     assert out.splitlines()[0] == "rank,row,line,predicted_importance_given,predicted_importance"
 
 
-def test_what_cannot_work_is_said_in_one_line(scored: Cli) -> None:
+def test_what_cannot_work_is_said_in_one_line(run: Cli) -> None:
     def refused(*arguments: str) -> str:
-        outcome = scored("acquire", *arguments)
+        outcome = run("acquire", *arguments)
         assert outcome.code == 2 and outcome.out == ""
         assert outcome.err.count("\n") == 1
         return outcome.err
@@ -99,14 +98,14 @@ def test_what_cannot_work_is_said_in_one_line(scored: Cli) -> None:
     assert "SHA-256 differs" in refused("pool.csv", "--run", "train.lossval", "--data", "val.csv")
     Path("train.csv").rename("moved.csv")
     assert "say where it is with --data FILE" in refused("pool.csv", "--run", "train.lossval")
-    assert scored("acquire", "pool.csv", "--run", "train.lossval", "--data", "moved.csv").code == 0
+    assert run("acquire", "pool.csv", "--run", "train.lossval", "--data", "moved.csv").code == 0
     record = json.loads(Path("train.lossval/run.json").read_text())
     del record["roles"]
     Path("train.lossval/run.json").write_text(json.dumps(record))
     assert "damaged" in refused("pool.csv", "--run", "train.lossval", "--data", "moved.csv")
 
 
-def test_no_torch_is_needed(scored: Cli) -> None:
+def test_no_torch_is_needed(run: Cli) -> None:
     code = (
         "import sys; from lossval_cli.cli import main\n"
         "assert main(['acquire', 'pool.csv', '--run', 'train.lossval', '-n', '2', '-o', '-', '-q']) == 0\n"

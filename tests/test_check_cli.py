@@ -23,9 +23,9 @@ Quick = tuple[str, ...]
 
 
 @pytest.fixture
-def run(cli: Cli, quick: Quick) -> Cli:
+def run(cli: Cli, quick: Quick, scored: Callable[..., None]) -> Cli:
     """`cli`, in a directory that has train.lossval too."""
-    assert cli("score", "train.csv", "--val", "val.csv", *quick, "--quiet").code == 0
+    scored("train.csv", "--val", "val.csv", *quick, "-q")
     return cli
 
 
@@ -203,7 +203,7 @@ def test_older_reports_without_a_section_do_not_pass(section: str, run: Cli) -> 
 
 
 def test_tables_are_trained_on_and_removal_studied_where_a_rule_needs_it(cli: Cli) -> None:
-    quick = ("--set", "epochs=1", "--set", "members=4", "--removal", "quick")
+    quick = ("--set", "epochs=1", "--effort", "low", "--removal", "quick")
     outcome = cli("check", "train.csv", "--val", "val.csv", *quick, "--min-metric", "macro_f1=1%")
     assert outcome.code == 0, outcome.err
     assert re.search(r"PASSED   min_metric\[macro_f1\]  0\.\d+ +at least 0\.01", outcome.out)
@@ -502,7 +502,7 @@ def test_two_hundred_bad_rows_in_a_second_commit_fail_the_gate(
     good = customers(800, 0)
     customers(200, 1).to_csv("val.csv", index=False)
     repository(good, "customers")
-    quick = ("--set", "epochs=10", "--set", "members=4", "--removal", "off")
+    quick = ("--set", "epochs=10", "--effort", "low", "--removal", "off")
     gate = ("--val", "val.csv", "--label", "paid", "--id", "id", *quick, "--max-suspects", "8%")
     sarif = ("--output-format", "sarif", "--output-file", "lossval.sarif")
     first = cli("check", "data.csv", *gate, *sarif)
@@ -543,7 +543,7 @@ def test_moved_rows_keep_their_fingerprints(cli: Cli, repository: Callable[[pd.D
     table = customers(120, 0)
     table.loc[:5, "paid"] = np.where(table.loc[:5, "paid"] == "yes", "no", "yes")
     customers(60, 1).to_csv("val.csv", index=False)
-    quick = ("--set", "epochs=10", "--set", "members=4", "--removal", "off", "--max-suspects", "100%", "-q")
+    quick = ("--set", "epochs=10", "--effort", "low", "--removal", "off", "--max-suspects", "100%", "-q")
     for ids in (["--id", "id"], ["--exclude", "id"]):
         prints = []
         for rows in (table, table.iloc[::-1]):

@@ -28,12 +28,11 @@ LABELS, ODD, BOTH = (3, 5, 7), (10, 11), (20,)
 
 
 @pytest.fixture
-def score(cli: Cli, quick: tuple[str, ...]) -> Score:
+def score(scored: Callable[..., None], quick: tuple[str, ...]) -> Score:
     """Score a table into train.lossval."""
 
     def call(table: str = "train.csv", *options: str) -> Path:
-        outcome = cli("score", table, *(options or ("--val", "val.csv")), *quick, "-q")
-        assert outcome.code == 0, outcome.err
+        scored(table, *(options or ("--val", "val.csv")), *quick, "-q")
         return RUN
 
     return call

@@ -24,7 +24,7 @@ SCHEMA = Path(lossval_cli.report.__file__).parent / "schemas" / "report.schema.j
 
 Cli = Callable[..., Outcome]
 
-LITTLE = ("--set", "epochs=8", "--set", "members=4", "--rates", "0.1,0.2", "--repeats", "2")
+LITTLE = ("--set", "epochs=8", "--effort", "low", "--rates", "0.1,0.2", "--repeats", "2")
 SAME = LITTLE[:4]
 
 
@@ -116,7 +116,7 @@ def test_score_and_check_flag_by_the_file(cli: Cli, calibrated: Outcome) -> None
     assert json.loads(checked.out)["notes"] == [note]
     read = cli("check", "train.lossval", "--max-suspects", "0", "--exit-zero")
     assert f"note: {note}\n" in read.out
-    result = score("train.csv", "val.csv", thresholds="t.toml", removal="off", epochs=8, members=4)
+    result = score("train.csv", "val.csv", thresholds="t.toml", removal="off", effort="low", epochs=8)
     assert result.report["thresholds"] == report["thresholds"]
 
 

@@ -20,7 +20,7 @@ import lossval_cli
 pytestmark = pytest.mark.slow
 
 COMMAND = [sys.executable, "-m", "lossval_cli"]
-QUICK = ["--set", "epochs=2", "--set", "members=4", "--removal", "off"]
+QUICK = ["--set", "epochs=2", "--effort", "low", "--removal", "off"]
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
     "OMP_NUM_THREADS": "1",

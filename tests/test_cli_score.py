@@ -194,7 +194,7 @@ def test_show_settings_prints_what_would_be_used_and_trains_nothing(cli: Cli, ta
         'preset = "fast" +# --preset',
         "epochs = 4 +# --set",
         r"members = 6 +# pyproject.toml \[tool.lossval\]",
-        "folds = 4 +# preset fast",
+        'effort = "low" +# preset fast',
         "seed = 3 +# --seed",
         "blur = 0.55 +# default",
     ):
@@ -401,9 +401,9 @@ def test_name_of_the_run_directory(given: str, name: str) -> None:
 class TestPython:
     def test_frames_and_paths_give_what_the_command_gives(self, cli: Cli, quick: Quick) -> None:
         outcome = cli("score", "train.csv", "--val", "val.csv", *quick, "-o", "-")
-        by_path = lossval_cli.score("train.csv", "val.csv", epochs=2, members=4, removal="off")
+        by_path = lossval_cli.score("train.csv", "val.csv", effort="low", epochs=2, removal="off")
         by_frame = lossval_cli.score(
-            pd.read_csv("train.csv"), pd.read_csv("val.csv"), epochs=2, members=4, removal="off"
+            pd.read_csv("train.csv"), pd.read_csv("val.csv"), effort="low", epochs=2, removal="off"
         )
         assert isinstance(by_path, lossval_cli.Result)
         command = rows(outcome.out)
@@ -414,7 +414,7 @@ class TestPython:
 
     def test_columns_by_name(self, tables: Path) -> None:
         result = lossval_cli.score(
-            "train.csv", label="label", ids="customer", exclude="age", epochs=1, members=4, removal="off"
+            "train.csv", label="label", ids="customer", exclude="age", effort="low", epochs=1, removal="off"
         )
         assert result.dataset.roles.features == ("size",)
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(lossval_cli.__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "run.json"
-QUICK = ["-q", "-o", "out", "--set", "epochs=6", "--set", "members=4", "--threads", "1", "--removal", "quick"]
+QUICK = ["-q", "-o", "out", "--set", "epochs=6", "--effort", "low", "--threads", "1", "--removal", "quick"]
 
 
 def score(folder: Path, **environment: str) -> dict[str, bytes]:

@@ -22,13 +22,12 @@ Quick = tuple[str, ...]
 
 
 @pytest.fixture
-def score(cli: Cli, quick: Quick) -> Callable[..., str]:
+def score(scored: Callable[..., None], quick: Quick) -> Callable[..., str]:
     """Score a table into NAME.lossval and return that."""
 
     def call(table: pd.DataFrame, name: str, *arguments: str) -> str:
         table.to_csv(f"{name}.csv", index=False)
-        outcome = cli("score", f"{name}.csv", "--val", "val.csv", *quick, *arguments, "-q")
-        assert outcome.code == 0, outcome.err
+        scored(f"{name}.csv", "--val", "val.csv", *quick, *arguments, "-q")
         return f"{name}.lossval"
 
     return call

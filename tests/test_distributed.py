@@ -31,7 +31,7 @@ ENVIRONMENT = os.environ | {
     "OMP_NUM_THREADS": "1",
     "TORCHELASTIC_ERROR_FILE": "",
 }
-SCORE = ["score", "train.parquet", "--val", "val.csv", "--set", "members=4", "--set", "folds=4"]
+SCORE = ["score", "train.parquet", "--val", "val.csv", "--effort", "low", "--set", "folds=4"]
 
 
 def start(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:

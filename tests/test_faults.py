@@ -107,7 +107,7 @@ def test_a_full_tmp_and_a_home_that_cannot_be_written_do_not_matter(small_disk: 
     fill(small_disk, but=0)
     assert mount("-o", "remount,ro", str(small_disk))
     variables = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(home))
-    line = ["score", "train.csv", "-q", "--set", "epochs=2", "--set", "members=4", "--removal", "quick"]
+    line = ["score", "train.csv", "-q", "--set", "epochs=2", "--effort", "low", "--removal", "quick"]
     done = subprocess.run(
         [sys.executable, "-m", "lossval_cli", *line],
         env=os.environ | variables | {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"},

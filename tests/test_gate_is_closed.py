@@ -24,10 +24,9 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(lossval_cli.__file__).parent.
 
 
 @pytest.fixture
-def run(cli: Cli) -> str:
+def run(scored: Callable[..., None]) -> str:
     """A run directory of train.csv."""
-    outcome = cli("score", "train.csv", "--val", "val.csv", *QUICK, "-q")
-    assert outcome.code == 0, outcome.err
+    scored("train.csv", "--val", "val.csv", *QUICK, "-q")
     return "train.lossval"
 
 

@@ -116,7 +116,7 @@ def test_reasons_say_what_the_model_gives_the_label() -> None:
 
 
 def test_a_report_of_a_run_explains_its_suspects(cli: Any, tables: Path) -> None:
-    outcome = cli("score", "train.csv", "--val", "val.csv", "--set", "members=4", "--removal", "off")
+    outcome = cli("score", "train.csv", "--val", "val.csv", "--effort", "low", "--removal", "off")
     assert outcome.code == 0, outcome.err
     page = Path("train.lossval/report.html").read_text()
     if "label differs from prediction" in outcome.out:

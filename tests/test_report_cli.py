@@ -17,10 +17,9 @@ RUN = Path("train.lossval")
 
 
 @pytest.fixture
-def run(cli: Cli, quick: tuple[str, ...]) -> Path:
+def run(scored: Callable[..., None], quick: tuple[str, ...]) -> Path:
     """A run that holds no ids, which begin with c0-."""
-    outcome = cli("score", "train.csv", "--val", "val.csv", *quick, "--redact", "-q")
-    assert outcome.code == 0, outcome.err
+    scored("train.csv", "--val", "val.csv", *quick, "--redact", "-q")
     return RUN
 
 

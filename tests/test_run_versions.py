@@ -25,8 +25,8 @@ def change(file: str, edit: Callable[[dict], object]) -> None:
 
 
 @pytest.fixture
-def run(cli: Cli, quick: tuple[str, ...]) -> Cli:
-    assert cli("score", "train.csv", "-q", *quick).code == 0
+def run(cli: Cli, quick: tuple[str, ...], scored: Callable[..., None]) -> Cli:
+    scored("train.csv", "-q", *quick)
     return cli
 
 

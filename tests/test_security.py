@@ -142,7 +142,7 @@ def test_a_run_directory_holds_no_absolute_paths_and_no_user(
     done = cli(
         "score", absolute[0], "--val", absolute[1], "--config", absolute[2], "-q",
         "-o", str(tables / "work/out"),
-        "--removal", "quick", "--set", "members=4",
+        "--removal", "quick", "--effort", "low",
     )  # fmt: skip
     assert done.code == 0, done.err
     for path in Path("out").iterdir():

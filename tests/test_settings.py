@@ -22,14 +22,15 @@ def test_later_wins_preset_then_file_then_assignment(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('epochs = 7\nmembers = 6\nhidden = "auto"\n')
     found = Settings.resolve("fast", file, ["members=5"])
-    assert (found.preset, found.folds, found.epochs, found.members, found.hidden) == ("fast", 4, 7, 5, None)
+    assert (found.preset, found.folds, found.epochs, found.members, found.hidden) == ("fast", None, 7, 5, None)
 
 
 def test_each_setting_says_where_it_is_from() -> None:
     found = Settings.origins("fast", {"epochs": 7, "hidden": 9, "check": {}}, ["hidden=8"])
-    assert (found["preset"], found["members"], found["epochs"], found["hidden"], found["blur"]) == (
+    assert (found["preset"], found["effort"], found["members"], found["epochs"], found["hidden"], found["blur"]) == (
         "given",
         "preset",
+        "effort",
         "file",
         "given",
         "built in",

@@ -86,7 +86,7 @@ def test_validation_rows_without_a_label_are_left_out_too(cli: Cli, quick: Quick
     val = frame(40, seed=1)
     val.loc[::5, "label"] = None
     val.to_csv("val.csv", index=False)
-    outcome = cli("score", "train.csv", "--val", "val.csv", "--set", "epochs=2", "--set", "members=4")
+    outcome = cli("score", "train.csv", "--val", "val.csv", "--set", "epochs=2", "--effort", "low")
     assert outcome.code == 0, outcome.err
     assert "val.csv: 8 of 40 rows have no label (line 2, line 7, line 12, line 17, line 22 and 3 more)" in outcome.err
     assert json.loads(Path("train.lossval/report.json").read_text())["data"]["tables"]["val"]["rows"] == 32
@@ -98,7 +98,7 @@ def test_scores_of_a_frame_hold_every_row_with_its_index() -> None:
     table = frame()
     table.loc[GONE, "label"] = None
     table.index = pd.Index([f"r{row // 2}" for row in range(60)], name="visit")
-    result = lossval_cli.score(table, epochs=2, members=4, removal="off")
+    result = lossval_cli.score(table, effort="low", epochs=2, removal="off")
     assert sorted(result.scores["row"]) == list(range(60))
     assert list(result.scores.index) == [f"r{row // 2}" for row in result.scores["row"]]
     assert result.scores.index.name == "visit"

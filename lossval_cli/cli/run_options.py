@@ -134,6 +134,11 @@ class RunOptions(OptionGroup):
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Named set of settings; `lossval presets` lists them.")
     ] = None
+    effort: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL", help="low, default or high: quality against time [default: default]."),
+        Only(*TRAINING),
+    ] = None
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML file of settings; overrides the preset.")
     ] = None
@@ -195,6 +200,7 @@ class RunOptions(OptionGroup):
         for line, name in zip(toml_lines(values), values, strict=True):
             where = {
                 "built in": "default",
+                "effort": f"effort {values['effort']}",
                 "preset": f"preset {values['preset']}",
                 "file": escape_control(_settings_file(self.config)),
                 "given": "--set" if options.get(name) is None else self.spelling(name),

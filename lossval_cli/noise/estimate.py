@@ -50,12 +50,14 @@ def estimate_noise(
     *,
     predict: Predict | None = None,
     seed: int = 0,
+    trees: float = 1.0,
 ) -> NoiseEstimate:
     """Which rows are wrong, from the networks' out-of-fold `predictions` (N, K) or (N,) and the outliers among all N
     rows.
 
     `thresholds` decide which rows are suspect; without them expected F1 does. `predict` gives the networks'
-    predictions of other rows: with it, labels of a validation table that the user gave count as right.
+    predictions of other rows: with it, labels of a validation table that the user gave count as right. `trees`: of
+    the forests, as a multiple of the default.
     """
     train = dataset.train
     assert train.y is not None
@@ -71,10 +73,11 @@ def estimate_noise(
                 units=dataset.fold_units,
                 ordered=all(_is_number(name) for name in dataset.labels.names),
                 seed=seed,
+                trees=trees,
             )
         else:
             y = train.y.astype(np.float64)
-            labels = find_wrong_numbers(train.X, y, predictions, units=dataset.fold_units, seed=seed)
+            labels = find_wrong_numbers(train.X, y, predictions, units=dataset.fold_units, seed=seed, trees=trees)
     noise = combine(labels, outliers)
     return noise if thresholds is None else with_thresholds(noise, thresholds.label, thresholds.features)
 

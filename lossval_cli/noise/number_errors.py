@@ -118,18 +118,18 @@ class Scores(NamedTuple):
 
 
 def find_wrong_numbers(
-    X: RowSource, y: Floats, network: Floats, *, units: Ints | None = None, seed: int = 0
+    X: RowSource, y: Floats, network: Floats, *, units: Ints | None = None, seed: int = 0, trees: float = 1.0
 ) -> LabelErrors:
     """X (N, D), labels y (N,), the networks' out-of-fold predictions (N,) in the unit of y.
 
-    units (N,): rows of one unit are not predicted from one another.
+    units (N,): rows of one unit are not predicted from one another.  trees: of the forest, as a multiple.
     """
     scores = Scores.of(y)
     t = scores.score(y)
     strata = np.round(2 * t).astype(np.int64)
     fold = draw_folds(strata, np.arange(len(y)) if units is None else units, seed)
     nobody = np.zeros((0, X.shape[1]), np.float32), np.zeros(0, np.int64)
-    models = predict_numbers(X, t, fold, *nobody, seed)
+    models = predict_numbers(X, t, fold, *nobody, seed, trees)
     voices = [scores.score(network), *(model.rows for model in models.values())]
     predicted = mix(stack_numbers(voices, t), voices)
     found = judge_numbers(predicted, y, seed)

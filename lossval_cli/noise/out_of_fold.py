@@ -67,17 +67,24 @@ def draw_folds(strata: Ints, units: Ints, seed: int) -> Ints:
 
 
 def predict_classes(
-    X: RowSource, y: Ints, K: int, fold: Ints, X_trusted: npt.NDArray[np.float32], trusted_fold: Ints, seed: int
+    X: RowSource,
+    y: Ints,
+    K: int,
+    fold: Ints,
+    X_trusted: npt.NDArray[np.float32],
+    trusted_fold: Ints,
+    seed: int,
+    trees: float = 1.0,
 ) -> dict[str, OutOfFold]:
     """Name of the model -> probabilities (N, K) and (J, K).
 
     y (N,) classes; fold (N,) as `draw_folds` gives it; trusted_fold (J,) is the fold of the training rows that a
-    trusted row is a copy of, -1 where it is none and every model may predict it.
+    trusted row is a copy of, -1 where it is none and every model may predict it; trees: of the forest, as a multiple.
     """
     large = len(y) > LARGE
     models: dict[str, Model] = {"linear": lambda: _linear_classifier(0.1 if large else 0.01)}
     if not large:
-        models["forest"] = lambda: ExtraTreesClassifier(40, min_samples_leaf=3, random_state=seed)
+        models["forest"] = lambda: ExtraTreesClassifier(round(40 * trees), min_samples_leaf=3, random_state=seed)
     if K <= MOST_BOOSTED_CLASSES:
         models["boosting"] = lambda: HistGradientBoostingClassifier(**_boosting(large, seed))
 
@@ -93,7 +100,13 @@ def predict_classes(
 
 
 def predict_numbers(
-    X: RowSource, y: Floats, fold: Ints, X_trusted: npt.NDArray[np.float32], trusted_fold: Ints, seed: int
+    X: RowSource,
+    y: Floats,
+    fold: Ints,
+    X_trusted: npt.NDArray[np.float32],
+    trusted_fold: Ints,
+    seed: int,
+    trees: float = 1.0,
 ) -> dict[str, OutOfFold]:
     """Name of the model -> predictions (N,) and (J,), in the unit of y (N,); see `predict_classes`."""
     large = len(y) > LARGE
@@ -105,7 +118,9 @@ def predict_numbers(
         ),
     }
     if not large:
-        models["forest"] = lambda: ExtraTreesRegressor(40, min_samples_leaf=2, max_features=0.5, random_state=seed)
+        models["forest"] = lambda: ExtraTreesRegressor(
+            round(40 * trees), min_samples_leaf=2, max_features=0.5, random_state=seed
+        )
 
     def respond(model: Any, rows: npt.NDArray[np.float32]) -> Floats:
         predicted: Floats = model.predict(rows)

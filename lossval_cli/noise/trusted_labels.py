@@ -61,14 +61,15 @@ def learn_true_labels(
     voices: list[tuple[Floats, Floats]],
     flips_share: float,
     seed: int,
+    trees: float = 1.0,
 ) -> TrueLabels:
     """X (N, D), trusted rows X_trusted (J, D), y_trusted (J,); given: out-of-fold probabilities of the given label of
     both, (N, K) and (J, K), and voices: the predictions they were mixed from; flips_share: share of wrong
-    labels that random flips explain."""
+    labels that random flips explain; trees: of the forest, as a multiple."""
     K = given[0].shape[1]
     classes = len(np.unique(y_trusted))
     is_enough = len(y_trusted) >= max(FEWEST_TRUSTED, FEWEST_PER_CLASS * classes) and classes > 1
-    learned = _fit(X, X_trusted, y_trusted, voices, K, seed) if is_enough else []
+    learned = _fit(X, X_trusted, y_trusted, voices, K, seed, trees) if is_enough else []
     predictions = [given, *learned]
     (rows, trusted), _ = pool_logarithms(predictions, y_trusted)
 
@@ -90,6 +91,7 @@ def _fit(
     voices: list[tuple[Floats, Floats]],
     K: int,
     seed: int,
+    trees: float,
 ) -> list[tuple[Floats, Floats]]:
     """Probabilities of the training rows (N, K) and, out-of-fold, of the trusted rows (J, K), by each model."""
     scaler = StandardScaler().fit(X_trusted)
@@ -105,7 +107,7 @@ def _fit(
         return logs
 
     forest = ExtraTreesClassifier(
-        TREES, min_samples_leaf=3, max_features=0.3, bootstrap=True, oob_score=True, random_state=seed
+        round(TREES * trees), min_samples_leaf=3, max_features=0.3, bootstrap=True, oob_score=True, random_state=seed
     )
     kinds: list[tuple[Any, Callable[[npt.NDArray[np.float32], Floats], Floats]]] = [
         (forest, both),

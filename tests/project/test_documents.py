@@ -28,7 +28,7 @@ RUNNABLE = [
     name for name, text in PAGES.items() if any(block.runs for block in blocks(text)) and name != "docs/tutorial.md"
 ]
 
-QUICK = "[tool.lossval]\nepochs = 4\nmembers = 4\n"
+QUICK = '[tool.lossval]\neffort = "low"\nepochs = 4\n'
 """Read by every command that is not given --config; and `lossval score` makes no removal study unless asked.
 The tutorial runs without either: what it shows is real."""
 

@@ -37,9 +37,10 @@ Floats = npt.NDArray[np.float64]
 
 
 def find_deciding_columns(
-    dataset: Dataset, predictions: Floats, rows: npt.NDArray[np.int64], seed: int
+    dataset: Dataset, predictions: Floats, rows: npt.NDArray[np.int64], seed: int, trees: float = 1.0
 ) -> dict[int, list[tuple[str, float]]]:
-    """For each of `rows`: column and contribution, the largest first; out-of-fold predictions (N, K) or (N,)."""
+    """For each of `rows`: column and contribution, the largest first; out-of-fold predictions (N, K) or (N,);
+    trees: of the forest, as a multiple."""
     X, y = dataset.train.X, dataset.train.y
     assert y is not None
     others = np.setdiff1d(np.arange(len(X)), rows)
@@ -48,7 +49,9 @@ def find_deciding_columns(
     rng = np.random.default_rng([seed, len(X)])
     fitted = others if len(others) <= SAMPLE else np.sort(rng.choice(others, SAMPLE, replace=False))
     kind: Any = ExtraTreesRegressor if dataset.classes is None else ExtraTreesClassifier
-    forest = kind(TREES, min_samples_leaf=SMALLEST_LEAF, random_state=seed % 2**32, n_jobs=1).fit(X[fitted], y[fitted])
+    forest = kind(round(TREES * trees), min_samples_leaf=SMALLEST_LEAF, random_state=seed % 2**32, n_jobs=1).fit(
+        X[fitted], y[fitted]
+    )
     blocks = dataset.encoder.blocks
     used = np.array([forest.feature_importances_[block.start : block.stop].sum() for block in blocks])
     tried = np.argsort(-used, kind="stable")[:MOST_COLUMNS]

@@ -42,6 +42,7 @@ def explain_suspects(
     kinds: npt.NDArray[np.object_],
     seen: TableScan,
     seed: int,
+    trees: float = 1.0,
 ) -> list[dict[str, Any]]:
     """The TOP most probable suspects, the most probable first; of equal probabilities the least important.
 
@@ -55,7 +56,7 @@ def explain_suspects(
     cells = _Cells(dataset, fit, noise, seen, order[index])
     by_label = np.array([row for row in order[index] if "label" in kinds[row]], np.int64)
     neighbours = describe_neighbours(dataset, by_label)
-    deciding = find_deciding_columns(dataset, fit.predictions, by_label, seed)
+    deciding = find_deciding_columns(dataset, fit.predictions, by_label, seed, trees)
     result = []
     for i, ranked in zip(index, table.take(pa.array(index)).to_pylist(), strict=True):
         row = int(order[i])
