@@ -173,6 +173,12 @@ def find_loss(spec: str, task: Task) -> Loss:
     return loss
 
 
+def find_any_loss(spec: str) -> Loss:
+    """The loss of a name, whichever task it is for; the user's own is taken as it is. See `find_loss`."""
+    known = _REGISTRY.get(spec.partition("(")[0].strip())
+    return find_loss(spec, "classification" if known is None else known.task)
+
+
 def _with_parameter(loss: Loss, text: str) -> Loss:
     if loss.parameter is None:
         raise SettingsError([f"loss: {loss.name!r} has no parameter; write {loss.name!r} without brackets"])

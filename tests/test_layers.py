@@ -27,7 +27,7 @@ LAYERS = (
     ("report",),
     ("runs",),
     ("pipeline",),
-    ("api", "calibration", "checks", "review"),
+    ("api", "calibration", "checks", "review", "torch"),
     ("cli",),
     ("__main__",),
 )

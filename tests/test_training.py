@@ -19,7 +19,8 @@ from lossval_cli.losses import find_loss
 from lossval_cli.lossval.cross_fitting import draw_folds, fold_masks
 from lossval_cli.lossval.setup import TrainingData
 from lossval_cli.lossval.state import Epoch
-from lossval_cli.lossval.training import Fit, normalise, train_lossval
+from lossval_cli.lossval.training import Fit, train_lossval
+from lossval_cli.lossval.weights import normalise
 from lossval_cli.noise.outliers import find_outliers
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import Settings

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossval_cli.runtime.row_loader import CHUNK_ROWS
 
@@ -86,22 +86,33 @@ def fold_masks(fold: Tensor, members: int, folds: int) -> tuple[Tensor, Tensor]:
     return trains.float(), (left_out | (fold < 0)).float()
 
 
-class EvidenceAccumulator:
+class EvidenceAccumulator(nn.Module):
     """Running totals of n rows, on one device; rows are the last axis, except in `prediction_sum`."""
+
+    fold: Tensor
+    label: Tensor
+    feature: Tensor
+    label_by_member: Tensor
+    losses: Tensor
+    prediction_sum: Tensor
 
     def __init__(self, fold: Tensor, members: int, folds: int, outputs: int, *, scored_by_all: bool = False) -> None:
         """fold (n,) as `draw_folds` returns it; outputs: K, or 1 for numbers; scored_by_all: some rows are
         scored by all members."""
+        super().__init__()
         n, device = len(fold), fold.device
-        self.fold = fold
         self.members, self.folds = members, folds
         self._one_slot_each = scored_by_all or members == 1 or folds == 1
         slots = members if self._one_slot_each else -(-members // folds)
-        self.label = torch.zeros(n, device=device)
-        self.feature = torch.zeros(n, device=device)
-        self.label_by_member = torch.zeros(slots, n, device=device)
-        self.losses = torch.zeros(slots, n, device=device)  # of this epoch, times their share
-        self.prediction_sum = torch.zeros(n, outputs, device=device)
+        for name, values in {
+            "fold": fold,
+            "label": torch.zeros(n, device=device),
+            "feature": torch.zeros(n, device=device),
+            "label_by_member": torch.zeros(slots, n, device=device),
+            "losses": torch.zeros(slots, n, device=device),  # of this epoch, times their share
+            "prediction_sum": torch.zeros(n, outputs, device=device),
+        }.items():
+            self.register_buffer(name, values)
         self.prediction_epochs = 0  # that `prediction_sum` adds up
 
     def tensors(self) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@
         for every batch of rows:                                                                 (network)
             each member: AdamW step on  Σ w_n ℓ_n / Σ w_n  over the rows of the batch it trains on
             ℓ_n ← mean loss of row n over the members that do not train on it              (cross_fitting)
-        log w_n ← log w_n − η (ℓ_n / L + p f_n / OT),  then w to mean 1      once per epoch    (objective)
+        log w_n ← log w_n − η (ℓ_n / L + p f_n / OT),  then w to mean 1      once per epoch    (weights)
         f, g ← transport of the new w/N, warm-started,                       in some epochs    (transport)
 
     symbol  code            meaning                                                       shape
@@ -13,7 +13,7 @@
     E       members         networks, trained side by side
     J       len(g)          validation rows in the transport
     B                       rows of a batch
-    ℓ       held_out_loss   loss of each row, out of fold                                 (n,)
+    ℓ       evidence.losses loss of each row, out of fold                                 (n,)
     L       L               weighted mean loss, Σ s w ℓ / Σ s                              scalar
     w       state.w         importance weights, Σ s w = Σ s (mean 1)                       (n,)
     s       data.weights    sample weights, 1 unless given                                (n,)
@@ -47,6 +47,7 @@ from lossval_cli.lossval.objective import Objective
 from lossval_cli.lossval.setup import TrainingData, own_weights, start_training
 from lossval_cli.lossval.state import Epoch, State
 from lossval_cli.lossval.transport import Potentials
+from lossval_cli.lossval.weights import normalise, step_weights
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.row_loader import Rows, chunk_count
@@ -146,24 +147,28 @@ def train_lossval(
         evidence.prediction_epochs += epoch >= first_averaged
 
         # --- log-weights: one mirror step, in which the label part and the feature part are kept apart ---
-        held_out_loss = evidence.held_out_loss()  # (n,) ℓ
-        L = processes.all_reduce((state.w * s) @ held_out_loss) / N
-        OT = torch.tensor(state.potentials.cost, device=rows.device)
+        state.w, L = step_weights(
+            evidence,
+            state.w,
+            state.potentials,
+            objective,
+            eta=settings.weight_learning_rate,
+            s=s,
+            total=N,
+            processes=processes,
+        )
         if not math.isfinite(L):
             raise Diverged(
                 f"training diverged in epoch {epoch + 1}: the loss is not finite; "
                 f"lower learning_rate (now {settings.learning_rate:g})"
             )
-        for_label, for_feature = objective.factors(L, OT)
-        evidence.mirror_step(for_label, for_feature, state.potentials.f, settings.weight_learning_rate)
-        state.w = _mean_one(evidence.label + evidence.feature, s, N, processes)
 
         # --- transport: the potentials of the new weights, warm-started ----------------------------------
         if objective.uses_transport and _is_refresh(epoch, settings.epochs, refreshes):
             a = state.w * s / N
             state.potentials = transport.refresh(a, tolerance=TOLERANCE, generator=state.generator)
 
-        state.history.append(Epoch(epoch + 1, settings.epochs, float(L), state.potentials.cost))
+        state.history.append(Epoch(epoch + 1, settings.epochs, L, state.potentials.cost))
         stopped = monitor.end_epoch(epoch + 1, settings.epochs, lambda: state.tensors(processes), processes)
         if on_epoch is not None:
             on_epoch(state.history[-1])
@@ -249,27 +254,6 @@ def _is_refresh(epoch: int, epochs: int, refreshes: int) -> bool:
     """Evenly spread over the run; the last epoch is one, so that what is reported is of the final weights."""
     every = max(1, math.ceil(epochs / refreshes))
     return (epochs - 1 - epoch) % every == 0
-
-
-def _mean_one(log_weights: Tensor, s: Tensor | float, total: int, processes: ProcessGroup) -> Tensor:
-    """(n,) weights whose mean over all `total` rows, each counted s times, is 1."""
-    if processes.world_size == 1 and isinstance(s, float):
-        return torch.softmax(log_weights, 0) * total
-    w = (log_weights - processes.all_reduce(log_weights.max(), "max")).exp_()
-    return w * (total / processes.all_reduce((w * s).sum()))
-
-
-def normalise(label: Floats, feature: Floats, weights: npt.NDArray[np.floating] | None) -> tuple[Floats, Floats]:
-    """Shift both parts so that each alone, and then their sum, is the logarithm of weights of mean 1."""
-    label = label - _log_mean_exp(label, weights)
-    feature = feature - _log_mean_exp(feature, weights)
-    both = _log_mean_exp(label + feature, weights)  # 0 where the parts are independent
-    return label - both / 2, feature - both / 2
-
-
-def _log_mean_exp(values: Floats, weights: npt.NDArray[np.floating] | None) -> float:
-    largest = float(values.max())
-    return largest + math.log(float(np.average(np.exp(values - largest), weights=weights)))
 
 
 def _to_numpy(values: Tensor) -> Floats:

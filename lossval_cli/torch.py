@@ -1,0 +1,386 @@
+"""LossVal in your own PyTorch loop: any model, any per-row loss, any order of batches.
+
+    objective = LossVal(len(train), X_val)
+    for epoch in range(epochs):
+        for index, X, y in batches:                      # index: which training rows these are
+            loss = objective(model(X), y, X, index)      # a scalar
+            optimizer.zero_grad(); loss.backward(); optimizer.step()
+            objective.step()
+        objective.end_epoch()
+    print(objective.scores())
+
+`variant="default"` is the objective of `lossval score` (lossval/objective.py lists how it deviates from the
+paper), and takes the same weight step by the same code. `variant="paper"` is LossVal as published (Wibiral et
+al., arXiv 2412.04158): one raw weight per row, trained by Adam, and a Sinkhorn divergence on every batch.
+
+Only the networks differ from `lossval score`: it trains an ensemble and weighs a row by members that never
+trained on it; here your model scores the rows that it trains on, as in the paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from lossval_cli.errors import Diverged, UsageError
+from lossval_cli.losses import Loss, cross_entropy, find_any_loss
+from lossval_cli.lossval.cost import MAX_SWEEPS, TOLERANCE, make_transport
+from lossval_cli.lossval.cross_fitting import IN_SAMPLE, EvidenceAccumulator
+from lossval_cli.lossval.objective import Objective
+from lossval_cli.lossval.optimizer import AdamW
+from lossval_cli.lossval.paper import batch_objective, published_cross_entropy
+from lossval_cli.lossval.transport import Potentials, Transport
+from lossval_cli.lossval.weights import normalise, step_weights
+from lossval_cli.runtime.row_loader import Rows
+from lossval_cli.settings import Settings
+from lossval_cli.text.format import pluralize
+
+__all__ = ["LossVal"]
+
+PerRowLoss = Callable[[Tensor, Tensor], Tensor]
+"""(outputs, targets) -> (B,), or (B, K), of which the mean over K counts."""
+
+
+class LossVal(nn.Module):
+    """Importance weights of the training rows, and the scalar to backpropagate.
+
+    Everything that is learned is in `state_dict`; `.to(device)` moves it. With torch.distributed every process
+    calls the same methods on its own batches and ends with the same weights; the model may be wrapped in
+    DistributedDataParallel, this module must not be.
+    """
+
+    X_val: Tensor  # (J, D)
+    w: Tensor  # (N,) weights of mean 1
+    loss_sum: Tensor  # (N,) of this epoch
+    seen: Tensor  # (N,) times that a row was in a batch of this epoch
+    last_loss: Tensor  # (N,) NaN: never seen
+    g: Tensor  # potentials of the trusted rows, kept between epochs
+    epochs: Tensor
+    X: Tensor  # (N, D) features of the rows, as last given
+    placed: Tensor  # (N,) times that features were given in this epoch
+    has_features: Tensor  # (N,) bool
+    moved: Tensor  # whether features changed in this epoch
+    adam_mean: Tensor
+    adam_square: Tensor
+    adam_step: Tensor
+
+    def __init__(
+        self,
+        rows: int,
+        X_val: Tensor | npt.ArrayLike,
+        *,
+        loss: str | PerRowLoss = "cross_entropy",
+        variant: Literal["default", "paper"] = "default",
+        objective: Literal["product", "loss", "transport", "additive"] = "product",
+        ot_power: int = 2,
+        learning_rate: float = 0.01,
+        blur: float = 0.55,
+        absolute: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """`rows` N: training rows, which `index` counts from 0.  X_val (J, ...): features of the trusted rows, in
+        the space of the features given with each batch; standardise them as you would for nearest neighbours.
+        loss: a name as in `lossval presets` ("cross_entropy" on logits, "huber(0.5)"), or a function of
+        (outputs, targets) that returns one value per row.  learning_rate: of the weights, per epoch; for the
+        paper's variant, of their Adam.  blur: as the setting of the same name (the paper's variant has its own).
+        absolute: |OT| in the paper's variant, as in the code behind its tables.
+
+        Raises UsageError and SettingsError, one line each.
+        """
+        super().__init__()
+        if variant not in ("default", "paper"):
+            raise UsageError(f"LossVal: variant must be default or paper, not {variant!r}")
+        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+            raise UsageError(f"LossVal: rows must be the number of training rows, not {rows!r}")
+        # Checks the ranges, too.
+        checked = {"objective": objective, "ot_power": ot_power, "blur": blur, "seed": seed}
+        self._settings = Settings.resolve(overrides=checked | {"weight_learning_rate": learning_rate})
+        self._absolute = absolute
+        self.rows, self.variant = rows, variant
+        self.loss = find_any_loss(loss) if isinstance(loss, str) else _own_loss(loss)
+        X_val = _features(torch.as_tensor(X_val), "X_val").detach().clone()
+        if variant == "default":
+            X_val = X_val.float()
+        if not bool(X_val.isfinite().all()):
+            raise UsageError("LossVal: X_val holds a value that is not finite")
+        self.register_buffer("X_val", X_val)
+        if variant == "paper":
+            self.weights = nn.Parameter(X_val.new_ones(rows))
+            self.register_buffer("adam_mean", X_val.new_zeros(rows))
+            self.register_buffer("adam_square", X_val.new_zeros(rows))
+            self.register_buffer("adam_step", torch.zeros(()))
+            self._adam = AdamW([self.weights], weight_decay=0.0)
+            return
+        self._objective = Objective(objective, ot_power)
+        self.evidence = EvidenceAccumulator(torch.full((rows,), IN_SAMPLE, dtype=torch.int16), 1, 1, 1)
+        for name, values in {
+            "w": torch.ones(rows),
+            "loss_sum": torch.zeros(rows),
+            "seen": torch.zeros(rows),
+            "last_loss": torch.full((rows,), math.nan),
+            "g": torch.zeros(min(len(X_val), self._settings.max_anchors)),
+            "epochs": torch.zeros((), dtype=torch.int64),
+        }.items():
+            self.register_buffer(name, values)
+        # Features come again with the batches: a checkpoint need not hold them.
+        for name, values in {
+            "X": torch.zeros(0),
+            "placed": torch.zeros(rows),
+            "has_features": torch.zeros(rows, dtype=torch.bool),
+            "moved": torch.zeros((), dtype=torch.bool),
+        }.items():
+            self.register_buffer(name, values, persistent=False)
+        self._transport: Transport | None = None
+
+    def forward(self, outputs: Tensor, targets: Tensor, features: Tensor | None, index: Tensor) -> Tensor:
+        """The scalar to backpropagate, for the B rows `index` (B,) of a batch.
+
+        outputs (B, K) logits or (B,), or whatever the loss takes; targets (B, ...); features (B, ...): what the
+        transport compares with X_val, inputs or the embedding of a layer; None: as given in an earlier epoch
+        (default variant).  default: Σ w ℓ / Σ w.  paper: Σ w ℓ · OT^p of the batch.  In evaluation mode nothing is
+        recorded.
+
+        Raises UsageError for shapes that do not fit.
+        """
+        index = self._index(index, outputs)
+        losses = self._row_losses(outputs, targets)
+        if features is not None:
+            features = _features(features, "features").to(self.X_val.dtype)
+            if features.shape != (len(index), self.X_val.shape[1]):
+                raise UsageError(
+                    f"LossVal: features of shape {tuple(features.shape)} do not fit {pluralize(len(index), 'row')} of "
+                    f"the batch and X_val of shape {tuple(self.X_val.shape)}"
+                )
+        if self.variant == "paper":
+            if features is None:
+                raise UsageError("LossVal: variant paper needs the features of every batch")
+            return batch_objective(
+                self.weights[index],
+                losses,
+                features,
+                self.X_val,
+                objective=self._settings.objective,  # type: ignore[arg-type]  # Settings has checked it
+                ot_power=self._settings.ot_power,
+                absolute=self._absolute,
+            ).value
+        w = self.w[index] if self._objective.uses_loss else torch.ones_like(losses)
+        if self.training:
+            self._record(index, losses.detach().float(), None if features is None else features.detach())
+        return (w * losses).sum() / w.sum()
+
+    def step(self) -> None:
+        """After `backward` of each batch. The paper's variant moves the weights by Adam; the default variant moves
+        them in `end_epoch`, and does nothing here.
+
+        Leave `objective.parameters()` out of your own optimizer, or put them in and do not call this.
+        """
+        if self.variant != "paper":
+            return
+        if self.weights.grad is None:
+            raise UsageError("LossVal: call backward() on the objective before step()")
+        _all_reduce(self.weights.grad)
+        # The state of Adam is in buffers, so that it is saved and moved with the module.
+        self._adam.means, self._adam.squares = [self.adam_mean], [self.adam_square]
+        self._adam.steps = [self.adam_step]
+        self._adam.step(self._settings.weight_learning_rate)
+
+    def end_epoch(self, X_val: Tensor | npt.ArrayLike | None = None) -> None:
+        """After each epoch: one mirror step of all weights (default variant).
+
+        X_val (J, ...): the trusted rows as an embedding that moves has them now. Rows that were in no batch of
+        this epoch keep their last loss. Raises Diverged where a loss or a weight is not finite.
+        """
+        if X_val is not None:
+            moved = _features(torch.as_tensor(X_val), "X_val").detach().to(self.X_val)
+            if moved.shape != self.X_val.shape:
+                raise UsageError(
+                    f"LossVal: X_val was of shape {tuple(self.X_val.shape)} and is now of {tuple(moved.shape)}"
+                )
+            self.X_val, self._transport = moved, None
+        if self.variant == "paper":
+            if not bool(self.weights.isfinite().all()):
+                raise Diverged("LossVal: a weight is not finite: lower learning_rate")
+            return
+        potentials = self._solve()
+        self._end_losses()
+        self.w, _ = step_weights(
+            self.evidence,
+            self.w,
+            potentials,
+            self._objective,
+            eta=self._settings.weight_learning_rate,
+            total=self.rows,
+        )
+        self.epochs += 1
+
+    def scores(self) -> pd.DataFrame:
+        """One line per training row, in their order, with `importance`, `label_evidence` and `feature_evidence`.
+
+        Importances are the weights: of mean 1, and in the default variant the exponential of the sum of the two
+        evidences. In the paper's variant they may be negative, and evidences are NaN.
+        """
+        if self.variant == "paper":
+            importance = self.weights.detach().double().cpu().numpy()
+            label = feature = np.full(self.rows, np.nan)
+        else:
+            label, feature = (part.double().cpu().numpy() for part in (self.evidence.label, self.evidence.feature))
+            label, feature = normalise(label, feature, None)
+            importance = np.exp(label + feature)
+        columns = {"importance": importance, "label_evidence": label, "feature_evidence": feature}
+        return pd.DataFrame(columns, index=pd.RangeIndex(self.rows, name="row"))
+
+    def extra_repr(self) -> str:
+        """What `print(objective)` shows."""
+        return f"rows={self.rows}, X_val={tuple(self.X_val.shape)}, variant={self.variant!r}, loss={self.loss.name!r}"
+
+    # --- one batch --------------------------------------------------------------------------------------------
+
+    def _index(self, index: Tensor, outputs: Tensor) -> Tensor:
+        index = torch.as_tensor(index)
+        if index.ndim != 1 or index.is_floating_point() or len(index) != len(outputs):
+            raise UsageError(
+                f"LossVal: index must hold the row numbers of the batch, one for each of {len(outputs)} outputs; it is "
+                f"of shape {tuple(index.shape)} and type {index.dtype}"
+            )
+        # Looking at numbers on a GPU would make it wait in every batch.
+        if index.device.type == "cpu" and len(index) and not (0 <= int(index.min()) <= int(index.max()) < self.rows):
+            raise UsageError(
+                f"LossVal: index holds {int(index.min())} to {int(index.max())}, but the {self.rows} rows are counted "
+                "from 0"
+            )
+        return index.to(self.X_val.device)
+
+    def _row_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(B,) of the batch."""
+        is_column = outputs.ndim == 2 and outputs.shape[1] == 1
+        if self.loss.task == "regression" and is_column and targets.ndim == 1:
+            outputs = outputs.squeeze(1)
+        if self.loss.per_row is cross_entropy and self.variant == "paper":
+            losses = published_cross_entropy(outputs.softmax(-1), targets)
+        else:
+            losses = self.loss.per_row(outputs, targets)
+        return _per_row(losses, outputs, targets)
+
+    def _record(self, index: Tensor, losses: Tensor, features: Tensor | None) -> None:
+        """A row may be in an epoch several times: its mean counts."""
+        self.loss_sum.index_add_(0, index, losses)
+        self.seen.index_add_(0, index, torch.ones_like(losses))
+        if features is None:
+            return
+        if len(self.X) == 0:
+            self.X = features.new_zeros(self.rows, features.shape[1])
+        self.moved |= ~self.has_features[index].all() | (self.X[index] != features).any()
+        self.X[index] = features
+        self.has_features[index] = True
+        self.placed[index] = 1
+
+    # --- the end of an epoch ----------------------------------------------------------------------------------
+
+    def _end_losses(self) -> None:
+        """The losses of the epoch, of all processes, for the weight step."""
+        _all_reduce(self.loss_sum)
+        _all_reduce(self.seen)
+        is_seen = self.seen > 0
+        if not bool(is_seen.any()):
+            raise UsageError("LossVal: no row was seen in this epoch: call the objective in training mode first")
+        self.last_loss = torch.where(is_seen, self.loss_sum / self.seen, self.last_loss)
+        wrong = (is_seen & ~self.last_loss.isfinite()).nonzero()
+        if len(wrong):
+            raise Diverged(f"LossVal: the loss of row {int(wrong[0])} is not finite: lower the learning rate")
+        # A row that was never seen is taken for an average one.
+        average = self.last_loss.nanmean()
+        self.evidence.losses[0] = torch.where(self.last_loss.isnan(), average, self.last_loss)
+        self.loss_sum.zero_()
+        self.seen.zero_()
+
+    def _solve(self) -> Potentials:
+        """The potentials of the present weights and features."""
+        if not self._objective.uses_transport:
+            return Potentials(torch.zeros_like(self.w), self.g, 1.0, 0.0, converged=True)
+        self._share_features()
+        has = self.has_features
+        if not bool(has.any()):
+            raise UsageError("LossVal: no row has features: pass them with the batches of the first epoch")
+        generator = torch.Generator().manual_seed(self._settings.seed + int(self.epochs))
+        masses = self.w * has / (self.w * has).sum()
+        if self._transport is None:
+            if not bool(self.X.isfinite().all()):
+                raise UsageError("LossVal: features hold a value that is not finite")
+            counted = None if bool(has.all()) else has.double().cpu().numpy()
+            X_val = self.X_val.cpu().numpy()
+            rows = Rows(self.X, self.X.device)
+            penalty = np.zeros(self.rows)
+            self._transport = make_transport(rows, X_val, penalty, self._settings, generator, weights=counted).transport
+            self._transport.g = self.g.clone()
+        if int(self.epochs) == 0:
+            found = self._transport.solve(masses, tolerance=TOLERANCE, max_sweeps=MAX_SWEEPS, generator=generator)
+        else:
+            found = self._transport.refresh(masses, tolerance=TOLERANCE, generator=generator)
+        self.g = self._transport.g.clone()
+        return found._replace(f=torch.where(has, found.f, found.cost))
+
+    def _share_features(self) -> None:
+        """Bring together the features that each process has seen in this epoch."""
+        moved = _all_reduce(self.moved.float()) > 0
+        if bool(moved):
+            self._transport = None
+            if _is_distributed():
+                if len(self.X) == 0:
+                    self.X = self.X_val.new_zeros(self.rows, self.X_val.shape[1])
+                total = _all_reduce(self.X * self.placed[:, None])
+                count = _all_reduce(self.placed)
+                is_new = count > 0
+                self.X = torch.where(is_new[:, None], total / count.clamp(min=1)[:, None], self.X)
+                self.has_features |= is_new
+        self.moved.zero_()
+        self.placed.zero_()
+
+
+def _is_distributed() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _all_reduce(values: Tensor) -> Tensor:
+    """The sum over all processes, in place."""
+    if _is_distributed():
+        dist.all_reduce(values)
+    return values
+
+
+def _features(values: Tensor, what: str) -> Tensor:
+    """(B, ...) -> (B, D), floating."""
+    if values.ndim == 0 or len(values) == 0:
+        raise UsageError(f"LossVal: {what} must hold one row each, not shape {tuple(values.shape)}")
+    flat = values.flatten(1) if values.ndim > 1 else values.unsqueeze(1)
+    return flat if flat.is_floating_point() else flat.float()
+
+
+def _own_loss(function: PerRowLoss) -> Loss:
+    if not callable(function):
+        raise UsageError(f"LossVal: loss must be a name or a function of (outputs, targets), not {function!r}")
+    return Loss(getattr(function, "__qualname__", type(function).__name__), "classification", function)
+
+
+def _per_row(losses: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Losses (B, ...) -> (B,). Raises UsageError for losses that are not one or several values per row."""
+    rows = len(outputs)
+    shapes = f"for outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}"
+    if not isinstance(losses, Tensor):
+        raise UsageError(f"LossVal: the loss returned {type(losses).__name__}, not a tensor of one value per row")
+    if losses.ndim == 0:
+        raise UsageError(f"LossVal: the loss returned one number {shapes}; return one per row: reduction='none'")
+    if len(losses) != rows:
+        raise UsageError(f"LossVal: the loss returned shape {tuple(losses.shape)} {shapes}, not one value per row")
+    if losses.shape == (rows, rows) and rows > 1 and {outputs.ndim, targets.ndim} == {1, 2}:
+        raise UsageError(f"LossVal: the loss returned {tuple(losses.shape)} {shapes}: squeeze one of them")
+    if outputs.requires_grad and torch.is_grad_enabled() and not losses.requires_grad:
+        raise UsageError("LossVal: the loss has no gradient with respect to the outputs")
+    return losses.flatten(1).mean(1) if losses.ndim > 1 else losses
