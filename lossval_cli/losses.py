@@ -20,15 +20,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lossval_cli.errors import CellError, SettingsError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Task = Literal["classification", "regression"]
+
+SMALLEST_MISS = 2.0**-126
+"""The smallest normal float32."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def focal(prediction: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     log_p = _own_class(prediction.log_softmax(-1), target)
     # A sure row has p_y = 1 in floating point, where the power's slope is infinite for γ < 1 and 0·∞ is NaN:
     # the clamp cuts the gradient there, whose limit is 0.
-    miss = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)
+    miss = (-log_p.expm1()).clamp_min(SMALLEST_MISS)
     return -(miss**gamma) * log_p
 
 
@@ -114,12 +118,12 @@ def huber(prediction: Tensor, target: Tensor, delta: float = 1.0) -> Tensor:
 def quantile(prediction: Tensor, target: Tensor, level: float = 0.5) -> Tensor:
     """ℓ = max(τ u, (τ − 1) u), u = y − ŷ (Koenker & Bassett, 1978); τ = 0.5 is half of `absolute`."""
     error = target - prediction
-    return torch.maximum(level * error, (level - 1) * error)
+    return (level * error).maximum((level - 1) * error)
 
 
 def poisson_deviance(prediction: Tensor, target: Tensor) -> Tensor:
     """ℓ = 2 (y log y − y η − y + e^η), η = prediction = log of the mean, y ≥ 0 the raw count, 0 log 0 = 0."""
-    return 2 * (torch.xlogy(target, target) - target * prediction - target + prediction.exp())
+    return 2 * (target.xlogy(target) - target * prediction - target + prediction.exp())
 
 
 # --- the registry -----------------------------------------------------------------------------------------
@@ -227,6 +231,9 @@ def check_loss(loss: Loss, classes: int | None) -> None:
     `classes` is K, or None for regression. Raises SettingsError when the call fails, when it does not return
     one number a row, or when no gradient flows back to the prediction.
     """
+    import torch
+    from torch import Tensor
+
     prediction = torch.zeros((2, 3) if classes is None else (2, 3, classes), requires_grad=True)
     target = torch.ones(3) if classes is None else torch.arange(3) % classes
     training_data = None

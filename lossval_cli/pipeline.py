@@ -143,7 +143,7 @@ def value_rows(
 
     The noise is None for the paper's algorithm, which only ranks rows, and on all processes but the main one.
     """
-    runtime = runtime or Runtime(pick_device(settings.device))
+    runtime = runtime or Runtime(str(pick_device(settings.device)))
     if settings.method == "paper":
         return train_importance(dataset, None, settings, runtime, on_epoch), None
     outliers = estimate_outliers(dataset, settings)

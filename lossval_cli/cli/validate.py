@@ -38,9 +38,11 @@ def validate(
     settings = options.settings()
     check_one_stdin(*tables, options.val, options.test)
     from lossval_cli.features.dataset import load_dataset
-    from lossval_cli.runtime.device import pick_device
+    from lossval_cli.runtime.device import check_device_name, pick_device
 
-    pick_device(settings.device)
+    check_device_name(settings.device)
+    if settings.device.startswith("cuda"):
+        pick_device(settings.device)
     failed = 0
     for i, table in enumerate(tables):
         try:

@@ -31,7 +31,7 @@ from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
 from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.memory import MemoryEstimate, amount
-from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.settings import Settings
 from lossval_cli.tables.frames import SupportsArrow
 from lossval_cli.tables.options import ReadOptions
@@ -145,7 +145,8 @@ def load_dataset(
     encoder = Encoder.fit(sample, roles.features, roles.kinds)
     notices += [*labels.notices, *encoder.notices]
     loss = find_loss(settings.loss or DEFAULT_LOSS[roles.task], roles.task)
-    check_loss(loss, len(labels.names) if isinstance(labels, ClassLabels) else None)
+    if ":" in (settings.loss or ""):  # the user's own
+        check_loss(loss, len(labels.names) if isinstance(labels, ClassLabels) else None)
 
     size = MemoryEstimate(
         table.rows,

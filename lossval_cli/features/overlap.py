@@ -10,7 +10,7 @@ from scipy.special import bdtrc
 from sklearn.neighbors import NearestNeighbors
 
 from lossval_cli.features.row_keys import Keys, with_label
-from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.text.format import format_name, format_percent, pluralize
 
 SIGNIFICANCE = 0.01

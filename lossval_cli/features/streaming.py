@@ -25,7 +25,7 @@ from lossval_cli.runtime.memory import (
     process,
 )
 from lossval_cli.runtime.platform import return_freed_memory
-from lossval_cli.runtime.row_loader import PAGE_ROWS
+from lossval_cli.runtime.row_source import PAGE_ROWS
 from lossval_cli.tables.files import digest_files
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.streamed import StreamedTable

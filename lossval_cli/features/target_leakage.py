@@ -19,7 +19,7 @@ from sklearn.feature_selection import f_classif
 from sklearn.tree import DecisionTreeClassifier
 
 from lossval_cli.features.encoder import Block
-from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.text.format import format_name, format_percent, join_names
 
 ALMOST_ALL = 0.999

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.features.encoded_file import block_table
 from lossval_cli.features.encoder import Block, Encoder
-from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table
 

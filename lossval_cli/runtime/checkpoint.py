@@ -10,16 +10,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import safetensors
-import safetensors.torch
-import torch
-from torch import Tensor
 
 from lossval_cli.errors import ReadError, UsageError
 from lossval_cli.runtime.atomic_write import write_file
 from lossval_cli.text.format import format_name, join_names
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Identity = Mapping[str, Mapping[str, Any]]
 """What has to be the same: groups (`settings`, `tables`, …) of names and values."""
@@ -67,6 +67,8 @@ class CheckpointFile:
 
     def save(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
         """Replace the last checkpoint. Raises OutputError; the last one is then kept."""
+        import safetensors.torch
+
         metadata = {"identity": json.dumps(self._identity), "progress": json.dumps(progress)}
         metadata["sha256"] = _checksum(metadata["identity"], metadata["progress"], tensors)
         content = safetensors.torch.save(dict(tensors), metadata)
@@ -89,6 +91,8 @@ class CheckpointFile:
 
 def _checksum(identity: str, progress: str, tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of everything a checkpoint holds: a flipped bit must not become another score."""
+    import torch
+
     total = hashlib.sha256()
     total.update(json.dumps([identity, progress]).encode())
     for name in sorted(tensors):

@@ -8,8 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from lossval_cli.runtime.atomic_write import scratch_directory
 from lossval_cli.runtime.checkpoint import CheckpointFile, Identity
@@ -19,17 +18,27 @@ from lossval_cli.runtime.resources import Resources
 from lossval_cli.runtime.stop import TrainingMonitor
 from lossval_cli.settings import Settings
 
+if TYPE_CHECKING:
+    import torch
+
 
 @dataclass(frozen=True)
 class Runtime:
     """Of one run and process; nothing here changes what is found, time aside."""
 
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device_name: str = "cpu"
     processes: ProcessGroup = SINGLE_PROCESS
     monitor: TrainingMonitor = field(default_factory=TrainingMonitor)
     resources: Resources = field(default_factory=Resources)
     scratch: Callable[[], Path] | None = None
     """Makes a directory for encoded rows, or returns the one that it has made."""
+
+    @property
+    def device(self) -> torch.device:
+        """Which `device_name` names."""
+        import torch  # a second or two: reading tables does without
+
+        return torch.device(self.device_name)
 
     @property
     def is_main(self) -> bool:
@@ -59,9 +68,11 @@ def open_runtime(
     deadline = time.monotonic() + resources.time_limit
     device = pick_device(settings.device)
     if settings.threads:
+        import torch
+
         torch.set_num_threads(settings.threads)
     monitor = TrainingMonitor(every=resources.checkpoint_every, resume=resources.resume, deadline=deadline)
     with ExitStack() as stack:
         beside = resources.scratch
         make = None if beside is None else cache(lambda: stack.enter_context(scratch_directory(beside)))
-        yield Runtime(device, processes, monitor, resources, make)
+        yield Runtime(str(device), processes, monitor, resources, make)

@@ -13,15 +13,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.distributed as dist
-from torch import Tensor
 
 from lossval_cli.errors import DistributedError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -73,6 +73,8 @@ class ProcessGroup:
         """The messages of all processes, by rank."""
         if self.world_size == 1:
             return [message]
+        import torch.distributed as dist
+
         messages: list[T] = [message] * self.world_size
         with _clear_errors():
             dist.all_gather_object(messages, message)
@@ -81,6 +83,8 @@ class ProcessGroup:
     def all_reduce(self, values: Tensor, operation: Literal["sum", "max"] = "sum") -> Tensor:
         """`values`, the same shape on every process, reduced in place: their sum or their maximum."""
         if self.world_size > 1:
+            import torch.distributed as dist
+
             with _clear_errors():
                 dist.all_reduce(values, dist.ReduceOp.SUM if operation == "sum" else dist.ReduceOp.MAX)
         return values
@@ -89,6 +93,8 @@ class ProcessGroup:
         """Add up the gradients of `parameters` in place, all in one message."""
         if self.world_size == 1:
             return
+        import torch
+
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         message = self.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
         parts = torch.split(message, [gradient.numel() for gradient in gradients])
@@ -113,6 +119,9 @@ class ProcessGroup:
         """
         if self.world_size == 1:
             return own
+        import torch
+        import torch.distributed as dist
+
         own = own.detach().cpu()
         with _clear_errors():
             if not self.is_main:
@@ -145,6 +154,9 @@ def joined() -> Iterator[ProcessGroup]:
     if not is_started_by_torchrun():
         yield SINGLE_PROCESS
         return
+    import torch
+    import torch.distributed as dist
+
     on_gpus = torch.cuda.is_available()
     if on_gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())

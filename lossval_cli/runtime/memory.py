@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-import torch
-
 from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.platform import free_memory, resident_memory
 
@@ -102,7 +100,12 @@ def memory_limit(allowed: int | None, processes: ProcessGroup) -> int:
     """Bytes that a process may take: those `allowed`, or a share of what is free on the fullest machine."""
     if allowed is not None:
         return allowed
-    return -int(processes.all_reduce(torch.tensor(-spare_memory() // processes.local_world_size), "max"))
+    own = spare_memory() // processes.local_world_size
+    if processes.world_size == 1:
+        return own
+    import torch
+
+    return -int(processes.all_reduce(torch.tensor(-own), "max"))
 
 
 def amount(bytes_: float) -> str:

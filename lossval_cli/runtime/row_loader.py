@@ -10,35 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
+from lossval_cli.runtime.row_source import PAGE_ROWS
+from lossval_cli.runtime.row_source import RowSource as RowSource
 
 CHUNK_ROWS = 1 << 20
 """Rows that are shuffled together, and that are on the device at once where not all can be."""
 
-PAGE_ROWS = 1 << 12
-"""Neighbouring rows that go into the same chunk: one read of a file."""
-
 FEW_ROWS = 1 << 22
 """Rows up to which all row numbers are shuffled to draw some."""
-
-
-class RowSource(Protocol):
-    """(N, D) float32 that is read when it is asked for: an array, or an encoded table on disk."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, D)."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: Any) -> npt.NDArray[np.float32]: ...
 
 
 class Chunk(NamedTuple):

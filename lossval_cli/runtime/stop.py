@@ -11,15 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
 from lossval_cli.runtime.platform import TERMINATION_SIGNALS
 
-Saved = tuple[Mapping[str, Tensor], Mapping[str, Any]]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Saved: TypeAlias = "tuple[Mapping[str, Tensor], Mapping[str, Any]]"
 """Tensors by name, and what JSON can hold: epoch, step, history."""
 
 
@@ -119,6 +119,8 @@ class TrainingMonitor:
     ) -> bool:
         """Do what any process requests after 1-based `epoch` of `epochs`: save what `take` returns, raise
         Interrupted, or return True to stop. What stops early is saved, so that it can be resumed."""
+        import torch
+
         requests = torch.tensor(self.requests(), dtype=torch.int64)
         save, stop, interrupt = processes.all_reduce(requests, "max").bool().tolist()
         if self.store is not None and (save or interrupt or (stop and epoch < epochs)):

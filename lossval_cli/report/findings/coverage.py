@@ -15,7 +15,7 @@ from scipy.special import bdtrc
 
 from lossval_cli.noise.neighbours import nearest
 from lossval_cli.report.findings.names import rounded, wilson
-from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.tables.table import Table
 
 UNUSUAL = 0.01
