@@ -101,3 +101,39 @@ def test_a_preset_in_full_is_a_config_that_means_the_same(name: str, cli: Cli) -
 
 def test_an_unknown_preset_is_answered_with_the_nearest(cli: Cli) -> None:
     assert cli("presets", "fats") == Outcome(2, b"", "error: preset 'fats' is unknown: did you mean fast?\n")
+
+
+def test_a_written_file_of_columns_is_taken_back_unchanged(cli: Cli, tables: Path) -> None:
+    table = frame().assign(when=[f"{day % 28 + 1:02}/03/2024" for day in range(60)], colour=["red", "blue"] * 30)
+    table.assign(same=1, weight=2, patient=table["age"] // 9).to_csv("train.csv", index=False)
+    special = ("--weight", "weight", "--group", "patient", "--category", "age")
+    assert cli("validate", "train.csv", *special, "--write-columns", "columns.toml", "-q").code == 0
+    text = Path("columns.toml").read_text()
+    assert text.startswith("# Columns of train.csv, as lossval reads them. ")
+    assert tomllib.loads(text)["columns"] == {
+        "customer": {"role": "id"},
+        "size": {"role": "feature", "type": "number"},
+        "age": {"role": "feature", "type": "category"},
+        "label": {"role": "label"},
+        "when": {"role": "feature", "type": "date"},
+        "colour": {"role": "feature", "type": "category"},
+        "same": {"role": "feature"},
+        "weight": {"role": "weight"},
+        "patient": {"role": "group"},
+    }
+    plain = cli("validate", "train.csv", *special).out
+    again = cli("validate", "train.csv", "--config", "columns.toml").out
+    head = plain.index("\ncolumn "), plain.index("\n\n", plain.index("\ncolumn "))
+    assert again[: head[1]] == plain[: head[1]]
+    Path("columns.toml").write_text(text.replace('size = { role = "feature", type = "number" }', 'size = "exclude"'))
+    assert "\nsize                        excluded\n" in cli("validate", "train.csv", "--config", "columns.toml").out
+    assert cli("validate", "train.csv", "--write-columns", "columns.toml", "-q").code == 2, "it is not overwritten"
+    (tables / "pyproject.toml").write_text('[tool.lossval.columns]\nage = "id"\n')
+    assert "\nage                         id\n" in cli("validate", "train.csv").out
+
+
+def test_roles_by_option(cli: Cli) -> None:
+    out = cli("validate", "train.csv", "--feature", "customer", "--exclude", "age").out
+    assert "\ncustomer                    feature   text" in out
+    outcome = cli("validate", "train.csv", "--feature", "size", "--exclude", "size")
+    assert outcome.err == "error: column size is given both as --exclude and as --feature\n"

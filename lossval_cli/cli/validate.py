@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from lossval_cli.cli.console import say, show
 from lossval_cli.cli.option_groups import grouped_options
-from lossval_cli.cli.options import check_one_stdin
+from lossval_cli.cli.options import Force, check_one_stdin
 from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
-from lossval_cli.errors import LossvalError
+from lossval_cli.errors import LossvalError, UsageError
+from lossval_cli.runtime.atomic_write import check_file, write_file
 from lossval_cli.text.format import escape_control, pluralize
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ Examples:
   lossval validate data.csv
   lossval validate data.parquet --val val.parquet --label price
   lossval validate jan.csv feb.csv mar.csv --val val.csv
+  lossval validate data.csv --write-columns columns.toml
 """
 
 
@@ -29,6 +32,11 @@ def validate(
     tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="Tables to check.", show_default=False)],
     options: RunOptions,
     runtime: RuntimeOptions,
+    write_columns: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write role and type of each column of TABLE, to edit and give to --config."),
+    ] = None,
+    force: Force = False,
 ) -> None:
     """Check tables and settings without training.
 
@@ -37,6 +45,10 @@ def validate(
     """
     settings = options.settings()
     check_one_stdin(*tables, options.val, options.test)
+    if write_columns is not None:
+        if len(tables) > 1:
+            raise UsageError("--write-columns is for one TABLE: its columns are written")
+        check_file(write_columns, force=force, read=(*tables, options.val, options.test))
     from lossval_cli.features.dataset import load_dataset
     from lossval_cli.runtime.device import check_device_name, pick_device
 
@@ -55,8 +67,23 @@ def validate(
             continue
         if not runtime.quiet:
             show(("\n" if i else "") + "\n".join(_description(dataset)) + "\n")
+        if write_columns is not None:
+            _write_columns(dataset, write_columns, force=force)
     if failed:
         raise typer.Exit(2)
+
+
+def _write_columns(dataset: Dataset, path: Path, *, force: bool) -> None:
+    from lossval_cli.features.table_options import columns_toml
+
+    name = escape_control(dataset.train.table.name)
+    head = f"# Columns of {name}, as lossval reads them. Change what is wrong and pass this file with --config.\n"
+    text = head + columns_toml(dataset.column_rules())
+
+    def write(file: BinaryIO) -> None:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+    write_file(path, write, force=force)
 
 
 def _description(dataset: Dataset) -> list[str]:
@@ -97,7 +124,5 @@ def _description(dataset: Dataset) -> list[str]:
 
 
 def _role(dataset: Dataset, column: str) -> str:
-    roles = dataset.roles
-    if column == roles.label:
-        return "label"
-    return "id" if column in roles.ids else "excluded" if column in roles.excluded else "feature"
+    role = dataset.column_rules()[column].role
+    return "excluded" if role == "exclude" else str(role)

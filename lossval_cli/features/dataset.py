@@ -24,7 +24,7 @@ from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
 from lossval_cli.features.streaming import Layout, plan_layout, read_or_stream, sample_rows, shard
-from lossval_cli.features.table_options import TableOptions, asked_columns
+from lossval_cli.features.table_options import ColumnRule, Role, TableOptions, asked_columns
 from lossval_cli.features.target_leakage import TargetLeakage, find_class_leakage, find_number_leakage
 from lossval_cli.features.unlabelled import Unlabelled, leave_out_unlabelled
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
@@ -103,6 +103,24 @@ class Dataset:
         """(N,) 0..U-1: rows of one unit (a group, or copies of one row) have to be in one fold, so that none is
         scored by members that trained on the others. None where every row may be in any fold."""
         return join_units(self.groups, self.copies)
+
+    def column_rules(self) -> dict[str, ColumnRule]:
+        """Role and type of every column of the training table, as a `[columns]` table says them."""
+        roles = self.roles
+        given: dict[Role, tuple[str | None, ...]] = {
+            "label": (roles.label,),
+            "weight": (roles.weight,),
+            "group": (roles.group,),
+            "time": (roles.time,),
+            "id": roles.ids,
+            "exclude": roles.excluded,
+        }
+        found: dict[str, ColumnRule] = {}
+        for name in self.train.table.column_names:
+            role: Role = next((role for role, names in given.items() if name in names), "feature")
+            kind = self.encoder.types.get(name, roles.kinds.get(name)) if role == "feature" else roles.kinds.get(name)
+            found[name] = ColumnRule(role, kind)
+        return found
 
     @property
     def classes(self) -> int | None:
