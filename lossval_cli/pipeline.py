@@ -157,6 +157,7 @@ def value_rows(
         outliers,
         thresholds,
         predict=fit.predict,
+        expected_share=settings.expect_noise,
         seed=settings.seed,
         trees=settings.tree_factor(),
     )

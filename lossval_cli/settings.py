@@ -19,6 +19,7 @@ from typing import Any, Literal
 from lossval_cli.errors import SettingsError, UsageError
 from lossval_cli.limits import MAX_SETTINGS_BYTES, read_small
 from lossval_cli.text.format import escape_control
+from lossval_cli.text.quantities import parse_share
 
 SMALL_TABLE = 10_000
 """Rows up to which a table gets more members than a large one."""
@@ -72,8 +73,9 @@ class Knob:
         if self.kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
         if isinstance(value, str) and self.kind in (int, float):
+            is_percent = self.kind is float and value.rstrip().endswith("%")
             try:
-                value = self.kind(value)
+                value = float(parse_share(value)) if is_percent else self.kind(value)
             except ValueError:
                 raise ValueError(f"must be {wanted}, not {value!r}") from None
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -229,6 +231,14 @@ class Settings:
     )
     val_fraction: float = _knob(
         0.2, float, "share of training rows held out when there is no --val", low=0.01, high=0.9
+    )
+    expect_noise: float | None = _knob(
+        None,
+        float,
+        "share of wrong labels that you expect, such as 20%; auto: as the table shows",
+        low=0.001,
+        high=0.9,
+        auto=True,
     )
     header: bool | None = _knob(
         None, bool, "whether the first line of a CSV file holds the column names; auto expects it to", auto=True

@@ -12,7 +12,8 @@ from sklearn.model_selection import cross_val_predict
 
 from lossval_cli.noise.class_errors import find_wrong_classes
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
-from lossval_cli.noise.number_errors import Scores, find_wrong_numbers
+from lossval_cli.noise.number_errors import find_wrong_numbers
+from lossval_cli.noise.number_mixture import Scores
 from lossval_cli.noise.out_of_fold import FOLDS, draw_folds
 from lossval_cli.noise.random_flips import estimate_flips
 

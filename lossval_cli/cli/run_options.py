@@ -131,6 +131,15 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(metavar="SHARE", help="Share of rows held out when there is no --val [default: 0.2]."),
     ] = None
+    expect_noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of wrong labels that you expect, e.g. 20%: taken as far as the table does not contradict it "
+            "[default: as the table shows].",
+        ),
+        Only(*TRAINING),
+    ] = None
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Named set of settings; `lossval presets` lists them.")
     ] = None

@@ -14,7 +14,7 @@ from lossval_cli.version import __version__
 CHECKPOINT_VERSION = 3
 """Raised when a checkpoint holds other things than before."""
 
-HARMLESS = ("device", "threads", "metric")
+HARMLESS = ("device", "threads", "metric", "expect_noise")
 """Settings that change nothing that training finds."""
 
 

@@ -35,9 +35,6 @@ EXPECTED_DISAGREEMENTS = 3.5
 """Without trusted rows: the most wrong labels, relative to the labels that the prediction does not expect.
 Systematic errors are predicted, and so remain unseen."""
 
-OWN_WORD = 0.25
-"""Log-odds that a given label has in its favour beside what trusted rows say of its features."""
-
 CONTRADICTION = 0.75
 """Odds 3 : 1 against the label, relative to class frequencies, from which it is doubtful on its own."""
 
@@ -111,6 +108,7 @@ def find_wrong_classes(
     rates = np.bincount(y, minlength=K) / N
     skill = _skill(calibrated, y, rates)
     judged = _can_be_judged(y, units, K)
+    doubt = 1.0  # how far the table leaves open whether labels are wrong
     if trusted is None:
         # Where flips show, they are taken to hit both classes alike.
         power = 0.5 if K > 2 else 0.0 if flips.low > CLEAR_FLIPS else TOWARDS_FREQUENT
@@ -119,32 +117,24 @@ def find_wrong_classes(
         low, high = flips.low, min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
     else:
         truth = learn_true_labels(
-            X,
-            trusted.X,
-            trusted.y.astype(np.int64),
-            (calibrated, calibrated_trusted),
-            voices,
-            flips.share,
-            seed,
-            trees,
+            X, y, trusted.X, trusted.y.astype(np.int64), (calibrated, calibrated_trusted), voices, seed, trees
         )
-        score = 1 - own(truth.probabilities, y)
-        by_trusted = with_mean(score, truth.share)
-        by_trusted = by_trusted / (by_trusted + (1 - by_trusted) * np.exp(OWN_WORD))
-        probability = np.maximum(in_order_of(score, flips.probability), by_trusted)
+        score, doubt = truth.score, 1 - truth.shown
+        probability = np.maximum(in_order_of(score, flips.probability), truth.shown * score)
         low, high = max(flips.low, truth.low), truth.high
     high = max(high, flips.high)
     if expected_share is not None:
-        probability = with_mean(score, expected_share)
-        low, high = min(low, 0.5 * expected_share), min(1.0, 1.5 * expected_share)
+        share = float(np.clip(expected_share, low, high))
+        probability = with_mean(score, share)
+        low, high = max(low, 0.5 * share), min(high, 1.5 * share)
     elif skill >= LITTLE_SKILL:
-        unseen = with_mean(score, UNSEEN * min(high, MOST_UNSEEN))
+        unseen = with_mean(score, doubt * UNSEEN * min(high, MOST_UNSEEN))
         probability = np.maximum(probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
         most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
         if K > 2 and not ordered:
             most = max(most, DOUBTFUL_PER_FLIP * flips.share)
         probability = _with_doubtful(
-            probability, score, np.where(judged, _contradiction(given, y, rates, 0.5), 0.0), most
+            probability, score, np.where(judged, _contradiction(given, y, rates, 0.5), 0.0), doubt * most
         )
     probability = np.where(judged, probability, 0.0)
     suspect, threshold = choose_suspects(probability)

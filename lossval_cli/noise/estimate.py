@@ -21,6 +21,7 @@ from lossval_cli.noise.label_estimates import Trusted
 from lossval_cli.noise.number_errors import find_wrong_numbers
 from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 from lossval_cli.noise.thresholds import Thresholds
+from lossval_cli.runtime.many_classes import many_classes_are_meant
 from lossval_cli.settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -49,6 +50,7 @@ def estimate_noise(
     thresholds: Thresholds | None = None,
     *,
     predict: Predict | None = None,
+    expected_share: float | None = None,
     seed: int = 0,
     trees: float = 1.0,
 ) -> NoiseEstimate:
@@ -58,12 +60,12 @@ def estimate_noise(
     `thresholds` decide which rows are suspect; without them expected F1 does. `predict` gives the networks'
     predictions of other rows: with it, labels of a validation table that the user gave count as right. `trees`: of
     the forests, as a multiple of the default.
+    `expected_share`: of wrong labels, as the user expects it.
     """
     train = dataset.train
     assert train.y is not None
-    with warnings.catch_warnings():
+    with many_classes_are_meant():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few hundred steps of a linear model are close enough
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # many classes of few rows
         if isinstance(dataset.labels, ClassLabels):
             labels = find_wrong_classes(
                 train.X,
@@ -72,12 +74,22 @@ def estimate_noise(
                 trusted=_trusted(dataset, predict),
                 units=dataset.fold_units,
                 ordered=all(_is_number(name) for name in dataset.labels.names),
+                expected_share=expected_share,
                 seed=seed,
                 trees=trees,
             )
         else:
             y = train.y.astype(np.float64)
-            labels = find_wrong_numbers(train.X, y, predictions, units=dataset.fold_units, seed=seed, trees=trees)
+            labels = find_wrong_numbers(
+                train.X,
+                y,
+                predictions,
+                trusted=_trusted(dataset, predict),
+                units=dataset.fold_units,
+                expected_share=expected_share,
+                seed=seed,
+                trees=trees,
+            )
     noise = combine(labels, outliers)
     return noise if thresholds is None else with_thresholds(noise, thresholds.label, thresholds.features)
 

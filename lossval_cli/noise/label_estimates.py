@@ -33,3 +33,15 @@ class LabelErrors(NamedTuple):
     predictions: Floats  # (N, K) or (N,) out-of-fold, of all models together
     skill: float  # share of the base rate's uncertainty (log loss, or variance of scores) that predictions remove
     cannot_be_judged: Bools  # (N,) too few rows of its class
+
+
+EXPECTED_DEVIATION = 0.4
+"""Of the logarithm of a share that the user expects."""
+
+
+def log_prior_of_share(shares: Floats, mean: float, expected: float | None) -> Floats:
+    """(S,) log prior of shares (S,) of wrong labels: exponential with a mean, or about what the user expects."""
+    if expected is None:
+        return -shares / mean
+    result: Floats = -0.5 * np.square(np.log((shares + 1e-3) / (expected + 1e-3)) / EXPECTED_DEVIATION)
+    return result

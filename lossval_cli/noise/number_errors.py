@@ -2,54 +2,43 @@
 
 Two questions are asked, since each is blind where the other sees.
 
-Is the label another row's?  In normal scores, where skewed labels are symmetric, a right label lies about the
-prediction with Student-t residuals of a local scale, and a wrong one anywhere among the labels (density m):
-
-    p(y | x) = (1 − π) t_ν((y − μ(x)) / τ s(x)) / τ s(x) + π m(y)
-
-Labels of few values are the ordered classes they are. (π, τ, ν) are averaged over a grid, weighted by prior and
-likelihood.
+Is the label another row's?  A mixture of right and wrong labels around the prediction  (number_mixture).
 
 Does the label lie beyond everything?  In the label's own units (or logarithms, if it is skewed) the tail of
 right labels is extrapolated from the bulk of the residuals alone, so that gross errors neither hide themselves nor
 saturate; what lies beyond is flagged at a false discovery rate (Benjamini & Hochberg, 1995).
+
+Trusted rows show how far right labels lie from their prediction, and whether another prediction is nearer to the true
+label than that of the given one (trusted_numbers).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import gammaln, logsumexp, ndtri
 from scipy.stats import t as student_t
 
 from lossval_cli.noise.flags import choose_suspects
-from lossval_cli.noise.label_estimates import LabelErrors
+from lossval_cli.noise.label_estimates import LabelErrors, Trusted
+from lossval_cli.noise.number_mixture import (
+    FewValues,
+    ManyValues,
+    Posterior,
+    Predicted,
+    Scores,
+    judge_mixture,
+    local_scale,
+    log_t,
+)
 from lossval_cli.noise.out_of_fold import draw_folds, predict_numbers
 from lossval_cli.noise.stacking import mix, stack_numbers
+from lossval_cli.noise.trusted_numbers import learn_true_numbers
 from lossval_cli.runtime.row_loader import RowSource
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-SHARES = np.concatenate([[0.0, 0.0025, 0.005, 0.0075], np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.51, 0.02)])
-"""π on the grid."""
-MEAN_SHARE = 0.25
-"""Mean of the exponential prior of π."""
-
-SCALING = np.exp(np.linspace(-0.7, 0.3, 11))
-"""τ: factor on the local scale, which is a median over right and wrong labels."""
-SCALING_DEVIATION = 0.1
-"""Of log τ, around what a share π of far residuals does to a median."""
-
-TAILS = np.array([3.0, 5.0, 10.0, 30.0])
-"""ν, alike in advance."""
-
-UNPREDICTABLE = np.array([0.0, 0.05, 0.15, 0.3])
-"""Few values: share of rows whose label follows the base rate whatever the features say."""
-UNPREDICTABLE_MEAN = 0.03
 
 FEW_VALUES = 50
 """Distinct values up to which labels are treated as ordered classes."""
@@ -58,16 +47,8 @@ MOST_ALIKE = 0.3
 """Share of the rows with one and the same value (zero claims, say), from which the others are not judged by the
 prediction, which is between the two: that a row is among them is mostly chance."""
 
-MOST_COUNTED = 2_000
-"""The likelihood counts as if there were no more rows: beyond, the model's form is what is uncertain."""
-
-LIKELIHOOD_ROWS = 1 << 15
-"""Rows in the likelihood; of larger tables a part."""
-
-BLOCK_ROWS = 1 << 15
-
-WINDOW, FINE_WINDOW = 0.15, 0.08
-"""Share of rows, next to each other in prediction, that a local scale is taken over, in scores and in units."""
+FINE_WINDOW = 0.08
+"""Share of rows, next to each other in prediction, that a local scale in the label's unit is taken over."""
 
 BULK = 0.93
 """Share of the residuals, the smaller ones, that the tail is extrapolated from."""
@@ -80,8 +61,6 @@ FALSE_DISCOVERIES = 0.02
 SKEWED = 0.2
 """Quantile skewness (Bowley's, of the outer tenths) from which logarithms are taken."""
 
-INTERVAL = 0.9
-
 
 class _Found(NamedTuple):
     """What is believed about N numeric labels."""
@@ -93,46 +72,40 @@ class _Found(NamedTuple):
     is_beyond: npt.NDArray[np.bool_]  # (N,) lies beyond everything
 
 
-class Scores(NamedTuple):
-    """Normal scores of a numeric label: its distinct values, ascending, the score of each, and how often it occurs."""
-
-    values: Floats
-    scores: Floats
-    counts: Ints
-
-    @classmethod
-    def of(cls, y: Floats) -> Scores:
-        """y (N,)."""
-        values, counts = np.unique(y, return_counts=True)
-        return cls(values, ndtri((np.cumsum(counts) - counts / 2) / len(y)), counts)
-
-    def score(self, y: Floats) -> Floats:
-        """Values (n,) -> scores, between those of the nearest values."""
-        result: Floats = np.interp(y, self.values, self.scores)
-        return result
-
-    def value(self, scores: Floats) -> Floats:
-        """Scores (n,) -> values."""
-        result: Floats = np.interp(scores, self.scores, self.values)
-        return result
-
-
 def find_wrong_numbers(
-    X: RowSource, y: Floats, network: Floats, *, units: Ints | None = None, seed: int = 0, trees: float = 1.0
+    X: RowSource,
+    y: Floats,
+    network: Floats,
+    *,
+    trusted: Trusted | None = None,
+    units: Ints | None = None,
+    expected_share: float | None = None,
+    seed: int = 0,
+    trees: float = 1.0,
 ) -> LabelErrors:
     """X (N, D), labels y (N,), the networks' out-of-fold predictions (N,) in the unit of y.
 
-    units (N,): rows of one unit are not predicted from one another.  trees: of the forest, as a multiple.
+    units (N,): rows of one unit are not predicted from one another.  expected_share: what the user expects.
+    trees: of the forests, as a multiple.
     """
     scores = Scores.of(y)
     t = scores.score(y)
-    strata = np.round(2 * t).astype(np.int64)
-    fold = draw_folds(strata, np.arange(len(y)) if units is None else units, seed)
-    nobody = np.zeros((0, X.shape[1]), np.float32), np.zeros(0, np.int64)
-    models = predict_numbers(X, t, fold, *nobody, seed, trees)
-    voices = [scores.score(network), *(model.rows for model in models.values())]
-    predicted = mix(stack_numbers(voices, t), voices)
-    found = judge_numbers(predicted, y, seed)
+    fold = draw_folds(np.round(2 * t).astype(np.int64), np.arange(len(y)) if units is None else units, seed)
+    others = trusted or Trusted(np.zeros((0, X.shape[1]), np.float32), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+    is_copy = others.copy_of >= 0
+    models = predict_numbers(X, t, fold, others.X, np.where(is_copy, fold[others.copy_of], -1), seed, trees)
+    by_network = np.where(is_copy, network[others.copy_of], others.predictions)
+    voices = [(scores.score(network), scores.score(by_network)), *models.values()]
+    weights = stack_numbers([rows for rows, _ in voices], t)
+    given, given_trusted = (mix(weights, [voice[i] for voice in voices]) for i in (0, 1))
+    rows, checked = Predicted(given, y), None
+    if trusted is not None:
+        y_trusted = trusted.y.astype(np.float64)
+        predicted, by_trusted = learn_true_numbers(
+            X, trusted.X, scores.score(y_trusted), (given, given_trusted), voices, seed, trees
+        )
+        rows, checked = Predicted(predicted, y), Predicted(by_trusted, y_trusted)
+    found = judge_numbers(rows, seed, checked=checked, expected_share=expected_share)
     suspect, threshold = choose_suspects(found.probability)
     variance = float(t.var())
     return LabelErrors(
@@ -142,106 +115,36 @@ def find_wrong_numbers(
         found.share,
         found.low,
         found.high,
-        scores.value(predicted),
-        1 - float(np.square(t - predicted).mean()) / variance if variance > 0 else 0.0,
+        scores.value(rows.scores),
+        1 - float(np.square(t - rows.scores).mean()) / variance if variance > 0 else 0.0,
         np.zeros(len(y), np.bool_),
     )
 
 
-def judge_numbers(predicted: Floats, y: Floats, seed: int) -> _Found:
-    """Out-of-fold predictions in normal scores (N,) and labels in their own unit (N,)."""
-    scores = Scores.of(y)
+def judge_numbers(
+    rows: Predicted, seed: int, *, checked: Predicted | None = None, expected_share: float | None = None
+) -> _Found:
+    """Out-of-fold predictions and labels; checked: the same of trusted rows."""
+    y, scores = rows.y, Scores.of(rows.y)
     most_common = int(scores.counts.argmax())
     alike = scores.counts[most_common] / len(y)
-    if len(scores.values) <= FEW_VALUES:
-        probability, share, low, high = _mixture(_FewValues(predicted, y, scores), seed)
-        beyond = np.zeros(len(y), np.bool_)
-    elif alike >= MOST_ALIKE:
+    beyond = np.zeros(len(y), np.bool_)
+    if len(scores.values) > FEW_VALUES and alike >= MOST_ALIKE:
         others = y != scores.values[most_common]
-        beyond = np.zeros(len(y), np.bool_)
         beyond[others] = _lies_beyond(y[others], np.full(int(others.sum()), np.median(y[others])))
-        probability, share, low, high = np.zeros(len(y)), 0.0, 0.0, 0.5 * float(1 - alike)
+        found = Posterior(np.zeros(len(y)), 0.0, 0.0, 0.5 * float(1 - alike))
     else:
-        probability, share, low, high = _mixture(_ManyValues(predicted, y, scores), seed)
-        beyond = _lies_beyond(y, scores.value(predicted))
-    probability = np.where(beyond, np.maximum(probability, 1 - FALSE_DISCOVERIES), probability)
-    found = float(beyond.mean())
-    return _Found(probability, max(share, found), max(low, 0.9 * found), max(high, 1.2 * found), beyond)
-
-
-class _ManyValues:
-    """Densities of right and wrong labels, for every shape on the grid."""
-
-    def __init__(self, predicted: Floats, y: Floats, scores: Scores) -> None:
-        self.t = scores.score(y)
-        self.residual = self.t - predicted
-        self.scale = local_scale(predicted, self.residual, WINDOW)
-        self.shapes = [(factor, tails, 0.0) for factor in SCALING for tails in TAILS]
-
-    def densities(self, rows: npt.NDArray[Any] | slice, shape: tuple[float, float, float]) -> tuple[Floats, Floats]:
-        width = shape[0] * self.scale[rows]
-        right = np.exp(_log_t(self.residual[rows] / width, shape[1])) / width
-        return right, np.exp(-0.5 * self.t[rows] ** 2) / np.sqrt(2 * np.pi)
-
-
-class _FewValues:
-    """Probabilities of right and wrong labels among few values."""
-
-    def __init__(self, predicted: Floats, y: Floats, scores: Scores) -> None:
-        self.predicted, self.scores = predicted, scores.scores
-        self.index = np.searchsorted(scores.values, y)
-        self.rate = scores.counts[self.index] / len(y)
-        gaps = np.diff(scores.scores)
-        least = 0.3 * float(np.median(gaps)) if len(gaps) else 1.0
-        self.t = self.scores[self.index]
-        self.scale = np.maximum(local_scale(predicted, self.t - predicted, WINDOW), least)
-        self.shapes = [(factor, tails, u) for factor in SCALING[::2] for tails in TAILS[::2] for u in UNPREDICTABLE]
-
-    def densities(self, rows: npt.NDArray[Any] | slice, shape: tuple[float, float, float]) -> tuple[Floats, Floats]:
-        factor, tails, unpredictable = shape
-        width = factor * self.scale[rows, None]
-        by_value = _log_t((self.scores - self.predicted[rows, None]) / width, tails)
-        index = self.index[rows]
-        own = np.exp(by_value[np.arange(len(index)), index] - logsumexp(by_value, axis=1))
-        right = (1 - unpredictable) * own + unpredictable * self.rate[rows]
-        return right, (1 - right) / max(1, len(self.scores) - 1)
-
-
-def _mixture(model: _ManyValues | _FewValues, seed: int) -> tuple[Floats, float, float, float]:
-    """Probability that each label is wrong, share, and its interval."""
-    N = len(model.t)
-    sample = np.arange(N)
-    if N > LIKELIHOOD_ROWS:
-        sample = np.sort(np.random.default_rng(seed).choice(N, LIKELIHOOD_ROWS, replace=False))
-    counted = min(1.0, MOST_COUNTED / len(sample))
-    # With a share π far off, the median of all is the 0.5 / (1 − π) quantile of the right ones.
-    expected = np.log(ndtri(0.75) / ndtri(0.5 + 0.25 / (1 - np.minimum(SHARES, 0.45))))
-    log_posterior = np.empty((len(model.shapes), len(SHARES)))
-    for i, shape in enumerate(model.shapes):
-        right, wrong = model.densities(sample, shape)
-        mixed = np.outer(1 - SHARES, right) + np.outer(SHARES, wrong)
-        log_posterior[i] = (
-            counted * np.log(np.maximum(mixed, 1e-300)).sum(axis=1)
-            - 0.5 * ((np.log(shape[0]) - expected) / SCALING_DEVIATION) ** 2
-            - shape[2] / UNPREDICTABLE_MEAN
-            - SHARES / MEAN_SHARE
-        )
-    weights = np.exp(log_posterior - log_posterior.max())
-    # The grid is not even: a node stands for the stretch up to its neighbours.
-    weights *= np.gradient(SHARES)
-    weights /= weights.sum()
-    probability = np.zeros(N)
-    for start in range(0, N, BLOCK_ROWS):
-        rows = slice(start, min(start + BLOCK_ROWS, N))
-        for likely in np.flatnonzero(weights.max(axis=1) > 1e-4):
-            right, wrong = model.densities(rows, model.shapes[likely])
-            for j in np.flatnonzero(weights[likely] > 1e-4):
-                bad = SHARES[j] * wrong
-                probability[rows] += weights[likely, j] * bad / np.maximum(bad + (1 - SHARES[j]) * right, 1e-300)
-    posterior = weights.sum(axis=0)
-    tail = (1 - INTERVAL) / 2
-    low, high = np.interp([tail, 1 - tail], posterior.cumsum(), SHARES)
-    return probability, float(posterior @ SHARES), float(low), float(high)
+        kind = FewValues if len(scores.values) <= FEW_VALUES else ManyValues
+        model = kind(rows, scores, rows)
+        right = None if checked is None else kind(checked, scores, rows)
+        found = judge_mixture(model, seed, checked=right, expected_share=expected_share)
+        if kind is ManyValues:
+            beyond = _lies_beyond(y, scores.value(rows.scores))
+    probability = np.where(beyond, np.maximum(found.probability, 1 - FALSE_DISCOVERIES), found.probability)
+    surely = float(beyond.mean())
+    return _Found(
+        probability, max(found.share, surely), max(found.low, 0.9 * surely), max(found.high, 1.2 * surely), beyond
+    )
 
 
 def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
@@ -279,28 +182,7 @@ def _bulk(z: Floats) -> tuple[float, float]:
     for tails in BULK_TAILS:
         for scale in BULK_SCALES:
             chance = max(2 * float(student_t.sf(border / scale, tails)), 1e-300)
-            fit = float((_log_t(small / scale, tails) - np.log(scale)).sum()) + beyond * np.log(chance)
+            fit = float((log_t(small / scale, tails) - np.log(scale)).sum()) + beyond * np.log(chance)
             if fit > best:
                 best, found = fit, (float(scale), tails)
     return found
-
-
-def local_scale(predicted: Floats, residual: Floats, window: float) -> Floats:
-    """(N,) robust deviation of the residuals of rows with similar predictions."""
-    order = np.argsort(predicted, kind="stable")
-    size = max(30, int(window * len(order)))
-    sizes = pd.Series(np.abs(residual[order]))
-    medians = sizes.rolling(size, center=True, min_periods=min(10, len(order))).median().bfill().ffill()
-    scale = np.empty(len(order))
-    # The median of a normal variable's absolute value is 0.6745 σ.
-    scale[order] = medians.to_numpy() / 0.6745
-    floor = 1e-4 * max(float(np.std(residual)), 1e-12)
-    result: Floats = np.maximum(scale, floor)
-    return result
-
-
-def _log_t(z: Floats, tails: float) -> Floats:
-    """Log density of Student's t."""
-    constant = gammaln((tails + 1) / 2) - gammaln(tails / 2) - 0.5 * np.log(tails * np.pi)
-    result: Floats = constant - (tails + 1) / 2 * np.log1p(z * z / tails)
-    return result

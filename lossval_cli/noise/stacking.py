@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -46,28 +47,36 @@ def stack(probabilities: Sequence[Floats], y: Ints, prior: Floats) -> Floats:
 
 
 def pool_logarithms(
-    predictions: Sequence[tuple[Floats, Floats]], y: Ints
-) -> tuple[tuple[Floats, Floats], npt.NDArray[np.float64]]:
-    """The logarithmic opinion pool Π_m p_m^{w_m} of pairs of predictions, (N, K) and (J, K), and its weights (M,).
+    predictions: Sequence[tuple[Floats, Floats]], y: Ints, *, folds: int, seed: int
+) -> tuple[Floats, Floats]:
+    """The logarithmic opinion pool Π_m p_m^{w_m} of pairs of predictions, (N, K) and (J, K).
 
     The weights, from 0 to MOST_WEIGHT, make the classes y (J,) most likely, with a penalty on their distance from
-    the first prediction alone: few rows change little.
+    the first prediction alone: few rows change little. The second of each pair is pooled by weights that other folds
+    decide.
     """
-    logs = [[np.log(np.clip(pair[i], LEAST_POOLED, 1.0)) for pair in predictions] for i in (0, 1)]
-    alone = np.eye(len(predictions))[0]
+    rows, others = ([np.log(np.clip(pair[i], LEAST_POOLED, 1.0)) for pair in predictions] for i in (0, 1))
+    pooled = np.empty_like(others[0])
+    if len(predictions) == 1 or len(y) < folds:
+        return predictions[0]
+    for decide, left_out in KFold(folds, shuffle=True, random_state=seed).split(y):
+        weights = _pool_weights([logs[decide] for logs in others], y[decide])
+        pooled[left_out] = softmax(mix(weights, [logs[left_out] for logs in others]), axis=1)
+    result: Floats = softmax(mix(_pool_weights(others, y), rows), axis=1)
+    return result, pooled
 
-    def pooled(weights: Floats, i: int) -> Floats:
-        total = mix(weights, logs[i])
-        result: Floats = softmax(total, axis=1)
-        return result
+
+def _pool_weights(logs: Sequence[Floats], y: Ints) -> Floats:
+    """(M,) of the logarithms of M predictions (J, K)."""
+    alone = np.eye(len(logs))[0]
 
     def loss(weights: Floats) -> float:
-        likelihood = np.log(np.clip(own(pooled(weights, 1), y), LEAST_PROBABILITY, 1.0)).sum()
+        likelihood = np.log(np.clip(own(softmax(mix(weights, logs), axis=1), y), LEAST_PROBABILITY, 1.0)).sum()
         return float(POOL_PENALTY * np.square(weights - alone).sum() - likelihood)
 
-    start = np.full(len(predictions), 1 / len(predictions))
-    weights = minimize(loss, start, method="L-BFGS-B", bounds=[(0, MOST_WEIGHT)] * len(predictions)).x
-    return (pooled(weights, 0), pooled(weights, 1)), weights
+    start = np.full(len(logs), 1 / len(logs))
+    result: Floats = minimize(loss, start, method="L-BFGS-B", bounds=[(0, MOST_WEIGHT)] * len(logs)).x
+    return result
 
 
 def stack_numbers(predictions: Sequence[Floats], y: Floats) -> Floats:

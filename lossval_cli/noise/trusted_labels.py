@@ -5,6 +5,14 @@ on the trusted rows and the prediction of the given label itself are pooled, wei
 trusted labels that they were not fitted on. With few trusted rows the prediction of the given label keeps its
 weight, so that nothing is learned from accidents. (In the spirit of gold loss correction, Hendrycks et al., 2018,
 with the features as inputs too.)
+
+How many labels are wrong is another question, since given and true label of one row are never seen together:
+
+    flips     the given label depends on the true one alone, T[true, given] (Hendrycks et al., 2018): then T is known
+              from p(given | x) = Σ p(true | x) T, and with it how probable it is that a label is wrong
+    a rule    the given label follows the features: it says little beyond them, and is wrong with 1 − p(true = y | x)
+
+Which of the two it is shows in how well flips explain the given labels.
 """
 
 from __future__ import annotations
@@ -19,6 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
+from lossval_cli.noise.flags import with_mean
 from lossval_cli.noise.stacking import LEAST_PROBABILITY, fill_classes, log_ratios, own, pool_logarithms
 from lossval_cli.runtime.row_loader import RowSource
 
@@ -35,53 +44,94 @@ TREES = 150
 FOLDS = 5
 PREDICTED_AT_ONCE = 1 << 15
 
-CLEAR_GAIN = 3.0
-"""Nats by which true labels are foretold better than given labels would be, from which on errors show: clean
-tables stay below."""
-GAIN_WIDTH = 1.5
+LITTLE_GAIN, CLEAR_GAIN = 1.5, 4.0
+"""Nats by which true labels are foretold better than given labels would be, from which on errors begin to show, and
+from which on there is no doubt of them. Clean tables stay below 2.4."""
 
-REACH = 1.5
-"""The most wrong labels, relative to as many as there were if the given label said nothing beyond the features."""
+LITTLE_LEFT, CLEARLY_LEFT = 1.5, 3.5
+"""Nats, in as many rows as there are trusted ones, by which flips explain the given labels worse than predictions of
+them do: below, errors are flips, and above, they follow the features."""
+
+OWN_WORD = 0.25
+"""How far a label that is wrong by a rule is listened to, as a power of its likelihood."""
+
+UNSEEN, REACH = 0.5, 1.2
+"""The most wrong labels, relative to as many as there were if the given label said nothing beyond the features:
+where trusted rows see none, and where they see some."""
+
+STEPS = 60
 
 
 class TrueLabels(NamedTuple):
     """What trusted rows say."""
 
-    probabilities: Floats  # (N, K) of the true label of each training row, from its features
-    share: float  # expected share of wrong labels
-    low: float
+    score: Floats  # (N,) probability that each given label is wrong, if any are
+    shown: float  # how sure it is that any are
+    low: float  # interval of the share of wrong labels
     high: float
 
 
 def learn_true_labels(
     X: RowSource,
+    y: Ints,
     X_trusted: npt.NDArray[np.float32],
     y_trusted: Ints,
     given: tuple[Floats, Floats],
     voices: list[tuple[Floats, Floats]],
-    flips_share: float,
     seed: int,
     trees: float = 1.0,
 ) -> TrueLabels:
-    """X (N, D), trusted rows X_trusted (J, D), y_trusted (J,); given: out-of-fold probabilities of the given label of
-    both, (N, K) and (J, K), and voices: the predictions they were mixed from; flips_share: share of wrong
-    labels that random flips explain; trees: of the forest, as a multiple."""
+    """X (N, D), given labels y (N,), trusted rows X_trusted (J, D), y_trusted (J,); given: out-of-fold probabilities
+    of the given label of both, (N, K) and (J, K), and voices: the predictions they were mixed from; trees: of the
+    forest, as a multiple."""
     K = given[0].shape[1]
     classes = len(np.unique(y_trusted))
     is_enough = len(y_trusted) >= max(FEWEST_TRUSTED, FEWEST_PER_CLASS * classes) and classes > 1
-    learned = _fit(X, X_trusted, y_trusted, voices, K, seed, trees) if is_enough else []
-    predictions = [given, *learned]
-    (rows, trusted), _ = pool_logarithms(predictions, y_trusted)
+    predictions = [given, *(_fit(X, X_trusted, y_trusted, voices, K, seed, trees) if is_enough else [])]
+    truth, by_trusted = pool_logarithms(predictions, y_trusted, folds=FOLDS, seed=seed)
 
-    # Least and most wrong labels that agree with both predictions: given and true label as equal as they can be,
-    # and the given label saying nothing beyond the features.
-    least = float(0.5 * np.abs(given[0] - rows).sum(axis=1).mean())
-    most = float(1 - (given[0] * rows).sum(axis=1).mean())
-    gain = float(_log_likelihood(trusted, y_trusted) - _log_likelihood(given[1], y_trusted))
-    shown = float(np.clip((gain - CLEAR_GAIN * (K / 2)) / GAIN_WIDTH, 0, 1))
-    unexplained = float(np.clip(1 - flips_share / max(least, 1e-9), 0, 1))
-    share = shown * (least + unexplained * (most - least))
-    return TrueLabels(rows, share, 0.7 * shown * least, REACH * most)
+    gain = float(_log_likelihood(by_trusted, y_trusted) - _log_likelihood(given[1], y_trusted)) / (K / 2)
+    shown = float(np.clip((gain - LITTLE_GAIN) / (CLEAR_GAIN - LITTLE_GAIN), 0, 1))
+
+    # Flips: the given label depends on the true one alone. How much worse does that explain the given labels?
+    flips = _fit_flips(truth, y)
+    left = (_log_likelihood(given[0], y) - _log_likelihood(truth @ flips, y)) / len(y) * len(y_trusted) / (K / 2)
+    by_rule = float(np.clip((left - LITTLE_LEFT) / (CLEARLY_LEFT - LITTLE_LEFT), 0, 1))
+    as_flips = 1 - own(_given_the_label(truth, flips, y, 1.0), y)
+    as_rule = 1 - own(_given_the_label(truth, flips, y, OWN_WORD), y)
+
+    # The fewest wrong labels that agree with both predictions, and as many as there are if the given label says
+    # nothing beyond the features.
+    fewest = float(0.5 * np.abs(given[0] - truth).sum(axis=1).mean())
+    most = float(1 - (given[0] * truth).sum(axis=1).mean())
+    by_flips = float(as_flips.mean())
+    follows = max(by_rule, 1 - shown)
+    score = follows * with_mean(as_rule, most) + (1 - follows) * as_flips
+    unseen = most * (UNSEEN + (REACH - UNSEEN) * float(np.clip(gain, 0, 1)))
+    low = shown * (by_rule * 0.8 * fewest + (1 - by_rule) * 0.6 * by_flips)
+    seen = by_rule * REACH * most + (1 - by_rule) * (0.75 * by_flips + 0.25 * most)
+    return TrueLabels(score, shown, low, (1 - shown) * unseen + shown * seen)
+
+
+def _fit_flips(truth: Floats, y: Ints) -> Floats:
+    """(K, K) probability of each given class, a row for each true one, by expectation maximisation."""
+    K = truth.shape[1]
+    counts = np.zeros((K, K))
+    flips = np.full((K, K), 0.1 / max(1, K - 1))
+    np.fill_diagonal(flips, 0.9)
+    for _ in range(STEPS):
+        of_truth = _given_the_label(truth, flips, y, 1.0)
+        for k in range(K):
+            counts[:, k] = of_truth[y == k].sum(axis=0)
+        flips = (counts + 2 / K) / (counts.sum(axis=1, keepdims=True) + 2)
+    return flips
+
+
+def _given_the_label(truth: Floats, flips: Floats, y: Ints, power: float) -> Floats:
+    """(N, K) of the true class, given features and label; `power`: how far the label is listened to."""
+    joint = truth * flips[:, y].T ** power
+    result: Floats = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)
+    return result
 
 
 def _fit(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.runtime.many_classes import many_classes_are_meant
 
 TREES = 50
 SMALLEST_LEAF = 3
@@ -36,6 +37,7 @@ FEWEST_ROWS = 50
 Floats = npt.NDArray[np.float64]
 
 
+@many_classes_are_meant()
 def find_deciding_columns(
     dataset: Dataset, predictions: Floats, rows: npt.NDArray[np.int64], seed: int, trees: float = 1.0
 ) -> dict[int, list[tuple[str, float]]]:

@@ -1,0 +1,233 @@
+"""Is a numeric label another row's? A mixture of right and wrong labels around a prediction.
+
+In normal scores, where skewed labels are symmetric, a right label lies about the prediction with Student-t residuals
+of a local scale, and a wrong one anywhere among the labels (density m):
+
+    p(y | x) = (1 − π) t_ν((y − μ(x)) / τ s(x)) / τ s(x) + π m(y)
+
+Labels of few values are the ordered classes they are. (π, τ, ν) are averaged over a grid, weighted by prior and
+likelihood; trusted rows show what right labels are like, as long as they do not look wrong themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import gammaln, logsumexp, ndtri
+
+from lossval_cli.noise.label_estimates import log_prior_of_share
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Rows = npt.NDArray[Any] | slice
+
+SHARES = np.concatenate([[0.0, 0.0025, 0.005, 0.0075], np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.51, 0.02)])
+"""π on the grid."""
+MEAN_SHARE = 0.25
+"""Mean of the exponential prior of π."""
+
+SCALING = np.exp(np.linspace(-0.7, 0.3, 11))
+"""τ: factor on the local scale, which is a median over right and wrong labels."""
+SCALING_DEVIATION = 0.1
+"""Of log τ, around what a share π of far residuals does to a median."""
+
+TAILS = np.array([3.0, 5.0, 10.0, 30.0])
+"""ν, alike in advance."""
+
+UNPREDICTABLE = np.array([0.0, 0.05, 0.15, 0.3])
+"""Few values: share of rows whose label follows the base rate whatever the features say."""
+UNPREDICTABLE_MEAN = 0.03
+
+TRUSTED_WRONG = np.array([0.0, 0.01, 0.03, 0.1, 0.2])
+"""Share of trusted labels that are wrong all the same."""
+TRUSTED_WRONG_PRIOR = np.array([0.9, 0.06, 0.02, 0.01, 0.01])
+
+MOST_COUNTED = 2_000
+"""The likelihood counts as if there were no more rows: beyond, the model's form is what is uncertain."""
+
+LIKELIHOOD_ROWS = 1 << 15
+"""Rows in the likelihood; of larger tables a part."""
+
+BLOCK_ROWS = 1 << 15
+
+WINDOW = 0.15
+"""Share of rows, next to each other in prediction, that a local scale is taken over."""
+
+INTERVAL = 0.9
+
+
+class Scores(NamedTuple):
+    """Normal scores of a numeric label: its distinct values, ascending, the score of each, and how often it occurs."""
+
+    values: Floats
+    scores: Floats
+    counts: Ints
+
+    @classmethod
+    def of(cls, y: Floats) -> Scores:
+        """y (N,)."""
+        values, counts = np.unique(y, return_counts=True)
+        return cls(values, ndtri((np.cumsum(counts) - counts / 2) / len(y)), counts)
+
+    def score(self, y: Floats) -> Floats:
+        """Values (n,) -> scores, between those of the nearest values."""
+        result: Floats = np.interp(y, self.values, self.scores)
+        return result
+
+    def value(self, scores: Floats) -> Floats:
+        """Scores (n,) -> values."""
+        result: Floats = np.interp(scores, self.scores, self.values)
+        return result
+
+    def nearest(self, y: Floats) -> Ints:
+        """(n,) which of the values is nearest."""
+        borders = (self.values[1:] + self.values[:-1]) / 2
+        return np.searchsorted(borders, y)
+
+
+class Predicted(NamedTuple):
+    """Rows whose label is judged, or known."""
+
+    scores: Floats  # (n,) predictions, in normal scores
+    y: Floats  # (n,) labels, in their own unit
+
+
+class Posterior(NamedTuple):
+    """What is believed about N labels."""
+
+    probability: Floats  # (N,) that each is another row's
+    share: float  # posterior mean of π, with its interval
+    low: float
+    high: float
+
+
+class ManyValues:
+    """Densities of right and wrong labels, for every shape on the grid."""
+
+    def __init__(self, rows: Predicted, scores: Scores, window: Predicted) -> None:
+        """`window`: the rows that local scales are taken from."""
+        self.t = scores.score(rows.y)
+        self.residual = self.t - rows.scores
+        spread = local_scale(window.scores, scores.score(window.y) - window.scores, WINDOW)
+        self.scale = _along(window.scores, spread, rows.scores)
+        self.shapes = [(factor, tails, 0.0) for factor in SCALING for tails in TAILS]
+
+    def densities(self, rows: Rows, shape: tuple[float, float, float]) -> tuple[Floats, Floats]:
+        """(n,) of right and of wrong labels."""
+        width = shape[0] * self.scale[rows]
+        right = np.exp(log_t(self.residual[rows] / width, shape[1])) / width
+        return right, np.exp(-0.5 * self.t[rows] ** 2) / np.sqrt(2 * np.pi)
+
+
+class FewValues:
+    """Probabilities of right and wrong labels among few values."""
+
+    def __init__(self, rows: Predicted, scores: Scores, window: Predicted) -> None:
+        """`window`: the rows that local scales are taken from."""
+        self.predicted, self.scores = rows.scores, scores.scores
+        self.index = scores.nearest(rows.y)
+        self.rate = scores.counts[self.index] / scores.counts.sum()
+        gaps = np.diff(scores.scores)
+        least = 0.3 * float(np.median(gaps)) if len(gaps) else 1.0
+        self.t = self.scores[self.index]
+        spread = local_scale(window.scores, scores.score(window.y) - window.scores, WINDOW)
+        self.scale = np.maximum(_along(window.scores, spread, rows.scores), least)
+        self.shapes = [(factor, tails, u) for factor in SCALING[::2] for tails in TAILS[::2] for u in UNPREDICTABLE]
+
+    def densities(self, rows: Rows, shape: tuple[float, float, float]) -> tuple[Floats, Floats]:
+        """(n,) of right and of wrong labels."""
+        factor, tails, unpredictable = shape
+        width = factor * self.scale[rows, None]
+        by_value = log_t((self.scores - self.predicted[rows, None]) / width, tails)
+        index = self.index[rows]
+        own = np.exp(by_value[np.arange(len(index)), index] - logsumexp(by_value, axis=1))
+        right = (1 - unpredictable) * own + unpredictable * self.rate[rows]
+        return right, (1 - right) / max(1, len(self.scores) - 1)
+
+
+def judge_mixture(
+    model: ManyValues | FewValues,
+    seed: int,
+    *,
+    checked: ManyValues | FewValues | None = None,
+    expected_share: float | None = None,
+) -> Posterior:
+    """Which labels of `model` are another row's; `checked`: the same of trusted rows; expected_share: what the user
+    expects."""
+    N = len(model.t)
+    sample = np.arange(N)
+    if N > LIKELIHOOD_ROWS:
+        sample = np.sort(np.random.default_rng(seed).choice(N, LIKELIHOOD_ROWS, replace=False))
+    counted = min(1.0, MOST_COUNTED / len(sample))
+    # With a share π far off, the median of all is the 0.5 / (1 − π) quantile of the right ones.
+    expected = np.log(ndtri(0.75) / ndtri(0.5 + 0.25 / (1 - np.minimum(SHARES, 0.45))))
+    prior = log_prior_of_share(SHARES, MEAN_SHARE, expected_share)
+    log_posterior = np.empty((len(model.shapes), len(SHARES)))
+    for i, shape in enumerate(model.shapes):
+        right, wrong = model.densities(sample, shape)
+        mixed = np.outer(1 - SHARES, right) + np.outer(SHARES, wrong)
+        log_posterior[i] = (
+            counted * np.log(np.maximum(mixed, 1e-300)).sum(axis=1)
+            - 0.5 * ((np.log(shape[0]) - expected) / SCALING_DEVIATION) ** 2
+            - shape[2] / UNPREDICTABLE_MEAN
+            + prior
+            + (0.0 if checked is None else _of_right_labels(checked, shape))
+        )
+    weights = np.exp(log_posterior - log_posterior.max())
+    # The grid is not even: a node stands for the stretch up to its neighbours.
+    weights *= np.gradient(SHARES)
+    weights /= weights.sum()
+    probability = np.zeros(N)
+    for start in range(0, N, BLOCK_ROWS):
+        rows = slice(start, min(start + BLOCK_ROWS, N))
+        for likely in np.flatnonzero(weights.max(axis=1) > 1e-4):
+            right, wrong = model.densities(rows, model.shapes[likely])
+            for j in np.flatnonzero(weights[likely] > 1e-4):
+                bad = SHARES[j] * wrong
+                probability[rows] += weights[likely, j] * bad / np.maximum(bad + (1 - SHARES[j]) * right, 1e-300)
+    posterior = weights.sum(axis=0)
+    tail = (1 - INTERVAL) / 2
+    low, high = np.interp([tail, 1 - tail], posterior.cumsum(), SHARES)
+    return Posterior(probability, float(posterior @ SHARES), float(low), float(high))
+
+
+def _of_right_labels(checked: ManyValues | FewValues, shape: tuple[float, float, float]) -> float:
+    """Log-likelihood of trusted labels: nearly all of them are right, unless they themselves say otherwise."""
+    right, wrong = checked.densities(slice(None), shape)
+    mixed = np.outer(1 - TRUSTED_WRONG, right) + np.outer(TRUSTED_WRONG, wrong)
+    counted = min(1.0, MOST_COUNTED / max(len(right), 1))
+    likelihood = counted * np.log(np.maximum(mixed, 1e-300)).sum(axis=1)
+    return float(logsumexp(likelihood + np.log(TRUSTED_WRONG_PRIOR)))
+
+
+def local_scale(predicted: Floats, residual: Floats, window: float) -> Floats:
+    """(N,) robust deviation of the residuals of rows with similar predictions."""
+    order = np.argsort(predicted, kind="stable")
+    size = max(30, int(window * len(order)))
+    sizes = pd.Series(np.abs(residual[order]))
+    medians = sizes.rolling(size, center=True, min_periods=min(10, len(order))).median().bfill().ffill()
+    scale = np.empty(len(order))
+    # The median of a normal variable's absolute value is 0.6745 σ.
+    scale[order] = medians.to_numpy() / 0.6745
+    floor = 1e-4 * max(float(np.std(residual)), 1e-12)
+    result: Floats = np.maximum(scale, floor)
+    return result
+
+
+def _along(known: Floats, scale: Floats, predicted: Floats) -> Floats:
+    """(n,) local scales at `predicted` (n,), from those of rows with known predictions."""
+    if predicted is known:
+        return scale
+    order = np.argsort(known, kind="stable")
+    result: Floats = np.interp(predicted, known[order], scale[order])
+    return result
+
+
+def log_t(z: Floats, tails: float) -> Floats:
+    """Log density of Student's t."""
+    constant = gammaln((tails + 1) / 2) - gammaln(tails / 2) - 0.5 * np.log(tails * np.pi)
+    result: Floats = constant - (tails + 1) / 2 * np.log1p(z * z / tails)
+    return result

@@ -1,0 +1,81 @@
+"""A model of the true number, learned from trusted rows, with predictions of the given number among its inputs.
+
+As for classes (trusted_labels): a rule by which given numbers are wrong, a scale that is off for some rows say, shows
+in trusted rows alone. Which prediction counts is decided by trusted rows that it was not fitted on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import StandardScaler
+
+from lossval_cli.noise.stacking import mix, stack_numbers
+from lossval_cli.runtime.row_loader import RowSource
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST_TRUSTED = 20
+"""Trusted rows below which no model is fitted."""
+
+CLEARLY_NEARER = 0.95
+"""Of the given prediction's mean error: what is not nearer than this to the trusted labels is not used."""
+
+TREES = 60
+FOLDS = 5
+PREDICTED_AT_ONCE = 1 << 15
+
+
+def learn_true_numbers(
+    X: RowSource,
+    X_trusted: npt.NDArray[np.float32],
+    trusted: Floats,
+    given: tuple[Floats, Floats],
+    voices: list[tuple[Floats, Floats]],
+    seed: int,
+    trees: float = 1.0,
+) -> tuple[Floats, Floats]:
+    """X (N, D), trusted rows X_trusted (J, D) with true numbers (J,); given: out-of-fold predictions of the given
+    number of both, (N,) and (J,), and voices: the predictions they were mixed from; trees: of the forest, as
+    a multiple.
+
+    Returns predictions of the true number, (N,) and, by models that were not fitted on the row, (J,).
+    """
+    if len(trusted) < FEWEST_TRUSTED:
+        return given
+    scaler = StandardScaler().fit(X_trusted)
+
+    def inputs(rows: npt.NDArray[np.float32], part: slice, side: int) -> Floats:
+        return np.hstack([np.clip(scaler.transform(rows), -5, 5), *(voice[side][part, None] for voice in voices)])
+
+    first = slice(X_trusted.shape[1], None)  # the predictions alone
+    kinds: list[tuple[Any, slice]] = [
+        (Ridge(1.0), first),
+        (Ridge(100.0), slice(None)),
+        (
+            ExtraTreesRegressor(max(1, round(trees * TREES)), min_samples_leaf=3, max_features=0.5, random_state=seed),
+            slice(None),
+        ),
+    ]
+    A = inputs(X_trusted, slice(None), 1)
+    found = [given]
+    for model, columns in kinds:
+        out_of_fold = np.empty(len(A))
+        for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(A):
+            model.fit(A[fitted, columns], trusted[fitted])
+            out_of_fold[left_out] = model.predict(A[left_out, columns])
+        if np.abs(out_of_fold - trusted).mean() > CLEARLY_NEARER * np.abs(given[1] - trusted).mean():
+            continue
+        model.fit(A[:, columns], trusted)
+        rows = np.empty(len(X))
+        for start in range(0, len(X), PREDICTED_AT_ONCE):
+            part = slice(start, min(start + PREDICTED_AT_ONCE, len(X)))
+            rows[part] = model.predict(inputs(X[part], part, 0)[:, columns])
+        found.append((rows, out_of_fold))
+    weights = stack_numbers([by_trusted for _, by_trusted in found], trusted)
+    return mix(weights, [rows for rows, _ in found]), mix(weights, [by_trusted for _, by_trusted in found])
