@@ -170,7 +170,22 @@ def test_an_expected_share_of_the_user_is_believed() -> None:
     X = table(400)
     errors = find(X, events(X, 1.5), expected_share=0.2)
     assert errors.probability.mean() == pytest.approx(0.2, abs=1e-3)
+    y = X[:, 0] + np.random.default_rng(0).standard_normal(400)
+    few, many = (find_wrong_numbers(X, y, np.zeros(400), expected_share=share) for share in (0.01, 0.2))
+    assert many.share > 2 * few.share
     assert errors.low <= 0.2 <= errors.high
+
+
+def test_trusted_rows_tell_flips_from_errors_that_follow_the_features() -> None:
+    """How many labels are wrong is not the same question where one class is hit: half of class 0 are called 1."""
+    X = table(1200)
+    y = events(X, 3.0)
+    trusted = Trusted(X[900:], y[900:], np.full((300, 2), 0.5), np.full(300, -1))
+    flipped = (y[:900] == 0) & (np.random.default_rng(4).random(900) < 0.3)
+    errors = find(X[:900], np.where(flipped, 1, y[:900]), trusted=trusted)
+    assert errors.low <= flipped.mean() <= errors.high
+    assert errors.high - errors.low < 0.2
+    assert errors.share == pytest.approx(flipped.mean(), abs=0.05)
 
 
 def test_flips_are_told_from_hard_labels_by_the_surest_predictions() -> None:
@@ -224,6 +239,33 @@ def test_right_numbers_of_difficult_forms_are_not_flagged() -> None:
     for form, y in forms.items():
         errors = find_wrong_numbers(X, y, np.full(800, np.median(y)))
         assert errors.suspect.mean() <= 0.02, form
+
+
+def test_numbers_wrong_by_a_rule_are_seen_by_trusted_rows_alone() -> None:
+    """Every label of one region is off by two; a model of the labels learns that."""
+    rng = np.random.default_rng(0)
+    X = table(1000)
+    truth = X[:, 0] + 0.3 * rng.standard_normal(1000)
+    wrong = X[:700, 1] > 1.2
+    given = truth[:700] + 2 * wrong
+    trusted = Trusted(X[700:], truth[700:], np.zeros(300), np.full(300, -1))
+    alone = find_wrong_numbers(X[:700], given, np.zeros(700))
+    helped = find_wrong_numbers(X[:700], given, np.zeros(700), trusted=trusted)
+    assert roc_auc_score(wrong, helped.probability) > roc_auc_score(wrong, alone.probability) + 0.1
+    assert helped.suspect[~wrong].mean() < 0.02
+
+
+def test_trusted_numbers_that_are_noisy_themselves_do_not_hide_errors() -> None:
+    """A tenth of the trusted labels is another row's, as a tenth of the labels is."""
+    rng = np.random.default_rng(1)
+    X = table(1300)
+    y = X[:, 0] + 0.3 * rng.standard_normal(1300)
+    wrong = rng.random(1300) < 0.1
+    y[wrong] = rng.permutation(y)[wrong]
+    trusted = Trusted(X[1000:], y[1000:], np.zeros(300), np.full(300, -1))
+    alone = find_wrong_numbers(X[:1000], y[:1000], np.zeros(1000))
+    helped = find_wrong_numbers(X[:1000], y[:1000], np.zeros(1000), trusted=trusted)
+    assert helped.suspect[wrong[:1000]].mean() > alone.suspect[wrong[:1000]].mean() - 0.1
 
 
 def test_the_unit_of_a_number_does_not_matter() -> None:

@@ -46,6 +46,13 @@ def test_python_and_command_line_read_alike() -> None:
     assert Settings.resolve(overrides=values) == Settings.resolve(overrides=written)
 
 
+def test_a_share_may_be_given_in_percent() -> None:
+    assert Settings.resolve(overrides=["expect_noise=20%"]).expect_noise == 0.2
+    assert Settings.resolve(overrides={"expect_noise": "20%", "val_fraction": 0.3}).val_fraction == 0.3
+    with pytest.raises(SettingsError, match="expect_noise must be"):
+        Settings.resolve(overrides=["expect_noise=200%"])
+
+
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(SettingsError) as error:
         Settings.resolve(overrides=["epoch=3", "epochs=0", "blur=x", "objective=produkt", "members"])
