@@ -3,9 +3,11 @@
     far         a number beyond the bulk of its column                              (number_cells)
     residual    a number away from what the other columns predict, in local deviations  (cross_forest)
     unlikely    a level to which the other columns give little probability          (cross_forest)
-    misspelt    a rare level one or two edits away from a frequent one              (spelling)
+    misspelt    a rare level one or two edits away from a frequent one, a number that stands for a missing
+                value                                                               (spelling, stand_ins)
 
-The first three are −log p in nats under the column's own robust tail, so columns of any unit and shape compare.
+A level or a number of a column of few values is compared with cells that have the same one: that a rare event is
+hard to foretell makes none of its rows wrong. The first three are −log p in nats under the column's own robust tail, so columns of any unit and shape compare.
 """
 
 from __future__ import annotations
@@ -37,11 +39,15 @@ LEAST_DEVIATION = 0.05
 ENOUGH_TREES = 16
 """Trees that predict a column from which on its residuals can be normal: the variance of few leaves is not known."""
 
-PRIOR_CELLS = 2.0
-"""Cells of a leaf that a level's overall share counts as."""
+PRIOR_CELLS, LEAST_CELLS = 2.0, 0.5
+"""Cells of a leaf that a level's overall share counts as, and what every level counts as at least (Jeffreys): that no
+cell of a rare level was found among so few says nothing."""
 
 LEAF_CELLS = 100.0
 """Cells that the leaves of a prediction hold together."""
+
+USUAL, ENOUGH_CELLS = 0.1, 10
+"""Quantile of the surprise of cells of one level that is usual for it, where it has so many cells."""
 
 
 class CellEvidence(NamedTuple):
@@ -58,7 +64,7 @@ class _Raw(NamedTuple):
 
     cells: Cells
     deviation: Floats  # (n, D) log(1 + |value − mean| / deviation) of numbers
-    surprise: Floats  # (n, D) −log probability of levels
+    surprise: Floats  # (n, D) −log probability of levels, and of the bins of numbers in steps
     misspelt: Floats
 
 
@@ -70,6 +76,8 @@ class _Tails:
     residual: Mapping[int, Tail]
     light: Mapping[int, LightTail | None]
     unlikely: Mapping[int, Tail]
+    usual: Mapping[int, Floats]
+    """(bins,) of columns of few values: the surprise that is usual for each."""
 
 
 @dataclass
@@ -80,7 +88,8 @@ class CellModel:
     numbers: Mapping[int, NumberCells]
     levels: Mapping[int, LevelCells]
     _forest: CrossForest
-    _level_shares: Mapping[int, Floats]
+    _shares: Mapping[int, Floats]
+    """(bins,) of the cells, of levels and of numbers in steps."""
     _tails: _Tails | None = None
 
     @classmethod
@@ -100,8 +109,10 @@ class CellModel:
         levels = {i: LevelCells.fit(dict(counts[c])) for i, c in enumerate(columns) if not is_number[c]}
         model = cls(columns, numbers, levels, CrossForest(len(columns), (), np.zeros((0, 0), bool)), {})
         codes, values, _ = model._codes(frame, counted=True)
-        model._level_shares = {
-            i: (np.bincount(codes[:, i], minlength=column.bins) + 0.5) / len(frame) for i, column in levels.items()
+        in_steps = {i: column for i, column in numbers.items() if column.in_steps}
+        model._shares = {
+            i: (np.bincount(codes[:, i], minlength=column.bins) + 0.5) / len(frame)
+            for i, column in (levels | in_steps).items()
         }
         if 1 < len(columns) <= MOST_PREDICTED:
             inputs, input_column = model._inputs(codes, values)
@@ -124,10 +135,10 @@ class CellModel:
         distance = np.abs(values - prediction.mean) / np.sqrt(prediction.variance + LEAST_DEVIATION**2)
         known = asked & np.isfinite(values)
         deviation[known] = np.log1p(distance[known])
-        for i, column in self.levels.items():
-            here = asked[:, i] & (codes[:, i] < column.bins - 1)
-            overall = self._level_shares[i][codes[:, i]]
-            smooth = (LEAF_CELLS * prediction.probability[:, i] + PRIOR_CELLS * overall) / (LEAF_CELLS + PRIOR_CELLS)
+        for i, shares in self._shares.items():
+            here = asked[:, i] & (codes[:, i] < len(shares) - 1)
+            prior = np.maximum(PRIOR_CELLS * shares, LEAST_CELLS)[codes[:, i]]
+            smooth = (LEAF_CELLS * prediction.probability[:, i] + prior) / (LEAF_CELLS + PRIOR_CELLS)
             surprise[here, i] = -np.log(smooth[here])
         return _Raw(cells, deviation, surprise, misspelt)
 
@@ -137,6 +148,10 @@ class CellModel:
         residual: dict[int, Tail] = {}
         unlikely: dict[int, Tail] = {}
         light: dict[int, LightTail | None] = {}
+        usual: dict[int, Floats] = {}
+        for i, shares in self._shares.items():
+            usual[i] = _usual(raw.surprise[kept, i], raw.cells.codes[kept, i], -np.log(shares))
+        surprises = _beyond(raw.surprise, raw.cells.codes, usual)
         for i in self.numbers:
             values = raw.cells.values[kept, i]
             values = values[np.isfinite(values)]
@@ -146,19 +161,20 @@ class CellModel:
                 Side.fit(-values[~above], distances[~above], len(values), quantiles),
             )
             known = np.isfinite(raw.cells.values[:, i]) & kept
-            if np.ptp(raw.deviation[known, i]) > 0:
+            if not self.numbers[i].in_steps and np.ptp(raw.deviation[known, i]) > 0:
                 smooth = not self.numbers[i].repeats and self._forest.predictors(i) >= ENOUGH_TREES
                 light[i] = LightTail.fit(np.expm1(raw.deviation[known, i])) if smooth else None
                 residual[i] = Tail.fit(raw.deviation[known, i], quantiles, 0.02)
-        for i in self.levels:
-            if np.ptp(raw.surprise[kept, i]) > 0:
-                unlikely[i] = Tail.fit(raw.surprise[kept, i], quantiles, 0.3)
-        self._tails = _Tails(sides, residual, light, unlikely)
+        for i in self._shares:
+            if np.ptp(surprises[kept, i]) > 0:
+                unlikely[i] = Tail.fit(surprises[kept, i], quantiles, 0.3)
+        self._tails = _Tails(sides, residual, light, unlikely, usual)
 
     def evidence(self, raw: _Raw) -> CellEvidence:
         """Nats, after `fit_tails`."""
         assert self._tails is not None
         far, residual, unlikely = (np.zeros_like(raw.deviation) for _ in range(3))
+        surprises = _beyond(raw.surprise, raw.cells.codes, self._tails.usual)
         for i, (above, below) in self._tails.sides.items():
             values = raw.cells.values[:, i]
             distances = self.numbers[i].distance(values)
@@ -174,8 +190,15 @@ class CellModel:
                 as_normal = light.surprise(np.expm1(raw.deviation[beyond, i]))
                 residual[beyond, i] = np.maximum(residual[beyond, i], as_normal)
         for i, tail in self._tails.unlikely.items():
-            unlikely[:, i] = tail.surprise(raw.surprise[:, i])
+            (unlikely if i in self.levels else residual)[:, i] = tail.surprise(surprises[:, i])
         return CellEvidence(far, residual, unlikely, raw.misspelt)
+
+    def deviations(self, raw: _Raw) -> Floats:
+        """(n, D) of numbers from their centres, NaN elsewhere."""
+        found = np.full_like(raw.cells.values, np.nan)
+        for i, column in self.numbers.items():
+            found[:, i] = column.deviations(raw.cells.values[:, i])
+        return found
 
     def predict(self, cells: Cells, fitted: Ints | None = None) -> Prediction:
         """What the other columns say of each cell."""
@@ -198,7 +221,9 @@ class CellModel:
         codes, values, misspelt = np.empty(shape, np.int64), np.full(shape, np.nan), np.zeros(shape)
         for i, name in enumerate(self.columns):
             if i in self.numbers:
-                values[:, i] = self.numbers[i].scale(frame[name].to_numpy(float))
+                given = frame[name].to_numpy(float)
+                values[:, i] = self.numbers[i].scale(given)
+                misspelt[:, i] = self.numbers[i].standing_in(given)
                 codes[:, i] = self.numbers[i].bin(values[:, i])
             else:
                 found = self.levels[i].evidence(frame[name].to_numpy(object), counted)
@@ -226,6 +251,23 @@ class CellModel:
                 inputs += list((codes[:, i, None] == np.arange(self.levels[i].bins)).T)
             owner += [i] * (len(inputs) - len(owner))
         return np.stack(inputs, axis=1).astype(np.float32), np.array(owner)
+
+
+def _usual(surprise: Floats, codes: Ints, unforeseen: Floats) -> Floats:
+    """(bins,) what is usual for the cells of each code, from their surprise (n,); that of a code that nothing foretells,
+    `unforeseen` (bins,), where it has few cells."""
+    usual = unforeseen.copy()
+    for code in np.flatnonzero(np.bincount(codes, minlength=len(usual)) >= ENOUGH_CELLS):
+        usual[code] = np.quantile(surprise[codes == code], USUAL)
+    return usual
+
+
+def _beyond(surprise: Floats, codes: Ints, usual: Mapping[int, Floats]) -> Floats:
+    """(n, D) surprise beyond what is usual for cells of the same code."""
+    beyond = surprise.copy()
+    for i, of_code in usual.items():
+        beyond[:, i] = np.maximum(surprise[:, i] - of_code[codes[:, i]], 0.0)
+    return beyond
 
 
 def _standardised(inputs: npt.NDArray[np.float32], owner: Ints) -> tuple[npt.NDArray[np.float32], Ints]:

@@ -13,12 +13,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from scipy.special import ndtri
+
+from lossval_cli.noise.stand_ins import find_stand_ins
 from lossval_cli.noise.tails import LightTail, Tail
 
 Floats = npt.NDArray[np.float64]
 
 COMMON = 0.05
 """Share of a column from which one repeated value is set aside when the scale is chosen (zero inflation)."""
+
+MOSTLY = 0.5
+"""Share of a column from which one value is its usual state."""
 
 FEW_VALUES = 20
 """A column with no more distinct values is discrete; a side with fewer has no tail of its own."""
@@ -96,6 +102,10 @@ class NumberCells:
     """Share of missing cells."""
     repeats: bool
     """Whether one value makes up much of the column: it is a mixture then, and its bulk says little of its tail."""
+    in_steps: bool
+    """Whether it has few values, or mostly one: its bins are then foretold as levels are, not its mean."""
+    stand_ins: dict[float, float]
+    """Values that stand for a missing one -> evidence in nats."""
 
     @classmethod
     def fit(cls, values: Floats) -> NumberCells:
@@ -116,6 +126,7 @@ class NumberCells:
             levels = np.unique(scaled)
             edges = (levels[1:] + levels[:-1]) / 2
         limits = np.quantile(scaled, [0.005, 0.995])
+        repeats = bool(counts.max() > COMMON * len(finite))
         return cls(
             origin,
             unit,
@@ -125,7 +136,9 @@ class NumberCells:
             edges,
             (float(limits[0]), float(limits[1])),
             1 - len(finite) / len(values),
-            bool(counts.max() > COMMON * len(finite)),
+            repeats,
+            len(distinct) <= BINS or counts.max() > MOSTLY * len(finite),
+            find_stand_ins(finite),
         )
 
     @property
@@ -148,6 +161,22 @@ class NumberCells:
         """(n,) from the median, in the column's unit."""
         distances: Floats = np.abs(self.unscale(scaled) - self.unscale(np.zeros(1)))
         return distances
+
+    def deviations(self, scaled: Floats) -> Floats:
+        """(n,) from the centre. In a column of steps by rank, as a normal column has them: what is not zero in one of
+        a hundred cells is not infinitely far from the others."""
+        if not self.in_steps:
+            return scaled
+        below, up_to = (np.searchsorted(self.sorted_values, scaled, side) for side in ("left", "right"))
+        ranks: Floats = np.asarray(ndtri((below + up_to + 1) / (2 * len(self.sorted_values) + 2)))
+        return np.where(np.isfinite(scaled), ranks, np.nan)
+
+    def standing_in(self, values: Floats) -> Floats:
+        """(n,) nats of evidence that a value stands for a missing one."""
+        evidence = np.zeros(len(values))
+        for value, nats in self.stand_ins.items():
+            evidence[values == value] = nats
+        return evidence
 
     def bin(self, scaled: Floats) -> npt.NDArray[np.int64]:
         """(n,) the bin of each, the last one for missing cells."""

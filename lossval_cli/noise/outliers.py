@@ -4,7 +4,7 @@
     ways    a row's cells summarised in the ways a row can be wrong:
                 cell      its most surprising number          cells   the surprise of all numbers together
                 residual  its least predictable number        spread  squared distance from the columns' centres
-                level     its least likely level              typo    its most likely misspelling
+                level     its least likely level              typo    its most likely misspelling or stand-in
     odds    −log p of each way under its own robust tail, and the share of each way      (two_groups)
     noise   a density ratio of noisy copies to rows                                       (row_noise)
 
@@ -218,7 +218,7 @@ class OutlierModel:
         everything = np.arange(len(frame))
         raw = cells.raw(prepared, everything)
         cells.fit_tails(raw, np.ones(len(frame), bool), LOOSE)
-        ways = _ways(cells.evidence(raw), raw.cells.values)
+        ways = _ways(cells.evidence(raw), cells.deviations(raw))
         tails = {way: Tail.fit(ways[way], WAY_TAIL, _least(way)) for way in WAYS if np.ptp(ways[way]) > 0}
         surprise = _surprise(ways, tails)
         usual = _class_surprise(surprise, alike)
@@ -247,7 +247,7 @@ class OutlierModel:
         if len(new):
             prepared = self.view.prepare(frame.iloc[new])
             raw = self.cells.raw(prepared)
-            surprise = _surprise(_ways(self.cells.evidence(raw), raw.cells.values), self.tails)
+            surprise = _surprise(_ways(self.cells.evidence(raw), self.cells.deviations(raw)), self.tails)
             alike = np.zeros(len(new), np.int64) if classes is None else classes[new]
             usual = np.vstack([self.usual, np.zeros(self.usual.shape[1])])
             surprise = np.maximum(surprise - usual[np.minimum(alike, len(self.usual))], 0.0)
@@ -305,8 +305,8 @@ def _least(way: Way) -> float:
     return 2.0 if way == "spread" else 1.0
 
 
-def _ways(evidence: CellEvidence, values: Floats) -> dict[Way, Floats]:
-    """The ways a row can be wrong, (n,) each."""
+def _ways(evidence: CellEvidence, deviations: Floats) -> dict[Way, Floats]:
+    """The ways a row can be wrong, (n,) each; deviations (n, D) of its numbers from their centres."""
     number = evidence.far + evidence.residual
     excess = np.clip(evidence.far - ORDINARY, 0.0, MOST_OF_A_CELL)
     return {
@@ -315,7 +315,7 @@ def _ways(evidence: CellEvidence, values: Floats) -> dict[Way, Floats]:
         "level": evidence.unlikely.max(axis=1),
         "typo": evidence.misspelt.max(axis=1),
         "cells": excess.sum(axis=1),
-        "spread": np.square(np.clip(np.nan_to_num(values), -FAR, FAR)).sum(axis=1),
+        "spread": np.square(np.clip(np.nan_to_num(deviations), -FAR, FAR)).sum(axis=1),
     }
 
 
