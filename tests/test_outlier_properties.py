@@ -12,6 +12,7 @@ from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 from lossval_cli.noise.spelling import Spelling, edit_distance
+from lossval_cli.noise.stand_ins import find_stand_ins
 from lossval_cli.noise.tails import Tail
 from lossval_cli.noise.two_groups import TwoGroups
 from lossval_cli.tables.table import read_table
@@ -115,6 +116,68 @@ def test_columns_of_many_shapes_have_next_to_no_outliers(shape: Callable, size: 
     values[0] += 1e-9  # no column is constant
     table = pd.DataFrame(values, columns=[f"c{i}" for i in range(size[1])])
     assert flagged(table).mean() <= 0.02
+
+
+def test_a_rare_event_that_nothing_foretells_makes_no_row_an_outlier() -> None:
+    """A yes in two of a hundred rows is as it should be, written as a word, as 0 and 1, or as an amount."""
+    table, rng = households(1500, 20), np.random.default_rng(21)
+    table["pregnant"] = np.where(rng.random(1500) < 0.02, "yes", "no")
+    table["pool"] = (rng.random(1500) < 0.03).astype(int)
+    table["claim"] = np.where(rng.random(1500) < 0.02, np.exp(rng.normal(7, 1, 1500)).round(2), 0.0)
+    table["job"] = rng.choice(["clerk", "nurse", "smith", "luthier"], 1500, p=[0.5, 0.47, 0.026, 0.004])
+    assert flagged(table).mean() <= 0.01
+
+
+@pytest.mark.parametrize("columns", [8, 20])
+def test_rows_that_differ_in_scale_as_a_whole_are_not_noise(columns: int) -> None:
+    """Returns of a market: calm days and wild ones, in every column at once (multivariate t)."""
+    rng = np.random.default_rng(22)
+    values = rng.normal(size=(1000, columns)) + 0.5 * rng.normal(size=(1000, 1))
+    values /= np.sqrt(rng.chisquare(5, 1000) / 5)[:, None]
+    table = pd.DataFrame(values, columns=[f"c{i}" for i in range(columns)])
+    assert flagged(table).mean() <= 0.02
+
+
+@pytest.mark.parametrize(("column", "value"), [("age", -1.0), ("age", 0.0), ("income", 999.0), ("height", 999.0)])
+def test_a_number_that_stands_for_a_missing_value_is_found_and_named(column: str, value: float) -> None:
+    table = households(1000, 23)
+    table.loc[:9, column] = value
+    estimate = found(table)
+    assert (estimate.probability[:10] > 0.5).all()
+    assert (estimate.probability > 0.5).sum() <= 15
+    cells = [cells[0] for cells in estimate.describe(np.arange(10))]
+    assert {(cell.column, cell.kind) for cell in cells} == {(column, "stand-in")}
+
+
+def test_values_at_the_end_of_a_scale_do_not_stand_for_missing_ones() -> None:
+    rng = np.random.default_rng(24)
+    usual = [
+        np.append(rng.exponential(5, 970).round(2), np.zeros(30)),  # nothing was spent
+        np.clip(rng.normal(size=1000), -1, 1),  # cut off
+        rng.choice([1, 2, 3, 4, 5], 1000, p=[0.02, 0.08, 0.2, 0.3, 0.4]).astype(float),
+        rng.choice([-1, 0, 1], 1000, p=[0.02, 0.5, 0.48]).astype(float),
+        np.minimum(rng.lognormal(3, 1, 1000), 99).round(1),  # the scale ends there
+        np.append(np.zeros(950), rng.uniform(10, 20, 50)),  # a sensor that is mostly off
+        np.append(rng.uniform(10, 20, 920), np.zeros(80)),  # often off
+    ]
+    assert [find_stand_ins(values) for values in usual] == [{}] * len(usual)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("HAMBURG", "Hamburg"), ("hamburg", "Hamburg"), ("MÃ¼nchen", "München"), ("Mün", "München"), ("47", None)],
+)
+def test_spellings_that_programs_make(given: str, meant: str | None) -> None:
+    """Case, UTF-8 read as another encoding, what is cut off, a cell of another column."""
+    spelling = Spelling.fit(["Hamburg", "München", "Kiel"], [400, 300, 100])
+    evidence, found = spelling.misspelling(given, 0)
+    assert found == meant
+    assert evidence > 5
+
+
+def test_a_column_that_was_read_in_the_wrong_encoding_is_not_misspelt_cell_by_cell() -> None:
+    garbled = Spelling.fit(["Hamburg", "MÃ¼nchen", "KÃ¶ln"], [400, 300, 3])
+    assert garbled.misspelling("KÃ¶ln", 2)[0] < 5
 
 
 def test_levels_alone_have_next_to_no_outliers() -> None:

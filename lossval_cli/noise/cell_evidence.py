@@ -6,8 +6,9 @@
     misspelt    a rare level one or two edits away from a frequent one, a number that stands for a missing
                 value                                                               (spelling, stand_ins)
 
-A level or a number of a column of few values is compared with cells that have the same one: that a rare event is
-hard to foretell makes none of its rows wrong. The first three are −log p in nats under the column's own robust tail, so columns of any unit and shape compare.
+A level, or a number of a column of few values, is compared with cells that have the same one: that a rare event is
+hard to foretell makes none of its rows wrong. The first three are −log p in nats under the column's own robust tail,
+so columns of any unit and shape compare.
 """
 
 from __future__ import annotations
@@ -39,15 +40,18 @@ LEAST_DEVIATION = 0.05
 ENOUGH_TREES = 16
 """Trees that predict a column from which on its residuals can be normal: the variance of few leaves is not known."""
 
-PRIOR_CELLS, LEAST_CELLS = 2.0, 0.5
-"""Cells of a leaf that a level's overall share counts as, and what every level counts as at least (Jeffreys): that no
-cell of a rare level was found among so few says nothing."""
+PRIOR_CELLS = 2.0
+"""Cells of a leaf that a level's overall share counts as."""
 
 LEAF_CELLS = 100.0
 """Cells that the leaves of a prediction hold together."""
 
-USUAL, ENOUGH_CELLS = 0.1, 10
-"""Quantile of the surprise of cells of one level that is usual for it, where it has so many cells."""
+USUAL, ENOUGH_CELLS = 0.7, 10
+"""Quantile of the surprise of a level's cells that is usual for it, and how many cells it takes. Of a level that
+nothing foretells and one cell in a hundred has, leaves hold none in a third of the cases."""
+
+LEAST_SCALE = {True: 1.0, False: 0.5}
+"""Of the tail of surprises, nats: of numbers in steps, and of levels."""
 
 
 class CellEvidence(NamedTuple):
@@ -66,6 +70,7 @@ class _Raw(NamedTuple):
     deviation: Floats  # (n, D) log(1 + |value − mean| / deviation) of numbers
     surprise: Floats  # (n, D) −log probability of levels, and of the bins of numbers in steps
     misspelt: Floats
+    rarity: Floats  # (n, D) nats that a level is not one of the column's
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class CellModel:
         numbers = {i: NumberCells.fit(frame[c].to_numpy(float)) for i, c in enumerate(columns) if is_number[c]}
         levels = {i: LevelCells.fit(dict(counts[c])) for i, c in enumerate(columns) if not is_number[c]}
         model = cls(columns, numbers, levels, CrossForest(len(columns), (), np.zeros((0, 0), bool)), {})
-        codes, values, _ = model._codes(frame, counted=True)
+        codes, values, *_ = model._codes(frame, counted=True)
         in_steps = {i: column for i, column in numbers.items() if column.in_steps}
         model._shares = {
             i: (np.bincount(codes[:, i], minlength=column.bins) + 0.5) / len(frame)
@@ -126,7 +131,7 @@ class CellModel:
 
     def raw(self, frame: pd.DataFrame, fitted: Ints | None = None) -> _Raw:
         """Of n rows; `fitted` (n,): which of the fitted rows they are."""
-        codes, values, misspelt = self._codes(frame, counted=fitted is not None)
+        codes, values, misspelt, rarity = self._codes(frame, counted=fitted is not None)
         inputs, _ = self._inputs(codes, values)
         cells = Cells(inputs, codes, values)
         prediction = self._forest.predict(cells, fitted)
@@ -137,10 +142,10 @@ class CellModel:
         deviation[known] = np.log1p(distance[known])
         for i, shares in self._shares.items():
             here = asked[:, i] & (codes[:, i] < len(shares) - 1)
-            prior = np.maximum(PRIOR_CELLS * shares, LEAST_CELLS)[codes[:, i]]
-            smooth = (LEAF_CELLS * prediction.probability[:, i] + prior) / (LEAF_CELLS + PRIOR_CELLS)
+            overall = shares[codes[:, i]]
+            smooth = (LEAF_CELLS * prediction.probability[:, i] + PRIOR_CELLS * overall) / (LEAF_CELLS + PRIOR_CELLS)
             surprise[here, i] = -np.log(smooth[here])
-        return _Raw(cells, deviation, surprise, misspelt)
+        return _Raw(cells, deviation, surprise, misspelt, rarity)
 
     def fit_tails(self, raw: _Raw, kept: npt.NDArray[np.bool_], quantiles: tuple[float, float]) -> None:
         """On the evidence of the fitted rows, without those that are left out."""
@@ -150,7 +155,7 @@ class CellModel:
         light: dict[int, LightTail | None] = {}
         usual: dict[int, Floats] = {}
         for i, shares in self._shares.items():
-            usual[i] = _usual(raw.surprise[kept, i], raw.cells.codes[kept, i], -np.log(shares))
+            usual[i] = _usual(raw.surprise[kept, i], raw.cells.codes[kept, i], len(shares))
         surprises = _beyond(raw.surprise, raw.cells.codes, usual)
         for i in self.numbers:
             values = raw.cells.values[kept, i]
@@ -167,7 +172,7 @@ class CellModel:
                 residual[i] = Tail.fit(raw.deviation[known, i], quantiles, 0.02)
         for i in self._shares:
             if np.ptp(surprises[kept, i]) > 0:
-                unlikely[i] = Tail.fit(surprises[kept, i], quantiles, 0.3)
+                unlikely[i] = Tail.fit(surprises[kept, i], quantiles, LEAST_SCALE[i in self.numbers])
         self._tails = _Tails(sides, residual, light, unlikely, usual)
 
     def evidence(self, raw: _Raw) -> CellEvidence:
@@ -191,7 +196,8 @@ class CellModel:
                 residual[beyond, i] = np.maximum(residual[beyond, i], as_normal)
         for i, tail in self._tails.unlikely.items():
             (unlikely if i in self.levels else residual)[:, i] = tail.surprise(surprises[:, i])
-        return CellEvidence(far, residual, unlikely, raw.misspelt)
+        # A level that hardly any cell has is rare, whatever the others foretell.
+        return CellEvidence(far, residual, np.maximum(unlikely, raw.rarity), raw.misspelt)
 
     def deviations(self, raw: _Raw) -> Floats:
         """(n, D) of numbers from their centres, NaN elsewhere."""
@@ -215,10 +221,11 @@ class CellModel:
         own = shares[np.arange(len(shares)), cells.codes[:, column]]
         return [(named[level], float(probability)) for level, probability in zip(best, own, strict=True)]
 
-    def _codes(self, frame: pd.DataFrame, counted: bool) -> tuple[Ints, Floats, Floats]:
-        """(n, D) bins and levels, numbers on their scale, evidence of misspelling."""
+    def _codes(self, frame: pd.DataFrame, counted: bool) -> tuple[Ints, Floats, Floats, Floats]:
+        """(n, D) bins and levels, numbers on their scale, evidence of misspelling, rarity of levels."""
         shape = (len(frame), len(self.columns))
-        codes, values, misspelt = np.empty(shape, np.int64), np.full(shape, np.nan), np.zeros(shape)
+        codes, values = np.empty(shape, np.int64), np.full(shape, np.nan)
+        misspelt, rarity = np.zeros(shape), np.zeros(shape)
         for i, name in enumerate(self.columns):
             if i in self.numbers:
                 given = frame[name].to_numpy(float)
@@ -227,8 +234,8 @@ class CellModel:
                 codes[:, i] = self.numbers[i].bin(values[:, i])
             else:
                 found = self.levels[i].evidence(frame[name].to_numpy(object), counted)
-                codes[:, i], misspelt[:, i] = found.code, found.misspelt
-        return codes, values, misspelt
+                codes[:, i], misspelt[:, i], rarity[:, i] = found.code, found.misspelt, found.rarity
+        return codes, values, misspelt, rarity
 
     def _clipped(self, values: Floats) -> Floats:
         """Far numbers neither predict nor are averaged."""
@@ -253,11 +260,13 @@ class CellModel:
         return np.stack(inputs, axis=1).astype(np.float32), np.array(owner)
 
 
-def _usual(surprise: Floats, codes: Ints, unforeseen: Floats) -> Floats:
-    """(bins,) what is usual for the cells of each code, from their surprise (n,); that of a code that nothing foretells,
-    `unforeseen` (bins,), where it has few cells."""
-    usual = unforeseen.copy()
-    for code in np.flatnonzero(np.bincount(codes, minlength=len(usual)) >= ENOUGH_CELLS):
+def _usual(surprise: Floats, codes: Ints, bins: int) -> Floats:
+    """(bins,) what is usual for the cells of each code, from their surprise (n,). Codes of few cells are taken
+    together; where even these are few, nothing is more than usual."""
+    cells = np.bincount(codes, minlength=bins)
+    few = (cells < ENOUGH_CELLS)[codes]
+    usual = np.full(bins, np.quantile(surprise[few], USUAL) if few.sum() >= ENOUGH_CELLS else np.inf)
+    for code in np.flatnonzero(cells >= ENOUGH_CELLS):
         usual[code] = np.quantile(surprise[codes == code], USUAL)
     return usual
 

@@ -16,6 +16,13 @@ Floats = npt.NDArray[np.float64]
 NAMED = 24
 """Levels that other columns predict one by one; all others are known or rare."""
 
+MOSTLY = 0.95
+"""Share of a level above which a column says nothing of other levels."""
+
+ORDINARY_STEP, MOST_OF_A_STEP = 4.0, 4.0
+"""How many times more cells the next more frequent level has in an open list of levels, by and large; and nats at most
+for a wider step: levels that all have hundreds of cells are a closed list, and one of a single cell is not on it."""
+
 RARE = (3, 0.01)
 """A level of more cells, and of a larger share of them, is not misspelt."""
 
@@ -24,7 +31,7 @@ class LevelEvidence(NamedTuple):
     """What is known of n cells."""
 
     code: npt.NDArray[np.int64]  # (n,) the bin of the level, the last one for missing cells
-    rarity: Floats  # (n,) −log of the share of cells whose level is no more frequent, 0 for missing cells
+    rarity: Floats  # (n,) nats of evidence that the level is not one of the column's, 0 for missing cells
     misspelt: Floats  # (n,) nats of evidence
 
 
@@ -65,6 +72,7 @@ class LevelCells:
             others = max(self.counts.get(level, 0) - own, 0)
             reached = np.searchsorted(self._ascending, others + own, "right")
             rarity[i] = -np.log((self._cumulated[reached] + 0.5) / (self.total + 1))
+            rarity[i] += self._step(others + own, int(reached)) if others <= RARE[0] else 0.0
             known = len(self.named) if others > max(3, 0.0005 * self.total) else len(self.named) + 1
             bins[i] = self.named.get(level, known)
             if others <= least:
@@ -78,6 +86,17 @@ class LevelCells:
             np.where(absent, 0.0, rarity[codes]),
             np.where(absent, 0.0, misspelt[codes]),
         )
+
+    def _step(self, cells: int, reached: int) -> float:
+        """Nats by which the next more frequent levels have more cells than a level of so few, `reached` levels having
+        no more, than levels of an open list do."""
+        next_one = int(np.searchsorted(self._ascending, ORDINARY_STEP * cells, "right"))
+        between = self._cumulated[next_one] - self._cumulated[reached]
+        if next_one == len(self._ascending) or between > self._cumulated[reached]:
+            return 0.0
+        if self._ascending[-1] > MOSTLY * self.total:
+            return 0.0
+        return float(np.clip(np.log(self._ascending[next_one] / (ORDINARY_STEP * max(cells, 1))), 0.0, MOST_OF_A_STEP))
 
     def meant(self, level: str, counted: bool) -> str | None:
         """The frequent level that a rare one misspells."""

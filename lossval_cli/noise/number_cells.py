@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
 from scipy.special import ndtri
 
 from lossval_cli.noise.stand_ins import find_stand_ins

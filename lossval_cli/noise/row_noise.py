@@ -16,6 +16,12 @@ a rare class is not noise.
 The log ratio L, linear in the terms, and the share π of noisy rows are fitted together (pu_regression), once with all
 terms and once without the neighbour. A row is noisy if both say so: rows of a small group of their own have the
 neighbours that noise lacks, and a row that has no neighbours among many groups is ordinary in all its columns.
+
+Rows of one table may differ in scale as a whole: on some days all returns are large. That is no noise. Noise of one
+size makes the directions in which the others vary least grow most, a scale makes all grow alike; where the others
+vary alike in all directions, noise shows in that few rows lie between the two groups. Without such a sign a row is
+noisy only if its log ratio lies beyond the tail of the others' as well.
+
 A share above MOST_NOISY is a second state of the table (a sensor that is off), so its rows become a class of their own
 and the fit is repeated.
 """
@@ -28,12 +34,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from lossval_cli.features.encoder import Block
 from lossval_cli.noise.densities import LevelDensities, NumberDensities
 from lossval_cli.noise.neighbours import nearest
 from lossval_cli.noise.pu_regression import fit_pu_regression
+from lossval_cli.noise.tails import Tail
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -74,6 +81,26 @@ MOST_NOISY = 0.25
 """A larger share of rows is a second state of the table."""
 
 
+ANISOTROPY, LEAST_SLOPE = 0.3, 0.45
+"""Standard deviation of the growth that noise would cause along the principal directions from which on it can be told
+from a scale, and the least slope of the growth that is found on it: noise has about 1, a scale 0."""
+
+BETWEEN, MOST_BETWEEN = (0.3, 0.7), 0.3
+"""Probabilities of rows that lie between the two groups, and how many such rows there are at most for a noisy one."""
+
+FEWEST_NOISY = 6
+"""Noisy rows of which so much can be said."""
+
+FAR = 8.0
+"""Deviations, at most, that a direction adds to a row's size."""
+
+BULK = (0.5, 0.75)
+"""Quantiles between which the tail of log ratios is fitted: up to a quarter of the rows may be noisy."""
+
+DOUBTED = 5.0
+"""Nats of surprise that a scale explains."""
+
+
 @dataclass(frozen=True)
 class RowNoise:
     """The fitted density ratios."""
@@ -87,6 +114,8 @@ class RowNoise:
     _states: int
     """Into which each class is split."""
     _ratios: tuple[_Ratio, ...]
+    _tail: Tail | None
+    """Of the log ratios, where they show no two groups."""
 
     @classmethod
     def fit(
@@ -114,7 +143,10 @@ class RowNoise:
         alone = _Ratio.fit(own[:, :NEIGHBOUR_TERM], copies[:, :NEIGHBOUR_TERM])
         log_ratios = _log_ratios((ratio, alone), own)
         low, high = zip(ratio.interval, alone.interval, strict=True)
-        return cls(log_ratios, (min(low), min(high)), folds[0], baseline, states, (ratio, alone))
+        noise = cls(log_ratios, (min(low), min(high)), folds[0], baseline, states, (ratio, alone), None)
+        if not _two_groups(folds[0]._numbers(X), expit(noise.log_odds(log_ratios))):
+            noise = replace(noise, _tail=Tail.fit(log_ratios.min(axis=1), BULK, 0.1))
+        return replace(noise, log_ratios=noise._consented(log_ratios))
 
     def of(self, X: npt.NDArray[np.float32], classes: Ints) -> Floats:
         """(n, 2) L of rows that were not fitted on: in the state of their class in which they are more ordinary."""
@@ -123,14 +155,44 @@ class RowNoise:
             _log_ratios(self._ratios, self._baseline.relative(terms, classes + state * (known // self._states)))
             for state in range(self._states)
         ]
-        least: Floats = np.min(found, axis=0)
-        return least
+        return self._consented(np.min(found, axis=0))
+
+    def _consented(self, log_ratios: Floats) -> Floats:
+        """(n, 2) no larger than the tail of log ratios allows, where there is one."""
+        if self._tail is None:
+            return log_ratios
+        surprise = self._tail.surprise(log_ratios.min(axis=1)) - DOUBTED
+        limited: Floats = np.minimum(log_ratios, surprise[:, None])
+        return limited
 
     def log_odds(self, log_ratios: Floats, least_share: float = 0.0) -> Floats:
         """(n,) that a row with these L (n, 2) is noisy; `least_share`: of noisy rows that is assumed."""
         shares = np.clip([max(ratio.share, least_share) for ratio in self._ratios], 1e-9, 0.5)
         odds: Floats = np.min(log_ratios + logit(shares), axis=1)
         return odds
+
+
+def _two_groups(numbers: npt.NDArray[np.float32], probability: Floats) -> bool:
+    """Whether the rows that are probably noisy differ from the others by noise rather than by a scale.
+
+    numbers (n, d), standardised; probability (n,) of being noisy.
+    """
+    noisy = probability > 0.5
+    if noisy.sum() < FEWEST_NOISY or (~noisy).sum() < FEWEST_NOISY or numbers.shape[1] < 2:
+        return True
+    centred = (numbers - np.median(numbers[~noisy], axis=0)).astype(np.float64)
+    parts = [part @ np.linalg.eigh(part[~noisy].T @ part[~noisy])[1] for part in _ranges(centred)]
+    squares = np.square(np.concatenate(parts, axis=1))
+    variance = squares[~noisy].mean(axis=0)
+    used = variance > 1e-4 * variance.max()
+    sizes = np.minimum(squares[:, used] / variance[used], FAR**2)
+    growth = np.log(sizes[noisy].mean(axis=0) / sizes[~noisy].mean(axis=0))
+    expected = np.log1p(1 / variance[used])
+    if used.sum() > 1 and expected.std() >= ANISOTROPY:
+        slope = np.cov(expected, growth)[0, 1] / expected.var(ddof=1)
+        return bool(slope >= LEAST_SLOPE)
+    between = ((probability > BETWEEN[0]) & (probability < BETWEEN[1])).sum()
+    return bool(between <= MOST_BETWEEN * noisy.sum())
 
 
 def _log_ratios(ratios: Sequence[_Ratio], terms: Floats) -> Floats:

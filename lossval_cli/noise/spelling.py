@@ -1,4 +1,5 @@
-"""Is a rare level a misspelling of a frequent one? Edit distance, look-alike characters, case and accents."""
+"""Is a rare level a mistake for a frequent one? Edit distance, look-alike characters, case, accents, what is cut off,
+UTF-8 read as another encoding, cells of another column."""
 
 from __future__ import annotations
 
@@ -18,6 +19,21 @@ MOST_FREQUENT = 400
 LONG = 8
 """Characters from which on two edits are still a misspelling."""
 
+SAME_WORD = 3.0
+"""Nats for a level that differs from a frequent one in case, accents or spaces alone."""
+
+GARBLED = 8.0
+"""Nats for UTF-8 that was read as Windows-1252 ("MÃ¼nchen"), and for replacement characters."""
+
+MOST_GARBLED = 0.02
+"""Share of garbled cells from which on the whole column was read so."""
+
+SHORTEST_PART = 3
+"""Characters that are left of a level that was cut off."""
+
+LETTERLESS = 0.002
+"""Share of cells without a letter that a column of words may have by chance."""
+
 LOOK_ALIKE = str.maketrans("013457", "oleast")
 
 
@@ -31,6 +47,11 @@ class Spelling:
     """Share of frequent levels that are one edit away from another ("Zone 1", "Zone 2")."""
     mixed: float
     """Share of cells with digits next to letters."""
+    letterless: float
+    """Share of cells without any letter."""
+    garbled: float
+    """Share of cells that were read in the wrong encoding."""
+    levels: frozenset[str]
     _known: dict[tuple[str, int], tuple[float, str | None]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -47,7 +68,18 @@ class Spelling:
         near = sum(any(a != b and edit_distance(a, b, 1) <= 1 for b in first) for a in first)
         cells = sum(count for _, count in frequent)
         mixed = sum(count for level, count in frequent if is_mixed(level))
-        return cls(frequent, folded, (near + 0.02) / (len(first) + 1), mixed / max(cells, 1))
+        every = list(zip(levels, counts, strict=True))
+        letterless = sum(count for level, count in every if not _has_letter(level))
+        garbled = sum(count for level, count in every if ungarbled(level) is not None)
+        return cls(
+            frequent,
+            folded,
+            (near + 0.02) / (len(first) + 1),
+            mixed / max(cells, 1),
+            letterless / max(total, 1),
+            garbled / max(total, 1),
+            frozenset(levels),
+        )
 
     def misspelling(self, level: str, others: int) -> tuple[float, str | None]:
         """Evidence in nats that `level`, which `others` other cells have, is misspelt, and what was meant."""
@@ -59,6 +91,14 @@ class Spelling:
     def _evidence(self, level: str, others: int) -> tuple[float, str | None]:
         strange = -np.log(self.mixed + 0.02) if is_mixed(level) else 0.0
         best: tuple[float, str | None] = (max(0.0, float(strange) - 1), None)
+        if not _has_letter(level) and self.frequent:
+            best = max(best[0], float(-np.log(self.letterless + LETTERLESS))), None
+        plain = ungarbled(level)
+        if plain is not None and self.garbled <= MOST_GARBLED:
+            return GARBLED, plain if plain in self.levels else None
+        alike = self.folded.get(fold(level))
+        if alike is not None and alike[0] != level and alike[1] > 5 * (others + 1):
+            best = float(np.log(alike[1] / (others + 1)) + SAME_WORD), alike[0]
         for meant, count, weight in self._candidates(level, others):
             # How much likelier one more cell of `meant` is than one of this level, told apart by few characters.
             evidence = weight * np.log(count / (others + 1)) + np.log(min(len(meant), 12) / 3)
@@ -69,9 +109,6 @@ class Spelling:
 
     def _candidates(self, level: str, others: int) -> list[tuple[str, int, float]]:
         found = []
-        alike = self.folded.get(fold(level))
-        if alike is not None and alike[0] != level and alike[1] > 5 * (others + 1):
-            found.append((*alike, 1.0))
         for meant, count in self.frequent:
             if meant == level or count < 5 * (others + 1) or len(meant) == 1:
                 continue
@@ -79,6 +116,8 @@ class Spelling:
             distance = edit_distance(level, meant, most)
             if distance <= most:
                 found.append((meant, count, 1.0 if distance <= 1 else 0.6))
+            elif _is_cut_off(level, meant):
+                found.append((meant, count, 0.8))
         return found
 
 
@@ -104,6 +143,30 @@ def fold(level: str) -> str:
     """Without case, accents, outer and doubled spaces, and with digits as the letters they look like."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", level) if not unicodedata.combining(c))
     return " ".join(plain.casefold().translate(LOOK_ALIKE).split())
+
+
+def ungarbled(level: str) -> str | None:
+    """What a level says that was written as UTF-8 and read as Windows-1252 or with replacement characters; None if it
+    was not."""
+    if level.isascii():
+        return None
+    if "\ufffd" in level:
+        return level
+    try:
+        return level.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return None
+
+
+def _is_cut_off(level: str, meant: str) -> bool:
+    """Whether a level is the beginning of another that ends within a word."""
+    if not SHORTEST_PART <= len(level) <= len(meant) - 2 or not meant.startswith(level):
+        return False
+    return level[-1].isalnum() and meant[len(level)].isalnum()
+
+
+def _has_letter(level: str) -> bool:
+    return any(character.isalpha() for character in level)
 
 
 def is_mixed(level: str) -> bool:

@@ -14,16 +14,17 @@ Floats = npt.NDArray[np.float64]
 MOST_CELLS = 0.05
 """Share of a column's cells above which a value is a state, not an error."""
 
-FEWEST_CELLS = {"code": 2, "zero": 3, "other": 4}
-"""Cells with the value, at least: fewer are left to what is said of far values."""
+FEWEST_CELLS = {"negative": 1, "nines": 2, "zero": 3, "other": 4, "inside": 5}
+"""Cells with the value, at least: fewer are left to what is said of far values. `negative` and `nines` are codes below
+and above all others, `zero` is a zero or a code below all others, `inside` a code among values that do not repeat."""
 
-FEWEST_OTHERS = {"code": 8, "zero": 20, "other": 50}
+FEWEST_OTHERS = {"negative": 8, "nines": 8, "zero": 20, "other": 50}
 """Distinct other values, at least, unless the gap is VERY_WIDE: scales of few values have unused ends."""
 
-STEPS = {"code": 1.0, "zero": 3.0, "other": 5.0}
+STEPS = {"negative": 0.0, "nines": 3.0, "zero": 3.0, "other": 5.0}
 """Gap to the next value, in units of the largest of the steps that follow."""
 
-REACH = {"code": 0.0, "zero": 0.35, "other": 0.5}
+REACH = {"negative": 0.0, "nines": 0.0, "zero": 0.35, "other": 0.5}
 """The same in units of the distance from the next value to the column's median."""
 
 VERY_WIDE = 10.0
@@ -32,8 +33,11 @@ VERY_WIDE = 10.0
 FOLLOWING = 20
 """Values behind the gap whose steps it is compared with."""
 
-NATS = {"code": 8.0, "zero": 7.0, "other": 6.0}
+NATS = {"negative": 8.0, "nines": 8.0, "zero": 7.0, "other": 6.0, "inside": 6.0}
 """Evidence that a cell is wrong."""
+
+NEARLY_ALL = 0.95
+"""Share of a column's values that do not repeat, where a code that does is not one of them by chance."""
 
 AT_EACH_END = 3
 
@@ -41,36 +45,42 @@ AT_EACH_END = 3
 def find_stand_ins(values: Floats) -> dict[float, float]:
     """The values of a column (n,), finite, that stand for a missing one, each with its evidence in nats."""
     found: dict[float, float] = {}
+    every, cells = np.unique(values, return_counts=True)
+    few, middle = cells <= MOST_CELLS * len(values), float(np.median(values))
     for direction in (1.0, -1.0):
-        distinct, counts = np.unique(direction * values, return_counts=True)
+        order = slice(None) if direction > 0 else slice(None, None, -1)
+        distinct, counts = direction * every[order], cells[order]
         for start in range(min(AT_EACH_END, len(distinct) - 2)):
-            kind = _kind(distinct[start:], int(counts[start]), direction)
-            if (
-                kind is None
-                or counts[start] > MOST_CELLS * len(values)
-                or (kind == "other" and counts[start + 1 : start + 1 + FOLLOWING].max() * 4 > counts[start])
-            ):
+            kind = _kind(distinct[start:], int(counts[start]), direction, direction * middle)
+            crowded = counts[start + 1 : start + 1 + FOLLOWING].max() * 4 > counts[start]
+            if kind is None or not few[order][start] or (kind == "other" and crowded):
                 break
             found[float(direction * distinct[start])] = NATS[kind]
+    if (cells == 1).sum() > NEARLY_ALL * (~few | (cells < FEWEST_CELLS["other"])).sum():
+        for value in every[few & (cells >= FEWEST_CELLS["inside"])]:
+            if _is_code(float(value)):
+                found.setdefault(float(value), NATS["inside"])
     return found
 
 
-def _kind(distinct: Floats, count: int, direction: float) -> str | None:
-    """What the first of `distinct` (m,) values stands out as; they ascend, and are negated where direction is −1."""
+def _kind(distinct: Floats, count: int, direction: float, middle: float) -> str | None:
+    """What the first of `distinct` (m,) values stands out as; they ascend, and are negated where direction is −1, as
+    the median `middle` is."""
     value, following = float(direction * distinct[0]), distinct[1:]
     gap = float(following[0] - distinct[0])
     steps = np.diff(following[: FOLLOWING + 1])
     largest = float(steps.max()) if len(steps) else np.inf
-    reach = float(np.median(following) - following[0])
+    reach = float(middle - following[0])
     kind = "other"
-    if _is_code(value) and (value > 0) == (direction < 0) and (value > 0 or following[0] >= 0):
-        kind = "code"
+    if _is_code(value):
+        if value < 0 <= following[0] and direction > 0:
+            kind = "negative"
+        elif value > 0:
+            kind = "nines" if direction < 0 else "zero"
     elif value == 0 and direction > 0:
         kind = "zero"
-    enough = len(following) >= FEWEST_OTHERS[kind] or (kind == "code" and gap >= VERY_WIDE * largest)
-    # Above, a tail thins out by itself: there a code has to stand as far off as a zero does.
-    least = STEPS["zero"] if kind == "code" and value > 0 else STEPS[kind]
-    wide = gap >= least * largest and gap >= REACH[kind] * reach
+    enough = len(following) >= FEWEST_OTHERS[kind] or (_is_code(value) and gap >= VERY_WIDE * largest)
+    wide = gap >= STEPS[kind] * largest and gap >= REACH[kind] * reach
     return kind if enough and wide and count >= FEWEST_CELLS[kind] else None
 
 
@@ -79,6 +89,3 @@ def _is_code(value: float) -> bool:
     digits = f"{abs(value):.0f}"
     nines = value == round(value) and set(digits) == {"9"} and len(digits) <= 12
     return value == -1 or (nines and (len(digits) > 1 or value < 0))
-
-
-__all__ = ["find_stand_ins"]

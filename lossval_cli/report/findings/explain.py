@@ -233,6 +233,8 @@ class _Cells:
             return f"; not a {self.dataset.encoder.types[finding.column]} as in the other rows"
         if finding.meant is not None:
             return f"; probably {cut(finding.meant)}"
+        if finding.kind == "stand-in":
+            return "; it may stand for a missing value"
         if finding.kind == "unpredicted" and finding.predicted_range is not None:
             if self.dataset.encoder.types[finding.column] == "number":
                 low, high = (format_number(end) for end in finding.predicted_range)
