@@ -51,7 +51,7 @@ def test_damaged_lines_are_reported_and_harm_no_other(tmp_path: Path) -> None:
         file.write(b'"torn, by a writer that was stopped')
     append_decisions(path, [decision("b", "drop")])
     with path.open("ab") as file:
-        file.write(b"\xff\xfe,,keep\nc,,perhaps,,,,,,,,,,\n" + b"," * 12 + b"\n")
+        file.write(b"\xff\xfe,,keep\nc,,perhaps,,,,,,,,,,,\n" + b"," * 13 + b"\n")
     found = read_decisions(path)
     assert [one.key for one in found.decisions] == ["a", "b"]
     assert [damaged.line for damaged in found.damaged] == [3, 5, 6, 7]

@@ -24,10 +24,14 @@ from lossval_cli.cli.demo import EXAMPLES as DEMO_EXAMPLES
 from lossval_cli.cli.demo import demo
 from lossval_cli.cli.diff import EXAMPLES as DIFF_EXAMPLES
 from lossval_cli.cli.diff import diff
+from lossval_cli.cli.history import EXAMPLES as HISTORY_EXAMPLES
+from lossval_cli.cli.history import history
 from lossval_cli.cli.presets import EXAMPLES as PRESETS_EXAMPLES
 from lossval_cli.cli.presets import presets
 from lossval_cli.cli.report import EXAMPLES as REPORT_EXAMPLES
 from lossval_cli.cli.report import report
+from lossval_cli.cli.review import EXAMPLES as REVIEW_EXAMPLES
+from lossval_cli.cli.review import review
 from lossval_cli.cli.score import EXAMPLES as SCORE_EXAMPLES
 from lossval_cli.cli.score import score
 from lossval_cli.cli.validate import EXAMPLES as VALIDATE_EXAMPLES
@@ -124,7 +128,9 @@ app.command(cls=Verb, epilog=SCORE_EXAMPLES)(score)
 app.command(cls=Verb, epilog=VALIDATE_EXAMPLES)(validate)
 app.command(cls=Verb, epilog=CHECK_EXAMPLES)(check)
 app.command(cls=Verb, epilog=DIFF_EXAMPLES)(diff)
+app.command(cls=Verb, epilog=HISTORY_EXAMPLES)(history)
 app.command(cls=Verb, epilog=REPORT_EXAMPLES)(report)
+app.command(cls=Verb, epilog=REVIEW_EXAMPLES)(review)
 app.command(cls=Verb, epilog=CLEAN_EXAMPLES)(clean)
 app.command(cls=Verb, epilog=ACQUIRE_EXAMPLES)(acquire)
 app.command(cls=Verb, epilog=CALIBRATE_EXAMPLES)(calibrate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -13,6 +13,7 @@ import typer
 
 from lossval_cli.cli import options
 from lossval_cli.cli.console import is_screen, results, say
+from lossval_cli.cli.option_groups import OptionGroup, grouped_options
 from lossval_cli.errors import OutputError, UsageError
 from lossval_cli.text.format import format_name, join_names, pluralize, quote
 from lossval_cli.text.quantities import parse_share
@@ -37,6 +38,40 @@ PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 OTHER_ENDINGS = (".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".html", ".htm", ".md", ".zip")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChangeOptions(OptionGroup):
+    """What is done to the rows."""
+
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHAT", help="Rows to leave out: suspects, label, features, lowest:5%. Repeatable."),
+    ] = None
+    relabel: Annotated[
+        bool,
+        typer.Option(
+            "--relabel",
+            help="Replace the labels of rows that are suspect by label alone with the predicted ones.",
+        ),
+    ] = False
+    min_probability: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Least noise probability for relabelling a row [default: 80%]."),
+    ] = None
+    decisions: Annotated[
+        bool,
+        typer.Option(
+            "--decisions",
+            help="Apply RUN_DIR/decisions.csv: drop, relabel and fix what reviewers decided. --drop and --relabel "
+            "leave decided rows alone.",
+        ),
+    ] = False
+    add_weights: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Add the importances as a last column, scaled to a mean of 1."),
+    ] = None
+
+
+@grouped_options
 def clean(
     run_directory: options.RunDirectory,
     output: Annotated[
@@ -50,34 +85,8 @@ def clean(
             show_default=False,
         ),
     ],
+    changes: ChangeOptions,
     data: options.Data = None,
-    drop: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WHAT", help="Rows to leave out: suspects, label, features, lowest:5%. Repeatable."),
-    ] = None,
-    relabel: Annotated[
-        bool,
-        typer.Option(
-            "--relabel",
-            help="Replace the labels of rows that are suspect by label alone with the predicted ones.",
-        ),
-    ] = False,
-    min_probability: Annotated[
-        str | None,
-        typer.Option(metavar="SHARE", help="Least noise probability for relabelling a row [default: 80%]."),
-    ] = None,
-    decisions: Annotated[
-        bool,
-        typer.Option(
-            "--decisions",
-            help="Apply RUN_DIR/decisions.csv: drop, relabel and fix what reviewers decided. --drop and --relabel "
-            "leave decided rows alone.",
-        ),
-    ] = False,
-    add_weights: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Add the importances as a last column, scaled to a mean of 1."),
-    ] = None,
     removed: Annotated[str | None, typer.Option(metavar="FILE", help="File for the rows that are left out.")] = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
@@ -87,14 +96,14 @@ def clean(
     Rows that are kept are not changed otherwise: columns, types and order stay, in a CSV file every byte. The
     table must be the one that was scored. With --drop and --relabel, relabelled rows are kept.
     """
-    if not (drop or relabel or decisions or add_weights is not None):
+    if not (changes.drop or changes.relabel or changes.decisions or changes.add_weights is not None):
         raise UsageError(
             "nothing to do: give --decisions, --drop suspects, label, features or lowest:5%, --relabel, or "
             "--add-weights COLUMN"
         )
-    if min_probability is not None and not relabel:
+    if changes.min_probability is not None and not changes.relabel:
         raise UsageError("--min-probability goes with --relabel")
-    if removed is not None and not (drop or decisions):
+    if removed is not None and not (changes.drop or changes.decisions):
         raise UsageError("--removed goes with --drop or --decisions: nothing is left out without one of them")
     from lossval_cli.runs.clean import check_drops, plan_cleaning, read_drop
     from lossval_cli.runs.decided_cells import plan_decisions
@@ -107,10 +116,10 @@ def clean(
     from lossval_cli.tables.rewrite import Added
     from lossval_cli.tables.table import Table
 
-    drops = [read_drop(text) for text in drop or ()]
+    drops = [read_drop(text) for text in changes.drop or ()]
     check_drops(drops)
     try:
-        least = 0.8 if min_probability is None else float(parse_share(min_probability))
+        least = 0.8 if changes.min_probability is None else float(parse_share(changes.min_probability))
     except ValueError as error:
         raise UsageError(f"--min-probability {error}") from None
     targets = [output] if removed is None else [output, removed]
@@ -120,28 +129,28 @@ def clean(
     table = open_original(path, run, run_directory)
     for target in targets:
         _check_ending(target, table.form, path)
-    label = changes = None
-    if relabel or decisions:
+    label = decided = None
+    if changes.relabel or changes.decisions:
         roles = run.report["data"]["roles"]
         table.column(roles["label"])  # refused where the file has none
         cells = CellOptions.of(run.report["settings"])
         whole = Table(table.table, path, table.form, None, None, options=cells, quoted=table.quoted)
         label = LabelColumn(roles["label"], roles["task"], whole)
-    if decisions:
+    if changes.decisions:
         assert label is not None
         run = replace(run, find_train=lambda: whole)
-        changes = plan_decisions(find_decisions(run_directory), identify_run(run), label, table)
-    if add_weights is not None:
-        _check_column(add_weights, table.names)
+        decided = plan_decisions(find_decisions(run_directory), identify_run(run), label, table)
+    if changes.add_weights is not None:
+        _check_column(changes.add_weights, table.names)
     cleaning = plan_cleaning(
         run,
         drops,
-        label=label if relabel else None,
+        label=label if changes.relabel else None,
         min_probability=least,
-        weigh=add_weights is not None,
-        decided=changes,
+        weigh=changes.add_weights is not None,
+        decided=decided,
     )
-    added = None if cleaning.weights is None else Added(add_weights or "", cleaning.weights)
+    added = None if cleaning.weights is None else Added(changes.add_weights or "", cleaning.weights)
 
     def write_removed(file: BinaryIO) -> None:
         table.write(file, ~cleaning.keep)
@@ -153,7 +162,7 @@ def clean(
         _write(removed, write_removed, force=force)
     _write(output, write_cleaned, force=force)
     if not quiet:
-        _tell(targets, cleaning, add_weights, changes)
+        _tell(targets, cleaning, changes.add_weights, decided)
 
 
 def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) -> None:

@@ -30,6 +30,7 @@ from lossval_cli.report.sentences import (
     neighbours_reason,
     next_step,
     not_studied,
+    run_directory,
     suspect_facts,
     usual,
     verdict,
@@ -54,7 +55,7 @@ def render_html(report: Mapping[str, Any]) -> str:
     any_suspects = bool(report["summary"]["suspects"])
     return environment.get_template("report.html").render(
         report=report,
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        policy=f"default-src 'none'; style-src {source_hash(style)}; script-src {source_hash(script)}; "
         "base-uri 'none'; form-action 'none'",
         style=Markup(style),  # noqa: S704  # nosec B704
         script=Markup(script),  # noqa: S704  # nosec B704
@@ -64,6 +65,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         verdict=text,
         figures=figures(report),
         next_step=next_step(report),
+        directory=run_directory(report),
         points=findings(report),
         beside=beside(report),
         suspects=suspects,
@@ -89,7 +91,8 @@ def render_html(report: Mapping[str, Any]) -> str:
     )
 
 
-def _hash(content: str) -> str:
+def source_hash(content: str) -> str:
+    """A style or a script as a content security policy names it."""
     digest = hashlib.sha256(content.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
@@ -127,7 +130,10 @@ def _plots(report: Mapping[str, Any]) -> list[tuple[str, Markup]]:
         if shape["evidence"]:
             drawn.append(("Label and feature evidence of each row", _evidence(shape["evidence"])))
     history = report["model"]["history"]
-    for key, heading, css in (("loss", "Training loss", "main"), ("transport", "Transport cost", "second")):
+    for key, heading, css in (
+        ("loss", "Training loss", "main"),
+        ("transport", "Distance to the validation rows", "second"),
+    ):
         values = [_finite(epoch[key]) for epoch in history]
         if any(value is not None for value in values):
             line = plots.Series(heading, css, [epoch["epoch"] for epoch in history], values)

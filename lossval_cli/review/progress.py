@@ -22,6 +22,10 @@ SLOPES = np.linspace(0.0, 2.5, 26)
 """b on the grid; prior N(1, 0.5²)."""
 SLOPE_DEVIATION = 0.5
 
+MISTAKES = 0.05
+"""Share of decisions that are reckoned with as mistakes, so that one decision against a sure row does not overturn
+everything."""
+
 CLOSEST = 0.01
 """Probabilities nearer to 0 and 1 count as this far from them."""
 
@@ -66,8 +70,8 @@ def forecast(probability: Floats, decided: list[bool | None], order: list[int], 
     shift, slope = (grid.ravel() for grid in np.meshgrid(SHIFTS, SLOPES, indexing="ij"))
     log_posterior = -0.5 * (shift / SHIFT_DEVIATION) ** 2 - 0.5 * ((slope - 1) / SLOPE_DEVIATION) ** 2
     for value, is_wrong in zip(z[seen], wrong[seen], strict=True):
-        along = shift + slope * value
-        log_posterior -= np.logaddexp(0.0, -along if is_wrong else along)
+        chance = MISTAKES + (1 - 2 * MISTAKES) * expit(shift + slope * value)
+        log_posterior += np.log(chance if is_wrong else 1 - chance)
     weight = np.exp(log_posterior - log_posterior.max())
     weight /= weight.sum()
 

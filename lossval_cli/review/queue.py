@@ -1,4 +1,5 @@
-"""Which rows a reviewer sees, in which order: suspects, the most probable first, and among them a few random rows.
+"""Which rows a reviewer sees, in which order: suspects, the most probable first, then the most probable of the rows
+that are not flagged, and among them a few random rows.
 
 Suspects are a biased sample. Rows drawn at random from all others say what the suspects cannot: how many wrong rows
 were not flagged. Each row carries its chance of being shown.
@@ -18,6 +19,9 @@ from lossval_cli.runs.matching import Identity, own_keys
 MOST_SUSPECTS = 2_000
 """Suspects that are queued: more than anybody reviews."""
 
+FEWEST_LIKELY, LARGEST_SHARE = 200, 0.2
+"""Rows that are queued by their probability at least, flagged or not, as long as they are no more than this share."""
+
 RANDOM_EVERY = 10
 """One row in so many is a random one."""
 
@@ -34,21 +38,34 @@ class Item(NamedTuple):
     i: int  # index in rank order
     row: int  # of the file
     key: str
-    kind: str  # label, features, label+features, or '' for a row drawn at random
+    kind: str  # label, features, label+features, or '' for a row that is not flagged
     probability: float  # that it is wrong; NaN where that is not known
     chance: float  # of being shown
     groups: tuple[str, ...]  # of rows that are like it
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it was drawn, rather than being among the most probable."""
+        return self.chance < 1
 
 
 def build_queue(run: LoadedRun, identity: Identity) -> list[Item]:
     """The rows to review, in their order; the same for the same run."""
     keys = own_keys(run)
     suspects = run.suspect_at()[:MOST_SUSPECTS].tolist()
-    others = np.flatnonzero(run.labelled & np.array([not kind for kind in run.suspect], bool))
+    fewest = min(FEWEST_LIKELY, int(LARGEST_SHARE * run.labelled.sum()))
+    if len(suspects) < fewest:
+        rest = np.flatnonzero(run.labelled & np.array([not kind for kind in run.suspect], bool))
+        order_of_rest = np.argsort(-np.nan_to_num(run.noise_probability[rest], nan=-1.0), kind="stable")
+        suspects += rest[order_of_rest[: fewest - len(suspects)]].tolist()
+    queued = np.zeros(len(run.row), np.bool_)
+    queued[suspects] = True
+    others = np.flatnonzero(run.labelled & ~queued)
     wanted = min(len(others), max(FEWEST_RANDOM, math.ceil(len(suspects) / (RANDOM_EVERY - 1))))
     seed = [len(run.row), sum(keys[i].encode("utf-8", "surrogatepass")[-1] for i in suspects)]
     drawn = np.random.default_rng(seed).choice(others, wanted, replace=False).tolist() if wanted else []
-    chance = wanted / len(others) if wanted else 1.0
+    # Even where all other rows are drawn, a drawn row is none of the most probable ones.
+    chance = min(wanted / len(others), 0.999) if wanted else 1.0
     order: list[int] = []
     left = list(drawn)
     for place, i in enumerate(suspects):

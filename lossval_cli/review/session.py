@@ -17,8 +17,8 @@ from lossval_cli.report.sentences import REASONS, cell, usual
 from lossval_cli.review.nearest import NearestRows
 from lossval_cli.review.progress import Forecast, forecast
 from lossval_cli.review.queue import Item, build_queue
-from lossval_cli.review.words import KIND_WORDS, RANDOM_REASON
-from lossval_cli.runs.decided_rows import match_decisions
+from lossval_cli.review.words import KIND_WORDS, RANDOM, RANDOM_REASON, UNFLAGGED_REASON
+from lossval_cli.runs.decided_rows import decision_state, match_decisions
 from lossval_cli.runs.decisions import (
     ACTIONS,
     DECISIONS,
@@ -34,6 +34,7 @@ from lossval_cli.runs.decisions import (
     append_decisions,
     final_verdicts,
     read_decisions,
+    single_verdict,
 )
 from lossval_cli.runs.loaded import LoadedRun, read_run
 from lossval_cli.runs.matching import hash_cells, identify_run
@@ -86,19 +87,38 @@ class Session:
         self._stamp = stamp
         self._seen = []
         places: dict[str, int] = dict(self._by_key)
-        # What was decided about an earlier state of the table counts where it still holds.
-        foreign = [one for one in self._file.decisions if one.key not in places]
-        verdicts = {one.key: Verdict(one.decision, None, (), one) for one in foreign}
-        rows = {item.row: at for at, item in enumerate(self.items)}
-        for row, decided in match_decisions(verdicts, self.identity).rows.items():
-            if row in rows and decided.state != "stale":
-                places[decided.verdict.last.key] = rows[row]
-        self._seen = [(places[one.key], one) for one in self._file.decisions if one.key in places]
+        # Rows of an earlier state of the table may have other keys.
+        foreign = {one.key: single_verdict(one) for one in self._file.decisions if one.key not in places}
+        by_row = {item.row: at for at, item in enumerate(self.items)}
+        for row, decided in match_decisions(foreign, self.identity).rows.items():
+            if row in by_row:
+                places[decided.verdict.last.key] = by_row[row]
+        for one in self._file.decisions:
+            at = places.get(one.key)
+            # What was decided about another label or other cells than the row has now says nothing.
+            if at is not None and (
+                one.decision in (SKIP, UNDO)
+                or decision_state(single_verdict(one), self.identity, self.items[at].row) != "stale"
+            ):
+                self._seen.append((at, one))
 
     @property
     def damaged(self) -> Sequence[Damaged]:
         """Lines that cannot be read."""
         return self._file.damaged
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """All lines of the file."""
+        return self._file.decisions
+
+    def disagreements(self) -> list[str]:
+        """One line for each row about which reviewers disagree, rows that are not in the queue too."""
+        return [
+            f"{next(iter(said.values())).last.where or key}: "
+            + "; ".join(f"{who or 'somebody'}: {_shown(verdict)}" for who, verdict in said.items())
+            for key, said in final_verdicts(self._file.decisions).disputed.items()
+        ]
 
     def outcome(self) -> Outcome:
         """What is decided, with indices of the queue, as text, in place of keys."""
@@ -122,7 +142,7 @@ class Session:
     def forecast(self) -> Forecast:
         """How many of the rows that are left are wrong."""
         agreed = self.outcome().agreed
-        suspects = [at for at, item in enumerate(self.items) if item.kind]
+        suspects = [at for at, item in enumerate(self.items) if not item.is_random]
         place = {at: i for i, at in enumerate(suspects)}
         found = [agreed[str(at)].is_wrong if str(at) in agreed else None for at in suspects]
         order = [place[int(key)] for key in _by_time(agreed) if int(key) in place]
@@ -206,6 +226,7 @@ class Session:
             label=self.run.given[item.i] or "",
             content=content,
             fixed=fixed,
+            suspect=item.kind,
             probability=None if np.isnan(item.probability) else item.probability,
             chance=item.chance,
             time=time,
@@ -243,23 +264,38 @@ class Session:
             "where": self.where(at),
             "ids": ", ".join(cell(value) for value in self.run.ids_at(item.i).values()),
             "kind": item.kind,
-            "kind_words": KIND_WORDS[item.kind],
+            "kind_words": RANDOM if item.is_random else KIND_WORDS[item.kind],
             "given": self.run.given[item.i],
             "suggested": None if suggested is None or suggested == self.run.given[item.i] else cell(suggested),
             "probability": None if np.isnan(item.probability) else round(item.probability, 4),
             "groups": list(item.groups),
         }
 
+    def row_facts(self, at: int) -> dict[str, Any]:
+        """The summary, and the reason in words."""
+        item = self.items[at]
+        known = self._said.get(item.row) or {}
+        other = RANDOM_REASON if item.is_random else UNFLAGGED_REASON
+        reason = known.get("reason") or (REASONS[item.kind] if item.kind in KINDS else other)
+        return self.summary(at) | {"reason": reason}
+
+    def cells(self, at: int, names: Sequence[str]) -> list[str | None]:
+        """Some cells of a row as the file has them; None where they are missing or not at hand."""
+        item, table = self.items[at], self.run.train
+        if table is None:
+            known = {one["column"]: one for one in (self._said.get(item.row) or {}).get("features") or ()}
+            values = [known.get(name, {}).get("value") for name in names]
+            return [None if value is None else cell(value) for value in values]
+        return [cell_text(table.as_given(name), item.row) for name in names]
+
     def card(self, at: int) -> dict[str, Any]:
         """All that a reviewer sees of a row."""
         item = self.items[at]
         known = self._said.get(item.row) or {}
-        reason = known.get("reason") or (REASONS[item.kind] if item.kind in KINDS else RANDOM_REASON)
         marked = {one["column"]: usual(one["usual"]) for one in known.get("odd") or ()}
         deciding = [one["column"] for one in known.get("deciding") or ()]
-        return self.summary(at) | {
+        return self.row_facts(at) | {
             "index": at,
-            "reason": reason,
             "predicted": self.run.predicted[item.i],
             "probabilities": known.get("probabilities") or [],
             "cells": self._cells_of(item, list(marked), deciding, marked),
@@ -284,7 +320,9 @@ class Session:
         else:
             texts = {name: cell_text(self.run.train.as_given(name), item.row) for name in self.columns}
         first = [name for name in dict.fromkeys([*odd, *deciding]) if name in texts]
-        order = [*first, *(name for name in texts if name not in first)][:MOST_CELLS]
+        ids = set(self.run.ids)  # they stand in the heading
+        order = sorted((name for name in texts if name not in first), key=lambda name: name in ids)
+        order = [*first, *order][:MOST_CELLS]
         return [
             {
                 "column": name,

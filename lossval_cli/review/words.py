@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from lossval_cli.review.progress import WORTH_IT, Forecast
-from lossval_cli.text.format import format_percent, pluralize
+from lossval_cli.text.format import format_percent
 
 KIND_WORDS = {
     "label": "suspect by its label",
     "features": "suspect by its features",
     "label+features": "suspect by label and features",
-    "": "drawn at random",
+    "": "not flagged",
 }
+
+RANDOM = "drawn at random"
+
+UNFLAGGED_REASON = "Not flagged. Of the rows that are not, it is among the most likely to be wrong."
 
 RANDOM_REASON = (
     "Not a suspect. It was drawn at random from the rows that are not, to learn how many wrong rows were not flagged."
@@ -29,20 +33,17 @@ KEYS = (
 
 
 def progress_sentence(seen: Forecast) -> str:
-    """`41 reviewed, 29 were wrong. About 18 of the next 50 are; about 33 (20 to 47) are left in the rest.`"""
-    said = "Nothing is reviewed yet."
+    """`41 reviewed, 29 were wrong. About 18 of the next 50 are; about 33 (20 to 47) of all 159 that are left.`"""
+    said, verb = "Nothing is reviewed yet.", "are wrong"
     if seen.reviewed:
-        were = "was" if seen.wrong == 1 else "were"
-        said = f"{seen.reviewed:,} reviewed, {seen.wrong or 'none'} {were} wrong."
+        said = f"{seen.reviewed:,} reviewed, {seen.wrong or 'none'} {'were' if seen.wrong > 1 else 'was'} wrong."
+        verb = "are"
     if not seen.left_rows:
-        return f"{said} Every suspect is decided."
-    ahead = f"{round(seen.next_wrong):,} of the next {seen.next_rows:,}"
+        return f"{said} Every row is decided."
+    left = f"about {round(seen.left):,} ({seen.low:,} to {seen.high:,}) of all {seen.left_rows:,} that are left"
     if seen.next_rows == seen.left_rows:
-        return f"{said} About {round(seen.left):,} ({seen.low:,} to {seen.high:,}) of the {seen.left_rows:,} left are."
-    return (
-        f"{said} About {ahead} are; about {round(seen.left):,} ({seen.low:,} to {seen.high:,}) are left among all "
-        f"{seen.left_rows:,}."
-    )
+        return f"{said} {left[0].upper()}{left[1:]} {verb}."
+    return f"{said} About {round(seen.next_wrong):,} of the next {seen.next_rows:,} {verb}; {left}."
 
 
 def random_sentence(seen: Forecast) -> str:
@@ -51,8 +52,9 @@ def random_sentence(seen: Forecast) -> str:
         return ""
     low, high = format_percent(seen.others_low, 0), format_percent(seen.others_high, 0)
     return (
-        f"Of {pluralize(seen.others, 'random row')} that are not suspect, {seen.others_wrong or 'none'} "
-        f"{'was' if seen.others_wrong == 1 else 'were'} wrong: likely {low} to {high} of all such rows."
+        f"Of the rows that are not suspect, {seen.others:,} drawn at random {'was' if seen.others == 1 else 'were'} "
+        f"reviewed and {seen.others_wrong or 'none'} {'were' if seen.others_wrong > 1 else 'was'} wrong: likely "
+        f"{low} to {high} of all such rows are."
     )
 
 

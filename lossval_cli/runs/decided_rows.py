@@ -62,13 +62,14 @@ def match_decisions(verdicts: Mapping[str, Verdict], table: Identity) -> RowMatc
             wanted = (last.label, verdict.label)
             rows = [row for row in rows if any(same_label(table.given[row], label) for label in wanted)] or rows
         if rows:
-            found[rows[0]] = Decided(verdict, _state(verdict, table, rows[0]))
+            found[rows[0]] = Decided(verdict, decision_state(verdict, table, rows[0]))
         else:
             missing.append(key)
     return RowMatch(found, missing)
 
 
-def _state(verdict: Verdict, table: Identity, row: int) -> State:
+def decision_state(verdict: Verdict, table: Identity, row: int) -> State:
+    """Whether a decision about a row still holds."""
     last, content = verdict.last, None if table.contents is None else table.contents[row]
     is_as_seen = not (content and last.content) or content == last.content
     is_fixed = bool(last.fixed) and content == last.fixed

@@ -55,6 +55,8 @@ class Decision:
     """Hash of the cells that the reviewer saw, label aside; empty where the table was not at hand."""
     fixed: str = ""
     """The same hash once the row's cells are fixed."""
+    suspect: str = ""
+    """What the run flagged: label, features, label+features, or nothing."""
     probability: float | None = None
     """That the row is wrong, as the run had it."""
     chance: float | None = None
@@ -248,6 +250,13 @@ class Verdict:
     def agrees(self, other: Verdict) -> bool:
         """Whether both say the same."""
         return (self.decision, self.label, self.cells) == (other.decision, other.label, other.cells)
+
+
+def single_verdict(decision: Decision) -> Verdict:
+    """What one line says by itself."""
+    label = decision.value if decision.decision == RELABEL else None
+    cells = ((decision.column, decision.value),) if decision.decision == FIX else ()
+    return Verdict(decision.decision, label, cells, decision)
 
 
 class Outcome(NamedTuple):

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,16 @@ import pyarrow as pa
 from lossval_cli.errors import UsageError
 from lossval_cli.features.identifiers import is_unnamed
 from lossval_cli.features.row_keys import row_keys
-from lossval_cli.runs.loaded import LoadedRun
+from lossval_cli.runs.loaded import LoadedRun, loaded_run
 from lossval_cli.runs.scores_io import as_text
+from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, join_names, pluralize, quote
+
+if TYPE_CHECKING:  # it brings PyTorch along
+    from lossval_cli.features.dataset import Dataset
+
+MOST_KEYED = 200_000
 
 NAMED = 3
 """Repeated keys that a message names."""
@@ -105,6 +111,17 @@ def own_keys(run: LoadedRun) -> list[str]:
         return _shared_keys([run])[1][0]
     except UsageError:
         return [f"row {row}" for row in run.row.tolist()]
+
+
+def add_keys(report: dict[str, Any], scores: pa.Table, dataset: Dataset) -> None:
+    """Give the listed suspects of a report the keys of their rows, under which decisions are kept; not in tables of
+    more than MOST_KEYED rows, or that stay in their files."""
+    if not report["suspects"] or scores.num_rows > MOST_KEYED or isinstance(dataset.train.table.data, StreamedTable):
+        return
+    run = loaded_run(report, scores, dataset)
+    keys = dict(zip(run.row.tolist(), own_keys(run), strict=True))
+    for suspect in report["suspects"]:
+        suspect["key"] = keys[suspect["row"]]
 
 
 def _shared_keys(runs: Sequence[LoadedRun]) -> tuple[str, list[list[str]]]:

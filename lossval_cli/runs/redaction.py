@@ -42,6 +42,7 @@ def redact_report(report: dict[str, Any]) -> dict[str, Any]:
 _SECTIONS = frozenset(
     {
         "schema_version",
+        "directory",
         "verdict",
         "summary",
         "removal",

@@ -1,0 +1,172 @@
+"""`lossval review --terminal`: the review on a terminal, for ssh, with the keys of the page."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lossval_cli.cli.console import is_screen, show
+from lossval_cli.errors import UsageError
+from lossval_cli.text.format import escape_control, format_percent
+
+if TYPE_CHECKING:
+    from lossval_cli.review.session import Session
+
+WIDTH = 80
+MOST_CELLS = 16
+"""Cells of a row that are listed; `C` lists all."""
+LONGEST_CELL = 200
+
+QUIT = ("q", "\x04", "")
+
+
+def review_on_terminal(session: Session) -> None:
+    """Ask about one undecided row after the other until there is none, or the reviewer leaves with Q."""
+    from lossval_cli.review.words import KEYS, progress_sentence, random_sentence, stop_sentence
+
+    at = _following(session, -1)
+    _tell(progress_sentence(session.forecast()))
+    while at is not None:
+        show("\n" + "\n".join(_card(session, at)) + "\n")
+        while True:
+            key = _key("[K]eep [R]elabel [F]ix [D]rop [S]kip [U]ndo [?] [Q]uit: ")
+            if key in QUIT:
+                show("\n")
+                return
+            if key == "?":
+                _tell(*(f"{name}  {title}: {what}" for name, _, title, what in KEYS), "C  all cells", "Q  quit")
+                continue
+            if key == "c":
+                show("\n".join(_cells(session, at, every=True)) + "\n")
+                continue
+            try:
+                after = _act(session, at, key)
+            except UsageError as error:
+                _tell(f"{error}")
+                continue
+            if after is None:
+                continue
+            break
+        seen = session.forecast()
+        _tell(*(line for line in (progress_sentence(seen), random_sentence(seen), stop_sentence(seen)) if line))
+        at = after if after >= 0 else _following(session, at)
+    _tell("Every row is decided.")
+
+
+def _act(session: Session, at: int, key: str) -> int | None:
+    """Do what a key says: the next row to show, -1 for the following one, None to ask again."""
+    plain = {"k": "keep", "d": "drop", "s": "skip"}
+    if key in plain:
+        session.decide([at], plain[key])
+        return -1
+    if key == "u":
+        undone = session.undo()
+        if not undone:
+            _tell("There is nothing to undo.")
+            return None
+        return min(undone)
+    if key == "r":
+        suggested = session.summary(at)["suggested"]
+        value = _line(f"right label{f' [{escape_control(suggested)}]' if suggested else ''}: ") or suggested or ""
+        if not value:
+            return None
+        session.decide([at], "relabel", value=value)
+        return -1
+    if key == "f":
+        marked = next((one["column"] for one in session.card(at)["cells"] if one["mark"]), "")
+        column = _line(f"column{f' [{escape_control(marked)}]' if marked else ''}: ") or marked
+        if not column:
+            return None
+        session.decide([at], "fix", column=column, value=_line("it should hold: "))
+        return -1
+    return None
+
+
+def _following(session: Session, after: int) -> int | None:
+    """The next undecided row, of the earlier ones after the last; skipped rows wait for another day."""
+    session.refresh()
+    open_rows = [i for i, one in enumerate(session.states()) if one["state"] in ("", "disputed")]
+    return next((i for i in open_rows if i > after), open_rows[0] if open_rows else None)
+
+
+def _card(session: Session, at: int) -> list[str]:
+    card = session.card(at)
+    ids = f", {card['ids']}" if card["ids"] else ""
+    chance = "unknown" if card["probability"] is None else format_percent(card["probability"], 0)
+    lines = [
+        f"{at + 1} of {len(session.items)}  {card['where']}{ids}  ({card['kind_words']})",
+        *textwrap.wrap(card["reason"], WIDTH),
+        f"label {card['given']}"
+        + (f", suggested {card['suggested']}" if card["suggested"] else "")
+        + f"; {chance} wrong",
+    ]
+    if card["probabilities"]:
+        given = ", ".join(f"{one['label']} {format_percent(one['probability'], 0)}" for one in card["probabilities"])
+        lines += textwrap.wrap(f"the models give: {given}", WIDTH)
+    said = "; ".join(f"{who}: {what}" for who, what in session.states()[at]["by"].items())
+    lines += [f"decided: {said}"] if said else []
+    near = card["nearest"]["rows"]
+    if near:
+        named = [f"{'trusted ' if one['trusted'] else ''}{one['where']} ({one['label']})" for one in near]
+        lines += textwrap.wrap(f"nearest: {', '.join(named)}", WIDTH)
+    return [escape_control(line) for line in lines] + _cells(session, at)
+
+
+def _cells(session: Session, at: int, *, every: bool = False) -> list[str]:
+    cells = session.card(at)["cells"]
+    shown = cells if every else cells[:MOST_CELLS]
+    lines = []
+    for one in shown:
+        text = escape_control("(missing)" if one["value"] is None else one["value"])
+        if not every and len(text) > LONGEST_CELL:
+            text = text[: LONGEST_CELL - 1] + "…"
+        typical = f"  (typical: {one['typical']})" if one["typical"] else ""
+        lines.append(f"{'*' if one['mark'] else ' '} {escape_control(one['column'])}: {text}{escape_control(typical)}")
+    left = len(cells) - len(shown)
+    return [*lines, f"  and {left} more: C"] if left else lines
+
+
+def _tell(*lines: str) -> None:
+    wrapped = [part for line in lines for part in textwrap.wrap(escape_control(line), WIDTH)]
+    show("\n".join(wrapped) + "\n")
+
+
+def _line(prompt: str) -> str:
+    show(prompt)
+    sys.stdout.flush()
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _key(prompt: str) -> str:
+    """One key, without waiting for a line where the terminal allows it; '' at the end of the input."""
+    show(prompt)
+    sys.stdout.flush()
+    if not is_screen(sys.stdin):
+        line = sys.stdin.readline()
+        return line.strip().lower()[:1] or ("" if not line else "\n")
+    with _single_keys():
+        key = sys.stdin.read(1)
+    show(f"{escape_control(key.strip())}\n")
+    return key.lower()
+
+
+@contextlib.contextmanager
+def _single_keys() -> Iterator[None]:
+    """Keys arrive one by one, while the `with` lasts; Ctrl-C still interrupts. Lines where the system has no such
+    thing."""
+    try:
+        termios: Any = importlib.import_module("termios")
+        tty: Any = importlib.import_module("tty")
+        before = termios.tcgetattr(sys.stdin)
+    except (ImportError, OSError, ValueError):
+        yield
+        return
+    try:
+        tty.setcbreak(sys.stdin)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
