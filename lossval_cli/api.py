@@ -35,6 +35,7 @@ def score(
     columns: Mapping[str, object] | None = None,
     test: Source | None = None,
     thresholds: str | Path | None = None,
+    decisions: str | Path | None = None,
     removal: Literal["full", "quick", "off"] = "full",
     preset: str | None = None,
     config: str | Path | None = None,
@@ -55,7 +56,8 @@ def score(
     rows stay together in one fold.  time: a column in whose order folds are contiguous.  require_labels: refuse rows
     without a label, which are left out otherwise.  columns: column -> role, type, or both, as in a `[columns]` table
     of `config`, which it goes before.  thresholds: a file of `lossval calibrate` that
-    decides which rows are suspect.  removal: how thoroughly to study what removing rows does.
+    decides which rows are suspect.  decisions: decisions.csv of `lossval review`, whose rows count as trusted and are
+    not flagged again.  removal: how thoroughly to study what removing rows does.
     preset, config, settings: as `--preset`, `--config` and `--set`, the later wins; `lossval presets` lists
     them.  time_limit: seconds after which training stops with what has been learnt.  max_memory: bytes to
     stay below; Parquet and Arrow files are then read in parts.  checkpoint: a file to save training in every
@@ -101,6 +103,7 @@ def score(
             columns=_columns(config) if columns is None else columns,
         ),
         thresholds=None if thresholds is None else read_thresholds(Path(thresholds)),
+        decisions=None if decisions is None else Path(decisions),
         removal=removal,
         resources=resources,
         progress=Progress() if on_epoch is None else Progress(epoch=on_epoch),

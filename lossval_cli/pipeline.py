@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -24,6 +26,8 @@ from lossval_cli.noise.thresholds import Thresholds
 from lossval_cli.ranking import rank_rows, restore_rows
 from lossval_cli.removal.study import RemovalStudy, study_removal
 from lossval_cli.report.build import build_report
+from lossval_cli.runs.matching import add_keys
+from lossval_cli.runs.reviewed_rows import find_reviewed
 from lossval_cli.runtime.context import Runtime, open_runtime
 from lossval_cli.runtime.device import pick_device
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
@@ -95,6 +99,7 @@ def run(
     *,
     options: TableOptions | None = None,
     thresholds: Thresholds | None = None,
+    decisions: Path | None = None,
     removal: str = "full",
     resources: Resources | None = None,
     processes: ProcessGroup = SINGLE_PROCESS,
@@ -103,15 +108,15 @@ def run(
     """Read and encode, train, estimate noise, study removal, rank, report.
 
     `options` say how the tables are read; `thresholds` which rows are suspect, without them the method
-    decides; `removal` is full, quick or off. Of several `processes` the main one alone reports progress and
-    returns a result; the others return None. Raises LossvalError, one line each; writes nothing but a
-    checkpoint.
+    decides; `decisions` is a file of what reviewers decided about rows, which then count as trusted; `removal` is
+    full, quick or off. Of several `processes` the main one alone reports progress and returns a result; the others
+    return None. Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
     progress = progress if progress is not None and processes.is_main else Progress()
     clock = Clock(progress.stage)
     with open_runtime(settings, resources, processes) as runtime:
         with clock("read"):
-            data = _load(tables, options, settings, thresholds, runtime)
+            data = _load(tables, options, settings, thresholds, runtime, decisions)
             progress.dataset(data)
         if processes.is_main and data.train.table.rows >= LARGE:
             progress.estimate(estimate_time(data, settings, runtime.device))
@@ -128,6 +133,7 @@ def run(
             report = build_report(data, fit, noise, study, scores, settings, runtime.device)
     report |= {"thresholds": thresholds and thresholds.to_dict(), "timing": clock.seconds}
     scores = restore_rows(scores, data)
+    add_keys(report, scores, data)
     return Result(scores, report, data, fit, noise, study, settings)
 
 
@@ -147,7 +153,7 @@ def value_rows(
     if settings.method == "paper":
         return train_importance(dataset, None, settings, runtime, on_epoch), None
     outliers = estimate_outliers(dataset, settings)
-    fit = train_importance(dataset, outliers.penalty, settings, runtime, on_epoch)
+    fit = train_importance(with_trusted_rows(dataset), outliers.penalty, settings, runtime, on_epoch)
     outliers = outliers.gathered(dataset.layout.processes, len(dataset.train.X))
     if not runtime.is_main:
         return fit, None
@@ -165,17 +171,34 @@ def value_rows(
     return replace(fit, predictions=noise.labels.predictions), noise
 
 
+def with_trusted_rows(dataset: Dataset) -> Dataset:
+    """The dataset whose validation rows are joined by the training rows that reviewers found right: their features
+    serve the transport."""
+    if dataset.reviewed is None or not dataset.reviewed.is_right.any():
+        return dataset
+    rows, train, val = dataset.reviewed.rows[dataset.reviewed.is_right], dataset.train, dataset.val
+    if dataset.held_out is not None:
+        assert train.y is not None
+        rows = np.union1d(dataset.held_out, rows)
+        return replace(dataset, held_out=rows, val=replace(val, X=train.X[rows], y=train.y[rows]))
+    y = None if val.y is None or train.y is None else np.concatenate([val.y, train.y[rows]])
+    return replace(dataset, val=replace(val, X=np.vstack([val.X[:], train.X[rows]]), y=y))
+
+
 def _load(
     tables: Tables,
     options: TableOptions | None,
     settings: Settings,
     thresholds: Thresholds | None,
     runtime: Runtime,
+    decisions: Path | None = None,
 ) -> Dataset:
     """Read and encode the tables, the test table by the main process alone, and open the checkpoint."""
     is_paper = settings.method == "paper"
     if is_paper and thresholds is not None:
         raise UsageError("thresholds: preset paper only ranks rows and flags none: use another preset")
+    if decisions is not None and (is_paper or runtime.processes.world_size > 1):
+        raise UsageError("--decisions needs another preset than paper, and one process")
     if is_paper and runtime.processes.world_size > 1:
         raise UsageError("method paper runs in one process: start it without torchrun")
     data = load_dataset(
@@ -186,6 +209,9 @@ def _load(
         settings=settings,
         runtime=replace(runtime, scratch=None) if is_paper else runtime,  # the paper's algorithm takes arrays only
     )
+    if decisions is not None:
+        reviewed, notices = find_reviewed(data, decisions)
+        data = replace(data, reviewed=reviewed, notices=(*data.notices, *notices))
     runtime.open_checkpoint(run_identity(data, settings))
     return data if thresholds is None else replace(data, notices=data.notices + thresholds.notices(data, settings))
 

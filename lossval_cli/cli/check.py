@@ -80,24 +80,27 @@ def check(
     if runtime.show_settings:
         show(options.settings_toml() + check_table(plan))
         return
-    read = (table, options.val, options.test, plan.baseline, options.config, options.thresholds)
+    read = (table, options.val, options.test, plan.baseline, options.config, options.thresholds, options.decisions)
     targets = pair_outputs(outputs, read)
     check_one_stdin(table, options.val, options.test)
     thresholds = options.suspect_from()
+    from lossval_cli.runs.kept_rows import without_kept
     from lossval_cli.runs.loaded import read_run
 
+    kept: list[str] = []
     before = None if plan.baseline is None else read_run(Path(plan.baseline))
     if is_run_directory(Path(table)) or table.rstrip("/").endswith(".lossval"):
         _refuse_training_options(given, runtime)
         if is_assistant():
             return
         run = read_run(Path(table))
+        run, kept = without_kept(run, Path(table))
     else:
         scored = _score(table, options, runtime, settings, thresholds, plan)
         if scored is None:
             return
         run = scored
-    outcome = _evaluate(run, before, plan)
+    outcome = _evaluate(run, before, plan, kept)
     try:
         tell(outcome, targets, quiet=runtime.quiet or is_assistant())
     except BrokenPipeError:  # whoever read along is gone: the exit code still says what came out
@@ -128,6 +131,7 @@ def _score(
             settings,
             options=options.tables(),
             thresholds=thresholds,
+            decisions=options.decisions,
             removal=options.removal or ("full" if needed else "off"),
             resources=resources,
             processes=group,
@@ -145,8 +149,8 @@ def _score(
     return loaded_run(result.report, result.table, result.dataset)
 
 
-def _evaluate(run: LoadedRun, before: LoadedRun | None, plan: Plan) -> CheckResult:
-    """What the rules of `plan` say of a run, beside the baseline `before`."""
+def _evaluate(run: LoadedRun, before: LoadedRun | None, plan: Plan, kept: list[str]) -> CheckResult:
+    """What the rules of `plan` say of a run, beside the baseline `before`; `kept`: notes on what reviewers kept."""
     from lossval_cli.checks.values import (
         CheckResult,
         collect_suspects,
@@ -155,7 +159,7 @@ def _evaluate(run: LoadedRun, before: LoadedRun | None, plan: Plan) -> CheckResu
         host_path,
     )
 
-    notes = ["no rule given: the defaults are checked"] if plan.by_default else []
+    notes = [*(["no rule given: the defaults are checked"] if plan.by_default else []), *kept]
     if epoch := run.report["summary"].get("stopped_in_epoch"):
         notes.append(f"the time limit ended training in epoch {epoch}: results are provisional")
     if used := run.report.get("thresholds"):

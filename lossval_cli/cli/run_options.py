@@ -186,6 +186,15 @@ class RunOptions(OptionGroup):
         Only("score", "check"),
     ] = None
 
+    decisions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="decisions.csv of `lossval review`: decided rows count as trusted and are not flagged again.",
+        ),
+        Only("score", "check"),
+    ] = None
+
     def tables(self) -> TableOptions:
         """What the user said about columns and cells."""
         names = [field.name for field in dataclasses.fields(TableOptions)]

@@ -100,7 +100,7 @@ def score(
     thresholds = options.suspect_from()
     destination = find_destination(outputs.output, train, None if outputs.form is None else outputs.form.value)
     _check_choices(destination, outputs)
-    read = (train, options.val, options.test, options.config, options.thresholds)
+    read = (train, options.val, options.test, options.config, options.thresholds, options.decisions)
     destination.check(force=outputs.force, read=read)
     resources = runtime.resources(None if destination.kind == "stream" else destination.path)
     started = datetime.now(UTC)
@@ -115,6 +115,7 @@ def score(
             settings,
             options=options.tables(),
             thresholds=thresholds,
+            decisions=options.decisions,
             # Only the reports of a run directory say what removal does.
             removal=options.removal or ("full" if destination.kind == "directory" else "off"),
             resources=resources,
@@ -232,7 +233,8 @@ def _write_directory(
         started=started,
         timing=result.report["timing"],
     )
-    files = run_files(result.table, result.report, record, form, safe_csv=outputs.safe_csv)
+    report = result.report | {"directory": destination.path.name}
+    files = run_files(result.table, report, record, form, safe_csv=outputs.safe_csv)
     write_directory(destination.path, files, force=outputs.force)
     return list(files)
 

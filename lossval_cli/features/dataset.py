@@ -20,6 +20,7 @@ from lossval_cli.features.hold_out import hold_out
 from lossval_cli.features.invalid_cells import InvalidCells, find_invalid_cells
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.overlap import Overlap, find_overlap, is_suspicious
+from lossval_cli.features.reviewed import ReviewedRows
 from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
@@ -95,6 +96,8 @@ class Dataset:
     """Rows of the training table that have no label and are not among the N."""
     overlaps: Mapping[str, Overlap] = field(default_factory=dict)
     """validation, test -> the rows that they share with training; empty where the table is streamed."""
+    reviewed: ReviewedRows | None = None
+    """Training rows that people have decided about; None without --decisions."""
     target_leakage: TargetLeakage | None = None
     """The column, or the two, that tell the label best; None where the table is too small to say."""
 

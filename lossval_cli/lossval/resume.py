@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from lossval_cli.features.dataset import Dataset, Split
+from lossval_cli.features.reviewed import ReviewedRows
 from lossval_cli.runtime.checkpoint import Identity
 from lossval_cli.settings import Settings
 from lossval_cli.version import __version__
@@ -27,8 +28,16 @@ def run_identity(dataset: Dataset, settings: Settings) -> Identity:
         "settings": {name: value for name, value in settings.as_dict().items() if name not in HARMLESS},
         "tables": {f"the {name} table": _digest(part) for name, part in tables.items()},
         "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
+        "decisions": {} if dataset.reviewed is None else {"the decided rows": _reviewed_digest(dataset.reviewed)},
         "order": {"the rows of a chunk": dataset.layout.chunk_rows},
     }
+
+
+def _reviewed_digest(reviewed: ReviewedRows) -> str:
+    total = hashlib.sha256()
+    for values in reviewed:
+        total.update(np.ascontiguousarray(values).tobytes())
+    return total.hexdigest()
 
 
 def _digest(part: Split) -> str:

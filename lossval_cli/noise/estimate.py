@@ -20,6 +20,7 @@ from lossval_cli.noise.label_errors import NoiseEstimate, combine, with_threshol
 from lossval_cli.noise.label_estimates import Trusted
 from lossval_cli.noise.number_errors import find_wrong_numbers
 from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
+from lossval_cli.noise.reviewed import learn_from_reviews, without_decided
 from lossval_cli.noise.thresholds import Thresholds
 from lossval_cli.runtime.many_classes import many_classes_are_meant
 from lossval_cli.settings import Settings
@@ -90,8 +91,12 @@ def estimate_noise(
                 seed=seed,
                 trees=trees,
             )
-    noise = combine(labels, outliers)
-    return noise if thresholds is None else with_thresholds(noise, thresholds.label, thresholds.features)
+    noise, reviewed = combine(labels, outliers), dataset.reviewed
+    if reviewed is not None:
+        noise = learn_from_reviews(noise, reviewed, train.X, labels.predictions, train.y)
+    if thresholds is not None:
+        noise = with_thresholds(noise, thresholds.label, thresholds.features)
+    return noise if reviewed is None else without_decided(noise, reviewed)
 
 
 def _trusted(dataset: Dataset, predict: Predict | None) -> Trusted | None:
