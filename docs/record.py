@@ -67,16 +67,29 @@ def picture_of_terminal(shown: str) -> str:
     return console.export_svg(title="lossval demo", code_format=form, unique_id="demo")
 
 
-def picture_of_page(page: Path, target: Path) -> None:
-    """PNG of the first view of an HTML page."""
+def picture_of_page(address: str, target: Path) -> None:
+    """PNG of the first view of an HTML page, three seconds after it was opened."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         raise SystemExit("no chromium: the picture of the report stays as it is")
     subprocess.run(
         [chromium, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={VIEW[0]},{VIEW[1]}",
-         f"--screenshot={target}", page.as_uri()],
+         "--virtual-time-budget=3000", f"--screenshot={target}", address],
         check=True, capture_output=True,
     )  # fmt: skip
+
+
+def picture_of_review(folder: Path, target: Path) -> None:
+    """PNG of the page of `lossval review` of the run in `folder`."""
+    command = [sys.executable, "-m", "lossval_cli", "review", "wine.lossval", "--no-browser", "--reviewer", "ann"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    review = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment)
+    assert review.stdout is not None
+    try:
+        picture_of_page(review.stdout.readline().strip(), target)
+    finally:
+        review.terminate()
+        review.wait()
 
 
 def with_outputs(page: str, folder: Path) -> str:
@@ -106,7 +119,8 @@ def main() -> None:
         seen = on_terminal([sys.executable, "-m", "lossval_cli", "demo"], folder, "xterm-256color")
         seen = seen.replace(f"{ROOT}/examples/", "")  # where the package lies is no matter of others
         (IMAGES / "terminal.svg").write_text(picture_of_terminal(seen), encoding="utf-8")
-        picture_of_page(folder / "wine.lossval" / "report.html", IMAGES / "report.png")
+        picture_of_page((folder / "wine.lossval" / "report.html").as_uri(), IMAGES / "report.png")
+        picture_of_review(folder, IMAGES / "review.png")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lossval_cli.report.render_html import render_html
+from lossval_cli.runs.decisions import read_decisions
 from tests.test_render import HOSTILE, VARIANTS, example, poisoned, without
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install lossval[test]")
@@ -161,3 +162,54 @@ def test_without_javascript(browser: Any, tmp_path: Path) -> None:
     details.locator("summary").click()
     assert details.locator("dl").is_visible()
     context.close()
+
+
+def keyed() -> dict[str, Any]:
+    """The example as a run writes it: with keys, among them one that a spreadsheet would evaluate."""
+    report = example()
+    for i, row in enumerate(report["suspects"]):
+        row["key"] = f'["id, \\"{i}\\""]'
+    report["suspects"][1]["suggested"] = "=1+1, \\ and \n more"
+    return report
+
+
+def test_decisions_are_kept_in_the_page_and_downloaded(browser: Any, tmp_path: Path) -> None:
+    report = keyed()
+    opened = Opened(browser, tmp_path / "report.html", report, 1024, accept_downloads=True)
+    page = opened.page
+    assert not page.get_by_role("button", name="Download decisions.csv").is_visible()
+    for i, name in ((0, "Keep"), (1, "Relabel"), (2, "Drop"), (3, "Drop"), (3, "Drop")):
+        page.locator("table.suspects details").nth(i).evaluate("(one) => { one.open = true; }")
+        page.locator(".decide").nth(i).get_by_role("button", name=name).click()
+    page.reload()
+    assert "3 decided." in page.locator(".decided-so-far").inner_text()
+    assert page.locator("summary .verdict").all_inner_texts()[0] == "keep"
+    with page.expect_download() as found:
+        page.get_by_role("button", name="Download decisions.csv").click()
+    decisions, damaged = read_decisions(Path(found.value.path()))
+    assert damaged == []
+    first, second, third = report["suspects"][:3]
+    assert [(one.key, one.decision, one.label) for one in decisions] == [
+        (row["key"], what, str(row["given"])) for row, what in ((first, "keep"), (second, "relabel"), (third, "drop"))
+    ]
+    assert decisions[1].value == "=1+1, \\ and   more"  # an input is one line
+    assert decisions[0].probability == pytest.approx(first["noise_probability"])
+    assert opened.complaints == []
+
+
+def test_a_redacted_report_has_no_decisions(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path / "report.html", example(), 1024)
+    assert opened.page.locator(".decide").count() == 0
+
+
+def test_paper_shows_cells_and_bars(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path / "report.html", keyed(), 1024)
+    page = opened.page
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("table.suspects dl.values").first.is_visible()
+    assert page.locator("svg path.all").first.evaluate("(one) => getComputedStyle(one).display") != "none"
+    assert not page.locator(".decide").first.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert not page.locator("table.suspects dl.values").first.is_visible()

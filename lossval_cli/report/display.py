@@ -16,7 +16,15 @@ import pyarrow as pa
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from lossval_cli.report.sentences import KIND_WORDS, NOISE_SHARE, SHORT_REASONS, first_rows, metric_name, next_step
+from lossval_cli.report.sentences import (
+    KIND_WORDS,
+    NOISE_SHARE,
+    SHORT_REASONS,
+    findings,
+    first_rows,
+    metric_name,
+    next_step,
+)
 from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import escape_control, format_number, format_percent, pluralize
 
@@ -51,6 +59,7 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
     lines += _suspects(report["summary"])
     lines.append(_headed("Importance", _histogram(table["importance"].drop_null().to_numpy())))
     lines += _removal(report["removal"])
+    lines += _findings(report)
     shown, heading = _first_rows(report["summary"]["suspects"], table)
     lines += [Text(), Text(heading, "bold")]
     lines += _rows(_worst(shown))
@@ -63,6 +72,15 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
         command = f"lossval clean {shell_word(written[0].rstrip('/'))} {choices}"
         lines += [Text(), Text("Look at the suspects in report.html. Then", "bold"), Text(f"  {command}")]
         lines += [Text(line) for line in textwrap.wrap(f"{does}.", WIDTH)]
+    return lines
+
+
+def _findings(report: Mapping[str, Any]) -> list[Text]:
+    """What else deserves a look, in the words of the pages."""
+    lines: list[Text] = []
+    for text in findings(report)["look"]:
+        first, *rest = textwrap.wrap(escape_control(text), WIDTH - _MARGIN)
+        lines += [_headed("Worth a look" if not lines else "", first), *(Text(" " * _MARGIN + line) for line in rest)]
     return lines
 
 

@@ -17,6 +17,8 @@ LEFT, RIGHT, TOP, BOTTOM = 54, 12, 26, 40
 """Space around the field for ticks and names of axes; text is larger on a phone."""
 
 MOST_BARS = 12
+SHORT_NAME, LONGEST_NAME = 16, 60
+"""Characters of a name that fit beside its bar, and above it."""
 
 FAR = 0.01
 """Share of points at each end of an axis of a scatter that are drawn at its edge."""
@@ -177,15 +179,17 @@ def curves(
 def bars(rows: Sequence[tuple[str, float, float, float]], title: str) -> Markup:
     """One horizontal bar per class: name, share, and the interval it is drawn with."""
     rows = rows[:MOST_BARS]
-    x = Axis(0, max([*(high for *_, high in rows), 0.01]) * 1.05, 120, WIDTH - RIGHT)
-    step = 24
+    long = max((len(name) for name, *_ in rows), default=0) > SHORT_NAME  # then each name stands above its bar
+    x = Axis(0, max([*(high for *_, high in rows), 0.01]) * 1.05, 12 if long else 120, WIDTH - RIGHT)
+    step = 40 if long else 24
     height = TOP + step * len(rows) + BOTTOM
     marks = _x_axis(x, height, "share of rows that are suspect", as_percent=True)
     for i, (name, share, low, high) in enumerate(rows):
-        top = TOP + i * step
-        short = name if len(name) <= 17 else name[:16] + "…"
+        top = TOP + i * step + (16 if long else 0)
+        shown = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+        css, left, base = ("name long", x.start, top - 1) if long else ("name", 112, top + 14)
         marks += [
-            Markup('<text class="name" x="112" y="{}">{}</text>').format(top + 14, short),
+            Markup('<text class="{}" x="{}" y="{}">{}<title>{}</title></text>').format(css, left, base, shown, name),
             f'<path class="mark" d="M{x.pixel(0)} {top + 4}H{x.pixel(share)}v12H{x.pixel(0)}Z"/>',
             f'<path class="whisker" d="M{x.pixel(low)} {top + 10}H{x.pixel(high)}"/>',
         ]

@@ -15,6 +15,7 @@ from lossval_cli.report.sentences import (
     measured,
     metric_name,
     next_step,
+    run_directory,
     suspect_facts,
     verdict,
 )
@@ -69,7 +70,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _next(report: Mapping[str, Any]) -> list[list[str]]:
     step = next_step(report)
-    return [[f"Next: `lossval clean RUN_DIR {step[1]}` {step[0]}."]] if step else []
+    directory = run_directory(report)
+    if "`" in directory:  # would end the code
+        directory = "RUN_DIR"
+    return [[f"Next: `lossval clean {directory} {step[1]}` {step[0]}."]] if step else []
 
 
 def _removal(study: Mapping[str, Any] | None) -> list[list[str]]:

@@ -132,6 +132,12 @@ def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, 
     return None
 
 
+def run_directory(report: Mapping[str, Any]) -> str:
+    """The run directory as a word of a command, seen from the directory it lies in; RUN_DIR where it is not known."""
+    name = report.get("directory")
+    return shell_word(str(name)) if name else "RUN_DIR"
+
+
 def not_studied(study: Mapping[str, Any]) -> list[str]:
     """Removals that were not run or came to nothing, those of one reason in one sentence."""
     reasons: dict[tuple[str, str], list[str]] = {}
