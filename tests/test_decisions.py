@@ -284,7 +284,9 @@ def test_the_next_run_into_the_directory_keeps_the_decisions(
 ) -> None:
     append_decisions(run / "decisions.csv", [decision(keys(run)[0], "keep")])
     before = (run / "decisions.csv").read_bytes()
-    assert cli("score", "train.csv", "--val", "val.csv", *quick).code == 0
+    done = cli("score", "train.csv", "--val", "val.csv", *quick)
+    assert done.code == 0
+    assert "--decisions train.lossval/decisions.csv learns from it" in done.err
     assert (run / "decisions.csv").read_bytes() == before
 
 

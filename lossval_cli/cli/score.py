@@ -20,6 +20,7 @@ from lossval_cli.cli.writing import write_rows
 from lossval_cli.errors import UsageError
 from lossval_cli.runs.destination import Destination, find_destination
 from lossval_cli.settings import Settings
+from lossval_cli.text.escape import shell_word
 
 if TYPE_CHECKING:
     from lossval_cli.cli.progress import Progress
@@ -130,6 +131,7 @@ def score(
         if result is None:
             return
         shown.notices(result.fit.notices)
+        shown.notices(_unused_decisions(destination, options))
         shown.stage("write")
         if outputs.redact:
             result = _redacted(result)
@@ -137,6 +139,16 @@ def score(
         forget_checkpoint(resources, result)
     if not (runtime.quiet or is_assistant()) and destination.kind != "stream":
         _show_summary(result, destination, files)
+
+
+def _unused_decisions(destination: Destination, options: RunOptions) -> list[str]:
+    """Said where the run directory holds decisions that this run was not given."""
+    from lossval_cli.runs.decisions import DECISIONS
+
+    path = destination.path / DECISIONS
+    if destination.kind != "directory" or options.decisions is not None or not path.is_file():
+        return []
+    return [f"{path} was not used, and stays: --decisions {shell_word(str(path))} learns from it"]
 
 
 def _recorded(train: str, *groups: OptionGroup) -> dict[str, object]:
