@@ -108,6 +108,8 @@ def _description(dataset: Dataset) -> list[str]:
             column = kinds[name]
             dims = int(str(column["dims"]))
             taken = str(column["type"] if dims else column["reason"])
+            if column.get("encoding") == "standardised together":
+                taken = "list of numbers"
             if column["type"] == "number" and dims > 1:
                 taken += ", and whether it is missing"
             elif dims > 1:

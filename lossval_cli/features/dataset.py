@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lossval_cli.errors import DataError
+from lossval_cli.errors import DataError, SchemaError
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.encoded_file import encode_streamed
 from lossval_cli.features.encoder import Encoder
@@ -25,9 +25,9 @@ from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
 from lossval_cli.features.streaming import Layout, plan_layout, read_or_stream, sample_rows, shard
-from lossval_cli.features.table_options import ColumnRule, Role, TableOptions, asked_columns
+from lossval_cli.features.table_options import ColumnRule, Role, TableOptions, asked_columns, spelled_as
 from lossval_cli.features.target_leakage import TargetLeakage, find_class_leakage, find_number_leakage
-from lossval_cli.features.unlabelled import Unlabelled, leave_out_unlabelled
+from lossval_cli.features.unlabelled import Unlabelled, leave_out_unlabelled, missing_word_hint
 from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
 from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.context import Runtime
@@ -36,6 +36,7 @@ from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.settings import Settings
 from lossval_cli.tables.frames import SupportsArrow
 from lossval_cli.tables.options import ReadOptions
+from lossval_cli.tables.spelling import look_alike_names, same_names
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table, read_table
 from lossval_cli.text.format import format_name, format_percent, join_names, pluralize, quote
@@ -148,7 +149,10 @@ def load_dataset(
     options, runtime = options or TableOptions(), runtime or Runtime()
     reading = ReadOptions.of(settings)
     reading = replace(reading, cells=reading.cells.with_types(asked_columns(options).kinds))
-    table = read_or_stream(train, reading, runtime).read_as(reading.cells.types)
+    table = read_or_stream(train, reading, runtime)
+    options = spelled_as(options, table.column_names)
+    reading = replace(reading, cells=reading.cells.with_types(asked_columns(options).kinds))
+    table = table.read_as(reading.cells.types)
     _check_enough(table, "data row")
     sharded = shard(table, runtime.processes)
     sample, sample_notices = sample_rows(sharded)
@@ -159,10 +163,15 @@ def load_dataset(
     if unlabelled is not None:
         sharded = sample = table
         _check_enough(table, "labelled row")
-    notices = [*table.notices, *roles.notices, *sample_notices, *unlabelled_notices]
+    notices = [*table.notices, *look_alike_names(table.column_names)]
+    notices += [*roles.notices, *sample_notices, *unlabelled_notices]
     val_table = _read_other(val, "validation", table, roles, reading, notices, require_labels=require)
     test_table = _read_other(test, "test", table, roles, reading, notices, require_labels=require)
-    labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(sharded, roles)
+    try:
+        labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(sharded, roles)
+    except SchemaError as error:
+        hint = "" if unlabelled is None else missing_word_hint(unlabelled, roles.label)
+        raise SchemaError(f"{error}{hint}") from None
     encoder = Encoder.fit(sample, roles.features, roles.kinds)
     notices += [*labels.notices, *encoder.notices]
     loss = find_loss(settings.loss or DEFAULT_LOSS[roles.task], roles.task)
@@ -270,6 +279,12 @@ def _read_other(
         return None
     other = read_table(source, reading)
     notices += other.notices
+    if same := same_names(table.column_names, other.column_names):
+        other = other.renamed({theirs: ours for ours, theirs in same.items()})
+        notices.append(
+            f"{format_name(other.name)}: {join_names([ascii(name) for name in same.values()])} is taken for "
+            f"{join_names([ascii(name) for name in same])}, which looks the same"
+        )
     notices += check_agreement(table, roles, other, needs_label=what == "test")
     other, _, unlabelled_notices = leave_out_unlabelled(other, roles.label, what, require_labels=require_labels)
     notices += unlabelled_notices

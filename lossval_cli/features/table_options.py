@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, cast, get_args
 
 from lossval_cli.errors import SettingsError, UsageError
+from lossval_cli.tables.spelling import same_names
 from lossval_cli.text.format import format_name, quote
 from lossval_cli.toml_text import toml_key
 
@@ -53,6 +54,35 @@ class TableOptions:
     """Refuse rows without a label instead of leaving them out."""
     columns: Mapping[str, object] = field(default_factory=dict)
     """A `[columns]` table: column -> role, type, or both. What is said by the fields above goes before it."""
+
+
+def spelled_as(options: TableOptions, names: Sequence[str]) -> TableOptions:
+    """The options with the names as the table has them, where they only look the same: an accent that is composed
+    otherwise, an invisible character."""
+    single = (options.label, options.weight, options.group, options.time)
+    several = (*options.ids, *options.exclude, *options.features, *options.categories)
+    same = same_names([*(name for name in single if name is not None), *several, *options.columns], names)
+    if not same:
+        return options
+
+    def spelled(name: str | None) -> str | None:
+        return None if name is None else same.get(name, name)
+
+    def all_spelled(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(same.get(name, name) for name in names)
+
+    return replace(
+        options,
+        label=spelled(options.label),
+        ids=all_spelled(options.ids),
+        exclude=all_spelled(options.exclude),
+        features=all_spelled(options.features),
+        categories=all_spelled(options.categories),
+        weight=spelled(options.weight),
+        group=spelled(options.group),
+        time=spelled(options.time),
+        columns={same.get(name, name): rule for name, rule in options.columns.items()},
+    )
 
 
 class AskedColumns(NamedTuple):

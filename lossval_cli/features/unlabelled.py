@@ -50,16 +50,17 @@ def leave_out_unlabelled(
     lines += f" and {len(rows) - LISTED:,} more" if len(rows) > LISTED else ""
     have, are = ("has", "is") if len(rows) == 1 else ("have", "are")
     last = ", last in the scores without an importance" if what == "training" else ""
+    hint = missing_word_hint(Unlabelled(table, rows), label)
     notice = (
         f"{format_name(table.name)}: {len(rows):,} of {pluralize(table.rows, 'row')} {have} no label ({lines}) and "
-        f"{are} left out of {what}{last}; --require-labels refuses them{_word(table, label, rows)}"
+        f"{are} left out of {what}{last}; --require-labels refuses them{hint}"
     )
     labelled = replace(table.take(kept), row_numbers=kept, is_block=table.is_block)
     return labelled, Unlabelled(table, rows), [notice]
 
 
-def _word(table: Table, label: str, rows: npt.NDArray[np.int64]) -> str:
+def missing_word_hint(unlabelled: Unlabelled, label: str) -> str:
     """What to do if the word that was taken for missing is a class."""
-    given = table.as_given(label).take(pa.array(rows)).unique().to_pylist()
+    given = unlabelled.whole.as_given(label).take(pa.array(unlabelled.rows)).unique().to_pylist()
     words = [word for word in given if isinstance(word, str) and word.strip()]
     return f"; if {quote(words[0])} is a class, say which words mean missing with --missing" if words else ""

@@ -27,7 +27,16 @@ from lossval_cli.tables.dates import (
     read_iso,
 )
 from lossval_cli.tables.missing import WORDY, missing_words, without_missing
-from lossval_cli.tables.numbers import NumberForm, NumberHint, NumberReading, decimal_evidence, read_clock, read_numbers
+from lossval_cli.tables.numbers import (
+    NumberForm,
+    NumberHint,
+    NumberReading,
+    are_exponent_codes,
+    decimal_evidence,
+    may_be_thousands,
+    read_clock,
+    read_numbers,
+)
 from lossval_cli.text.format import quote
 
 Rows = npt.NDArray[np.int64]
@@ -166,7 +175,9 @@ def _read_plain(
     if kind in (None, "number") and (wanted is None or _is_number(wanted.dtype)):
         if options.decimal == "," or options.thousands == ".":
             return None
-        if wanted is None and kind is None and are_compact(sample):
+        if wanted is None and kind is None and (are_compact(sample) or are_exponent_codes(sample)):
+            return None
+        if wanted is None and options.decimal is None and may_be_thousands(sample):
             return None
         values = _plain_numbers(sample, None)
         if values is not None and (values := _plain_numbers(present, values.type)) is not None:
@@ -336,6 +347,8 @@ class _Cells:
 
     def _numbers(self, clean: pa.Array, counts: Rows, order: Rows, total: int) -> _Found | None:
         if not self._is_open("number"):
+            return None
+        if self.wanted is None and self.kind is None and are_exponent_codes(clean):
             return None
         fixed = self.options.decimal is not None or self.options.thousands not in (None, "none", " ", "'")
         hint = NumberHint(self.options.decimal, self.options.thousands, fixed)

@@ -28,7 +28,7 @@ from lossval_cli.text.format import duplicate_names, format_name, join_names, pl
 
 _DELIMITERS = (",", ";", "\t", "|", " ")
 _DELIMITER_NAMES = {"\t": "tabs", " ": "spaces", ",": "commas", ";": "semicolons", "|": "bars"}
-_SEP_LINE = re.compile(rb"(?:sep|SEP)=([,;\t| ])\r?\n")
+_SEP_LINE = re.compile(rb"(?:sep|SEP)=([,;\t| ])(?:\r\n?|\n)")
 """The first line that Excel writes and reads."""
 _SNIFFED_BYTES = 1 << 18
 _SNIFFED_RECORDS = 200

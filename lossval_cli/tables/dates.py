@@ -31,8 +31,12 @@ _LETTER: Final = r"[^\x00-@\[-`{-\x7f]"
 _NAME: Final = rf"(?P<name>{_LETTER}{{3,14}})\.?"
 _WEEKDAY: Final = rf"(?:{_LETTER}{{2,14}}\.?,? +)?"
 _ZONE: Final = r"(?: ?(?P<zone>(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|[A-Z]{1,4})(?:\[[\w/+-]+\]| \([\w +-]+\))?)?"
+_BEFORE_NOON: Final = ("上午", "午前", "오전")
+_AFTER_NOON: Final = ("下午", "午後", "오후")
 _CLOCK: Final = (
-    r"(?:(?:[T:_]|,? +(?:at +|um +|à +|- +)?)(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2})"
+    r"(?:(?:[T:_]|,? +(?:at +|um +|à +|- +)?)"
+    rf"(?P<noon>(?:{'|'.join((*_BEFORE_NOON, *_AFTER_NOON))}) ?)?"
+    r"(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2})"
     r"(?:[:.](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)(?: ?Uhr)?"
     r"(?: ?(?P<half>[AaPp])\. ?[Mm]\.| ?(?P<half2>[AaPp])[Mm])?"
     rf"{_ZONE})?"
@@ -47,10 +51,17 @@ _NUMERIC: Final = {
     "- short": rf"^(?P<a>\d{{2}})-(?P<b>\d{{2}})-(?P<year>\d{{2}}){_CLOCK}$",
     "space": rf"^(?P<a>\d{{1,2}}) (?P<b>\d{{1,2}}) (?P<year>\d{{4}}){_CLOCK}$",
 }
-_COMPACT: Final = r"^(?P<year>19\d\d|20\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])$"
+_COMPACT: Final = (
+    r"^(?P<year>19\d\d|20\d\d)(?P<month>0[1-9]|1[0-2])(?:(?P<day>0[1-9]|[12]\d|3[01])"
+    r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)?)?)?$"
+)
+_MONTH_POINT: Final = r"^(?P<month>0[1-9]|1[0-2])\.(?P<year>19\d\d|20\d\d)$"
 _SPELLINGS: Final = (
     r"^(?P<year>\d{4})(?:[-/.]|年 ?|년 ?)(?P<month>\d{1,2})(?:[-/.]|月 ?|월 ?)(?P<day>\d{1,2})[日일Z]?\.?"
     rf"{_CLOCK}$",
+    rf"^(?P<year>\d{{4}})\. (?P<month>\d{{1,2}})\. (?P<day>\d{{1,2}})\.?{_CLOCK}$",
+    r"^(?P<year>\d{4}):(?P<month>\d{2}):(?P<day>\d{2}) (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})$",
+    rf"^(?P<year>\d{{4}})\. ?{_NAME} (?P<day>\d{{1,2}})\.?{_CLOCK}$",
     rf"^{_WEEKDAY}(?P<day>\d{{1,2}}){_TH}(?:\.? ?(?:de |of |d')?|[-/]){_NAME}"
     rf"(?:,? ?(?:de |del |of )?|[-/ ])(?P<year>\d{{4}}|\d{{2}}){_CLOCK}$",
     rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}){_TH},? +(?P<year>\d{{4}}){_CLOCK}$",
@@ -58,9 +69,10 @@ _SPELLINGS: Final = (
     rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}) +(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}}) +"
     r"(?P<zone>[A-Z]{3,4} +|[+-]\d{4} +)?(?P<year>\d{4})$",
     rf"^(?P<year>\d{{4}})[-/ ]{_NAME}[-/ ](?P<day>\d{{1,2}}){_CLOCK}$",
-    r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})[ T](?P<hour>\d{2}):?(?P<minute>\d{2}):?(?P<second>\d{2})?"
+    r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})[ T_](?P<hour>\d{2}):?(?P<minute>\d{2}):?(?P<second>\d{2})?"
     rf"(?:\.(?P<fraction>\d{{1,9}}))?{_ZONE}$",
     _COMPACT,
+    _MONTH_POINT,
     rf"^{_NAME}(?:[-/ ]| de )'?(?P<year>\d{{4}}|\d{{2}})$",
     rf"^(?P<year>\d{{4}})[-/ ]{_NAME}$",
     r"^(?P<year>\d{4})(?:-|/|年|M|m)(?P<month>\d{1,2})月?$",
@@ -155,9 +167,10 @@ def read_iso(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def are_compact(text: pa.ChunkedArray) -> bool:
-    """Whether all of several different cells are dates such as 20240131 (one whole number of eight digits in 1,300)."""
-    fits = pc.match_substring_regex(text, _COMPACT)
-    return bool(pc.all(fits, min_count=0).as_py()) and len(pc.unique(text)) >= _FEW_COMPACT
+    """Whether all of several different cells are dates such as 20240131 (one whole number of eight digits in 1,300),
+    202401, 20240131235959 or 01.2024."""
+    fits = (pc.all(pc.match_substring_regex(text, form), min_count=0).as_py() for form in (_COMPACT, _MONTH_POINT))
+    return any(fits) and pc.count_distinct(pc.utf8_length(text)).as_py() == 1 and len(pc.unique(text)) >= _FEW_COMPACT
 
 
 def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> DateReading | None:
@@ -166,6 +179,7 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
     """
     if hint.pattern is not None:
         return _by_pattern(cells, hint.pattern)
+    cells = pc.replace_substring_regex(cells, r"[\x{a0}\x{202f}]", " ")  # JavaScript writes one before AM
     values = np.zeros(len(cells), np.int64)
     found = np.zeros(len(cells), bool)
     notes: list[str] = []
@@ -177,11 +191,10 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
             fresh &= fits
             values[fresh] = read[fresh]
             found |= fresh
-            if spelling == _COMPACT:
+            if spelling in (_COMPACT, _MONTH_POINT):
                 example = cells[int(np.argmax(fresh))].as_py()
-                notes.append(
-                    f'whole numbers such as {example} are read as dates (type = "number" in [columns] keeps them)'
-                )
+                kind = "whole numbers" if spelling == _COMPACT else "numbers"
+                notes.append(f'{kind} such as {example} are read as dates (type = "number" in [columns] keeps them)')
     numeric = _Numeric(cells, counts)
     numeric_rows = numeric.found & ~found
     form, is_sure = DateForm(), True
@@ -281,7 +294,9 @@ class _Parts:
     def _half(self) -> npt.NDArray[np.str_]:
         if "half" not in self._names:
             return np.full(len(self.found), "")
-        both = pc.binary_join_element_wise(self._text("half"), self._text("half2"), "")
+        noon = self._mapped("noon", dict.fromkeys(_BEFORE_NOON, 1) | dict.fromkeys(_AFTER_NOON, 2))
+        written = pa.array(np.array(["", "a", "p"])[noon])
+        both = pc.binary_join_element_wise(written, self._text("half"), self._text("half2"), "")
         return pc.utf8_lower(both).to_numpy(zero_copy_only=False).astype(str)  # type: ignore[no-any-return]
 
     def _text(self, name: str) -> pa.Array:

@@ -31,22 +31,33 @@ _CURRENCY: Final = (
 _UNIT: Final = r"[^\x00-!#$&(-@\[-`{-\x7f][^\d()\[\]*<>]{0,11}[²³]?"
 _NUMBER: Final = (
     r"^(?P<before>[<>≤≥~≈]=? ?|(?:ca|approx|about|circa)\.? )?"
-    r"(?P<open>\()? ?(?P<sign>[+-])? ?"
+    rf"(?:(?P<outside>{_CURRENCY}) ?(?P<outer>\()|(?P<open>\())? ?(?P<sign>[+-])? ?"
     rf"(?P<currency>{_CURRENCY})? ?(?P<second_sign>[+-])? ?"
-    rf"(?P<body>[.,]?\d[\d.,{_GROUPS} ]*)(?:[eE]\+?(?P<exponent>-?\d+))?[ \x{{a0}}\x{{202f}}]?"
+    rf"(?P<body>[.,]?\d[\d.,{_GROUPS} ]*)(?:(?:[eE]| ?[×x·*] ?10(?:\^|\*\*))\+?(?P<exponent>-?\d+))?"
+    r"[ \x{a0}\x{202f}]?"
     rf"(?P<unit>{_CURRENCY}|{_UNIT})?(?P<behind>-)?(?P<close>\))?"
     r"(?P<after> ?(?:[*†‡§#!]+|\[\w{1,3}\]|\([a-z]\)|[¹²³⁴⁵⁶⁷⁸⁹]+|± ?[\d.,]+|\+/- ?[\d.,]+))?$"
 )
 _CLOCK: Final = (
-    r"^(?P<hours>\d{1,3}):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?))?"
+    r"^(?:(?P<days>-?\d{1,5}) days?,? \+?)?"
+    r"(?P<hours>\d{1,3}):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?))?"
     r" ?(?P<half>[AaPp]\.?[Mm]\.?)?$"
 )
+_SPOKEN: Final = (
+    r"^(?:P(?:(?P<days>\d+)D)?T?|)(?:(?P<hours>\d+) ?(?:h|H|hrs?|hours?) ?)?"
+    r"(?:(?P<minutes>\d+) ?(?:m|M|mins?|minutes?) ?)?(?:(?P<seconds>\d+(?:[.,]\d{1,9})?) ?(?:s|S|secs?|seconds?))?$"
+)
+"""ISO 8601 (PT1H30M) and 1h 30m."""
+_SECONDS: Final = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
 
+_CODE: Final = r"^\d+[eE]\d+$"
+"""Programs write 4E+01, 4.0E1 or 40, so that a column of 4E01 is one of codes."""
 _WHOLE: Final = r"^\d+$"
 _POINT: Final = r"^(?:\d*\.\d+|\d+\.)$"
 _COMMA: Final = r"^\d*,\d+$"
 _COMMA_GROUPS: Final = r"^[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}(?:\.\d*)?$"
 _POINT_GROUPS: Final = r"^[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?$"
+_POINT_THREE: Final = r"^[1-9]\d{0,2}\.\d{3}$"
 _OTHER_GROUPS: Final = rf"^\d{{1,3}}(?:[{_GROUPS}]\d{{3}})+(?:[.,]\d+)?$"
 _SPACE_GROUPS: Final = r"^\d{1,3}(?: \d{3})+(?:[.,]\d+)?$"
 _SURE_POINT: Final = (
@@ -149,15 +160,23 @@ def as_floats(texts: pa.Array, wanted: Bools) -> Floats:
 
 
 def read_clock(cells: pa.Array) -> NumberReading | None:
-    """Times of day and durations such as 10:30 or 1:02:03.5, as seconds; None where no cell is one."""
+    """Times of day and durations such as 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M and 1h 30m, as seconds; None where
+    no cell is one."""
     parts = _Parts(cells, _CLOCK)
-    if not parts.found.any():
+    spoken = _Parts(cells, _SPOKEN)
+    units = np.sum([spoken.has(unit) for unit in _SECONDS], axis=0)
+    is_iso = np.asarray(pc.starts_with(cells, "P"))
+    spoken_found = spoken.found & (units > 0) & bool((spoken.found & ((units > 1) | is_iso)).any())
+    if not (parts.found.any() or spoken_found.any()):
         return None
     hours = parts.floats("hours").copy()  # Arrow's arrays are read-only
     half = pc.utf8_lower(pc.utf8_slice_codeunits(parts.text("half"), 0, 1))
     hours = hours + 12.0 * (np.asarray(pc.equal(half, "p")) & (hours < 12))
     hours = hours - 12.0 * (np.asarray(pc.equal(half, "a")) & (hours == 12))
-    values = 3600 * hours + 60 * parts.floats("minutes") + np.nan_to_num(parts.floats("seconds"))
+    days = np.nan_to_num(parts.floats("days"))
+    values = 86_400 * days + 3600 * hours + 60 * parts.floats("minutes") + np.nan_to_num(parts.floats("seconds"))
+    in_words = np.sum([np.nan_to_num(spoken.floats(unit)) * _SECONDS[unit] for unit in _SECONDS], axis=0)
+    values = np.where(spoken_found & ~parts.found, in_words, values)
     return NumberReading(values, NumberForm(is_clock=True), False, [])
 
 
@@ -169,12 +188,12 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     found = parts.found
     if not found.any():
         return None
-    opened, behind = parts.has("open"), parts.has("behind")
+    opened, behind = parts.has("open") | parts.has("outer"), parts.has("behind")
     signs = [parts.has("sign"), parts.has("second_sign"), behind, opened]
     found &= (opened == parts.has("close")) & (np.sum(signs, axis=0) <= 1)
     negative = parts.equals("sign", "-") | parts.equals("second_sign", "-") | behind | opened
-    has_mark = parts.has("currency") | parts.has("unit")
-    found &= ~(parts.has("currency") & parts.has("unit"))
+    has_mark = parts.has("outside") | parts.has("currency") | parts.has("unit")
+    found &= np.sum([parts.has(name) for name in ("outside", "currency", "unit")], axis=0) <= 1
 
     body = pc.utf8_trim_whitespace(parts.text("body"))
     separators = _decide_separators(body, counts * found, hint, allowed)
@@ -189,7 +208,9 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     notes = [*separators.notes, *marks.notes]
     annotated = found & (parts.has("before") | parts.has("after"))
     if rows := int(counts[annotated].sum()):
-        if rows <= allowed or rows > counts[found].sum() / 2:
+        uncertain = annotated & np.asarray(pc.match_substring_regex(cells, "^[~≈]|[±]|[+]/-"))
+        mostly = rows > counts[found].sum() / 2 and not uncertain[annotated].all()
+        if rows <= allowed or mostly:
             found &= ~annotated
         else:
             example = quote(cells[int(np.argmax(annotated))].as_py())
@@ -200,6 +221,20 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     form = NumberForm(separators.decimal, separators.group, marks.mark, before, marks.scale)
     whole = not (found & (decimals | parts.has("exponent"))).any() and bool((marks.scales[found] == 1).all())
     return NumberReading(values, None if form == NumberForm() else form, whole, notes, separators.is_open)
+
+
+def are_exponent_codes(text: pa.ChunkedArray) -> bool:
+    """Whether most cells (N,) are codes such as 4E01, which programs do not write for 40."""
+    return float(pc.mean(pc.match_substring_regex(text, _CODE).cast(pa.float64())).as_py() or 0.0) > 0.5
+
+
+def may_be_thousands(text: pa.ChunkedArray) -> bool:
+    """Whether all cells (N,) are `1.250` or `950`, several of each: the points may separate thousands."""
+    cells = pc.unique(text)
+    if not pc.all(pc.match_substring_regex(cells, r"^-?[1-9]?\d{0,2}(?:\.\d{3})?$"), min_count=0).as_py():
+        return False
+    whole = _matches(cells, r"^-?[1-9]\d{0,2}$")
+    return bool(whole.sum() >= _FEW and _matches(cells, _POINT_THREE).sum() >= _FEW)
 
 
 def decimal_evidence(cells: pa.Array) -> str | None:
@@ -239,17 +274,23 @@ def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed
         is_open = not point and not comma and bool(comma_three or point_three)
         if comma > point:
             decimal = "," if comma > allowed or not point_three else "."
+        elif not point and not comma and _has_whole_beside_thousands(body, counts):
+            decimal, notes = ",", _thousands_note(body, counts)
         elif point == 0 and hint.decimal is not None:
             decimal = hint.decimal
+            mark, three = (".", _POINT_THREE) if rows(_POINT_THREE) else (",", r"^[1-9]\d{0,2},\d{3}$")
+            if mark == decimal and rows(three) and rows(r"^[1-9]\d{0,2}$") >= _FEW:
+                example = body[int(np.argmax(_matches(body, three) & (counts > 0)))].as_py()
+                read = example.replace(",", ".")
+                notes.append(
+                    f"{quote(example)} is read as {read} (--thousands {mark} reads it as {read.replace('.', '')})"
+                )
         elif point == 0 and comma_three:
             example = body[int(np.argmax(_matches(body, r"^[1-9]\d{0,2},\d{3}$") & (counts > 0)))].as_py()
             read = example.replace(",", "")
             notes.append(f"{quote(example)} is read as {read} (--decimal , reads it as {example.replace(',', '.')})")
         elif point == 0 and point_three >= _FEW and rows(r"^\d{1,3}$") >= _FEW and not rows(r"^\d{4,}$"):
-            decimal = ","
-            example = body[int(np.argmax(_matches(body, r"^[1-9]\d{0,2}\.\d{3}$") & (counts > 0)))].as_py()
-            read = example.replace(".", "")
-            notes.append(f"{quote(example)} is read as {read} (--decimal . reads it as {example})")
+            decimal, notes = ",", _thousands_note(body, counts)
     if rows(_COMMA_GROUPS if decimal == "." else _POINT_GROUPS):
         return _Separators(decimal, "," if decimal == "." else ".", notes, is_open)
     group = ""
@@ -257,6 +298,19 @@ def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed
         first = body[int(np.argmax((_matches(body, _OTHER_GROUPS) | _matches(body, _SPACE_GROUPS)) & (counts > 0)))]
         group = next((char for char in first.as_py() if char in _GROUPS + " "), "")
     return _Separators(decimal, group, notes, is_open)
+
+
+def _has_whole_beside_thousands(body: pa.Array, counts: Counts) -> bool:
+    """Whether `1.250` and `950` cannot be decimals: zeros at the end are written, so that 950 would be 950.000."""
+    three = _matches(body, _POINT_THREE) & (counts > 0)
+    whole = _matches(body, r"^[1-9]\d{0,2}$") & (counts > 0)
+    padded = three & _matches(body, "0$")
+    return bool(padded.any() and three.sum() >= _FEW and whole.sum() >= _FEW and not _matches(body, r"^\d{4,}$").any())
+
+
+def _thousands_note(body: pa.Array, counts: Counts) -> list[str]:
+    example = body[int(np.argmax(_matches(body, _POINT_THREE) & (counts > 0)))].as_py()
+    return [f"{quote(example)} is read as {example.replace('.', '')} (--decimal . reads it as {example})"]
 
 
 def _read_bodies(
@@ -315,8 +369,9 @@ class _Marks(NamedTuple):
 def _decide_marks(parts: _Parts, values: Floats, counts: Counts, allowed: int) -> _Marks:
     """Which currencies and units are fine, and what they multiply: one mark for the column, or multipliers (1.2K)."""
     scales = np.ones(len(values))
-    before = parts.has("currency")
-    texts = pc.if_else(pa.array(before), parts.text("currency"), parts.text("unit"))
+    before = parts.has("currency") | parts.has("outside")
+    prefix = pc.binary_join_element_wise(parts.text("outside"), parts.text("currency"), "")
+    texts = pc.if_else(pa.array(before), prefix, parts.text("unit"))
     encoded = pc.dictionary_encode(pc.utf8_trim_whitespace(texts))
     index = np.asarray(encoded.indices)
     written: list[str] = encoded.dictionary.to_pylist()

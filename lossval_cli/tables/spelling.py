@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from lossval_cli.text.format import pluralize, quote
@@ -12,6 +12,7 @@ MOST_VALUES: Final = 5_000
 """Different values of a column above which it is not one of levels, and is not looked through."""
 
 _SHOWN: Final = 3
+_INVISIBLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff\u200e\u200f"))
 _LOOK_ALIKES: Final = str.maketrans(
     dict(zip("авеёзикмнорстухгіјѕԁԛԝһ", "abeë3nkmhopctyxrijsdqwh", strict=True))
     | dict(zip("αβεικνορτυχ", "abeiknoptux", strict=True))
@@ -32,6 +33,30 @@ def find_variants(values: Iterable[str]) -> list[list[str]]:
     for value in distinct:
         groups.setdefault(_folded(value), []).append(value)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def same_names(wanted: Iterable[str], present: Sequence[str]) -> dict[str, str]:
+    """By each wanted name that is not present the one name that is and reads the same: its accents are composed
+    otherwise, or it has invisible characters."""
+    like: dict[str, list[str]] = {}
+    for name in present:
+        like.setdefault(_readable(name), []).append(name)
+    found = {name: like.get(_readable(name), []) for name in wanted if name not in present}
+    return {name: names[0] for name, names in found.items() if len(names) == 1}
+
+
+def look_alike_names(names: Iterable[str]) -> list[str]:
+    """One notice that names the columns which the eye cannot tell apart, or none."""
+    like: dict[str, list[str]] = {}
+    for name in names:
+        like.setdefault(_readable(name), []).append(name)
+    doubled = ["/".join(dict.fromkeys(map(ascii, group))) for group in like.values() if len(group) > 1]
+    return [f"columns that look alike have different names: {', '.join(doubled[:_SHOWN])}"] if doubled else []
+
+
+def _readable(name: str) -> str:
+    bare = unicodedata.normalize("NFC", name.translate(_INVISIBLE))
+    return " ".join(bare.split())
 
 
 def describe_variants(what: str, groups: list[list[str]], noun: str) -> list[str]:

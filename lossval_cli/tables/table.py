@@ -175,6 +175,13 @@ class Table:
         types = dict(self.types) | {name: column.type for (name, kind), column in self._columns.items() if kind is None}
         return replace(self, data=data, types=types, _columns={})
 
+    def renamed(self, names: Mapping[str, str]) -> Table:
+        """The same cells with other names of some columns, by the old ones; the table is in memory."""
+        assert not isinstance(self.data, StreamedTable)
+        data = self.data.rename_columns([names.get(name, name) for name in self.column_names])
+        quoted = {names.get(name, name): mask for name, mask in self.quoted.items()}
+        return replace(self, data=data, quoted=quoted, _columns={})
+
     def read_as(self, types: Mapping[str, ColumnKind]) -> Table:
         """The same table, of which some columns are number, date, boolean or text, whatever they look like."""
         if not types:
