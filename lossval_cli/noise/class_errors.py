@@ -38,9 +38,11 @@ Systematic errors are predicted, and so remain unseen."""
 CONTRADICTION = 0.75
 """Odds 3 : 1 against the label, relative to class frequencies, from which it is doubtful on its own."""
 
-UNSEEN, MOST_UNSEEN = 0.3, 0.3
+UNSEEN, MOST_UNSEEN = 0.2, 0.3
 """Errors that follow the features show in no calibration: as many are reckoned with as this share of the most there can
 be, and of MOST_UNSEEN of the rows."""
+UNSEEN_BY_TRUSTED = 0.15
+"""The same beside trusted rows, which have a chance to show them."""
 LEAST_SHOWN = 0.2
 """Such errors alone make no label more probably wrong than this."""
 
@@ -128,7 +130,7 @@ def find_wrong_classes(
         probability = with_mean(score, share)
         low, high = max(low, 0.5 * share), min(high, 1.5 * share)
     elif skill >= LITTLE_SKILL:
-        unseen = with_mean(score, doubt * UNSEEN * min(high, MOST_UNSEEN))
+        unseen = with_mean(score, doubt * (UNSEEN if trusted is None else UNSEEN_BY_TRUSTED) * min(high, MOST_UNSEEN))
         probability = np.maximum(probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
         most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
         if K > 2 and not ordered:

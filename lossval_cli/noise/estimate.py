@@ -22,6 +22,7 @@ from lossval_cli.noise.number_errors import find_wrong_numbers
 from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 from lossval_cli.noise.reviewed import learn_from_reviews, without_decided
 from lossval_cli.noise.thresholds import Thresholds
+from lossval_cli.noise.trusted_outliers import relative_to_trusted
 from lossval_cli.runtime.many_classes import many_classes_are_meant
 from lossval_cli.settings import Settings
 
@@ -91,7 +92,7 @@ def estimate_noise(
                 seed=seed,
                 trees=trees,
             )
-    noise, reviewed = combine(labels, outliers), dataset.reviewed
+    noise, reviewed = combine(labels, relative_to_trusted(outliers, dataset)), dataset.reviewed
     if reviewed is not None:
         noise = learn_from_reviews(noise, reviewed, train.X, labels.predictions, train.y)
     if thresholds is not None:

@@ -1,0 +1,63 @@
+"""Outliers beside trusted rows: what trusted rows are like is unusual, perhaps, but not wrong.
+
+Where heavy tails are in the nature of a table, as many of the trusted rows look like outliers as of the others. Of the
+training rows that are as unusual as a row or more, the share that trusted rows lead to expect is taken for right:
+tail-area false discovery rate (Storey, 2002) with trusted rows as the null.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.typed_columns import TypedColumns
+from lossval_cli.noise.outliers import OutlierEstimate
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST_TRUSTED = 20
+"""Trusted rows below which they say nothing of tails."""
+
+MOST_TRUSTED = 2_000
+"""Rows that are scored."""
+
+BEFORE = 0.2
+"""Share of outliers that trusted rows are supposed to lead to expect, before any is seen: as one expected row."""
+
+UNUSUAL = 0.3
+"""Probability from which a row is said to be an outlier: below, there is nothing to take back."""
+
+
+def relative_to_trusted(outliers: OutlierEstimate, dataset: Dataset) -> OutlierEstimate:
+    """The same estimate, with probabilities (N,) lowered as far as the rows of a validation table that the user gave
+    are as unusual. Penalties stay: importance ranks rows whatever they are called."""
+    val, model = dataset.val, outliers.model
+    if model is None or dataset.held_out is not None or val.table.rows < FEWEST_TRUSTED:
+        return outliers
+    rows = np.arange(val.table.rows)
+    if len(rows) > MOST_TRUSTED:
+        rows = np.sort(np.random.default_rng(len(rows)).choice(rows, MOST_TRUSTED, replace=False))
+    frame = TypedColumns(val.table, dataset.encoder).take(rows)
+    classes = None if dataset.classes is None or val.y is None else val.y[rows].astype(np.int64)
+    trusted, _ = model.score(frame, np.full(len(rows), -1), val.X[rows], classes)
+    probability = outliers.probability * (1 - share_expected(outliers.probability, trusted))
+    kept = float(probability.sum() / max(outliers.probability.sum(), 1e-300))
+    return outliers._replace(
+        probability=probability, share_low=kept * outliers.share_low, share_high=kept * outliers.share_high
+    )
+
+
+def share_expected(probability: Floats, trusted: Floats) -> Floats:
+    """(N,) of the rows that are as unusual as each row or more, the share that trusted rows lead to expect.
+
+    probability (N,), trusted (J,): that rows are outliers. Rows that nobody calls outliers are as the least of those
+    that are called so.
+    """
+    level = np.maximum(probability, UNUSUAL)
+    as_unusual = len(probability) - np.searchsorted(np.sort(probability), level)
+    by_trusted = len(trusted) - np.searchsorted(np.sort(trusted), level)
+    share = np.minimum((by_trusted + BEFORE) / (as_unusual / len(probability) * len(trusted) + 1), 1.0)
+    order = np.argsort(level, kind="stable")
+    share[order] = np.minimum.accumulate(share[order])  # the more unusual, the less likely right
+    return share
