@@ -13,6 +13,7 @@ from lossval_cli.features.dataset import Source
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds
+from lossval_cli.own_code import Given
 from lossval_cli.pipeline import Progress, Result, Tables, run
 from lossval_cli.runtime.atomic_write import remove_file
 from lossval_cli.runtime.resources import Resources
@@ -31,6 +32,8 @@ def score(
     weight: str | None = None,
     group: str | None = None,
     time: str | None = None,
+    predictions: Any = None,
+    val_predictions: Any = None,
     require_labels: bool = False,
     columns: Mapping[str, object] | None = None,
     test: Source | None = None,
@@ -53,16 +56,20 @@ def score(
     it, one called label, target, y or class, else a last column that clearly is one.  ids: columns carried to the
     scores and not learned from.  exclude: columns left out.  features, categories: columns that are features
     whatever they look like, the latter of categories.  weight: a column of sample weights.  group: a column whose
-    rows stay together in one fold.  time: a column in whose order folds are contiguous.  require_labels: refuse rows
+    rows stay together in one fold.  time: a column in whose order folds are contiguous.  predictions: out-of-fold
+    predictions of a model of your own, in place of networks: class probabilities (N, K), columns in sorted order of the
+    classes or named like them, or numbers (N,); an array, a table, a file, or columns of `train`.
+    val_predictions: the same for `val`.  require_labels: refuse rows
     without a label, which are left out otherwise.  columns: column -> role, type, or both, as in a `[columns]` table
     of `config`, which it goes before.  thresholds: a file of `lossval calibrate` that
     decides which rows are suspect.  decisions: decisions.csv of `lossval review`, whose rows count as trusted and are
     not flagged again.  removal: how thoroughly to study what removing rows does.
-    preset, config, settings: as `--preset`, `--config` and `--set`, the later wins; `lossval presets` lists
-    them.  time_limit: seconds after which training stops with what has been learnt.  max_memory: bytes to
-    stay below; Parquet and Arrow files are then read in parts.  checkpoint: a file to save training in every
-    `checkpoint_every` seconds, which goes when training has come to its end; with `resume`, training goes on
-    from it, if it is there.  on_epoch: called after every epoch.
+    preset, config, settings: as `--preset`, `--config` and `--set`, the later wins; `lossval presets` lists them;
+    `loss` may be a function of (predictions, targets) that returns one value per row, and `model` a scikit-learn
+    estimator, or a function of (inputs, outputs) that makes a torch.nn.Module. time_limit: seconds after which
+    training stops with what has been learnt. max_memory: bytes to stay below; Parquet and Arrow files are then read
+    in parts. checkpoint: a file to save training in every `checkpoint_every` seconds, which goes when training has
+    come to its end; with `resume`, training goes on from it, if it is there. on_epoch: called after every epoch.
 
     Returns a `Result`: `scores` is a DataFrame with one line per training row, lowest importance first;
     `report` is the content of report.json. Nothing but the checkpoint is written. Raises LossvalError, one
@@ -89,7 +96,7 @@ def score(
     )
     result = run(
         Tables(train, val, test),
-        Settings.resolve(preset, config, settings),
+        Settings.resolve(preset, config, {name: _as_setting(name, value) for name, value in settings.items()}),
         options=TableOptions(
             label=label,
             ids=[ids] if isinstance(ids, str) else ids,
@@ -99,6 +106,8 @@ def score(
             weight=weight,
             group=group,
             time=time,
+            predictions=predictions,
+            val_predictions=val_predictions,
             require_labels=require_labels,
             columns=_columns(config) if columns is None else columns,
         ),
@@ -112,6 +121,11 @@ def score(
     if resources.checkpoint is not None and result.is_complete:
         remove_file(resources.checkpoint)
     return result
+
+
+def _as_setting(name: str, value: object) -> object:
+    """Functions and estimators are settings, too."""
+    return Given(value) if name in ("loss", "model") and not (value is None or isinstance(value, str)) else value
 
 
 def _columns(config: str | Path | None) -> Any:

@@ -13,18 +13,17 @@ Targets broadcast over the leading axes. `find_loss` turns what a user writes in
 from __future__ import annotations
 
 import difflib
-import importlib
+import math
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from lossval_cli.errors import CellError, SettingsError
+from lossval_cli.own_code import Given, describe_error, load_object
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -161,7 +160,7 @@ def find_loss(spec: str, task: Task) -> Loss:
     directory, and `name` is a per-row function for the task at hand or a `Loss`. Raises SettingsError, in one
     line.
     """
-    if ":" in spec:
+    if ":" in spec or isinstance(spec, Given):
         loss = _import_loss(spec, task)
     else:
         bracket = re.fullmatch(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", spec)
@@ -198,28 +197,48 @@ def _with_parameter(loss: Loss, text: str) -> Loss:
 
 
 def _import_loss(spec: str, task: Task) -> Loss:
-    module_name, _, attribute = spec.partition(":")
-    if not (all(part.isidentifier() for part in module_name.split(".")) and attribute.isidentifier()):
-        raise SettingsError([f"loss: {spec!r} does not read as package.module:function"])
-    # Last, so that a file beside the table cannot stand in for an installed package.
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.append(here)
-    try:
-        found: Any = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
-        first_line = (str(error).splitlines() or ["no message"])[0]
-        training_data = f"loss: cannot load {spec!r}: {type(error).__name__}: {first_line}"
-        raise SettingsError([training_data]) from error
-    finally:
-        if added and here in sys.path:
-            sys.path.remove(here)
+    found = load_object(spec, "loss")
     if isinstance(found, Loss):
         return found
     if not callable(found):
         raise SettingsError([f"loss: {spec!r} is a {type(found).__name__}, not a function of (prediction, target)"])
-    return Loss(spec, task, found)
+    return Loss(str(spec), task, _natural(str(spec), found, task))
+
+
+def _natural(name: str, function: Callable[[Tensor, Tensor], Tensor], task: Task) -> Callable[..., Tensor]:
+    """A function of one network's rows, (B, K) or (B,) and targets (B,), for the shapes of this module.
+
+    It returns one value per row, or several, (B, K), of which the mean counts.
+    """
+    own_axes = 2 if task == "classification" else 1
+
+    def one(prediction: Tensor, target: Tensor) -> Tensor:
+        from torch import Tensor
+
+        rows = function(prediction, target)
+        shapes = f"for predictions {tuple(prediction.shape)} and targets {tuple(target.shape)}"
+        if not isinstance(rows, Tensor):
+            raise SettingsError([f"loss: {name!r} must return a tensor, but returned {type(rows).__name__}"])
+        if rows.ndim == 0:
+            raise SettingsError(
+                [f"loss: {name!r} returned a single number {shapes}; it must return one per row: reduction='none'"]
+            )
+        if len(rows) != len(prediction) or (task == "regression" and rows.ndim > 1):
+            raise SettingsError(
+                [f"loss: {name!r} returned shape {tuple(rows.shape)} {shapes}; it must return one value per row"]
+            )
+        return rows.flatten(1).mean(1) if rows.ndim > 1 else rows
+
+    def per_row(prediction: Tensor, target: Tensor) -> Tensor:
+        import torch
+
+        axes = prediction.shape[:-own_axes]
+        members = prediction.reshape(-1, *prediction.shape[-own_axes:])
+        targets = target.expand(*axes, target.shape[-1]).reshape(-1, target.shape[-1])
+        rows = torch.stack([one(*pair) for pair in zip(members, targets, strict=True)])
+        return rows.reshape(*axes, -1)
+
+    return per_row
 
 
 # --- checks -----------------------------------------------------------------------------------------------
@@ -228,27 +247,30 @@ def _import_loss(spec: str, task: Task) -> Loss:
 def check_loss(loss: Loss, classes: int | None) -> None:
     """Run a loss on 2 members × 3 rows, so that a user's own function fails here and not in the first epoch.
 
-    `classes` is K, or None for regression. Raises SettingsError when the call fails, when it does not return
-    one number a row, or when no gradient flows back to the prediction.
+    `classes` is K, or None for regression. Raises SettingsError when the call fails, when it does not return one
+    number per row, when that is not finite, or when no gradient flows back to the prediction.
     """
     import torch
-    from torch import Tensor
 
-    prediction = torch.zeros((2, 3) if classes is None else (2, 3, classes), requires_grad=True)
+    shape = (2, 3) if classes is None else (2, 3, classes)
+    prediction = torch.linspace(-1, 1, math.prod(shape)).reshape(shape).requires_grad_()
     target = torch.ones(3) if classes is None else torch.arange(3) % classes
-    training_data = None
+    found = None
     try:
         rows = loss.per_row(prediction, target)
-        if not isinstance(rows, Tensor) or rows.shape != (2, 3):
-            shape = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
-            training_data = f"must return one number a row, here shape (2, 3), but returned {shape}"
+        if rows.shape != (2, 3):
+            found = f"must return one number per row, here shape (2, 3), but returned {tuple(rows.shape)}"
         elif not rows.requires_grad:
-            training_data = "has no gradient with respect to the prediction"
+            found = "has no gradient with respect to the prediction"
+        elif not bool(rows.isfinite().all()):
+            found = f"returned a value that is not finite for predictions {shape[1:]} and targets (3,)"
+    except SettingsError:
+        raise
     except Exception as error:
-        first_line = (str(error).splitlines() or ["no message"])[0]
-        raise SettingsError([f"loss: {loss.name!r} failed: {type(error).__name__}: {first_line}"]) from error
-    if training_data is not None:
-        raise SettingsError([f"loss: {loss.name!r} {training_data}"])
+        shapes = f"for predictions {shape[1:]} and targets (3,)"
+        raise SettingsError([f"loss: {loss.name!r} failed {shapes}: {describe_error(error)}"]) from error
+    if found is not None:
+        raise SettingsError([f"loss: {loss.name!r} {found}"])
 
 
 def check_targets(loss: Loss, y: np.ndarray, *, table: str, column: str, lines: np.ndarray | None = None) -> None:

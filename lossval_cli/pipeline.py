@@ -15,11 +15,11 @@ import pyarrow as pa
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, Source, load_dataset
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.lossval.fit import train as train_importance
 from lossval_cli.lossval.resume import run_identity
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.lossval.time_estimate import LARGE, TimeEstimate, estimate_time
 from lossval_cli.lossval.training import Fit
+from lossval_cli.models.fit import check_model, fit_model, trains_networks
 from lossval_cli.noise.estimate import estimate_noise, estimate_outliers
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.noise.thresholds import Thresholds
@@ -118,7 +118,7 @@ def run(
         with clock("read"):
             data = _load(tables, options, settings, thresholds, runtime, decisions)
             progress.dataset(data)
-        if processes.is_main and data.train.table.rows >= LARGE:
+        if processes.is_main and data.train.table.rows >= LARGE and trains_networks(data, settings):
             progress.estimate(estimate_time(data, settings, runtime.device))
         with clock("train"):
             fit, noise = value_rows(data, settings, runtime, thresholds=thresholds, on_epoch=progress.epoch)
@@ -151,9 +151,13 @@ def value_rows(
     """
     runtime = runtime or Runtime(str(pick_device(settings.device)))
     if settings.method == "paper":
-        return train_importance(dataset, None, settings, runtime, on_epoch), None
+        return fit_model(dataset, None, settings, runtime, on_epoch), None
     outliers = estimate_outliers(dataset, settings)
+<<<<<<< HEAD
     fit = train_importance(with_trusted_rows(dataset), outliers.penalty, settings, runtime, on_epoch)
+=======
+    fit = fit_model(dataset, outliers.penalty, settings, runtime, on_epoch)
+>>>>>>> 3e69b11 (Predictions and models of the user's own take the place of the networks; own losses of natural shapes)
     outliers = outliers.gathered(dataset.layout.processes, len(dataset.train.X))
     if not runtime.is_main:
         return fit, None
@@ -166,6 +170,7 @@ def value_rows(
         expected_share=settings.expect_noise,
         seed=settings.seed,
         trees=settings.tree_factor(),
+        alone=fit.model is not None,
     )
     assert noise.labels is not None
     return replace(fit, predictions=noise.labels.predictions), noise
@@ -209,9 +214,13 @@ def _load(
         settings=settings,
         runtime=replace(runtime, scratch=None) if is_paper else runtime,  # the paper's algorithm takes arrays only
     )
+<<<<<<< HEAD
     if decisions is not None:
         reviewed, notices = find_reviewed(data, decisions)
         data = replace(data, reviewed=reviewed, notices=(*data.notices, *notices))
+=======
+    check_model(data, settings, runtime)
+>>>>>>> 3e69b11 (Predictions and models of the user's own take the place of the networks; own losses of natural shapes)
     runtime.open_checkpoint(run_identity(data, settings))
     return data if thresholds is None else replace(data, notices=data.notices + thresholds.notices(data, settings))
 

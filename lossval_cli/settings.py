@@ -28,6 +28,9 @@ PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.p
 """Where the presets lie: inside the installed package, or beside it in a checkout."""
 
 
+NETWORKS = "networks"
+"""The model that the method trains itself."""
+
 CHECK_TABLE = "check"
 """Table of a settings file that `lossval check` reads."""
 
@@ -129,6 +132,12 @@ class Settings:
         "lossval: whole-set transport and cross-fitted loss; paper: the published algorithm to the letter",
         choices=("lossval", "paper"),
     )
+    model: str = _knob(
+        NETWORKS,
+        str,
+        "what predicts the labels, out-of-fold: networks, boosting, forest, linear, or package.module:factory of your "
+        "own, which is imported and run",
+    )
     objective: str = _knob(
         "product",
         str,
@@ -138,7 +147,11 @@ class Settings:
     ot_power: int = _knob(2, int, "p, the power of the transport cost in the objective", low=0, high=2)
     ot_absolute: bool = _knob(False, bool, "method paper: |OT|, as in the code behind the published tables")
     loss: str | None = _knob(
-        None, str, "the per-row loss; auto is cross_entropy for classes, huber(0.5) for numbers", auto=True
+        None,
+        str,
+        "the per-row loss: a name, or package.module:function of (predictions, targets), which is imported and run; "
+        "auto is cross_entropy for classes, huber(0.5) for numbers",
+        auto=True,
     )
     epochs: int = _knob(25, int, "passes over the training rows", low=1, high=100_000)
     batch_size: int | None = _knob(
@@ -324,6 +337,8 @@ class Settings:
         problems = []
         if self.objective == "transport" and self.ot_power == 0:
             problems.append("setting ot_power 0 leaves objective transport nothing to minimise: use 1 or 2")
+        if self.method == "paper" and self.model != NETWORKS:
+            problems.append("setting model: method paper trains its own network: leave model out")
         if self.method == "lossval" and 1 < (self.members or math.inf) < (self.folds or 1):
             problems.append(
                 f"setting folds ({self.folds}) is more than members ({self.members}): "

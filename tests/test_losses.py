@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from lossval_cli.losses import (
     find_loss,
     loss_names,
 )
+from lossval_cli.own_code import Given
 
 CLASSIFICATION = ["cross_entropy", "focal", "label_smoothed_cross_entropy"]
 REGRESSION = ["squared_error", "absolute", "huber", "quantile", "poisson_deviance"]
@@ -165,7 +168,7 @@ def test_parameter_in_brackets() -> None:
         ("quantile(nan)", "regression", "loss: quantile(nan): level must be a number from 0.001 to 0.999"),
         ("huber(a)", "regression", "loss: huber(a): delta must be a number from 1e-06 to 1e+06"),
         ("absolute(2)", "regression", "loss: 'absolute' has no parameter; write 'absolute' without brackets"),
-        ("a b:c", "regression", "loss: 'a b:c' does not read as package.module:function"),
+        ("a b:c", "regression", "loss: 'a b:c' does not read as package.module:name"),
         (
             "no_such_module_here:f",
             "regression",
@@ -201,14 +204,39 @@ def test_own_function_from_the_current_directory(tmp_path: Path, monkeypatch: py
     assert "but the task is classification" in training_data("own_lossval_test_loss:whole", "classification")
     assert "SyntaxError" in training_data("own_lossval_test_bad:f", "regression")
     expected = {
-        "total": "must return one number a row, here shape (2, 3), but returned ()",
+        "total": "returned a single number for predictions (3,) and targets (3,); it must return one per row: "
+        "reduction='none'",
         "constant": "has no gradient with respect to the prediction",
-        "broken": "failed: ValueError: first",
+        "broken": "failed for predictions (3,) and targets (3,): ValueError: first (own_lossval_test_loss.py, line 9)",
     }
     for name, message in expected.items():
         with pytest.raises(SettingsError) as caught:
             check_loss(find_loss(f"own_lossval_test_loss:{name}", "regression"), None)
         assert str(caught.value) == f"loss: 'own_lossval_test_loss:{name}' {message}"
+
+
+def test_a_function_of_natural_shapes_serves_members_and_several_values_per_row() -> None:
+    """(B, K) and (B,), as the functions of torch.nn have them; several values per row count by their mean."""
+    by_torch = find_loss(Given(partial(functional.cross_entropy, reduction="none")), "classification")
+    check_loss(by_torch, 3)
+    prediction, target = torch.randn(2, 5, 3), torch.tensor([0, 1, 2, 1, 0])
+    torch.testing.assert_close(by_torch.per_row(prediction, target), losses.cross_entropy(prediction, target))
+    squares = find_loss(Given(lambda p, t: (p - functional.one_hot(t, 3)) ** 2), "classification")
+    assert squares.per_row(prediction, target).shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda p, t: (p - t) * math.nan, "not finite"),
+        (lambda p, t: (p - t)[:, None] - t, r"shape \(3, 3\)"),
+        (lambda p, t: torch.cat([p, p]), r"shape \(6,\).*one value per row"),
+        (lambda p, t: 1.0, "must return a tensor"),
+    ],
+)
+def test_an_own_loss_is_tried_before_training(function: Any, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        check_loss(find_loss(Given(function), "regression"), None)
 
 
 @pytest.mark.parametrize(("name", "task"), SPECS)

@@ -88,6 +88,32 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(metavar="COL", help="Column of dates or numbers; folds are contiguous in its order."),
     ] = None
+    predictions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|COLUMNS",
+            help="Out-of-fold predictions of your own model for TRAIN, in place of networks: one column per class "
+            "(probabilities) or of predicted numbers, in a table or .npy file or in columns of TRAIN.",
+        ),
+        Only("score", "check"),
+    ] = None
+    val_predictions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|COLUMNS",
+            help="The same for VAL [default: the columns of --predictions, if VAL has them].",
+        ),
+        Only("score", "check"),
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What predicts the labels, cross-fitted: networks, boosting, forest, linear, or module:factory of "
+            "your own (it is imported and run) [default: networks].",
+        ),
+        Only(*TRAINING),
+    ] = None
     require_labels: Annotated[
         bool, typer.Option("--require-labels", help="Refuse rows without a label instead of leaving them out.")
     ] = False

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lossval_cli.errors import DataError, SchemaError
+from lossval_cli.errors import DataError, SchemaError, UsageError
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.encoded_file import encode_streamed
 from lossval_cli.features.encoder import Encoder
@@ -20,6 +20,7 @@ from lossval_cli.features.hold_out import hold_out
 from lossval_cli.features.invalid_cells import InvalidCells, find_invalid_cells
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.overlap import Overlap, find_overlap, is_suspicious
+from lossval_cli.features.predictions import Predictions, prediction_columns, read_predictions
 from lossval_cli.features.reviewed import ReviewedRows
 from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
@@ -99,6 +100,8 @@ class Dataset:
     """validation, test -> the rows that they share with training; empty where the table is streamed."""
     reviewed: ReviewedRows | None = None
     """Training rows that people have decided about; None without --decisions."""
+    predictions: Predictions | None = None
+    """Those of the user's own model, where they were given."""
     target_leakage: TargetLeakage | None = None
     """The column, or the two, that tell the label best; None where the table is too small to say."""
 
@@ -154,6 +157,8 @@ def load_dataset(
     reading = replace(reading, cells=reading.cells.with_types(asked_columns(options).kinds))
     table = table.read_as(reading.cells.types)
     _check_enough(table, "data row")
+    own_columns = prediction_columns(options.predictions, table)
+    options = replace(options, exclude=(*options.exclude, *own_columns))
     sharded = shard(table, runtime.processes)
     sample, sample_notices = sample_rows(sharded)
     roles = decide_roles(sample, options, settings.task)
@@ -230,6 +235,23 @@ def load_dataset(
         notices += encoder.differences(val_table)
         val_split = encode.split(val_table, "validation")
         notices += _absent_classes(labels, val_split)
+    predictions = None
+    if options.predictions is not None:
+        predictions = read_predictions(
+            options.predictions,
+            options.val_predictions,
+            train=table,
+            all_rows=table if unlabelled is None else unlabelled.whole,
+            val=val_table,
+            y=y,
+            y_val=None if val_table is None else val_split.y,
+            labels=labels,
+            roles=roles,
+            reading=reading,
+        )
+        notices += predictions.notices
+    elif options.val_predictions is not None:
+        raise UsageError("--val-predictions needs --predictions, those of the training rows")
     test_split = None if test_table is None else encode.split(test_table, "test")
     overlaps: dict[str, Overlap] = {}
     for what, split in (("validation", None if held_out is not None else val_split), ("test", test_split)):
@@ -258,6 +280,7 @@ def load_dataset(
         keys=keys,
         copies=copies,
         invalid_cells=invalid,
+        predictions=predictions,
         target_leakage=target_leakage,
         unlabelled=unlabelled,
         overlaps=overlaps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from lossval_cli.errors import SettingsError, UsageError
 from lossval_cli.tables.spelling import same_names
@@ -52,6 +52,10 @@ class TableOptions:
     """Column of dates or numbers in whose order folds are contiguous."""
     require_labels: bool = False
     """Refuse rows without a label instead of leaving them out."""
+    predictions: Any = None
+    """Out-of-fold predictions of the user's own model for the training rows: a file, columns, or an array."""
+    val_predictions: Any = None
+    """The same for the validation rows."""
     columns: Mapping[str, object] = field(default_factory=dict)
     """A `[columns]` table: column -> role, type, or both. What is said by the fields above goes before it."""
 

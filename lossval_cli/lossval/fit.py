@@ -15,6 +15,7 @@ import torch
 
 from lossval_cli.errors import Diverged, TrainingError, UsageError
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.lossval.own_networks import MakeModule
 from lossval_cli.lossval.paper import PaperEpoch, PaperSettings, fit_paper
 from lossval_cli.lossval.setup import TrainingData
 from lossval_cli.lossval.state import Epoch
@@ -45,8 +46,10 @@ def train(
     settings: Settings,
     runtime: Runtime,
     on_epoch: OnEpoch | None = None,
+    *,
+    make_module: MakeModule | None = None,
 ) -> Fit:
-    """Learn the importance of every training row.
+    """Learn the importance of every training row, with the method's networks or those of `make_module`.
 
     penalty (n,): outlier penalty in nats of the rows of this process; None for the paper's algorithm, which
     has none. Raises TrainingError where training diverges, and UsageError where the paper's algorithm is to
@@ -57,14 +60,20 @@ def train(
     else:
         assert penalty is not None
         with runtime.monitor:
-            fit = fit_with_retries(dataset, penalty, settings, runtime, on_epoch)
+            fit = fit_with_retries(dataset, penalty, settings, runtime, on_epoch, make_module=make_module)
     if runtime.is_main and not np.isfinite(fit.importance).all():
         raise TrainingError("some importances are not finite: lower learning_rate or weight_learning_rate")
     return fit
 
 
 def fit_with_retries(
-    dataset: Dataset, penalty: Floats, settings: Settings, runtime: Runtime, on_epoch: OnEpoch | None = None
+    dataset: Dataset,
+    penalty: Floats,
+    settings: Settings,
+    runtime: Runtime,
+    on_epoch: OnEpoch | None = None,
+    *,
+    make_module: MakeModule | None = None,
 ) -> Fit:
     """`train_lossval`, repeated with smaller steps where that helps; the notices of the fit say so.
 
@@ -76,7 +85,7 @@ def fit_with_retries(
         reduced, notices = reduce_learning_rates(settings, monitor.restarts)
         is_last = len(monitor.restarts) == MAX_RESTARTS
         try:
-            fit = _fit_in_memory(dataset, penalty, reduced, runtime, on_epoch)
+            fit = _fit_in_memory(training_data(dataset, penalty, make_module), dataset, reduced, runtime, on_epoch)
         except Diverged as error:
             if is_last:
                 raise
@@ -115,10 +124,9 @@ def reduce_learning_rates(settings: Settings, reasons: Sequence[str]) -> tuple[S
 
 
 def _fit_in_memory(
-    dataset: Dataset, penalty: Floats, settings: Settings, runtime: Runtime, on_epoch: OnEpoch | None
+    data: TrainingData, dataset: Dataset, settings: Settings, runtime: Runtime, on_epoch: OnEpoch | None
 ) -> Fit:
     """`train_lossval`, repeated with a quarter of the rows on the device while its memory is not enough."""
-    data = training_data(dataset, penalty)
     runtime = replace(runtime, processes=dataset.layout.processes)
     notices: list[str] = []
     while True:
@@ -141,7 +149,7 @@ def _fit_in_memory(
         runtime.monitor.resume = True
 
 
-def training_data(dataset: Dataset, penalty: Floats) -> TrainingData:
+def training_data(dataset: Dataset, penalty: Floats, make_module: MakeModule | None = None) -> TrainingData:
     """What training needs of a dataset; penalty (n,) of the rows of this process."""
     y = dataset.train.y
     assert y is not None  # load_dataset sees to it that the training table has a label
@@ -157,6 +165,7 @@ def training_data(dataset: Dataset, penalty: Floats) -> TrainingData:
         groups=dataset.fold_units,
         time=dataset.time_order,
         chunk_rows=dataset.layout.chunk_rows,
+        make_module=make_module,
     )
 
 

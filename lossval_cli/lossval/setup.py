@@ -14,6 +14,7 @@ from lossval_cli.lossval.cross_fitting import EvidenceAccumulator, draw_folds, f
 from lossval_cli.lossval.feature_scaling import FIT_ROWS, relevance
 from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.optimizer import AdamW
+from lossval_cli.lossval.own_networks import MakeModule, StackedModules
 from lossval_cli.lossval.state import State
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.row_loader import CHUNK_ROWS, Rows, RowSource, draw_rows
@@ -34,6 +35,7 @@ class TrainingData(NamedTuple):
     groups: npt.NDArray[np.int64] | None = None  # (N,) rows with the same number share a fold
     time: npt.NDArray[np.generic] | None = None  # (N,) folds are contiguous in it
     chunk_rows: int = CHUNK_ROWS  # shuffled together
+    make_module: MakeModule | None = None  # networks of the user's own
 
 
 def start_training(data: TrainingData, rows: Rows, s: Tensor | float, settings: Settings, runtime: Runtime) -> State:
@@ -53,15 +55,21 @@ def start_training(data: TrainingData, rows: Rows, s: Tensor | float, settings: 
     potentials = transport.solve(w * s / N, tolerance=TOLERANCE, max_sweeps=sweeps, generator=generator)
 
     members, folds = settings.ensemble_size(N)
-    network = Ensemble(members, rows.width, data.classes or 1, settings, generator=generator, device=device)
+    sizes = members, rows.width, data.classes or 1
+    network: Ensemble | StackedModules
+    if data.make_module is None:
+        network = Ensemble(*sizes, settings, generator=generator, device=device)
+    else:
+        network = StackedModules(data.make_module, *sizes, generator=generator, device=device)
     optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
     fold = draw_folds(N, members, folds, generator, held_out=data.held_out, groups=data.groups, time=data.time)
     drawn = draw_rows(N, FIT_ROWS, torch.Generator().manual_seed(settings.seed)).sort().values
     trains, _ = fold_masks(fold[drawn], members, folds)
     y = torch.as_tensor(data.y[drawn.numpy()])
     if data.weights is not None:
-        trains = trains * torch.as_tensor(_mean_one(data.weights)[drawn.numpy()], dtype=trains.dtype)
-    network.scales = relevance(rows.sample(drawn).cpu(), y, trains, data.classes, data.columns).to(device)
+        trains = trains * torch.as_tensor(mean_one_weights(data.weights)[drawn.numpy()], dtype=trains.dtype)
+    if isinstance(network, Ensemble):
+        network.scales = relevance(rows.sample(drawn).cpu(), y, trains, data.classes, data.columns).to(device)
     evidence = EvidenceAccumulator(
         fold[rows.own].to(device), members, folds, data.classes or 1, scored_by_all=data.held_out is not None
     )
@@ -75,8 +83,9 @@ def own_weights(data: TrainingData, rows: Rows) -> Tensor | float:
     """(n,) sample weights of this process's rows with mean 1 over all rows, or 1.0 where none are given."""
     if data.weights is None:
         return 1.0
-    return torch.as_tensor(_mean_one(data.weights)[rows.own], dtype=torch.float32).to(rows.device)
+    return torch.as_tensor(mean_one_weights(data.weights)[rows.own], dtype=torch.float32).to(rows.device)
 
 
-def _mean_one(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def mean_one_weights(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """(N,) weights, divided by their mean."""
     return weights / np.mean(weights, dtype=np.float64)

@@ -16,6 +16,7 @@ from torch import Tensor
 from lossval_cli.lossval.cross_fitting import EvidenceAccumulator
 from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.optimizer import AdamW
+from lossval_cli.lossval.own_networks import StackedModules
 from lossval_cli.lossval.transport import Potentials, Transport
 from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.stop import Saved
@@ -34,7 +35,7 @@ class Epoch(NamedTuple):
 class State:
     """The state of one process; rows are its own n of all N."""
 
-    network: Ensemble
+    network: Ensemble | StackedModules
     optimizer: AdamW
     generator: torch.Generator
     evidence: EvidenceAccumulator
@@ -100,5 +101,5 @@ _BY_MEMBER = "label_by_member"
 """The accumulator's tensor whose rows are its last axis."""
 
 
-def _names(network: Ensemble) -> Sequence[str]:
+def _names(network: Ensemble | StackedModules) -> Sequence[str]:
     return [str(i) for i in range(len(network.parameters()))]

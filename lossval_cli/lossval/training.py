@@ -44,6 +44,7 @@ from lossval_cli.losses import Loss
 from lossval_cli.lossval.cost import TOLERANCE
 from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.objective import Objective
+from lossval_cli.lossval.own_networks import StackedModules
 from lossval_cli.lossval.setup import TrainingData, own_weights, start_training
 from lossval_cli.lossval.state import Epoch, State
 from lossval_cli.lossval.transport import Potentials
@@ -92,6 +93,8 @@ class Fit:
     """What happened during training that a reader has to know."""
     predict: Callable[[npt.NDArray[np.float32]], Floats] | None = None
     """Mean prediction of all members for other rows: (n, D) -> (n, K) or (n,)."""
+    model: str | None = None
+    """Whose predictions these are, None: those of the method's own networks."""
 
 
 def train_lossval(
@@ -164,7 +167,7 @@ def train_lossval(
             )
 
         # --- transport: the potentials of the new weights, warm-started ----------------------------------
-        if objective.uses_transport and _is_refresh(epoch, settings.epochs, refreshes):
+        if objective.uses_transport and is_refresh(epoch, settings.epochs, refreshes):
             a = state.w * s / N
             state.potentials = transport.refresh(a, tolerance=TOLERANCE, generator=state.generator)
 
@@ -226,7 +229,7 @@ def _predictions(loss: Loss, output: Tensor, classes: int | None) -> Tensor:
 
 
 def _predictor(
-    network: Ensemble, loss: Loss, classes: int | None, device: torch.device
+    network: Ensemble | StackedModules, loss: Loss, classes: int | None, device: torch.device
 ) -> Callable[[npt.NDArray[np.float32]], Floats]:
     """Keeps the networks alive, but not the rows and their totals."""
 
@@ -250,7 +253,7 @@ def learning_rate_factor(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
-def _is_refresh(epoch: int, epochs: int, refreshes: int) -> bool:
+def is_refresh(epoch: int, epochs: int, refreshes: int) -> bool:
     """Evenly spread over the run; the last epoch is one, so that what is reported is of the final weights."""
     every = max(1, math.ceil(epochs / refreshes))
     return (epochs - 1 - epoch) % every == 0

@@ -77,11 +77,13 @@ def find_wrong_classes(
     expected_share: float | None = None,
     seed: int = 0,
     trees: float = 1.0,
+    alone: bool = False,
 ) -> LabelErrors:
     """X (N, D), classes y (N,) below K, the networks' out-of-fold probabilities (N, K).
 
     units (N,): rows of one unit are not predicted from one another.  ordered: classes are steps of a scale, of which
     neighbours are easily confused.  expected_share: what the user expects.  trees: of the forests, as a multiple.
+    alone: no other models are fitted to the given labels.
     """
     N, K = network.shape
     units = np.arange(N) if units is None else units
@@ -91,7 +93,7 @@ def find_wrong_classes(
     copy_of = np.zeros(0, np.int64) if trusted is None else trusted.copy_of
     trusted_fold = np.where(copy_of >= 0, fold[copy_of], -1) if J else copy_of
 
-    models = predict_classes(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
+    models = {} if alone else predict_classes(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
     voices = [(network, np.zeros((0, K))), *((m.rows, m.trusted) for m in models.values())]
     if trusted is not None:
         seen = copy_of >= 0

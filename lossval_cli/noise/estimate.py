@@ -55,14 +55,15 @@ def estimate_noise(
     expected_share: float | None = None,
     seed: int = 0,
     trees: float = 1.0,
+    alone: bool = False,
 ) -> NoiseEstimate:
     """Which rows are wrong, from the networks' out-of-fold `predictions` (N, K) or (N,) and the outliers among all N
     rows.
 
     `thresholds` decide which rows are suspect; without them expected F1 does. `predict` gives the networks'
     predictions of other rows: with it, labels of a validation table that the user gave count as right. `trees`: of
-    the forests, as a multiple of the default.
-    `expected_share`: of wrong labels, as the user expects it.
+    the forests, as a multiple of the default. `expected_share`: of wrong labels, as the user expects it. `alone`:
+    only these predictions count, and no other models are fitted to the given labels.
     """
     train = dataset.train
     assert train.y is not None
@@ -79,6 +80,7 @@ def estimate_noise(
                 expected_share=expected_share,
                 seed=seed,
                 trees=trees,
+                alone=alone,
             )
         else:
             y = train.y.astype(np.float64)
@@ -91,6 +93,7 @@ def estimate_noise(
                 expected_share=expected_share,
                 seed=seed,
                 trees=trees,
+                alone=alone,
             )
     noise, reviewed = combine(labels, relative_to_trusted(outliers, dataset)), dataset.reviewed
     if reviewed is not None:

@@ -82,18 +82,20 @@ def find_wrong_numbers(
     expected_share: float | None = None,
     seed: int = 0,
     trees: float = 1.0,
+    alone: bool = False,
 ) -> LabelErrors:
     """X (N, D), labels y (N,), the networks' out-of-fold predictions (N,) in the unit of y.
 
     units (N,): rows of one unit are not predicted from one another.  expected_share: what the user expects.
-    trees: of the forests, as a multiple.
+    trees: of the forests, as a multiple.  alone: no other models are fitted to the given labels.
     """
     scores = Scores.of(y)
     t = scores.score(y)
     fold = draw_folds(np.round(2 * t).astype(np.int64), np.arange(len(y)) if units is None else units, seed)
     others = trusted or Trusted(np.zeros((0, X.shape[1]), np.float32), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
     is_copy = others.copy_of >= 0
-    models = predict_numbers(X, t, fold, others.X, np.where(is_copy, fold[others.copy_of], -1), seed, trees)
+    trusted_fold = np.where(is_copy, fold[others.copy_of], -1)
+    models = {} if alone else predict_numbers(X, t, fold, others.X, trusted_fold, seed, trees)
     by_network = np.where(is_copy, network[others.copy_of], others.predictions)
     voices = [(scores.score(network), scores.score(by_network)), *models.values()]
     weights = stack_numbers([rows for rows, _ in voices], t)

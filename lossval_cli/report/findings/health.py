@@ -41,7 +41,9 @@ def check_health(
     if repeats := _repeats(dataset, keys):
         checks.append(repeats)
     if fit.potentials is not None:
-        checks += [_transport(fit), _spread(settings, len(dataset.train.X))]
+        checks.append(_transport(fit))
+        if np.isfinite(fit.importance_std).any() or fit.model is None:
+            checks.append(_spread(settings, len(dataset.train.X)))
     checks.append(_ties(fit))
     if noise is not None and noise.labels is not None and (rows := int(noise.labels.cannot_be_judged.sum())):
         checks.append(("classes", True, classes_not_judged(rows)))

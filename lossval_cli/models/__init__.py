@@ -1,0 +1,1 @@
+"""Models of the user's choice in place of the networks: presets, estimators, modules."""

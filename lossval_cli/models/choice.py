@@ -1,0 +1,108 @@
+"""`--model`: the networks, a preset, or a model of the user's own.
+
+A name of one's own, `package.module:name`, or an object given in Python, is one of
+
+- a scikit-learn estimator, its class, or a function of no arguments that returns one;
+- a function of (inputs, outputs) that returns a `torch.nn.Module`: (B, inputs) -> (B, outputs).
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lossval_cli.errors import SettingsError
+from lossval_cli.features.roles import Roles
+from lossval_cli.models.presets import PRESETS, make_preset
+from lossval_cli.own_code import Given, describe_error, load_object
+from lossval_cli.settings import NETWORKS, Settings
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A scikit-learn estimator; every call of `make` returns a new one."""
+
+    name: str
+    make: Callable[[], Any]
+    is_own: bool
+
+
+@dataclass(frozen=True)
+class Module:
+    """A PyTorch network; every call of `make` returns one with new parameters."""
+
+    name: str
+    make: Callable[[int, int], torch.nn.Module]
+
+
+def choose_model(settings: Settings, roles: Roles) -> Estimator | Module | None:
+    """What the setting `model` means; None for the networks of the method.
+
+    Raises SettingsError, one line.
+    """
+    spec = settings.model
+    if spec == NETWORKS:
+        return None
+    is_classifier = roles.task == "classification"
+    if spec in PRESETS and not isinstance(spec, Given):
+        return Estimator(spec, lambda: make_preset(spec, is_classifier=is_classifier, seed=settings.seed), False)
+    if ":" not in spec:
+        near = difflib.get_close_matches(spec, (NETWORKS, *PRESETS), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        names = ", ".join((NETWORKS, *PRESETS))
+        raise SettingsError([f"model: {spec!r} is none of {names}, nor package.module:factory{hint}"])
+    found, name = load_object(spec, "model"), str(spec)
+    if isinstance(found, torch.nn.Module) or (isinstance(found, type) and issubclass(found, torch.nn.Module)):
+        raise SettingsError(
+            [f"model: {name!r} is a torch.nn.Module: give a function of (inputs, outputs) that makes a new one"]
+        )
+    if hasattr(found, "fit") and not isinstance(found, type):
+        from sklearn.base import clone
+
+        return _checked(name, lambda: clone(found, safe=False), is_classifier=is_classifier)
+    if not callable(found):
+        raise SettingsError([f"model: {name!r} is a {type(found).__name__}, not an estimator or a factory"])
+    if _required_arguments(found) == 2:
+        return Module(name, _wrapped(name, found))
+    return _checked(name, _wrapped(name, found), is_classifier=is_classifier)
+
+
+def _checked(name: str, make: Callable[[], Any], *, is_classifier: bool) -> Estimator:
+    """Tried once, so that what has no `fit` is refused before anything is read."""
+    made = make()
+    if isinstance(made, torch.nn.Module):
+        raise SettingsError(
+            [f"model: {name!r} must take (inputs, outputs) to make a torch.nn.Module that fits the table"]
+        )
+    wanted = "predict_proba" if is_classifier else "predict"
+    for method in ("fit", wanted):
+        if not hasattr(made, method):
+            advice = "; wrap it in CalibratedClassifierCV" if method == "predict_proba" else ""
+            raise SettingsError([f"model: {name!r} makes a {type(made).__name__}, which has no {method}{advice}"])
+    return Estimator(name, make, True)
+
+
+def _wrapped(name: str, factory: Callable[..., Any]) -> Callable[..., Any]:
+    """The factory, whose errors are the user's."""
+
+    def make(*arguments: Any) -> Any:
+        try:
+            return factory(*arguments)
+        except Exception as error:
+            raise SettingsError([f"model: {name!r} failed: {describe_error(error)}"]) from error
+
+    return make
+
+
+def _required_arguments(factory: Callable[..., Any]) -> int:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return 0
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(1 for each in parameters if each.kind in positional and each.default is inspect.Parameter.empty)

@@ -1,0 +1,132 @@
+"""Out-of-fold predictions of an estimator: the same folds, groups and order of time as the networks have."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lossval_cli.errors import TrainingError
+from lossval_cli.features.dataset import Dataset
+from lossval_cli.lossval.cross_fitting import draw_folds
+from lossval_cli.lossval.fixed_predictions import from_loss_units
+from lossval_cli.models.choice import Estimator
+from lossval_cli.own_code import describe_error
+from lossval_cli.settings import Settings
+
+Floats = npt.NDArray[np.float64]
+
+FOLDS = 5
+"""Unless the setting says otherwise: each model sees four fifths of the rows."""
+
+TRIED_ROWS = 200
+"""Rows that are predicted twice, to see whether a model is deterministic and looks at them."""
+
+
+class CrossFit(NamedTuple):
+    """What an estimator says of every row."""
+
+    rows: Floats  # (N, K) or (N,) in the unit of the label, each by a model that was not fitted on the row's fold
+    predict: Callable[[npt.NDArray[np.float32]], Floats]  # mean of the models, for other rows
+
+
+def cross_fit(dataset: Dataset, model: Estimator, settings: Settings) -> CrossFit:
+    """Fit one model per fold. Raises TrainingError, one line, where the user's code fails or its output cannot be
+    used."""
+    assert dataset.train.y is not None
+    X, y = dataset.train.X, from_loss_units(dataset, dataset.train.y)
+    N, K = len(X), dataset.classes
+    folds = settings.folds or FOLDS
+    generator = torch.Generator().manual_seed(settings.seed)
+    fold = draw_folds(
+        N, max(2, folds), max(2, folds), generator, groups=dataset.fold_units, time=dataset.time_order
+    ).numpy()
+    fitted = []
+    for left_out in np.unique(fold):
+        inside = np.flatnonzero(fold != left_out)
+        if K is not None and len(np.unique(y[inside])) < 2:
+            raise TrainingError(f"model {model.name}: without fold {left_out} only one class is left to fit on")
+        weights = None if dataset.weights is None else dataset.weights[inside]
+        fitted.append((left_out, _fit(model, X[inside], y[inside], weights)))
+    rows = np.zeros((N,) if K is None else (N, K))
+    for left_out, one in fitted:
+        part = np.flatnonzero(fold == left_out)
+        rows[part] = _predict(model, one, X[part], K)
+    if model.is_own:
+        _try_out(model, fitted[0][1], X[: min(N, TRIED_ROWS)], K)
+
+    def predict(other: npt.NDArray[np.float32]) -> Floats:
+        result: Floats = np.mean([_predict(model, one, other, K) for _, one in fitted], axis=0)
+        return result
+
+    return CrossFit(rows, predict)
+
+
+def _fit(
+    model: Estimator, X: npt.NDArray[np.float32], y: npt.NDArray[Any], weights: npt.NDArray[np.floating] | None
+) -> Any:
+    made = model.make()
+    options = {}
+    if weights is not None and "sample_weight" in inspect.signature(made.fit).parameters:
+        options["sample_weight"] = weights
+    with _theirs(model, "fit"):
+        made.fit(X, y, **options)
+    return made
+
+
+def _predict(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: int | None) -> Floats:
+    """(n, K) probabilities of all classes, or (n,)."""
+    method = "predict" if K is None else "predict_proba"
+    with _theirs(model, method):
+        found = np.asarray(getattr(fitted, method)(X), np.float64)
+    if K is None:
+        if found.shape == (len(X), 1):
+            found = found[:, 0]
+        if found.shape != (len(X),):
+            raise TrainingError(f"model {model.name}: predict returned shape {found.shape} for {len(X)} rows")
+    else:
+        classes = getattr(fitted, "classes_", np.arange(K))
+        if found.shape != (len(X), len(classes)):
+            raise TrainingError(
+                f"model {model.name}: predict_proba returned shape {found.shape} for {len(X)} rows and "
+                f"{len(classes)} classes"
+            )
+        whole = np.zeros((len(X), K))
+        whole[:, np.asarray(classes, np.int64)] = found
+        found = whole
+        sums = found.sum(axis=1)
+        if np.isfinite(found).all() and ((found < -1e-6).any() or (np.abs(sums - 1) > 0.01).any()):
+            raise TrainingError(f"model {model.name}: predict_proba returned rows that are no probabilities of sum 1")
+    if not np.isfinite(found).all():
+        raise TrainingError(f"model {model.name}: {method} returned a value that is not finite")
+    return found
+
+
+def _try_out(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: int | None) -> None:
+    first, again = (_predict(model, fitted, X, K) for _ in range(2))
+    if not np.allclose(first, again, atol=1e-6):
+        raise TrainingError(f"model {model.name}: it is not deterministic: it predicts the same rows differently")
+    if len(np.unique(X, axis=0)) > 1 and np.ptp(first, axis=0).max() == 0:
+        raise TrainingError(f"model {model.name}: it predicts the same for every row, so it ignores its input")
+
+
+class _theirs:
+    """Warnings of the user's model are silent; errors are reported as the user's."""
+
+    def __init__(self, model: Estimator, method: str) -> None:
+        self.model, self.method = model, method
+        self.quiet = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        self.quiet.__enter__()
+        warnings.simplefilter("ignore")
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.quiet.__exit__(kind, error, trace)
+        if isinstance(error, Exception):
+            raise TrainingError(f"model {self.model.name}: {self.method} failed: {describe_error(error)}") from error
