@@ -153,11 +153,7 @@ def value_rows(
     if settings.method == "paper":
         return fit_model(dataset, None, settings, runtime, on_epoch), None
     outliers = estimate_outliers(dataset, settings)
-<<<<<<< HEAD
-    fit = train_importance(with_trusted_rows(dataset), outliers.penalty, settings, runtime, on_epoch)
-=======
-    fit = fit_model(dataset, outliers.penalty, settings, runtime, on_epoch)
->>>>>>> 3e69b11 (Predictions and models of the user's own take the place of the networks; own losses of natural shapes)
+    fit = fit_model(with_trusted_rows(dataset), outliers.penalty, settings, runtime, on_epoch)
     outliers = outliers.gathered(dataset.layout.processes, len(dataset.train.X))
     if not runtime.is_main:
         return fit, None
@@ -214,13 +210,10 @@ def _load(
         settings=settings,
         runtime=replace(runtime, scratch=None) if is_paper else runtime,  # the paper's algorithm takes arrays only
     )
-<<<<<<< HEAD
     if decisions is not None:
         reviewed, notices = find_reviewed(data, decisions)
         data = replace(data, reviewed=reviewed, notices=(*data.notices, *notices))
-=======
     check_model(data, settings, runtime)
->>>>>>> 3e69b11 (Predictions and models of the user's own take the place of the networks; own losses of natural shapes)
     runtime.open_checkpoint(run_identity(data, settings))
     return data if thresholds is None else replace(data, notices=data.notices + thresholds.notices(data, settings))
 
