@@ -82,7 +82,10 @@ def _checked(name: str, make: Callable[[], Any], *, is_classifier: bool) -> Esti
     wanted = "predict_proba" if is_classifier else "predict"
     for method in ("fit", wanted):
         if not hasattr(made, method):
-            advice = "; wrap it in CalibratedClassifierCV" if method == "predict_proba" else ""
+            advice = ""
+            if method == "predict_proba":
+                is_number = type(made).__name__.endswith("Regressor")
+                advice = ": the task is classification" if is_number else "; wrap it in CalibratedClassifierCV"
             raise SettingsError([f"model: {name!r} makes a {type(made).__name__}, which has no {method}{advice}"])
     return Estimator(name, make, True)
 
