@@ -77,6 +77,20 @@ READ_AS_MEANT: dict[str, tuple[bytes, int, str]] = {
         2,
         "1 empty row at the end is left out",
     ),
+    "a total below": (
+        text(HEAD, *ROWS, f"Total,{Z.sum():.3f},,"),
+        2,
+        "line 62 ('Total') is left out: a total of the rows above",
+    ),
+    "a total under the label": (text(HEAD, *ROWS, "600.1,5.2,,Summe"), 2, "line 62 ('Summe') is left out: a total"),
+    "a total with a label": (text(HEAD, *ROWS, "600.1,5.2,Total,yes"), 2, "line 62 ('Total') is left out: a total"),
+    "a sum and a mean": (
+        text(HEAD, *ROWS, "Sum,5.2,,", "Mean,.1,,"),
+        2,
+        "lines 62 and 63 ('Sum', 'Mean') are left out",
+    ),
+    "control-A between cells": (text(*(line.replace(",", "\x01") for line in (HEAD, *ROWS))), 2, ""),
+    "carets between cells": (text(*(line.replace(",", "^") for line in (HEAD, *ROWS))), 2, ""),
     "the header again in the middle": (text(HEAD, *ROWS[:30], HEAD, *ROWS[30:]), 2, "line 32 is left out: the header"),
     "blank lines of spaces and tabs": (text(HEAD, *ROWS[:9], "   ", *ROWS[9:], "\t"), 2, ""),
     "a delimiter at the end of the header": (text(HEAD + ",", *ROWS), 2, ""),
@@ -109,6 +123,14 @@ def test_all_rows_written_again_are_the_file_byte_by_byte(layout: str) -> None:
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
+    "statements of SQL": (
+        text("-- MySQL dump", "CREATE TABLE t (a int);", *["INSERT INTO t VALUES (1);"] * 20),
+        "t.csv is a dump of SQL statements: load it into a database and export the table as CSV",
+    ),
+    "one JSON object of columns": (
+        json.dumps({"height": dict(enumerate(X.tolist())), "label": dict(enumerate(LABEL.tolist()))}).encode(),
+        "t.csv is one JSON object that holds others, not a table: save one object per row",
+    ),
     "no header": (
         text(*ROWS),
         f"t.csv line 1 looks like data, not like column names ({', '.join(map(repr, CELLS[0]))}): add --no-header if "
@@ -325,3 +347,9 @@ def test_a_directory_called_metadata_is_a_directory() -> None:
     Path("d/metadata").mkdir(parents=True)
     pa.parquet.write_table(pa.table({"a": [1]}), "d/metadata/part-0.parquet")
     assert read_table("d").rows == 1
+
+
+def test_a_level_called_total_by_which_the_file_is_sorted_is_no_total() -> None:
+    regions = [f"{x:.3f},{'Oslo' if i < 55 else 'Total'},yes" for i, x in enumerate(X)]
+    assert read(text("height,city,label", *regions)).rows == N
+    assert read(text(HEAD, *ROWS, "9.1,0.2,Total,yes")).rows == N + 1

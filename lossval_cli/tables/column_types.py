@@ -175,11 +175,13 @@ def _read_plain(
     if kind in (None, "number") and (wanted is None or _is_number(wanted.dtype)):
         if options.decimal == "," or options.thousands == ".":
             return None
-        if wanted is None and kind is None and (are_compact(sample) or are_exponent_codes(sample)):
-            return None
-        if wanted is None and options.decimal is None and may_be_thousands(sample):
+        free = wanted is None and kind is None
+        if free and are_compact(sample):
             return None
         values = _plain_numbers(sample, None)
+        is_decimal = free and values is not None and pa.types.is_floating(values.type)
+        if is_decimal and (are_exponent_codes(sample) or (options.decimal is None and may_be_thousands(sample))):
+            return None
         if values is not None and (values := _plain_numbers(present, values.type)) is not None:
             return _finite(values)
     if kind in (None, "date") and options.date_format is None and (wanted is None or wanted.dtype == TIME):

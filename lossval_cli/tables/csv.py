@@ -18,7 +18,7 @@ import pyarrow.csv
 
 from lossval_cli.errors import ReadError
 from lossval_cli.limits import MAX_RECORD_BYTES, check_columns
-from lossval_cli.tables.csv_header import count_titles, has_row_names, is_second_header, looks_like_data
+from lossval_cli.tables.csv_header import count_titles, has_row_names, is_second_header, looks_like_data, total_word
 from lossval_cli.tables.csv_layout import Layout, field_counts, find_layout
 from lossval_cli.tables.encodings import Decoded, decode_text
 from lossval_cli.tables.foreign import is_aligned, refuse_text
@@ -26,8 +26,18 @@ from lossval_cli.tables.missing import ALWAYS, UNQUOTED
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.text.format import duplicate_names, format_name, join_names, pluralize, quote
 
-_DELIMITERS = (",", ";", "\t", "|", " ")
-_DELIMITER_NAMES = {"\t": "tabs", " ": "spaces", ",": "commas", ";": "semicolons", "|": "bars"}
+_DELIMITERS = (",", ";", "\t", "|", " ", "\x01", "^", "~")
+_RARE_DELIMITERS = (" ", "\x01", "^", "~")
+_DELIMITER_NAMES = {
+    "\t": "tabs",
+    " ": "spaces",
+    ",": "commas",
+    ";": "semicolons",
+    "|": "bars",
+    "\x01": "control-A",
+    "^": "carets",
+    "~": "tildes",
+}
 _SEP_LINE = re.compile(rb"(?:sep|SEP)=([,;\t| ])(?:\r\n?|\n)")
 """The first line that Excel writes and reads."""
 _SNIFFED_BYTES = 1 << 18
@@ -155,6 +165,9 @@ class _Splitter:
                     f"line {self.lines[0]} ({few}) is left out: it holds units, types or a second line of names"
                 )
                 self._keep(slice(1, None))
+                records = records[1:]
+            if self.options.header is None:
+                self._drop_totals(records[1:])
         if not self.starts.size:
             raise ReadError(f"{self.name} has a header and no rows")
         return CsvRecords(
@@ -251,15 +264,37 @@ class _Splitter:
             keep[again] = False
             self._keep(keep)
 
+    def _drop_totals(self, rows: Sequence[Sequence[str]]) -> None:
+        """Rows at the end that sum up the others."""
+        words: list[str] = []
+        while (left := self.starts.size - len(words)) > 1:
+            word = total_word(self._record(left - 1), rows[: left - 1])
+            if not word:
+                break
+            if word in words:  # a level of a column, by which the file is sorted
+                return
+            words.append(word)
+        if words:
+            count = len(words)
+            self._notice(
+                f"{_lines_of(self.lines[-count:])} ({', '.join(map(quote, words[::-1]))}) {_are(count)} left out: "
+                "a total of the rows above; --header keeps it"
+            )
+            self._keep(slice(None, -count))
+
+    def _record(self, i: int) -> list[str]:
+        """The cells of one record."""
+        record = self.data[self.starts[i] : self.stops[i]].decode(self.text.codec, "replace")
+        try:
+            return next(csv.reader(io.StringIO(record, newline=""), delimiter=self.delimiter), [""])
+        except csv.Error as error:
+            raise ReadError(f"{self.name} line {self.lines[i]}: the record cannot be read ({error})") from None
+
     def _sample(self) -> list[list[str]]:
         """The cells of the first records, header included."""
         cells: list[list[str]] = []
         for i in range(min(self.starts.size, _SNIFFED_RECORDS)):
-            record = self.data[self.starts[i] : self.stops[i]].decode(self.text.codec, "replace")
-            try:
-                cells.append(next(csv.reader(io.StringIO(record, newline=""), delimiter=self.delimiter), [""]))
-            except csv.Error as error:
-                raise ReadError(f"{self.name} line {self.lines[i]}: the record cannot be read ({error})") from None
+            cells.append(self._record(i))
             if self.stops[i] - self.starts[0] > _SNIFFED_BYTES and i >= 1:
                 break
         return cells
@@ -361,11 +396,12 @@ def read_texts(records: CsvRecords, name: str, null_words: Sequence[str] = ("",)
 
 
 def sniff_delimiter(data: bytes, comment: str | None = None) -> str:
-    """The delimiter among comma, semicolon, tab, bar and space that splits the first records best.
+    """The delimiter among comma, semicolon, tab, bar, space, control-A (Hive), caret and tilde that splits the first
+    records best.
 
     Best: it splits the header into as many fields as most records have, else most records have the same number.
-    Ties go to the one that makes more fields. A space counts only when nothing else splits the records and every
-    record agrees. Text in one column gives a comma.
+    Ties go to the one that makes more fields. A space and what follows it count only when nothing else splits
+    the records and every record agrees. Text in one column gives a comma.
     """
     head = data[:_SNIFFED_BYTES]
     text = head.decode("utf-8", "ignore")
@@ -380,7 +416,7 @@ def sniff_delimiter(data: bytes, comment: str | None = None) -> str:
         if widths[0] >= 2 and 2 * times <= len(widths):
             width, times = widths[0], widths.count(widths[0])
         rank = (widths[0] == width, times / len(widths), width)
-        if width < 2 or (delimiter == " " and (best_rank[2] or rank[1] < 1 or len(widths) < 2)):
+        if width < 2 or (delimiter in _RARE_DELIMITERS and (best_rank[2] or rank[1] < 1 or len(widths) < 2)):
             continue
         if rank > best_rank:
             best, best_rank = delimiter, rank

@@ -20,6 +20,41 @@ _NUMBER = re.compile(r"[+-]?(\d+([.,']\d+)*|[.,]\d+)([eE][+-]?\d+)?\s?%?")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*")
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "?", "\\n", "<na>", "nat"})
 _TYPES = frozenset({"string", "str", "text", "char", "varchar", "object", "category", "factor", "id"})
+_TOTALS = frozenset(
+    [
+        "total",
+        "totals",
+        "sum",
+        "subtotal",
+        "overall",
+        "summe",
+        "gesamt",
+        "gesamtsumme",
+        "insgesamt",
+        "somme",
+        "totale",
+        "suma",
+        "razem",
+        "ogółem",
+        "totaal",
+        "totalt",
+        "summa",
+        "yhteensä",
+        "итого",
+        "всего",
+        "合计",
+        "合計",
+        "总计",
+        "總計",
+        "小计",
+        "총계",
+        "합계",
+        "toplam",
+    ]
+) | {"grand total", "total général", "total general"}
+_AVERAGES = frozenset(
+    "mean average avg median durchschnitt mittelwert moyenne media promedio średnia среднее 平均 평균".split()  # noqa: SIM905
+)
 _MOSTLY = 0.9
 """Share of a column's cells that are numbers, from which it is one of numbers."""
 _FEWEST = 4
@@ -93,6 +128,30 @@ def is_second_header(first: Record, rows: Sequence[Record]) -> bool:
         elif cell and cell.lower() not in _TYPES and (cell in column or len(set(column)) > _MOSTLY * len(column)):
             return False
     return numeric > 0 and 2 * units > numeric
+
+
+def total_word(last: Record, rows: Sequence[Record]) -> str:
+    """The cell by which the last record says that it sums up the others, '' where it does not: no other row has it,
+    and the record lacks a cell that the others have, has the word where they have numbers, or (for sums) a number
+    beyond all of theirs."""
+    if len(rows) < _FEWEST:
+        return ""
+    said = ""
+    average = strange = beyond = False
+    for i, cell in enumerate(map(str.strip, last)):
+        column = _column(rows, i)
+        if not column:
+            continue
+        numeric = _holds_numbers(column)
+        word = cell.casefold().rstrip(":. ")
+        if (word in _TOTALS or word in _AVERAGES) and cell not in column:
+            said, average, strange = cell, average or word in _AVERAGES, strange or numeric
+        elif not cell:
+            strange |= len(column) >= _MOSTLY * len(rows)
+        elif numeric and _is_number(cell):
+            values = [_as_number(other) for other in column]
+            beyond |= not min(values) <= _as_number(cell) <= max(values)
+    return said if strange or (beyond and not average) else ""
 
 
 def has_row_names(header: Record, rows: Sequence[Record]) -> bool:

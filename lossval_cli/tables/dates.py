@@ -169,8 +169,12 @@ def read_iso(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
 def are_compact(text: pa.ChunkedArray) -> bool:
     """Whether all of several different cells are dates such as 20240131 (one whole number of eight digits in 1,300),
     202401, 20240131235959 or 01.2024."""
-    fits = (pc.all(pc.match_substring_regex(text, form), min_count=0).as_py() for form in (_COMPACT, _MONTH_POINT))
-    return any(fits) and pc.count_distinct(pc.utf8_length(text)).as_py() == 1 and len(pc.unique(text)) >= _FEW_COMPACT
+    lengths = pc.min_max(pc.utf8_length(text)).as_py()
+    if lengths["min"] != lengths["max"] or lengths["min"] not in (6, 7, 8, 12, 14):
+        return False
+    form = _MONTH_POINT if lengths["min"] == 7 else _COMPACT
+    fits = pc.all(pc.match_substring_regex(text, form), min_count=0).as_py()
+    return bool(fits) and len(pc.unique(text)) >= _FEW_COMPACT
 
 
 def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> DateReading | None:

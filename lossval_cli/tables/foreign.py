@@ -39,6 +39,7 @@ _LIBSVM = re.compile(rb"[+-]?\d+(\.\d+)?( \d+:[-+.\deE]+)+ *\r?$", re.MULTILINE)
 _MARKDOWN_RULE = re.compile(rb"\|?( *:?-+:? *\|)+( *:?-+:? *)?\|? *\r?$")
 _PSQL_RULE = re.compile(rb"-+(\+-+)+\r?$")
 _ALIGNED = re.compile(rb" *\S+(?: {2,}\S+)* *\r?")
+_SQL = re.compile(rb"(?:--[^\n]*\n|/\*.*?\*/;?|\s|SET [^\n]*\n)*(?:CREATE TABLE|INSERT INTO|DROP TABLE)\b", re.I | re.S)
 _CONFLICT = re.compile(rb"^<<<<<<< .*?^=======\r?$.*?^>>>>>>> ", re.MULTILINE | re.DOTALL)
 _BACKSLASH_QUOTE = re.compile(rb'(?:^|[,;|\t])"[^"\r\n]*\\"[^,;|\t\r\n"]', re.MULTILINE)
 
@@ -65,6 +66,8 @@ def refuse_text(data: bytes, name: str) -> None:
         raise ReadError(
             f"{name} is an ARFF file: convert it, for example with scipy.io.arff.loadarff, and save it as CSV"
         )
+    if _SQL.match(head):
+        raise ReadError(f"{name} is a dump of SQL statements: load it into a database and export the table as CSV")
     lines = head.split(b"\n", 3)
     if len(lines) > 1:
         if lines[0].lstrip().startswith(b"|") and _MARKDOWN_RULE.fullmatch(lines[1].strip()):

@@ -63,6 +63,11 @@ def read_json(data: bytes, name: str) -> JsonRows:
         if b"\n" in first and not _parses(first.split(b"\n", 1)[0]) and _parses(data):
             raise ReadError(f"{name} is one JSON object, not a table: save one object per line, or an array of objects")
         table = _from_rows([_load(row, name, line) for line, row in _rows(data)], name)
+    if table.num_rows == 1 and any(pa.types.is_nested(field.type) for field in table.schema):
+        raise ReadError(
+            f"{name} is one JSON object that holds others, not a table: save one object per row "
+            '(pandas: to_json(orient="records"))'
+        )
     check_columns(name, table.num_columns)
     return JsonRows(table, lines)
 
