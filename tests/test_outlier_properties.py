@@ -222,6 +222,32 @@ def test_rows_shifted_by_a_column_are_found() -> None:
     assert (probability[wrong] > 0.5).mean() >= 0.9
 
 
+def test_two_numbers_in_each_others_columns_are_found_and_named() -> None:
+    """Age and rent, say: each lies where some right cells of the other column lie, both together hardly ever do."""
+    table = households(1000, 25)
+    table["years"] = np.random.default_rng(26).integers(1960, 2024, 1000).astype(float)
+    wrong = np.arange(0, 1000, 50)
+    pairs = [("age", "height"), ("weight", "years"), ("rent", "years"), ("height", "weight")]
+    for i, row in enumerate(wrong):
+        one, other = pairs[i % 4]
+        table.at[row, one], table.at[row, other] = table.at[row, other], table.at[row, one]
+    estimate = found(table)
+    assert (estimate.probability[wrong] > 0.5).mean() >= 0.9
+    assert (estimate.probability > 0.5).sum() <= len(wrong) + 5
+    named = [{cell.column for cell in cells[:2]} for cells in estimate.describe(wrong)]
+    assert np.mean([set(pairs[i % 4]) <= cells for i, cells in enumerate(named)]) >= 0.7
+
+
+def test_columns_of_one_scale_are_not_in_each_others_place() -> None:
+    """Answers to several questions, and the last days of a series."""
+    rng = np.random.default_rng(27)
+    series = np.cumsum(rng.normal(size=1010))
+    answers = np.clip(np.round(3 + rng.normal(size=(1000, 1)) + 0.7 * rng.normal(size=(1000, 6))), 1, 5)
+    lags = pd.DataFrame({f"lag{k}": series[10 - k : 1010 - k] for k in range(1, 7)})
+    for table in (pd.DataFrame(answers, columns=[f"q{i}" for i in range(6)]), lags):
+        assert flagged(table).mean() <= 0.01
+
+
 def test_a_combination_that_the_other_columns_rule_out_is_found() -> None:
     """Each cell is ordinary by itself."""
     rng = np.random.default_rng(11)

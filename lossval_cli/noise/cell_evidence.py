@@ -5,6 +5,7 @@
     unlikely    a level to which the other columns give little probability          (cross_forest)
     misspelt    a rare level one or two edits away from a frequent one, a number that stands for a missing
                 value                                                               (spelling, stand_ins)
+    moved       numbers that are far likelier in each other's columns               (moved_cells)
 
 A level, or a number of a column of few values, is compared with cells that have the same one: that a rare event is
 hard to foretell makes none of its rows wrong. The first three are −log p in nats under the column's own robust tail,
@@ -13,7 +14,7 @@ so columns of any unit and shape compare.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ import pandas as pd
 
 from lossval_cli.noise.cross_forest import Cells, CrossForest, Ints, Prediction
 from lossval_cli.noise.level_cells import LevelCells
+from lossval_cli.noise.moved_cells import MovedCells
 from lossval_cli.noise.number_cells import NumberCells, Side
 from lossval_cli.noise.tails import LightTail, Tail
 
@@ -61,6 +63,7 @@ class CellEvidence(NamedTuple):
     residual: Floats
     unlikely: Floats
     misspelt: Floats
+    moved: Floats
 
 
 class _Raw(NamedTuple):
@@ -71,6 +74,7 @@ class _Raw(NamedTuple):
     surprise: Floats  # (n, D) −log probability of levels, and of the bins of numbers in steps
     misspelt: Floats
     rarity: Floats  # (n, D) nats that a level is not one of the column's
+    moved: Floats  # (n, D) nats
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class CellModel:
     numbers: Mapping[int, NumberCells]
     levels: Mapping[int, LevelCells]
     _forest: CrossForest
+    _moved: MovedCells
     _shares: Mapping[int, Floats]
     """(bins,) of the cells, of levels and of numbers in steps."""
     _tails: _Tails | None = None
@@ -106,13 +111,17 @@ class CellModel:
         group: Ints,
         trees: int,
         rng: np.random.Generator,
+        movable: Collection[str] = (),
     ) -> CellModel:
         """On n rows: numbers float64 with NaN, levels strings with None. `counts`: of the levels in the whole
-        table; group (n,): equal for copies."""
+        table; group (n,): equal for copies; `movable`: columns whose numbers may be in one another's place."""
         columns = tuple(frame.columns)
         numbers = {i: NumberCells.fit(frame[c].to_numpy(float)) for i, c in enumerate(columns) if is_number[c]}
         levels = {i: LevelCells.fit(dict(counts[c])) for i, c in enumerate(columns) if not is_number[c]}
-        model = cls(columns, numbers, levels, CrossForest(len(columns), (), np.zeros((0, 0), bool)), {})
+        moved = MovedCells.fit(
+            {i: (numbers[i], frame[c].to_numpy(float)) for i, c in enumerate(columns) if c in movable and i in numbers}
+        )
+        model = cls(columns, numbers, levels, CrossForest(len(columns), (), np.zeros((0, 0), bool)), moved, {})
         codes, values, *_ = model._codes(frame, counted=True)
         in_steps = {i: column for i, column in numbers.items() if column.in_steps}
         model._shares = {
@@ -145,7 +154,8 @@ class CellModel:
             overall = shares[codes[:, i]]
             smooth = (LEAF_CELLS * prediction.probability[:, i] + PRIOR_CELLS * overall) / (LEAF_CELLS + PRIOR_CELLS)
             surprise[here, i] = -np.log(smooth[here])
-        return _Raw(cells, deviation, surprise, misspelt, rarity)
+        moved = self._moved.evidence(self._given(frame))
+        return _Raw(cells, deviation, surprise, misspelt, rarity, moved)
 
     def fit_tails(self, raw: _Raw, kept: npt.NDArray[np.bool_], quantiles: tuple[float, float]) -> None:
         """On the evidence of the fitted rows, without those that are left out."""
@@ -197,7 +207,7 @@ class CellModel:
         for i, tail in self._tails.unlikely.items():
             (unlikely if i in self.levels else residual)[:, i] = tail.surprise(surprises[:, i])
         # A level that hardly any cell has is rare, whatever the others foretell.
-        return CellEvidence(far, residual, np.maximum(unlikely, raw.rarity), raw.misspelt)
+        return CellEvidence(far, residual, np.maximum(unlikely, raw.rarity), raw.misspelt, raw.moved)
 
     def deviations(self, raw: _Raw) -> Floats:
         """(n, D) of numbers from their centres, NaN elsewhere."""
@@ -236,6 +246,13 @@ class CellModel:
                 found = self.levels[i].evidence(frame[name].to_numpy(object), counted)
                 codes[:, i], misspelt[:, i], rarity[:, i] = found.code, found.misspelt, found.rarity
         return codes, values, misspelt, rarity
+
+    def _given(self, frame: pd.DataFrame) -> Floats:
+        """(n, D) numbers in their units."""
+        values = np.full((len(frame), len(self.columns)), np.nan)
+        for i in self.numbers:
+            values[:, i] = frame[self.columns[i]].to_numpy(float)
+        return values
 
     def _clipped(self, values: Floats) -> Floats:
         """Far numbers neither predict nor are averaged."""

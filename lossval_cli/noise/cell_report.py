@@ -11,7 +11,7 @@ import pandas as pd
 from lossval_cli.noise.cell_evidence import CellModel
 from lossval_cli.noise.views import TableView
 
-Kind = Literal["unreadable", "far", "unpredicted", "stand-in", "unlikely level", "misspelt", "rare level"]
+Kind = Literal["unreadable", "far", "unpredicted", "stand-in", "moved", "unlikely level", "misspelt", "rare level"]
 
 WORTH_TELLING = 3.0
 """Nats: a right cell is as surprising once in 20 times."""
@@ -91,6 +91,8 @@ class _Described:
         kind: Kind = "far" if self.evidence.far[i, d] >= self.evidence.residual[i, d] else "unpredicted"
         if self.evidence.misspelt[i, d] > 0:
             kind = "stand-in"
+        elif self.evidence.moved[i, d] > max(self.evidence.far[i, d], self.evidence.residual[i, d]):
+            kind = "moved"
         value = float(self.prepared.iloc[i, d])
         text = name.rsplit("\0", 1)[1] if "\0" in name else None
         source = self.view.source[name]

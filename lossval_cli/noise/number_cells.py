@@ -109,7 +109,7 @@ class NumberCells:
     @classmethod
     def fit(cls, values: Floats) -> NumberCells:
         """On (n,) with NaN for missing, at least one finite."""
-        finite = _within_reach(values[np.isfinite(values)])
+        finite = within_reach(values[np.isfinite(values)])
         distinct, counts = np.unique(finite, return_counts=True)
         rest = finite
         if len(distinct) > FEW_VALUES:
@@ -147,7 +147,7 @@ class NumberCells:
 
     def scale(self, values: Floats) -> Floats:
         """(n,) on the scale: median 0, 90 % within about ±1.65."""
-        scaled: Floats = (_signed_log(_within_reach(values), self.origin, self.unit) - self.centre) / self.spread
+        scaled: Floats = (_signed_log(within_reach(values), self.origin, self.unit) - self.centre) / self.spread
         return scaled
 
     def unscale(self, scaled: Floats) -> Floats:
@@ -192,7 +192,7 @@ class NumberCells:
         return np.where(np.isfinite(scaled), np.minimum(nearest, 1e6), 0.0)
 
 
-def _within_reach(values: Floats) -> Floats:
+def within_reach(values: Floats) -> Floats:
     """Numbers whose differences and squares a float can hold."""
     return np.clip(values, -LARGEST, LARGEST)
 

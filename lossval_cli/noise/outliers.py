@@ -5,6 +5,7 @@
                 cell      its most surprising number          cells   the surprise of all numbers together
                 residual  its least predictable number        spread  squared distance from the columns' centres
                 level     its least likely level              typo    its most likely misspelling or stand-in
+                moved     how much likelier it is once numbers are moved to other columns
     odds    −log p of each way under its own robust tail, and the share of each way      (two_groups)
     noise   a density ratio of noisy copies to rows                                       (row_noise)
 
@@ -39,7 +40,7 @@ from lossval_cli.runtime.row_loader import RowSource
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Way = Literal["cell", "residual", "level", "typo", "cells", "spread"]
+Way = Literal["cell", "residual", "level", "typo", "moved", "cells", "spread"]
 
 FIT_ROWS = 8_192
 """Rows that everything is fitted on."""
@@ -53,7 +54,7 @@ BLOCK_ROWS = 16_384
 
 TREES = 48
 
-WAYS: tuple[Way, ...] = ("cell", "residual", "level", "typo", "cells", "spread")
+WAYS: tuple[Way, ...] = ("cell", "residual", "level", "typo", "moved", "cells", "spread")
 
 WAY_TAIL = (0.75, 0.95)
 """Quantiles between which a way's tail is fitted: up to a twentieth of the rows may be wrong in it."""
@@ -214,7 +215,7 @@ class OutlierModel:
         order, group = _canonical(prepared, view)
         prepared, alike = prepared.iloc[order].reset_index(drop=True), alike[order]
         known = {c: counts[c] if counts and c in counts else prepared[c].value_counts().to_dict() for c in view.levels}
-        cells = CellModel.fit(prepared, view.is_number, known, group, TREES, rng)
+        cells = CellModel.fit(prepared, view.is_number, known, group, TREES, rng, view.movable)
         everything = np.arange(len(frame))
         raw = cells.raw(prepared, everything)
         cells.fit_tails(raw, np.ones(len(frame), bool), LOOSE)
@@ -314,6 +315,7 @@ def _ways(evidence: CellEvidence, deviations: Floats) -> dict[Way, Floats]:
         "residual": evidence.residual.max(axis=1),
         "level": evidence.unlikely.max(axis=1),
         "typo": evidence.misspelt.max(axis=1),
+        "moved": evidence.moved.max(axis=1),
         "cells": excess.sum(axis=1),
         "spread": np.square(np.clip(np.nan_to_num(deviations), -FAR, FAR)).sum(axis=1),
     }

@@ -42,6 +42,11 @@ class TableView:
         """Columns of the view that hold levels."""
         return [name for name, number in self.is_number.items() if not number]
 
+    @property
+    def movable(self) -> list[str]:
+        """Columns of the table that hold plain numbers, which may stand in one another's place."""
+        return [name for name, column in self.source.items() if self.kinds[column] == "number"]
+
     def prepare(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Numbers float64 with NaN, levels strings with None."""
         columns: dict[str, npt.NDArray[np.generic]] = {}

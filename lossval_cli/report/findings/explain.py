@@ -235,6 +235,8 @@ class _Cells:
             return f"; probably {cut(finding.meant)}"
         if finding.kind == "stand-in":
             return "; it may stand for a missing value"
+        if finding.kind == "moved":
+            return "; it would fit another column of the row"
         if finding.kind == "unpredicted" and finding.predicted_range is not None:
             if self.dataset.encoder.types[finding.column] == "number":
                 low, high = (format_number(end) for end in finding.predicted_range)
