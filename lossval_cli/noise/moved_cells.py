@@ -37,6 +37,9 @@ WHOLE = 0.995
 DECIMALS = 4
 """Places that numbers are written with, at most: a number is what rounds to it."""
 
+LEAST = 1e-300
+"""Probability of what is impossible."""
+
 BLOCK_ROWS = 2_048
 
 
@@ -77,17 +80,20 @@ class Density:
 
     def log(self, values: Floats, width: Floats) -> Floats:
         """(n,) log probability of what rounds to `values` (n,), to a `width` (n,)."""
-        scaled = self.column.scale(values)
-        stretch = (self.column.unit + np.abs(values - self.column.origin)) * self.column.spread
-        inside = self.heights[np.searchsorted(self.edges, scaled, "right")] * width / stretch
+        with np.errstate(over="ignore"):  # columns of quite different units: what overflows is impossible
+            scaled = self.column.scale(values)
+            stretch = (self.column.unit + np.abs(values - self.column.origin)) * self.column.spread
+            away = np.abs(values - self.middle)
+            tails = width / (2 * (self.reach + away) * np.square(1 + np.log1p(away / self.reach)))
+        inside = self.heights[np.searchsorted(self.edges, scaled, "right")]
+        inside = inside * width / np.maximum(stretch, LEAST)
         if self.whole:
             inside = np.where(width < 1, 0.0, inside)
         if len(self.atoms):
-            place = np.minimum(np.searchsorted(self.atoms, values), len(self.atoms) - 1)
-            inside = inside + np.where(self.atoms[place] == values, self.shares[place], 0.0)
-        away = np.abs(values - self.middle)
-        tails = width / (2 * (self.reach + away) * np.square(1 + np.log1p(away / self.reach)))
-        logs: Floats = np.log((1 - ANYWHERE) * np.minimum(inside, 1.0) + ANYWHERE * np.minimum(tails, 1.0))
+            i = np.minimum(np.searchsorted(self.atoms, values), len(self.atoms) - 1)
+            inside = inside + np.where(self.atoms[i] == values, self.shares[i], 0.0)
+        probability = (1 - ANYWHERE) * np.minimum(inside, 1.0) + ANYWHERE * np.minimum(tails, 1.0)
+        logs: Floats = np.log(np.maximum(probability, LEAST))
         return logs
 
 
