@@ -16,6 +16,7 @@ from lossval_cli.tables.json_lines import is_json
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.parquet import ARROW_MAGIC, MAGIC, STREAM_MAGIC
 from lossval_cli.tables.parquet_rewrite import ParquetOriginal
+from lossval_cli.tables.remote import is_remote
 from lossval_cli.tables.rewrite import Original
 from lossval_cli.text.format import format_name
 
@@ -36,7 +37,7 @@ def find_original(run: Path, data: str | None) -> str:
     if path is None:
         where = "standard input" if name.startswith("<") else f"{format_name(name)} in another directory"
         raise ReadError(f"{format_name(str(run))} was made on {where}: name the table with --data FILE")
-    if not os.path.exists(path) and not glob.has_magic(path):
+    if not os.path.exists(path) and not glob.has_magic(path) and not is_remote(path):
         raise ReadError(f"{format_name(path)} does not exist any more: name the table with --data FILE")
     return path
 

@@ -87,7 +87,7 @@ def build_run_record(
 
 def path_below(name: str, directory: Path) -> str | None:
     """The path of a table from the parent of the run directory, None if it does not lie below."""
-    if name.startswith("<"):
+    if name.startswith("<") or "://" in name:
         return None
     path = os.path.relpath(os.path.abspath(name), os.path.abspath(directory.parent))
     return None if path == ".." or path.startswith("../") else path

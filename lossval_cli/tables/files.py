@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from lossval_cli.errors import ReadError
 from lossval_cli.limits import MAX_BYTES, allowed_size, too_large
+from lossval_cli.tables.remote import is_remote, list_remote, read_remote, shown_url
 from lossval_cli.text.format import closest_name, format_name
 
 _BLOCK = 1 << 20
@@ -45,7 +46,7 @@ def open_sources(name: str) -> list[Source]:
         if sys.stdin is None:
             raise ReadError("standard input is closed: give a file, or pipe a table in")
         return [Source("<stdin>", "", _read_all(sys.stdin.buffer, "<stdin>"))]
-    return [Source(file.path, file.relative, read_file(file.path)) for file in list_files(name)]
+    return [Source(shown_url(file.path), file.relative, read_file(file.path)) for file in list_files(name)]
 
 
 class Listed(NamedTuple):
@@ -62,6 +63,8 @@ def list_files(name: str) -> list[Listed]:
     """
     if "\0" in name or not name:
         raise ReadError(f"{name!r} is not a file name")
+    if is_remote(name):
+        return _list_remote(name)
     if os.path.isdir(name):
         return _list_directory(name)
     if not os.path.lexists(name) and glob.has_magic(name):
@@ -79,20 +82,47 @@ def _list_directory(name: str) -> list[Listed]:
     """The Parquet and Arrow files below a directory, else its CSV and JSON lines files, sorted; names that begin with
     `_` or `.` are not data."""
     root = Path(name)
-    stored: list[Listed] = []
-    texts: list[Listed] = []
+    found = []
     for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root)
         if path.name in _LAKES and path.is_dir():
             _refuse_lake(path.parent, path.parent)
-        if any(part.startswith(("_", ".")) for part in relative.parts) or not path.is_file():
+        if path.is_file():
+            found.append(Listed(str(path), path.relative_to(root).as_posix()))
+    return _of_one_kind(found, name)
+
+
+def _list_remote(name: str) -> list[Listed]:
+    """The same of a URL."""
+    urls = list_remote(name)
+    if urls == [name]:
+        return [Listed(name, shown_url(name).rpartition("/")[2])]
+    base = os.path.commonpath([shown_url(url).rpartition("/")[0].replace("://", ":", 1) for url in urls])
+    start = len(base) + 3  # "://" for ":", and the slash
+    listed = [Listed(url, shown_url(url)[start:]) for url in urls]
+    if glob.has_magic(name):
+        return listed
+    for file in listed:
+        for folder, what in _LAKES.items():
+            marked = folder != "metadata" or file.relative.endswith(".metadata.json")
+            if marked and folder in file.relative.split("/")[:-1]:
+                raise _lake(shown_url(name), what)
+    return _of_one_kind(listed, shown_url(name))
+
+
+def _of_one_kind(found: Sequence[Listed], name: str) -> list[Listed]:
+    """The Parquet and Arrow files, else the CSV and JSON lines files; ReadError where there are both or none."""
+    stored: list[Listed] = []
+    texts: list[Listed] = []
+    for file in found:
+        parts = file.relative.split("/")
+        if any(part.startswith(("_", ".")) for part in parts):
             continue
-        suffixes = [suffix.lower() for suffix in path.suffixes]
+        suffixes = [suffix.lower() for suffix in Path(parts[-1]).suffixes]
         if suffixes and suffixes[-1] in _PACKED:
             del suffixes[-1]
         if suffixes and suffixes[-1] in _STORED + _TEXTS:
             group = stored if suffixes[-1] in _STORED else texts
-            group.append(Listed(str(path), relative.as_posix()))
+            group.append(file)
     if stored and texts:
         raise ReadError(
             f"{format_name(name)} holds Parquet and CSV files ({format_name(stored[0].relative)}, "
@@ -113,12 +143,16 @@ def _refuse_lake(directory: Path, top: Path) -> None:
             inside = folder / mark
             if not inside.is_dir() or (mark == "metadata" and not _is_iceberg(inside)):
                 continue
-            raise ReadError(
-                f"{format_name(str(folder))} is {what}, and not all of its files are rows of the table as it is now: "
-                "read it with its own library, and save the rows as Parquet"
-            )
+            raise _lake(str(folder), what)
         if folder == top:
             return
+
+
+def _lake(name: str, what: str) -> ReadError:
+    return ReadError(
+        f"{format_name(name)} is {what}, and not all of its files are rows of the table as it is now: "
+        "read it with its own library, and save the rows as Parquet"
+    )
 
 
 def _is_iceberg(metadata: Path) -> bool:
@@ -127,6 +161,8 @@ def _is_iceberg(metadata: Path) -> bool:
 
 def read_file(path: str) -> bytes:
     """The bytes of one file, as stored. Devices are refused: they may never end."""
+    if is_remote(path):
+        return read_remote(path)
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode

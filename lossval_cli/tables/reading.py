@@ -19,6 +19,7 @@ from lossval_cli.tables.foreign import refuse_binary
 from lossval_cli.tables.json_lines import is_json, read_json
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.parquet import ARROW_MAGIC, MAGIC, STREAM_MAGIC, open_reader, reading
+from lossval_cli.tables.remote import shown_url
 from lossval_cli.tables.stored_types import (
     as_declared,
     bytes_as_text,
@@ -57,7 +58,7 @@ def read_files(name: str, options: ReadOptions) -> Contents:
     something that is not a table. Raises ReadError and SchemaError, one line each.
     """
     sources = open_sources(name)
-    name = sources[0].name if name == "-" else name
+    name = sources[0].name if name == "-" else shown_url(name)
     sha256 = digest(sources)
     stored = [is_stored(source) for source in sources]
     if all(stored):

@@ -33,6 +33,7 @@ from lossval_cli.tables.missing import missing_words, without_missing
 from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.reading import read_files
+from lossval_cli.tables.remote import is_remote
 from lossval_cli.tables.streamed import StreamedTable, can_stay
 from lossval_cli.text.format import format_name, pluralize, quote
 
@@ -396,7 +397,7 @@ def read_table(source: Any, options: ReadOptions | None = None) -> Table:
 def open_streamed(source: object) -> StreamedTable | None:
     """Parquet or Arrow files that are left where they are; None for any other source. Raises ReadError and
     SchemaError."""
-    if not isinstance(source, str | Path) or str(source) == "-":
+    if not isinstance(source, str | Path) or str(source) == "-" or is_remote(str(source)):
         return None
     name = str(source)
     files = list_files(name)

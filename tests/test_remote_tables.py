@@ -1,0 +1,91 @@
+"""Tables named by a URL: in memory through fsspec, and on a real S3 server on loopback."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.fs
+import pytest
+from conftest import Outcome, frame
+
+from lossval_cli.errors import ReadError
+from lossval_cli.tables import remote
+from lossval_cli.tables.remote import shown_url
+from lossval_cli.tables.table import read_table
+
+fsspec = pytest.importorskip("fsspec")
+
+
+def test_a_file_a_directory_and_a_glob_of_a_store_are_tables() -> None:
+    store = fsspec.filesystem("memory")
+    table = frame()
+    for name, part in (("a", table[:20]), ("b", table[20:])):
+        store.pipe(f"/tables/year={name}/part.csv", part.to_csv(index=False).encode())
+    store.pipe("/tables/_SUCCESS", b"")
+    assert read_table("memory://tables/year=a/part.csv").rows == 20
+    assert read_table("memory://tables").rows == len(table)
+    assert read_table("memory://tables/*/part.csv").rows == len(table)
+    for url, message in (
+        ("memory://tables/none.csv", "memory://tables/none.csv does not exist"),
+        ("memory://tables/*.tsv", "no file matches memory://tables/\\*.tsv"),
+        ("nosuch://x/t.csv", "nosuch://x/t.csv cannot be read: Protocol not known"),
+    ):
+        with pytest.raises(ReadError, match=message):
+            read_table(url)
+    store.pipe("/lake/_delta_log/0.json", b"{}")
+    store.pipe("/lake/part.csv", table.to_csv(index=False).encode())
+    with pytest.raises(ReadError, match="memory://lake is a Delta table"):
+        read_table("memory://lake")
+
+
+def test_secrets_of_a_url_are_not_shown() -> None:
+    assert shown_url("https://me:secret@a.org/t.csv?sig=secret") == "https://a.org/t.csv"
+    assert shown_url("C:/tables/t.csv?x") == "C:/tables/t.csv?x"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[pyarrow.fs.S3FileSystem]:
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    remote._s3.cache_clear()
+    store = pyarrow.fs.S3FileSystem(
+        endpoint_override=f"{host}:{port}", scheme="http", region="us-east-1", allow_bucket_creation=True
+    )
+    store.create_dir("bucket")
+    yield store
+    remote._s3.cache_clear()
+    server.stop()
+
+
+@pytest.mark.slow
+def test_a_table_in_s3_is_scored_and_cleaned(
+    bucket: pyarrow.fs.S3FileSystem, cli: Callable[..., Outcome], quick: tuple[str, ...]
+) -> None:
+    table = frame()
+    parquet = io.BytesIO()
+    table[:30].to_parquet(parquet, index=False)
+    for name, data in (
+        ("t.csv", table.to_csv(index=False).encode()),
+        ("parts/a.parquet", parquet.getvalue()),
+        ("parts/b.parquet", parquet.getvalue()),
+    ):
+        with bucket.open_output_stream(f"bucket/{name}") as stream:
+            stream.write(data)
+    assert read_table("s3://bucket/parts").rows == read_table("s3://bucket/parts/*.parquet").rows == 60
+    assert (outcome := cli("score", "s3://bucket/t.csv", "-o", "run", *quick)).code == 0, outcome.err
+    assert json.loads(Path("run/run.json").read_text())["inputs"]["train"]["name"] == "t.csv"
+    cleaned = cli("clean", "run", "--data", "s3://bucket/t.csv", "--drop", "lowest:10%", "-o", "cleaned.csv")
+    assert cleaned.code == 0, cleaned.err
+    assert read_table("cleaned.csv").rows == 54
+    assert cli("validate", "s3://bucket/none.csv").err == "error: s3://bucket/none.csv does not exist\n"
