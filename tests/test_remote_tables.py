@@ -12,9 +12,10 @@ import pytest
 from conftest import Outcome, frame
 
 from lossval_cli.errors import ReadError
+from lossval_cli.runs.destination import default_directory
 from lossval_cli.tables import remote
-from lossval_cli.tables.remote import shown_url
 from lossval_cli.tables.table import read_table
+from lossval_cli.text.urls import shown_url
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -43,6 +44,7 @@ def test_a_file_a_directory_and_a_glob_of_a_store_are_tables() -> None:
 
 def test_secrets_of_a_url_are_not_shown() -> None:
     assert shown_url("https://me:secret@a.org/t.csv?sig=secret") == "https://a.org/t.csv"
+    assert default_directory("https://a.org/t.csv?sig=se.cret") == "t.lossval"
     assert shown_url("C:/tables/t.csv?x") == "C:/tables/t.csv?x"
 
 

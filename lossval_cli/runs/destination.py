@@ -12,6 +12,7 @@ from typing import Literal
 from lossval_cli.errors import UsageError
 from lossval_cli.runtime.atomic_write import check_directory, check_file
 from lossval_cli.text.format import format_name
+from lossval_cli.text.urls import shown_url
 
 Format = Literal["csv", "jsonl", "parquet"]
 
@@ -97,7 +98,7 @@ def default_directory(train: str) -> str:
     """`<stem>.lossval`: the name of the table without endings; of a glob what is fixed in it."""
     if train == "-":
         return "stdin.lossval"
-    path = train.rstrip("/") or "/"
+    path = shown_url(train).rstrip("/") or "/"
     if glob.has_magic(path) and not os.path.lexists(path):
         fixed = path[: min(path.find(mark) for mark in "*?[" if mark in path)]
         stem = os.path.basename(fixed).rstrip("-_.=") or os.path.basename(os.path.dirname(fixed))

@@ -16,9 +16,9 @@ from lossval_cli.tables.json_lines import is_json
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.parquet import ARROW_MAGIC, MAGIC, STREAM_MAGIC
 from lossval_cli.tables.parquet_rewrite import ParquetOriginal
-from lossval_cli.tables.remote import is_remote
 from lossval_cli.tables.rewrite import Original
 from lossval_cli.text.format import format_name
+from lossval_cli.text.urls import is_remote
 
 
 def find_original(run: Path, data: str | None) -> str:

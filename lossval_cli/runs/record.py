@@ -20,6 +20,7 @@ from lossval_cli.features.dataset import Dataset
 from lossval_cli.report.build import base_name
 from lossval_cli.runtime.atomic_write import TOOL
 from lossval_cli.settings import Settings
+from lossval_cli.text.urls import is_remote, shown_url
 from lossval_cli.version import RECORD_VERSION, __version__
 
 _LIBRARIES = ("torch", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "geomloss")
@@ -97,6 +98,8 @@ def _without_place(value: object) -> object:
     """Option values as given; of a path that leads elsewhere only the last part."""
     if isinstance(value, list | tuple):
         return [_without_place(item) for item in value]
+    if isinstance(value, str) and is_remote(value):
+        return os.path.basename(shown_url(value).rstrip("/"))
     if isinstance(value, str) and (os.path.isabs(value) or value.startswith(("~", "../"))):
         return os.path.basename(value.rstrip("/"))
     return value

@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from lossval_cli.errors import ReadError
 from lossval_cli.limits import MAX_BYTES, allowed_size, too_large
-from lossval_cli.tables.remote import is_remote, list_remote, read_remote, shown_url
+from lossval_cli.tables.remote import list_remote, read_remote
 from lossval_cli.text.format import closest_name, format_name
+from lossval_cli.text.urls import is_remote, shown_url
 
 _BLOCK = 1 << 20
 _STORED = (".parquet", ".pq", ".parq", ".arrow", ".feather", ".arrows", ".ipc")

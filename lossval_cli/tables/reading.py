@@ -19,7 +19,6 @@ from lossval_cli.tables.foreign import refuse_binary
 from lossval_cli.tables.json_lines import is_json, read_json
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.parquet import ARROW_MAGIC, MAGIC, STREAM_MAGIC, open_reader, reading
-from lossval_cli.tables.remote import shown_url
 from lossval_cli.tables.stored_types import (
     as_declared,
     bytes_as_text,
@@ -29,6 +28,7 @@ from lossval_cli.tables.stored_types import (
     with_partitions,
 )
 from lossval_cli.text.format import format_name
+from lossval_cli.text.urls import shown_url
 
 
 @dataclass(frozen=True)

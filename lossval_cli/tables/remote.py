@@ -9,12 +9,10 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.fs as pf
@@ -22,20 +20,9 @@ import pyarrow.fs as pf
 from lossval_cli.errors import ReadError
 from lossval_cli.limits import MAX_BYTES, too_large
 from lossval_cli.text.format import format_name
+from lossval_cli.text.urls import shown_url
 
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _ARROW_SCHEMES: Final = ("gs", "gcs", "abfs", "abfss")
-
-
-def is_remote(name: str) -> bool:
-    """Whether `name` is a URL of files elsewhere."""
-    return bool(_URL.match(name)) and not name.startswith("file://")
-
-
-def shown_url(url: str) -> str:
-    """A URL without query and password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if is_remote(url) else url
 
 
 def list_remote(url: str) -> list[str]:

@@ -33,9 +33,9 @@ from lossval_cli.tables.missing import missing_words, without_missing
 from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.reading import read_files
-from lossval_cli.tables.remote import is_remote
 from lossval_cli.tables.streamed import StreamedTable, can_stay
 from lossval_cli.text.format import format_name, pluralize, quote
+from lossval_cli.text.urls import is_remote
 
 
 @dataclass(frozen=True, eq=False)
