@@ -102,7 +102,7 @@ def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
 
 
 def one_member(**settings: object) -> Settings:
-    """The default with one member, which therefore judges the rows it trains on."""
+    """The default with one member, which therefore scores the rows it trains on."""
     return Settings.resolve(overrides={"members": 1, "folds": 1, **settings})
 
 

@@ -160,14 +160,14 @@ def test_counts_by_hand() -> None:
         np.array([False, False, False, True, False, False]),
         noise(label, np.zeros(6)),
     )
-    judged = np.array([True, True, True, True, True, False])
-    (found,) = count_flags([one], judged, "label", as_scored("label"))
+    eligible = np.array([True, True, True, True, True, False])
+    (found,) = count_flags([one], eligible, "label", as_scored("label"))
     # Row 0 is right, row 1 false, row 2 missed; row 3 has corrupted features, row 5 was suspect before.
     assert (found.planted, found.flagged, found.right, found.doubtful) == (2, 2, 1, 1)
     assert found.precision == Share(1, 2)
     assert found.least_precision == Share(1, 3)
     assert found.f1 == 0.5
-    (either,) = count_flags([one], judged, "either", as_scored("either"))
+    (either,) = count_flags([one], eligible, "either", as_scored("either"))
     assert (either.planted, either.flagged, either.right) == (3, 3, 2)
 
 
@@ -178,13 +178,13 @@ def test_wilson_by_hand() -> None:
     assert Share(0, 0).value is None
 
 
-def test_reliability_counts_every_judged_row_once() -> None:
+def test_reliability_counts_every_eligible_row_once() -> None:
     trials = [trial(0, 0.1), trial(1, 0.2)]
-    judged = np.arange(400) % 3 > 0
-    table = measure_reliability(trials, judged)
-    assert sum(one.noisy.of for one in table) == 2 * judged.sum()
+    eligible = np.arange(400) % 3 > 0
+    table = measure_reliability(trials, eligible)
+    assert sum(one.noisy.of for one in table) == 2 * eligible.sum()
     assert sum(one.noisy.hits for one in table) == sum(
-        int(((one.label | one.features) & judged).sum()) for one in trials
+        int(((one.label | one.features) & eligible).sum()) for one in trials
     )
     assert all(one.stated is None or one.low <= one.stated <= one.high for one in table)
 
@@ -192,28 +192,28 @@ def test_reliability_counts_every_judged_row_once() -> None:
 @pytest.mark.parametrize("kind", ["label", "features"])
 def test_the_threshold_is_the_best_of_all(kind: str) -> None:
     trials = [trial(seed, rate, repeat) for seed, (rate, repeat) in enumerate([(0.05, 0), (0.05, 1), (0.2, 0)])]
-    judged = np.arange(400) % 3 > 0
+    eligible = np.arange(400) % 3 > 0
 
     def by(threshold: float) -> list[tuple[float, float]]:
         found = count_flags(
             trials,
-            judged,
+            eligible,
             kind,
             lambda noise: (noise.label_probability if kind == "label" else noise.feature_probability) >= threshold,
         )
         return [(one.f1, one.precision.value or 0.0) for one in found]
 
     tried = {float(threshold): by(threshold) for threshold in GRID}
-    choice = choose_threshold(trials, judged, kind, None)
+    choice = choose_threshold(trials, eligible, kind, None)
     assert choice.threshold is not None
     best = max(np.mean([f1 for f1, _ in found]) for found in tried.values())
     assert np.isclose(np.mean([one.f1 for one in choice.found]), best)
-    wanted = choose_threshold(trials, judged, kind, 0.8)
+    wanted = choose_threshold(trials, eligible, kind, 0.8)
     good = [threshold for threshold, found in tried.items() if all(reached >= 0.8 for _, reached in found)]
     assert wanted.threshold == min(good, default=None)
     assert all((one.precision.value or 0) >= 0.8 for one in wanted.found)
     blind = choose_threshold(
-        [trial(9, 0.1)._replace(label=np.zeros(400, bool), features=np.zeros(400, bool))], judged, kind, None
+        [trial(9, 0.1)._replace(label=np.zeros(400, bool), features=np.zeros(400, bool))], eligible, kind, None
     )
     assert blind.threshold == NONE
 

@@ -22,7 +22,7 @@ def rule(kind: str, limit: object) -> Rule:
     return rules[0]
 
 
-def judge(kind: str, limit: object, **changes: object) -> RuleResult:
+def outcome_of(kind: str, limit: object, **changes: object) -> RuleResult:
     return evaluate([rule(kind, limit)], values(**changes))[0]
 
 
@@ -59,7 +59,7 @@ def judge(kind: str, limit: object, **changes: object) -> RuleResult:
     ],
 )
 def test_outcomes(kind: str, limit: object, outcome: str) -> None:
-    assert judge(kind, limit).outcome == outcome
+    assert outcome_of(kind, limit).outcome == outcome
 
 
 @pytest.mark.parametrize("rows", [20, 60, 140, 300, 700, 1100])
@@ -68,13 +68,13 @@ def test_exactly_the_share_is_not_more_than_it(rows: int, share: str) -> None:
     allowed = int(Fraction(share[:-1]) / 100 * rows)
     for count, outcome in ((allowed, "passed"), (allowed + 1, "failed")):
         suspects = {"label": count, "features": 0, "label+features": 0}
-        assert judge("max_suspects", share, rows=rows, suspects=suspects).outcome == outcome
+        assert outcome_of("max_suspects", share, rows=rows, suspects=suspects).outcome == outcome
 
 
 def test_no_rows_have_no_share_to_find_fault_with() -> None:
     none = {"label": 0, "features": 0, "label+features": 0}
     for kind in ("max_suspects", "max_suspect_increase"):
-        assert judge(kind, "0%", rows=0, suspects=none).outcome == "passed"
+        assert outcome_of(kind, "0%", rows=0, suspects=none).outcome == "passed"
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_RULE)
@@ -96,10 +96,10 @@ def test_what_is_not_known_is_never_a_pass(kind: str) -> None:
         )
     )
     why = dict.fromkeys(nothing, "it was not looked at")
-    result = judge(kind, limit, **nothing, why=why)
+    result = outcome_of(kind, limit, **nothing, why=why)
     assert (result.outcome, result.number, result.text) == ("unknown", None, "it was not looked at")
     assert not passed([result], strict=False)
-    assert judge(kind, limit, **nothing).text.startswith("the report says nothing about ")
+    assert outcome_of(kind, limit, **nothing).text.startswith("the report says nothing about ")
 
 
 @pytest.mark.parametrize(
@@ -112,30 +112,30 @@ def test_what_is_not_known_is_never_a_pass(kind: str) -> None:
     ],
 )
 def test_why_a_rule_cannot_be_evaluated(kind: str, limit: object, text: str) -> None:
-    result = judge(kind, limit)
+    result = outcome_of(kind, limit)
     assert (result.outcome, result.text) == ("unknown", text)
 
 
 def test_errors_are_held_below_and_their_gain_is_a_share_of_them() -> None:
     error = Metric("rmse", 3.0, False, None)
-    assert judge("max_metric", {"rmse": "3:2.9"}, metric=error).outcome == "warned"
-    assert judge("min_metric", {"rmse": "3"}, metric=error).text == "less rmse is better: use max_metric"
-    assert judge("max_removal_gain", "0", metric=error).outcome == "passed"
+    assert outcome_of("max_metric", {"rmse": "3:2.9"}, metric=error).outcome == "warned"
+    assert outcome_of("min_metric", {"rmse": "3"}, metric=error).text == "less rmse is better: use max_metric"
+    assert outcome_of("max_removal_gain", "0", metric=error).outcome == "passed"
     from lossval_cli.checks.evaluate import Interval
 
     gains = Metric("rmse", 3.0, False, Interval(0.03))
-    assert judge("max_removal_gain", "1%", metric=gains).outcome == "passed"
-    assert judge("max_removal_gain", "0.9%", metric=gains).outcome == "failed"
-    assert judge("max_removal_gain", "0.02", metric=gains).outcome == "failed"
+    assert outcome_of("max_removal_gain", "1%", metric=gains).outcome == "passed"
+    assert outcome_of("max_removal_gain", "0.9%", metric=gains).outcome == "failed"
+    assert outcome_of("max_removal_gain", "0.02", metric=gains).outcome == "failed"
 
 
 def test_a_value_that_is_no_number_is_unknown() -> None:
     broken = Metric("accuracy", float("nan"), True, None)
-    assert judge("min_metric", {"accuracy": "0"}, metric=broken).outcome == "unknown"
+    assert outcome_of("min_metric", {"accuracy": "0"}, metric=broken).outcome == "unknown"
 
 
 def test_warnings_fail_with_strict_alone() -> None:
-    results = [judge("max_suspects", "10%:5%")]
+    results = [outcome_of("max_suspects", "10%:5%")]
     assert passed(results, strict=False)
     assert not passed(results, strict=True)
 

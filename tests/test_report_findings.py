@@ -19,7 +19,7 @@ from lossval_cli.report.findings.coverage import measure_coverage
 from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
 from lossval_cli.report.findings.names import cell, rounded, wilson
 from lossval_cli.report.findings.slices import find_slices, holm
-from lossval_cli.report.findings.verdict import judge
+from lossval_cli.report.findings.verdict import decide_verdict
 from lossval_cli.report.sentences import figures
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_number, format_percent
@@ -38,21 +38,21 @@ def one_kind(mask: np.ndarray) -> np.ndarray:
     return np.stack([mask, np.zeros(len(mask), bool)], axis=1)
 
 
-# --- tally ---
+# --- column counts ---
 
 
 def test_numbers_are_cut_into_ranges_of_as_many_rows() -> None:
     values = np.random.default_rng(0).permutation(1000).astype(float)
     values[:7] = np.nan
-    tally = count_column("x", "number", values, one_kind(values > 899))
-    assert tally.rows.sum() == 1000
-    assert tally.rows[-1] == 7
-    assert tally.names[-1] == "missing"
-    assert tally.names[0].startswith("up to ")
-    assert tally.names[-2].startswith("over ")
-    assert (abs(tally.rows[:-1] - 99.3) <= 1).all()
-    assert tally.suspects[-2, 0] >= 99
-    assert tally.suspects[:, 1].sum() == 0
+    counts = count_column("x", "number", values, one_kind(values > 899))
+    assert counts.rows.sum() == 1000
+    assert counts.rows[-1] == 7
+    assert counts.names[-1] == "missing"
+    assert counts.names[0].startswith("up to ")
+    assert counts.names[-2].startswith("over ")
+    assert (abs(counts.rows[:-1] - 99.3) <= 1).all()
+    assert counts.suspects[-2, 0] >= 99
+    assert counts.suspects[:, 1].sum() == 0
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ def test_numbers_are_cut_into_ranges_of_as_many_rows() -> None:
     ],
 )
 def test_few_values_are_taken_one_by_one(kind: str, values: list[float], names: tuple[str, ...]) -> None:
-    tally = count_column("x", kind, np.array(values), np.zeros((4, 2), bool))
-    assert tally.names == names
-    assert tally.rows.tolist() == [1, 2, 1]
+    counts = count_column("x", kind, np.array(values), np.zeros((4, 2), bool))
+    assert counts.names == names
+    assert counts.rows.tolist() == [1, 2, 1]
 
 
 def test_levels_are_counted_and_the_rarest_left_out() -> None:
     values = ["common"] * 20 + [f"rare{i}" for i in range(1500)] + [None] * 3
-    tally = count_column("x", "category", texts(values), np.ones((len(values), 2), bool))
-    assert len(tally.names) == 1001
-    assert tally.rows[tally.names.index("common")] == 20
-    assert tally.rows[tally.names.index("missing")] == 3
-    assert (tally.rows == tally.suspects[:, 0]).all()
+    counts = count_column("x", "category", texts(values), np.ones((len(values), 2), bool))
+    assert len(counts.names) == 1001
+    assert counts.rows[counts.names.index("common")] == 20
+    assert counts.rows[counts.names.index("missing")] == 3
+    assert (counts.rows == counts.suspects[:, 0]).all()
 
 
 cells = st.tuples(
@@ -106,11 +106,11 @@ def test_a_slice_with_many_suspects_is_found_and_no_other() -> None:
     rng = np.random.default_rng(1)
     who = rng.choice(["ann", "bob", "eve"], 3000)
     suspect = rng.random(3000) < np.where(who == "bob", 0.3, 0.05)
-    tallies = [
+    columns = [
         count_column("annotator", "category", texts(list(who)), one_kind(suspect)),
         count_column("size", "number", rng.normal(size=3000), one_kind(suspect)),
     ]
-    found = find_slices(tallies, 3000, (int(suspect.sum()), 0))
+    found = find_slices(columns, 3000, (int(suspect.sum()), 0))
     assert found["looks"] == 13
     (one,) = found["found"]
     assert (one["column"], one["value"], one["kind"]) == ("annotator", "bob", "label")
@@ -126,8 +126,8 @@ def test_many_looks_at_nothing_find_nothing() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         suspect = rng.random(1000) < 0.1
-        tallies = [count_column(str(i), "number", rng.normal(size=1000), one_kind(suspect)) for i in range(30)]
-        wrong += bool(find_slices(tallies, 1000, (int(suspect.sum()), 0))["found"])
+        columns = [count_column(str(i), "number", rng.normal(size=1000), one_kind(suspect)) for i in range(30)]
+        wrong += bool(find_slices(columns, 1000, (int(suspect.sum()), 0))["found"])
     assert wrong <= 2
 
 
@@ -140,18 +140,18 @@ def test_slices_of_the_same_rows_are_told_once() -> None:
     site = rng.choice(["here", "there"], 1000, p=[0.2, 0.8])
     suspect = rng.random(1000) < np.where(site == "here", 0.4, 0.05)
     twin = np.where(site == "here", "yes", "no")
-    tallies = [
+    columns = [
         count_column(name, "category", texts(list(values)), one_kind(suspect))
         for name, values in (("site", site), ("twin", twin))
     ]
-    (one,) = find_slices(tallies, 1000, (int(suspect.sum()), 0))["found"]
+    (one,) = find_slices(columns, 1000, (int(suspect.sum()), 0))["found"]
     assert (one["column"], one["value"]) == ("site", "here")
     assert one["alike"] == [{"column": "twin", "value": "yes"}]
 
 
 def test_no_suspects_no_looks() -> None:
-    tally = count_column("x", "number", np.arange(50.0), np.zeros((50, 2), bool))
-    assert find_slices([tally], 50, (0, 0)) == {"looks": 0, "found": []}
+    counts = count_column("x", "number", np.arange(50.0), np.zeros((50, 2), bool))
+    assert find_slices([counts], 50, (0, 0)) == {"looks": 0, "found": []}
 
 
 # --- duplicates and leakage ---
@@ -244,8 +244,8 @@ def test_of_many_classes_the_commonest_pairs_are_told() -> None:
     found = confusion(y, (y + 1) % 60, np.ones(300, bool), tuple(str(k) for k in range(60)))
     assert found["matrix"] is found["classes"] is None
     assert len(found["pairs"]) == 20
-    tally = count_column("label", "category", texts([str(k) for k in y]), np.stack([y == 59, y == 0], axis=1))
-    shares = noise_by_label(tally)
+    counts = count_column("label", "category", texts([str(k) for k in y]), np.stack([y == 59, y == 0], axis=1))
+    shares = noise_by_label(counts)
     assert len(shares) == 50
     assert next(one for one in shares if one["label"] == "59")["suspects"] == 5
 
@@ -304,20 +304,20 @@ def a_report(value: float, low: float, high: float, **changes: Any) -> dict[str,
     [(0.01, 0.0, 0.03, "ok"), (0.05, 0.01, 0.09, "look"), (0.01, 0.0, 0.2, "look"), (0.15, 0.1, 0.2, "bad")],
 )
 def test_the_level_follows_the_interval(value: float, low: float, high: float, level: str) -> None:
-    verdict = judge(a_report(value, low, high))
+    verdict = decide_verdict(a_report(value, low, high))
     assert verdict["level"] == level
     assert verdict["text"].endswith("mostly wrong labels.")
     assert ("healthy" in verdict["text"]) == (level == "ok")
 
 
 def test_next_to_nothing_is_not_about_so_much() -> None:
-    text = judge(a_report(0.0004, 0.0, 0.003))["text"]
+    text = decide_verdict(a_report(0.0004, 0.0, 0.003))["text"]
     assert text.startswith("The data looks healthy: under 0.1% of the 1,000 rows may be noisy (likely 0% to 0.3%)")
 
 
 def test_the_verdict_and_the_figures_below_it_are_rounded_alike() -> None:
     report = a_report(0.124, 0.0512, 0.1874)
-    report |= {"verdict": judge(report), "removal": None}
+    report |= {"verdict": decide_verdict(report), "removal": None}
     share = figures(report)[1]
     assert share.value in report["verdict"]["text"]
     assert "5.1% to 18.7%" in report["verdict"]["text"]
@@ -326,7 +326,7 @@ def test_the_verdict_and_the_figures_below_it_are_rounded_alike() -> None:
 
 def test_a_healthy_table_with_a_finding_deserves_a_look() -> None:
     leak = {"suspicious": True, "other_rows": 12, "other_share": 0.1}
-    verdict = judge(a_report(0.01, 0.0, 0.03, leakage={"val": leak, "test": None}))
+    verdict = decide_verdict(a_report(0.01, 0.0, 0.03, leakage={"val": leak, "test": None}))
     assert verdict["level"] == "look"
     assert verdict["text"] == (
         "Few rows look noisy: about 1% of the 1,000 rows (likely 0% to 3%), mostly wrong labels; "

@@ -36,7 +36,7 @@ class Choice:
     """The highest precision at the worst rate that any threshold reaches."""
 
 
-def choose_threshold(trials: Sequence[Trial], judged: Bools, kind: str, precision: float | None) -> Choice:
+def choose_threshold(trials: Sequence[Trial], eligible: Bools, kind: str, precision: float | None) -> Choice:
     """For `kind` label or features. Every rate counts alike.
 
     precision None: the threshold with the highest F1, averaged over the rates (the middle one, where several
@@ -44,7 +44,7 @@ def choose_threshold(trials: Sequence[Trial], judged: Bools, kind: str, precisio
     every rate by itself reaches that precision.
     """
     rates = sorted({trial.rate for trial in trials})
-    tables = [_curves([trial for trial in trials if trial.rate == rate], judged, kind) for rate in rates]
+    tables = [_curves([trial for trial in trials if trial.rate == rate], eligible, kind) for rate in rates]
     f1 = np.mean([table[0] for table in tables], axis=0)
     reached = np.min([table[1] for table in tables], axis=0)
     if precision is None:
@@ -56,7 +56,7 @@ def choose_threshold(trials: Sequence[Trial], judged: Bools, kind: str, precisio
         if not good.size:
             return Choice(kind, None, [], float(reached.max()))
         threshold = float(GRID[good[0]])
-    found = count_flags(trials, judged, kind, lambda noise: _probability(noise, kind) >= threshold)
+    found = count_flags(trials, eligible, kind, lambda noise: _probability(noise, kind) >= threshold)
     return Choice(kind, threshold, found, float(reached.max()))
 
 
@@ -64,11 +64,11 @@ def _probability(noise: NoiseEstimate, kind: str) -> Floats:
     return noise.label_probability if kind == "label" else noise.feature_probability
 
 
-def _curves(trials: Sequence[Trial], judged: Bools, kind: str) -> tuple[Floats, Floats, float]:
+def _curves(trials: Sequence[Trial], eligible: Bools, kind: str) -> tuple[Floats, Floats, float]:
     """F1 and precision (0 where nothing is found) at every threshold of GRID, and the F1 of flagging all rows."""
     right, wrong = [], []
     for trial in trials:
-        truth, counted = planted_rows(trial, kind), counted_rows(trial, judged, kind)
+        truth, counted = planted_rows(trial, kind), counted_rows(trial, eligible, kind)
         probability = _probability(trial.noise, kind)
         right.append(probability[counted & truth])
         wrong.append(probability[counted & ~truth])

@@ -1,6 +1,6 @@
 """What was planted against what was flagged: precision, recall and reliability, with their intervals.
 
-Intervals are Wilson's, 95 %, over the rows of all repeats. They take rows for independent, which rows judged
+Intervals are Wilson's, 95 %, over the rows of all repeats. They take rows for independent, which rows scored
 by the same networks are not quite, so they are a little too narrow.
 """
 
@@ -112,9 +112,9 @@ class Reliability(NamedTuple):
 
 
 def count_flags(
-    trials: Sequence[Trial], judged: Bools, kind: str, flags: Callable[[NoiseEstimate], Bools]
+    trials: Sequence[Trial], eligible: Bools, kind: str, flags: Callable[[NoiseEstimate], Bools]
 ) -> list[Found]:
-    """One Found a rate, over its repeats. judged: (N,) rows that count.
+    """One Found a rate, over its repeats. eligible: (N,) rows that count.
 
     Rows with planted features are left out of what is said of labels: whether the label still fits such
     features, nobody knows.
@@ -127,13 +127,13 @@ def count_flags(
                 continue
             truth, counted, flag = (
                 planted_rows(trial, kind),
-                counted_rows(trial, judged, kind),
+                counted_rows(trial, eligible, kind),
                 flags(trial.noise),
             )
             planted += int((truth & counted).sum())
             flagged += int((flag & counted).sum())
             right += int((flag & counted & truth).sum())
-            doubtful += int((flag & ~judged).sum())
+            doubtful += int((flag & ~eligible).sum())
         found.append(Found(kind, rate, planted, flagged, right, doubtful))
     return found
 
@@ -143,9 +143,9 @@ def planted_rows(trial: Trial, kind: str) -> Bools:
     return {"label": trial.label, "features": trial.features, "either": trial.label | trial.features}[kind]
 
 
-def counted_rows(trial: Trial, judged: Bools, kind: str) -> Bools:
+def counted_rows(trial: Trial, eligible: Bools, kind: str) -> Bools:
     """(N,) rows that say something about flags of the kind."""
-    return judged & ~trial.features if kind == "label" else judged
+    return eligible & ~trial.features if kind == "label" else eligible
 
 
 def as_scored(kind: str) -> Callable[[NoiseEstimate], Bools]:
@@ -157,10 +157,10 @@ def as_scored(kind: str) -> Callable[[NoiseEstimate], Bools]:
     }[kind]
 
 
-def measure_reliability(trials: Sequence[Trial], judged: Bools) -> list[Reliability]:
+def measure_reliability(trials: Sequence[Trial], eligible: Bools) -> list[Reliability]:
     """Of the rows given .8 to .9, so many were planted; a line a tenth, all rates and repeats together."""
-    stated = np.concatenate([trial.noise.probability[judged] for trial in trials])
-    planted = np.concatenate([planted_rows(trial, "either")[judged] for trial in trials])
+    stated = np.concatenate([trial.noise.probability[eligible] for trial in trials])
+    planted = np.concatenate([planted_rows(trial, "either")[eligible] for trial in trials])
     tenth = np.minimum((stated * TENTHS).astype(int), TENTHS - 1)
     table = []
     for i in range(TENTHS):

@@ -94,22 +94,22 @@ class Calibration:
 
 def conclude(untouched: Untouched, trials: Sequence[Trial], precision: float | None) -> Calibration:
     """Count and choose. precision: what flags have to reach, None for the highest F1."""
-    dataset, judged = untouched.dataset, untouched.judged
+    dataset, eligible = untouched.dataset, untouched.eligible
     val = None if dataset.held_out is not None else dataset.val.table
     return Calibration(
         table=base_name(dataset.train.table),
         sha256=dataset.train.table.sha256,
         val=None if val is None else base_name(val),
         val_sha256=None if val is None else val.sha256,
-        rows=len(judged),
-        left_out=int((~judged).sum()),
+        rows=len(eligible),
+        left_out=int((~eligible).sum()),
         label_column=dataset.roles.label,
         columns=dataset.roles.features,
         rates=tuple(sorted({trial.rate for trial in trials})),
         repeats=1 + max(trial.repeat for trial in trials),
         settings=untouched.settings.as_dict(),
-        found=[one for kind in KINDS for one in count_flags(trials, judged, kind, as_scored(kind))],
-        reliability=measure_reliability(trials, judged),
+        found=[one for kind in KINDS for one in count_flags(trials, eligible, kind, as_scored(kind))],
+        reliability=measure_reliability(trials, eligible),
         goal="highest F1" if precision is None else f"precision {precision:g}",
-        choices=[choose_threshold(trials, judged, kind, precision) for kind in KINDS[:2]],
+        choices=[choose_threshold(trials, eligible, kind, precision) for kind in KINDS[:2]],
     )

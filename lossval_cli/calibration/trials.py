@@ -52,7 +52,7 @@ class Untouched:
     seconds: float
 
     @property
-    def judged(self) -> Bools:
+    def eligible(self) -> Bools:
         """(N,) rows that are not suspect: noise is planted in them alone, and they alone are counted."""
         return ~(self.noise.label_suspect | self.noise.feature_suspect)
 
@@ -66,8 +66,8 @@ def run_untouched(
     on_dataset: Callable[[Dataset], None],
     on_epoch: OnEpoch | None = None,
 ) -> Untouched:
-    """Read and score the table as it is. Raises LossvalError, one line; UsageError for a preset that does not
-    judge rows."""
+    """Read and score the table as it is. Raises LossvalError, one line; UsageError for a preset that
+    estimates no noise."""
     if settings.method == "paper":
         raise UsageError("preset paper only ranks rows and flags none: calibrate another preset")
     dataset = load_dataset(train, val, options=options, settings=settings)
@@ -84,7 +84,7 @@ def run_trial(untouched: Untouched, rate: float, repeat: int, on_epoch: OnEpoch 
     """
     dataset = untouched.dataset
     rng = np.random.default_rng([untouched.settings.seed, round(rate * 1_000_000), repeat])
-    planted = plant_noise(dataset, rate, untouched.judged, rng)
+    planted = plant_noise(dataset, rate, untouched.eligible, rng)
     settings = replace(untouched.settings, task=dataset.roles.task)
     noisy = load_dataset(
         planted.table,
@@ -99,5 +99,5 @@ def run_trial(untouched: Untouched, rate: float, repeat: int, on_epoch: OnEpoch 
 
 def _noise(dataset: Dataset, settings: Settings, on_epoch: OnEpoch | None) -> NoiseEstimate:
     _, noise = value_rows(dataset, settings, on_epoch=on_epoch)
-    assert noise is not None  # the lossval method judges rows
+    assert noise is not None  # the lossval method estimates noise
     return noise

@@ -74,8 +74,8 @@ def collect_values(
     """
     report = run.report
     why: dict[str, str] = {}
-    judged = _get(report, "summary", "estimated_noise_share") is not None
-    if not judged:
+    has_noise = _get(report, "summary", "estimated_noise_share") is not None
+    if not has_noise:
         why["suspects"] = why["noise_share"] = why["classes"] = (
             "the run does not say which rows are suspect (preset paper only ranks them): use another preset"
         )
@@ -98,9 +98,9 @@ def collect_values(
         why["baseline_share"] = "there is nothing to compare with: give --baseline RUN_DIR"
     return Values(
         rows=len(indices),
-        suspects={kind: counts[kind] for kind in KINDS} if judged else None,
-        noise_share=_noise(run, None if new is None else indices) if judged else None,
-        classes=_classes(run, indices, whole=new is None) if judged else None,
+        suspects={kind: counts[kind] for kind in KINDS} if has_noise else None,
+        noise_share=_noise(run, None if new is None else indices) if has_noise else None,
+        classes=_classes(run, indices, whole=new is None) if has_noise else None,
         metric=metric,
         leakage=leakage,
         conflicting_duplicates=None if twins is None else (int(twins), int(run.labelled.sum())),

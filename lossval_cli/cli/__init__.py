@@ -113,8 +113,10 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
         stopped.append(number)
         raise _Stopped
 
-    ordinary = (signal.SIG_DFL, signal.default_int_handler)
-    before = {number: handler for number in TERMINATION_SIGNALS if (handler := signal.getsignal(number)) in ordinary}
+    default_handlers = (signal.SIG_DFL, signal.default_int_handler)
+    before = {
+        number: handler for number in TERMINATION_SIGNALS if (handler := signal.getsignal(number)) in default_handlers
+    }
     for number in before:
         signal.signal(number, stop)
     try:

@@ -31,7 +31,7 @@ from lossval_cli.report.findings.health import check_health
 from lossval_cli.report.findings.names import rounded
 from lossval_cli.report.findings.slices import find_slices
 from lossval_cli.report.findings.table_scan import TableScan, keys_of, scan_table
-from lossval_cli.report.findings.verdict import judge
+from lossval_cli.report.findings.verdict import decide_verdict
 from lossval_cli.report.sentences import removal_notice, removal_verdict
 from lossval_cli.score_columns import KINDS
 from lossval_cli.settings import Settings
@@ -89,7 +89,7 @@ def build_report(
         "distributions": find_distributions(fit, noise, kinds, recommended),
         "health": check_health(dataset, fit, noise, settings, seen.keys),
     }
-    report["verdict"] = judge(report)
+    report["verdict"] = decide_verdict(report)
     _restore_row_numbers(report, dataset)
     return report
 

@@ -213,7 +213,7 @@ def concentrated_suspects(columns: Sequence[str]) -> str:
     return f"Suspects are concentrated in parts of {', '.join(columns[:3])}{more}."
 
 
-def classes_not_judged(rows: int) -> str:
+def classes_too_small(rows: int) -> str:
     """One sentence on rows of classes that are too rare to be predicted."""
     verb = "its class has" if rows == 1 else "their classes have"
     return f"{pluralize(rows, 'label')} cannot be judged: {verb} too few rows."

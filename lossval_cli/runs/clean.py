@@ -88,11 +88,11 @@ def plan_cleaning(
     probability of at least `min_probability`: the model is unreliable for outliers. A row whose
     label is put right is no suspect any more; `lowest` drops it all the same.
 
-    Raises UsageError where the run does not judge rows or has no weights, DataError where no row is left.
+    Raises UsageError where the run estimates no noise or has no weights, DataError where no row is left.
     """
     N = len(run.row)
-    judged = run.report["summary"]["estimated_noise_share"] is not None
-    if not judged and (label is not None or any(drop.what in SUSPECTS for drop in drops)):
+    has_noise = run.report["summary"]["estimated_noise_share"] is not None
+    if not has_noise and (label is not None or any(drop.what in SUSPECTS for drop in drops)):
         raise UsageError(
             "the run does not say which rows are suspect (preset paper only ranks them): use --drop lowest:5%, or "
             "score with another preset"

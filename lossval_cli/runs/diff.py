@@ -220,11 +220,11 @@ def _spearman(old: LoadedRun, new: LoadedRun, pairs: list[tuple[int, int]]) -> f
 def _changes(old: LoadedRun, new: LoadedRun) -> list[Change]:
     summaries = [run.report["summary"] for run in (old, new)]
     shares = [summary.get("estimated_noise_share") for summary in summaries]
-    judged = [
+    suspects = [
         None if share is None else summary["suspect_share"] for share, summary in zip(shares, summaries, strict=True)
     ]
     changes = [
-        Change("suspect_share", judged[0], judged[1]),
+        Change("suspect_share", *suspects),
         Change("noise_share", *(None if share is None else share["value"] for share in shares)),
     ]
     studies = [run.report.get("removal") for run in (old, new)]

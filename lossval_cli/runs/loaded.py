@@ -54,7 +54,7 @@ class LoadedRun:
     feature_evidence: npt.NDArray[np.float64]
     """(N,) NaN where the method does not part importance."""
     noise_probability: npt.NDArray[np.float64]
-    """(N,) NaN where the method does not judge."""
+    """(N,) NaN where the method estimates no noise."""
     suspect: Texts
     """(N,) '', label, features or label+features."""
     path: str | None

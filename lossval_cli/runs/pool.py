@@ -1,4 +1,4 @@
-"""Candidates for labelling, read beside the run that judges them, and ranked."""
+"""Candidates for labelling, read with the run that ranks them."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ def format_name(name: str) -> str:
     """A name without quotes where it reads as one word or phrase, quoted and escaped where it does not; cut
     where it is long, which of a path it seldom is."""
     longest = _LONGEST_PATH if "/" in name else _LONGEST
-    ordinary = name and name == name.strip() and name.isprintable() and "," not in name
-    return name if ordinary and len(name) <= longest else quote(name, longest)
+    is_plain = name and name == name.strip() and name.isprintable() and "," not in name
+    return name if is_plain and len(name) <= longest else quote(name, longest)
 
 
 def escape_control(text: str) -> str:

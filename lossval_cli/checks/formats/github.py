@@ -6,7 +6,7 @@ that it can end neither the command nor the line.
 
 from __future__ import annotations
 
-from lossval_cli.checks.formats.text import rule_lines, tally
+from lossval_cli.checks.formats.text import count_outcomes, rule_lines
 from lossval_cli.checks.values import CheckResult
 from lossval_cli.text.escape import escape_ci
 
@@ -16,7 +16,7 @@ ANNOTATED = 10
 
 def render_github(check: CheckResult) -> str:
     """Lines of workflow commands, and between them what a person reads in the log."""
-    lines = [*rule_lines(check), tally(check)]
+    lines = [*rule_lines(check), count_outcomes(check)]
     for result in check.results:
         if result.outcome != "passed":
             bad = result.outcome in ("failed", "unknown") or check.strict

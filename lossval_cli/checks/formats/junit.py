@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree as ET  # nosec B405  # written here, never parsed
 
 from lossval_cli.checks.evaluate import RuleResult
-from lossval_cli.checks.formats.text import suspect_lines, tally
+from lossval_cli.checks.formats.text import count_outcomes, suspect_lines
 from lossval_cli.checks.values import CheckResult
 from lossval_cli.text.escape import escape_ci
 
@@ -36,7 +36,7 @@ def _add_case(suite: ET.Element, result: RuleResult, check: CheckResult) -> None
     said = f"{result.text}; {result.rule.limit}"
     if tag := element.get(result.outcome):
         found = ET.SubElement(case, tag, {"message": _text(escape_ci(said)), "type": result.outcome})
-        found.text = _text("\n".join([tally(check), *suspect_lines(check)]))
+        found.text = _text("\n".join([count_outcomes(check), *suspect_lines(check)]))
         return
     word = "warning: " if result.outcome == "warned" else ""
     ET.SubElement(case, "system-out").text = _text(word + said)

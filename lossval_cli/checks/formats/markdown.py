@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossval_cli.checks.formats.text import tally
+from lossval_cli.checks.formats.text import count_outcomes
 from lossval_cli.checks.values import CheckResult
 from lossval_cli.report.render_markdown import escaped
 from lossval_cli.text.escape import escape_ci
@@ -16,7 +16,7 @@ MARKS = {"passed": "✅ passed", "warned": "🔎 warned", "failed": "❌ failed"
 def render_markdown(check: CheckResult) -> str:
     """Headline, a table of rules and one of the worst suspects."""
     mark = "✅" if check.passed else "❌"
-    lines = [f"## {mark} {_cell(tally(check))}", ""]
+    lines = [f"## {mark} {_cell(count_outcomes(check))}", ""]
     lines += [f"Data of {_cell(check.path)}, {pluralize(check.rows, 'row')}.", ""]
     for note in check.notes:
         lines += [_cell(note, 200), ""]

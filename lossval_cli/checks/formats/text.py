@@ -17,7 +17,7 @@ def render_text(check: CheckResult) -> str:
     lines += [f"note: {escape_ci(note)}" for note in check.notes]
     lines += rule_lines(check)
     lines += suspect_lines(check)
-    lines.append(tally(check))
+    lines.append(count_outcomes(check))
     return "\n".join(lines) + "\n"
 
 
@@ -45,7 +45,7 @@ def suspect_lines(check: CheckResult) -> list[str]:
     return lines
 
 
-def tally(check: CheckResult) -> str:
+def count_outcomes(check: CheckResult) -> str:
     """`gate failed: 2 failed, 1 warned, 4 passed`."""
     counts = [(check.count(outcome), outcome) for outcome in ("failed", "unknown", "warned", "passed")]
     said = ", ".join(f"{count} {outcome}" for count, outcome in counts if count)

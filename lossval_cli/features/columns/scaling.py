@@ -32,7 +32,7 @@ def squash(z: Floats) -> Floats:
     """Keep values within ±LINEAR; bend those beyond, in order, towards ±LARGEST, which they never pass.
 
     With u = |z| − LINEAR and h = LARGEST − LINEAR the bent part is LINEAR + h·u / (u + h): slope 1 at the
-    joint, so an ordinary outlier stays where plain standardisation has it. The form below survives u = inf.
+    joint, so a moderate outlier stays where plain standardisation has it. The form below survives u = inf.
     """
     size = np.abs(z)
     height = LARGEST - LINEAR

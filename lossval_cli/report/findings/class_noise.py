@@ -17,12 +17,12 @@ MOST_CLASSES = 50
 MOST_PAIRS = 20
 
 
-def noise_by_label(tally: ColumnCounts) -> list[dict[str, Any]]:
-    """Rows, suspects and their share with its 95 % interval; `tally` is of the label column.
+def noise_by_label(counts: ColumnCounts) -> list[dict[str, Any]]:
+    """Rows, suspects and their share with its 95 % interval; `counts` is of the label column.
 
     Its kinds are: any suspect, label suspects. Of many classes, those with the most suspects.
     """
-    rows, suspects = tally.rows, tally.suspects[:, 0]
+    rows, suspects = counts.rows, counts.suspects[:, 0]
     low, high = wilson(suspects, rows)
     order = np.arange(len(rows))
     if len(rows) > MOST_CLASSES:
@@ -32,10 +32,10 @@ def noise_by_label(tally: ColumnCounts) -> list[dict[str, Any]]:
         share, lower, upper = rounded([suspects[i] / rows[i], low[i], high[i]])
         result.append(
             {
-                "label": tally.names[i],
+                "label": counts.names[i],
                 "rows": int(rows[i]),
                 "suspects": int(suspects[i]),
-                "label_suspects": int(tally.suspects[i, 1]),
+                "label_suspects": int(counts.suspects[i, 1]),
                 "share": share,
                 "low": lower,
                 "high": upper,

@@ -72,14 +72,14 @@ def find_leakage(
     unique, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     in_other = int(np.isin(other_keys, unique).sum())
     twins = float((counts[inverse] > 1).mean())
-    surprise = float(bdtrc(in_other - 1, len(other_keys), max(twins, 1 / len(keys))))
+    p_value = float(bdtrc(in_other - 1, len(other_keys), max(twins, 1 / len(keys))))
     listed = shared[:LEAKS_LISTED]
     return {
         "rows": len(shared),
         "other_rows": in_other,
         "other_share": in_other / len(other_keys),
         "expected_share": twins,
-        "suspicious": bool(in_other and surprise < SIGNIFICANCE),
+        "suspicious": bool(in_other and p_value < SIGNIFICANCE),
         "compared": "features and label" if other_y is not None else "features",
         "examples": [
             {

@@ -204,15 +204,15 @@ class _Cells:
     def _unusual_cell(self, row: int, finding: CellFinding) -> dict[str, Any]:
         """One column's contribution; `text` reads after the row's other unusual columns."""
         column = finding.column
-        tally, given = self.seen.features[column], self._given(column, row)
+        counts, given = self.seen.features[column], self._given(column, row)
         value = cell(given.as_py())
         shown = "is missing" if value is None else f"is {value}"
         usual: dict[str, Json]
         is_read = finding.kind != "unreadable" and given.is_valid
-        if tally.usual is not None and tally.bounds is not None and is_read:
-            low, middle, high = tally.usual
+        if counts.usual is not None and counts.bounds is not None and is_read:
+            low, middle, high = counts.usual
             usual = {"low": low, "median": middle, "high": high}
-            where = _where(float(self.values[column][self.index[row]]), tally.bounds)
+            where = _where(float(self.values[column][self.index[row]]), counts.bounds)
             text = f"{cut(column)} {shown} ({where} {low} to {high}{self._expected(finding)})"
         else:
             alike = self._alike(column, given)

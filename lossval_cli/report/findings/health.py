@@ -10,7 +10,7 @@ from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.table_scan import keys_of
 from lossval_cli.report.sentences import (
-    classes_not_judged,
+    classes_too_small,
     repeated_rows,
     scoring_networks,
     tied_rows,
@@ -46,7 +46,7 @@ def check_health(
             checks.append(_spread(settings, len(dataset.train.X)))
     checks.append(_ties(fit))
     if noise is not None and noise.labels is not None and (rows := int(noise.labels.cannot_be_judged.sum())):
-        checks.append(("classes", True, classes_not_judged(rows)))
+        checks.append(("classes", True, classes_too_small(rows)))
     return [{"check": name, "level": "ok" if good else "look", "text": text} for name, good, text in checks]
 
 

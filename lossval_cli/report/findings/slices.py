@@ -30,17 +30,17 @@ MOST_SLICES = 20
 KINDS = ("label", "features")
 
 
-def find_slices(tallies: Sequence[ColumnCounts], rows: int, evidence: Sequence[int]) -> dict[str, Any]:
-    """`tallies` of the columns looked at, suspects by KINDS; `totals`: suspects of each kind in all rows."""
+def find_slices(columns: Sequence[ColumnCounts], rows: int, evidence: Sequence[int]) -> dict[str, Any]:
+    """counts of the `columns` looked at, suspects by KINDS; `totals`: suspects of each kind in all rows."""
     looks = []
-    for tally in tallies:
-        for i in np.flatnonzero((tally.rows >= LEAST_ROWS) & (tally.rows < rows)):
+    for counts in columns:
+        for i in np.flatnonzero((counts.rows >= LEAST_ROWS) & (counts.rows < rows)):
             for kind, total in enumerate(evidence):
                 if total:
-                    looks.append((tally, int(i), kind, int(tally.suspects[i, kind])))
+                    looks.append((counts, int(i), kind, int(counts.suspects[i, kind])))
     if not looks:
         return {"looks": 0, "found": []}
-    n = np.array([tally.rows[i] for tally, i, *_ in looks])
+    n = np.array([counts.rows[i] for counts, i, *_ in looks])
     hits = np.array([look[3] for look in looks])
     base = np.array([evidence[look[2]] for look in looks]) / rows
     p = holm(bdtrc(hits - 1, n, base))
@@ -50,10 +50,10 @@ def find_slices(tallies: Sequence[ColumnCounts], rows: int, evidence: Sequence[i
     order = wanted[np.lexsort((-lift[wanted], p[wanted]))]
     found: dict[tuple[int, float, int], dict[str, Any]] = {}
     for j in order:
-        tally, i, kind, count = looks[j]
-        same = (int(n[j]), float(tally.members[i]), kind)
+        counts, i, kind, count = looks[j]
+        same = (int(n[j]), float(counts.members[i]), kind)
         if same in found:
-            found[same]["alike"].append({"column": cut(tally.column), "value": tally.names[i]})
+            found[same]["alike"].append({"column": cut(counts.column), "value": counts.names[i]})
             continue
         if len(found) == MOST_SLICES:
             break
@@ -62,8 +62,8 @@ def find_slices(tallies: Sequence[ColumnCounts], rows: int, evidence: Sequence[i
             [count / n[j], low[j], high[j], outside, lift[j], p[j]]
         )
         found[same] = {
-            "column": cut(tally.column),
-            "value": tally.names[i],
+            "column": cut(counts.column),
+            "value": counts.names[i],
             "alike": [],
             "kind": KINDS[kind],
             "rows": int(n[j]),

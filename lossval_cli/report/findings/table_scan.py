@@ -1,4 +1,4 @@
-"""The one pass over a table that the findings share: a key for every row, a tally of every column."""
+"""The one pass over a table that the findings share: a key for every row, counts of every column."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def scan_table(dataset: Dataset, noise: NoiseEstimate | None) -> TableScan:
         kind, values = _plain_column(table, column)
         if kind:
             excluded[column] = count_column(column, kind, values, kinds)
-    label = _label_tally(dataset, np.stack([by_label | by_features, by_label], axis=1))
+    label = _label_counts(dataset, np.stack([by_label | by_features, by_label], axis=1))
     return TableScan(keys, features, excluded, label)
 
 
@@ -78,7 +78,7 @@ def _plain_column(table: Table, column: str) -> tuple[str, Any]:
     return "", None
 
 
-def _label_tally(dataset: Dataset, suspects: npt.NDArray[np.bool_]) -> ColumnCounts:
+def _label_counts(dataset: Dataset, suspects: npt.NDArray[np.bool_]) -> ColumnCounts:
     """Per class, or per range of a numeric label; `suspects` (N, kinds)."""
     column, table = dataset.roles.label, dataset.train.table
     if isinstance(dataset.labels, ClassLabels):

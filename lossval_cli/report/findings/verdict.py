@@ -22,7 +22,7 @@ BAD = 0.08
 """Where its interval lies above this, the table should not be used as it is; below, it is healthy."""
 
 
-def judge(report: Mapping[str, Any]) -> dict[str, Any]:
+def decide_verdict(report: Mapping[str, Any]) -> dict[str, Any]:
     """`level` (ok, look or bad), `text`, and `findings`: sentences with the section that tells more."""
     findings = [finding for find in (_skill, _labels, _slices, _leaks, _coverage, _health) for finding in find(report)]
     summary = report["summary"]
