@@ -8,6 +8,7 @@ import textwrap
 
 import lossval_cli
 from lossval_cli import errors
+from lossval_cli.api import RUN_OPTIONS, TABLE_OPTIONS
 
 INTRODUCTION = """\
 # Python
@@ -62,7 +63,7 @@ def signature() -> str:
 
 def paragraphs(text: str) -> str:
     """A docstring as Markdown: its paragraphs, and each `name: what it is` on a line of its own."""
-    names = inspect.signature(lossval_cli.score).parameters
+    names = {*inspect.signature(lossval_cli.score).parameters, *TABLE_OPTIONS, *RUN_OPTIONS}
     blocks = []
     for paragraph in text.split("\n\n"):
         joined = " ".join(paragraph.split())

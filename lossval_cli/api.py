@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
 from lossval_cli.errors import UsageError
+from lossval_cli.own_code import Given
 from lossval_cli.features.dataset import Source
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds
-from lossval_cli.own_code import Given
 from lossval_cli.pipeline import Progress, Result, Tables, run
 from lossval_cli.runtime.atomic_write import remove_file
 from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import COLUMNS_TABLE, Settings, read_toml
+
+TABLE_OPTIONS = tuple(field.name for field in fields(TableOptions))
+COLUMN_LISTS = ("ids", "exclude", "features", "categories")
+"""Table options for which a single name may be given instead of a list."""
+RUN_OPTIONS = ("time_limit", "max_memory", "checkpoint", "checkpoint_every", "resume")
 
 
 def score(
@@ -25,51 +31,44 @@ def score(
     val: Source | None = None,
     *,
     label: str | None = None,
-    ids: str | Sequence[str] = (),
-    exclude: str | Sequence[str] = (),
-    features: str | Sequence[str] = (),
-    categories: str | Sequence[str] = (),
-    weight: str | None = None,
-    group: str | None = None,
-    time: str | None = None,
-    predictions: Any = None,
-    val_predictions: Any = None,
-    require_labels: bool = False,
-    columns: Mapping[str, object] | None = None,
     test: Source | None = None,
     thresholds: str | Path | None = None,
     decisions: str | Path | None = None,
     removal: Literal["full", "quick", "off"] = "full",
     preset: str | None = None,
     config: str | Path | None = None,
-    time_limit: float = math.inf,
-    max_memory: int | None = None,
-    checkpoint: str | Path | None = None,
-    checkpoint_every: float = 600.0,
-    resume: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
-    **settings: object,
+    **options: Any,
 ) -> Result:
     """Rank the rows of `train` by how much they help a model do well on `val`.
 
     train, val, test: DataFrames, or paths of CSV or Parquet tables.  label: the column to predict; without
-    it, one called label, target, y or class, else a last column that clearly is one.  ids: columns carried to the
-    scores and not learned from.  exclude: columns left out.  features, categories: columns that are features
-    whatever they look like, the latter of categories.  weight: a column of sample weights.  group: a column whose
-    rows stay together in one fold.  time: a column in whose order folds are contiguous.  predictions: out-of-fold
-    predictions of a model of your own, in place of networks: class probabilities (N, K), columns in sorted order of the
-    classes or named like them, or numbers (N,); an array, a table, a file, or columns of `train`.
-    val_predictions: the same for `val`.  require_labels: refuse rows
-    without a label, which are left out otherwise.  columns: column -> role, type, or both, as in a `[columns]` table
-    of `config`, which it goes before.  thresholds: a file of `lossval calibrate` that
-    decides which rows are suspect.  decisions: decisions.csv of `lossval review`, whose rows count as trusted and are
-    not flagged again.  removal: how thoroughly to study what removing rows does.
-    preset, config, settings: as `--preset`, `--config` and `--set`, the later wins; `lossval presets` lists them;
+    it, one called label, target, y or class, else a last column that clearly is one.  thresholds: a file of
+    `lossval calibrate` that decides which rows are suspect.  decisions: decisions.csv of `lossval review`, whose rows
+    count as trusted and are not flagged again.  removal: how thoroughly to study what removing rows does.
+    preset, config: as `--preset` and `--config`.  on_epoch: called after every epoch.
+
+    `options` about columns:
+
+    ids: columns carried to the scores and not learned from.  exclude: columns left out.  features, categories:
+    columns that are features whatever they look like, the latter of categories.  weight: a column of sample weights.
+    group: a column whose rows stay together in one fold.  time: a column in whose order folds are contiguous.
+    predictions: out-of-fold predictions of a model of your own, in place of networks: class probabilities (N, K),
+    columns in sorted order of the classes or named like them, or numbers (N,); an array, a table, a file, or columns of
+    `train`.  val_predictions: the same for `val`.
+    require_labels: refuse rows without a label, which are left out otherwise.  columns: column -> role, type, or both,
+    as in a `[columns]` table of `config`, which it replaces.
+
+    `options` about the run:
+
+    time_limit: seconds after which training stops and what was learned is reported.
+    max_memory: bytes to stay below; Parquet and Arrow files are then read in parts.  checkpoint: a file that training
+    is saved in every `checkpoint_every` seconds, and which is deleted when training is complete; with `resume`,
+    training continues from it, if it is there.
+
+    Every other option is a setting, as with `--set`, and overrides preset and config; `lossval presets` lists them.
     `loss` may be a function of (predictions, targets) that returns one value per row, and `model` a scikit-learn
-    estimator, or a function of (inputs, outputs) that makes a torch.nn.Module. time_limit: seconds after which
-    training stops with what has been learnt. max_memory: bytes to stay below; Parquet and Arrow files are then read
-    in parts. checkpoint: a file to save training in every `checkpoint_every` seconds, which goes when training has
-    come to its end; with `resume`, training goes on from it, if it is there. on_epoch: called after every epoch.
+    estimator, or a function of (inputs, outputs) that makes a torch.nn.Module.
 
     Returns a `Result`: `scores` is a DataFrame with one line per training row, lowest importance first;
     `report` is the content of report.json. Nothing but the checkpoint is written. Raises LossvalError, one
@@ -77,40 +76,15 @@ def score(
     """
     if removal not in ("full", "quick", "off"):
         raise UsageError(f"removal must be full, quick or off, not {removal!r}")
-    if checkpoint is None and resume:
-        raise UsageError("resume needs checkpoint, the file to go on from")
-    for name, value in {
-        "time_limit": time_limit,
-        "max_memory": max_memory,
-        "checkpoint_every": checkpoint_every,
-    }.items():
-        if value is not None and not value > 0:
-            raise UsageError(f"{name} must be above 0, not {value!r}")
-    resources = Resources(
-        time_limit=time_limit,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        checkpoint_every=checkpoint_every,
-        memory=max_memory,
-        scratch=None if max_memory is None else Path(tempfile.gettempdir()) / "encoded.lossval",
-        resume=resume,
-    )
+    columns = {"label": label} | _take(options, TABLE_OPTIONS)
+    columns |= {name: [columns[name]] for name in COLUMN_LISTS if isinstance(columns.get(name), str)}
+    if columns.get("columns") is None:
+        columns["columns"] = {} if config is None else read_toml(Path(config)).get(COLUMNS_TABLE, {})
+    resources = _resources(**_take(options, RUN_OPTIONS))
     result = run(
         Tables(train, val, test),
-        Settings.resolve(preset, config, {name: _as_setting(name, value) for name, value in settings.items()}),
-        options=TableOptions(
-            label=label,
-            ids=[ids] if isinstance(ids, str) else ids,
-            exclude=[exclude] if isinstance(exclude, str) else exclude,
-            features=[features] if isinstance(features, str) else features,
-            categories=[categories] if isinstance(categories, str) else categories,
-            weight=weight,
-            group=group,
-            time=time,
-            predictions=predictions,
-            val_predictions=val_predictions,
-            require_labels=require_labels,
-            columns=_columns(config) if columns is None else columns,
-        ),
+        Settings.resolve(preset, config, {name: _as_setting(name, value) for name, value in options.items()}),
+        options=TableOptions(**columns),
         thresholds=None if thresholds is None else read_thresholds(Path(thresholds)),
         decisions=None if decisions is None else Path(decisions),
         removal=removal,
@@ -128,6 +102,29 @@ def _as_setting(name: str, value: object) -> object:
     return Given(value) if name in ("loss", "model") and not (value is None or isinstance(value, str)) else value
 
 
-def _columns(config: str | Path | None) -> Any:
-    """The `[columns]` table of a settings file, which `asked_columns` checks."""
-    return {} if config is None else read_toml(Path(config)).get(COLUMNS_TABLE, {})
+def _take(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Those of `options` that have one of these names, which are taken out of them."""
+    return {name: options.pop(name) for name in names if name in options}
+
+
+def _resources(
+    time_limit: float = math.inf,
+    max_memory: int | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = 600.0,
+    resume: bool = False,
+) -> Resources:
+    if checkpoint is None and resume:
+        raise UsageError("resume needs checkpoint, the file to continue from")
+    limits = {"time_limit": time_limit, "max_memory": max_memory, "checkpoint_every": checkpoint_every}
+    for name, value in limits.items():
+        if value is not None and not value > 0:
+            raise UsageError(f"{name} must be above 0, not {value!r}")
+    return Resources(
+        time_limit=time_limit,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint_every=checkpoint_every,
+        memory=max_memory,
+        scratch=None if max_memory is None else Path(tempfile.gettempdir()) / "encoded.lossval",
+        resume=resume,
+    )

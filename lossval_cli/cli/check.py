@@ -22,8 +22,9 @@ from lossval_cli.cli.check_plan import (
 from lossval_cli.cli.console import forget_stdout, show
 from lossval_cli.cli.option_groups import OptionGroup, grouped_options
 from lossval_cli.cli.options import check_one_stdin
-from lossval_cli.cli.processes import forget_checkpoint, is_assistant, processes
+from lossval_cli.cli.processes import is_assistant
 from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
+from lossval_cli.cli.scoring import scored
 from lossval_cli.errors import GateFailed, UsageError
 from lossval_cli.runs.destination import default_directory
 from lossval_cli.runtime.atomic_write import is_run_directory
@@ -121,31 +122,19 @@ def _score(
     beside = Path(default_directory(table)).with_suffix(".check")  # of which a checkpoint has its name
     resources = runtime.resources(beside)
     needed = any(rule.kind in NEED_REMOVAL for rule in plan.rules)
-    with processes() as group, runtime.shown() as shown:
-        from lossval_cli.pipeline import Progress as RunProgress
-        from lossval_cli.pipeline import Tables, run
-        from lossval_cli.runs.loaded import loaded_run
-
-        result = run(
-            Tables(table, options.val, options.test),
-            settings,
-            options=options.tables(),
-            thresholds=thresholds,
-            decisions=options.decisions,
-            removal=options.removal or ("full" if needed else "off"),
-            resources=resources,
-            processes=group,
-            progress=RunProgress(
-                stage=shown.stage,
-                dataset=lambda dataset: shown.notices(dataset.notices),
-                estimate=lambda estimate: shown.notices([estimate.text()]),
-                epoch=shown.epoch,
-            ),
-        )
+    with scored(
+        table,
+        options,
+        runtime,
+        settings,
+        resources,
+        thresholds=thresholds,
+        removal=options.removal or ("full" if needed else "off"),
+    ) as (result, _):
         if result is None:
             return None
-        shown.notices(result.fit.notices)
-        forget_checkpoint(resources, result)
+    from lossval_cli.runs.loaded import loaded_run
+
     return loaded_run(result.report, result.table, result.dataset)
 
 

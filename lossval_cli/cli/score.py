@@ -14,8 +14,9 @@ import typer
 from lossval_cli.cli.console import is_screen, show
 from lossval_cli.cli.option_groups import OptionGroup, grouped_options
 from lossval_cli.cli.options import Format, SafeCsv, Sort, check_one_stdin
-from lossval_cli.cli.processes import forget_checkpoint, is_assistant, processes
+from lossval_cli.cli.processes import is_assistant
 from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
+from lossval_cli.cli.scoring import scored
 from lossval_cli.cli.writing import write_rows
 from lossval_cli.errors import UsageError
 from lossval_cli.runs.destination import Destination, find_destination
@@ -23,7 +24,6 @@ from lossval_cli.settings import Settings
 from lossval_cli.text.escape import shell_word
 
 if TYPE_CHECKING:
-    from lossval_cli.cli.progress import Progress
     from lossval_cli.features.dataset import Dataset
     from lossval_cli.pipeline import Result
 
@@ -104,39 +104,28 @@ def score(
     read = (train, options.val, options.test, options.config, options.thresholds, options.decisions)
     destination.check(force=outputs.force, read=read)
     resources = runtime.resources(None if destination.kind == "stream" else destination.path)
-    started = datetime.now(UTC)
-    with processes() as group, runtime.shown() as shown:
-        from lossval_cli.pipeline import Progress as RunProgress
-        from lossval_cli.pipeline import Tables, run
-        from lossval_cli.runs.scores_io import split_names
+    from lossval_cli.runs.scores_io import split_names
 
-        names = [] if outputs.columns is None else split_names(outputs.columns)
-        result = run(
-            Tables(train, options.val, options.test),
-            settings,
-            options=options.tables(),
-            thresholds=thresholds,
-            decisions=options.decisions,
-            # Only the reports of a run directory say what removal does.
-            removal=options.removal or ("full" if destination.kind == "directory" else "off"),
-            resources=resources,
-            processes=group,
-            progress=RunProgress(
-                stage=shown.stage,
-                dataset=lambda dataset: _start_training(dataset, names, outputs.redact, shown),
-                estimate=lambda estimate: shown.notices([estimate.text()]),
-                epoch=shown.epoch,
-            ),
-        )
+    started = datetime.now(UTC)
+    names = [] if outputs.columns is None else split_names(outputs.columns)
+    with scored(
+        train,
+        options,
+        runtime,
+        settings,
+        resources,
+        thresholds=thresholds,
+        # Only the reports of a run directory say what removal does.
+        removal=options.removal or ("full" if destination.kind == "directory" else "off"),
+        check_dataset=lambda dataset: _check_names(dataset, names, outputs.redact),
+    ) as (result, shown):
         if result is None:
             return
-        shown.notices(result.fit.notices)
         shown.notices(_unused_decisions(destination, options))
         shown.stage("write")
         if outputs.redact:
             result = _redacted(result)
         files = _write(result, destination, outputs, names, started, _recorded(train, options, outputs, runtime))
-        forget_checkpoint(resources, result)
     if not (runtime.quiet or is_assistant()) and destination.kind != "stream":
         _show_summary(result, destination, files)
 
@@ -177,8 +166,8 @@ def _check_choices(destination: Destination, outputs: ScoreOutput) -> None:
         raise UsageError("Parquet cannot be shown on a terminal: redirect standard output, or use -o FILE.parquet")
 
 
-def _start_training(dataset: Dataset, names: list[str], redact: bool, shown: Progress) -> None:
-    """The last moment to refuse: what the scores will hold is known, and nobody has waited yet."""
+def _check_names(dataset: Dataset, names: list[str], redact: bool) -> None:
+    """Refuse --columns that the scores will not have, before anything is trained."""
     from lossval_cli.runs.scores_io import check_columns
     from lossval_cli.score_columns import given_names, score_columns
 
@@ -186,7 +175,6 @@ def _start_training(dataset: Dataset, names: list[str], redact: bool, shown: Pro
     called = given_names(label, ids)
     hidden = {called[name] for name in ids} if redact else set()
     check_columns(names, [name for name in score_columns(label, ids) if name not in hidden])
-    shown.notices(dataset.notices)
 
 
 def _redacted(result: Result) -> Result:

@@ -80,8 +80,7 @@ def find_overlap(
     if other_y is not None:
         same = np.isin(with_label(other_keys, other_y), with_label(keys, y))
     relabelled = int((shared & ~same).sum())
-    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    if not _is_more(int(shared.sum()), len(shared), float((counts[inverse] > 1).mean()), len(keys)):
+    if not is_more(int(shared.sum()), len(shared), repeated_share(keys), len(keys)):
         relabelled = 0
     is_whole = bool(same.all() and len(keys) == len(other_keys) and np.isin(keys, other_keys).all())
     near = 0 if shared.all() else _near_copies(X, other_X[~shared], columns, len(keys))
@@ -90,12 +89,16 @@ def find_overlap(
 
 def is_suspicious(overlap: Overlap, keys: Keys) -> bool:
     """Whether more is shared than such a table shares with itself."""
+    return is_more(overlap.same, overlap.rows, repeated_share(keys), len(keys)) or overlap.relabelled + overlap.near > 0
+
+
+def repeated_share(keys: Keys) -> float:
+    """Share of rows with a duplicate in their own table: as many are expected to have one in another table."""
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    expected = float((counts[inverse] > 1).mean())
-    return _is_more(overlap.same, overlap.rows, expected, len(keys)) or overlap.relabelled + overlap.near > 0
+    return float((counts[inverse] > 1).mean())
 
 
-def _is_more(count: int, rows: int, expected_share: float, training_rows: int) -> bool:
+def is_more(count: int, rows: int, expected_share: float, training_rows: int) -> bool:
     """Whether `count` of `rows` are more than twice the share that is expected by chance, and significantly so."""
     if count <= 2 * expected_share * rows:
         return False
@@ -115,7 +118,7 @@ def _near_copies(X: RowSource, others: npt.NDArray[np.float32], columns: int, ro
     if not near:
         return 0
     among = index.kneighbors(reference[own])[0][:, 1]
-    if not _is_more(near, len(queries), float((among <= limit).mean()), len(reference)):
+    if not is_more(near, len(queries), float((among <= limit).mean()), len(reference)):
         return 0
     return round(near / len(queries) * len(others))
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtrc
 
+from lossval_cli.features.overlap import is_more, repeated_share
 from lossval_cli.features.row_keys import Keys, with_label
 from lossval_cli.report.findings.names import cell
 from lossval_cli.tables.table import Table
@@ -15,9 +15,6 @@ from lossval_cli.tables.table import Table
 EXAMPLES = 10
 ROWS_OF_AN_EXAMPLE = 6
 LEAKS_LISTED = 50
-
-SIGNIFICANCE = 0.01
-"""Probability below which rows shared by two tables are more than the repetitions of such a table."""
 
 
 def find_conflicts(keys: Keys, y: npt.NDArray[np.generic], table: Table, label: str) -> dict[str, Any]:
@@ -58,10 +55,10 @@ def find_leakage(
     other_y: npt.NDArray[np.generic] | None,
     other: Table,
 ) -> dict[str, Any]:
-    """Training rows that stand in another table too: features and label, or features where it has none.
+    """Training rows that another table holds too: features and label, or features where it has none.
 
-    A table of few categories repeats itself, so what is shared is set beside the share of training rows
-    that have a twin among the training rows.
+    A table of few categories repeats itself, so the shared rows are compared with the share of training rows
+    that have a duplicate among the training rows.
     """
     if other_y is not None:
         keys, other_keys = with_label(keys, y), with_label(other_keys, other_y)
@@ -69,17 +66,15 @@ def find_leakage(
     i = np.searchsorted(other_keys, keys, sorter=sorter)
     match = sorter[np.minimum(i, len(other_keys) - 1)]  # (N,) first row of other with a key not smaller
     shared = np.flatnonzero(other_keys[match] == keys)
-    unique, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    in_other = int(np.isin(other_keys, unique).sum())
-    twins = float((counts[inverse] > 1).mean())
-    p_value = float(bdtrc(in_other - 1, len(other_keys), max(twins, 1 / len(keys))))
+    in_other = int(np.isin(other_keys, keys).sum())
+    expected = repeated_share(keys)
     listed = shared[:LEAKS_LISTED]
     return {
         "rows": len(shared),
         "other_rows": in_other,
         "other_share": in_other / len(other_keys),
-        "expected_share": twins,
-        "suspicious": bool(in_other and p_value < SIGNIFICANCE),
+        "expected_share": expected,
+        "suspicious": is_more(in_other, len(other_keys), expected, len(keys)),
         "compared": "features and label" if other_y is not None else "features",
         "examples": [
             {

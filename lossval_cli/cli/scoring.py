@@ -1,0 +1,64 @@
+"""The scoring run of `score` and `check`: the same processes, progress and checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lossval_cli.cli.processes import forget_checkpoint, processes
+from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
+
+if TYPE_CHECKING:
+    from lossval_cli.cli.progress import Progress
+    from lossval_cli.features.dataset import Dataset
+    from lossval_cli.noise.thresholds import Thresholds
+    from lossval_cli.pipeline import Result
+    from lossval_cli.runtime.resources import Resources
+    from lossval_cli.settings import Settings
+
+
+@contextmanager
+def scored(
+    train: str,
+    options: RunOptions,
+    runtime: RuntimeOptions,
+    settings: Settings,
+    resources: Resources,
+    *,
+    thresholds: Thresholds | None,
+    removal: str,
+    check_dataset: Callable[[Dataset], None] | None = None,
+) -> Iterator[tuple[Result | None, Progress]]:
+    """Score `train`; the result is None in a process that only helps. `check_dataset` may refuse, by raising, what was
+    read before it is trained on. The checkpoint of a complete run is deleted when the `with` ends without an error."""
+    with processes() as group, runtime.shown() as shown:
+        from lossval_cli.pipeline import Progress as RunProgress
+        from lossval_cli.pipeline import Tables, run
+
+        def start_training(dataset: Dataset) -> None:
+            if check_dataset is not None:
+                check_dataset(dataset)
+            shown.notices(dataset.notices)
+
+        result = run(
+            Tables(train, options.val, options.test),
+            settings,
+            options=options.tables(),
+            thresholds=thresholds,
+            decisions=options.decisions,
+            removal=removal,
+            resources=resources,
+            processes=group,
+            progress=RunProgress(
+                stage=shown.stage,
+                dataset=start_training,
+                estimate=lambda estimate: shown.notices([estimate.text()]),
+                epoch=shown.epoch,
+            ),
+        )
+        if result is not None:
+            shown.notices(result.fit.notices)
+        yield result, shown
+        if result is not None:
+            forget_checkpoint(resources, result)
