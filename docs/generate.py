@@ -91,7 +91,10 @@ def settings_page() -> str:
 
 
 def man_page(verbs: Sequence[Command]) -> str:
-    """docs/lossval.1: the same as a page for man(1), in roff."""
+    """docs/lossval.1: the same as a page for man(1), in roff.
+
+    click-man 0.6 finds no option of ours: current typers carry their own copy of click, whose classes it does not know.
+    """
     lines = [
         r".\" Made by python -m docs.generate: change the code instead.",
         f'.TH LOSSVAL 1 "" "lossval {__version__}" "User Commands"',

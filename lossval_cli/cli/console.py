@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import io
 import os
@@ -37,7 +36,7 @@ def say_what_ended_it(line: str) -> None:
     report = Path(os.environ.get("TORCHELASTIC_ERROR_FILE", ""))  # …/LOCAL_RANK/error.json
     if "LOCAL_RANK" in os.environ and len(report.parts) > 2 and report.name == "error.json":
         try:
-            (report.parents[1] / "lossval.told").open("x").close()
+            (report.parents[1] / "lossval.error-shown").open("x").close()
         except FileExistsError:
             return
         except OSError:  # said too often is better than not at all
@@ -73,8 +72,8 @@ def _put(text: str) -> None:
 
 @contextlib.contextmanager
 def results() -> Iterator[BinaryIO]:
-    """Standard output for bytes, while the `with` lasts. They go out as they are, but to a screen as text in
-    which what a terminal would obey is spelled out. Raises BrokenPipeError and OutputError."""
+    """Standard output for bytes, while the `with` lasts: unchanged, but on a terminal as text in which control
+    characters are escaped. Raises BrokenPipeError and OutputError."""
     if sys.stdout is None:
         raise OutputError("standard output is closed")
     with _as_output_error():
@@ -84,18 +83,14 @@ def results() -> Iterator[BinaryIO]:
 
 
 class _Screen(io.RawIOBase):
-    """Takes the bytes of results and shows them; bytes that are no UTF-8 are spelled out too."""
-
-    def __init__(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        self._text = io.IncrementalNewlineDecoder(decoder, translate=True)
+    """Shows bytes of results as text. A terminal obeys escape sequences, which cells of a table may hold."""
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         content = bytes(data)
-        _put(_visible(self._text.decode(content)))
+        _put(_visible(content.decode("utf-8", "backslashreplace").replace("\r\n", "\n")))
         return len(content)
 
 

@@ -2,6 +2,7 @@
 
 CSV and JSON lines are built a column at a time and joined once per block of rows, so a million rows take
 seconds and little memory. Numbers are written with the fewest digits that read back as the same number.
+pyarrow.csv.write_csv is not used: it quotes every name and text cell (up to pyarrow 26), and writes no JSON lines.
 """
 
 from __future__ import annotations

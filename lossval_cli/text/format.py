@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from lossval_cli.errors import SchemaError
@@ -14,9 +13,6 @@ _LONGEST_PATH = 200
 
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs, for Python, of which nothing is to be seen."""
-
-_MOST_MARKS = 4
-"""Combining marks on one letter: pointed Hebrew has so many. More would cover the lines around."""
 
 
 def quote(value: object, longest: int = _LONGEST) -> str:
@@ -42,20 +38,18 @@ def format_name(name: str) -> str:
 
 def escape_control(text: str) -> str:
     """`text` on one line, with control, direction-changing and invisible characters spelled out (`\\x1b`,
-    `\\n`), and marks past the fourth on one letter."""
+    `\\n`)."""
     if text.isascii() and text.isprintable():
         return text
-    seen, marks = [], 0
-    for char in text:
-        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
-        plain_sight = char.isprintable() and char not in _BLANK and marks <= _MOST_MARKS
-        seen.append(char if plain_sight else char.encode("unicode_escape").decode("ascii"))
-    return "".join(seen)
+    return "".join(
+        char if char.isprintable() and char not in _BLANK else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
 
 
-def pluralize(format_number: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """A number with its noun: `1 column`, `2 columns`."""
-    return f"{format_number:,} {noun}" if format_number == 1 else f"{format_number:,} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def format_percent(share: float | None, digits: int = 1) -> str:
@@ -88,7 +82,7 @@ def format_duration(seconds: float) -> str:
 
 
 def duplicate_names(table: str, names: Sequence[str]) -> SchemaError:
-    """The error for a table (named as `plain` shows it) that has columns of one name."""
+    """The error for a table (its name as `format_name` writes it) that has columns of one name."""
     count = pluralize(len(names), "column name")
     return SchemaError(f"{table} has {count} more than once: {join_names(names)}; rename them")
 
