@@ -181,24 +181,23 @@ def swap_numbers(table: pd.DataFrame, label: str, rng: np.random.Generator) -> t
 
 def jm1(_seed: int) -> Case:
     """Software metrics whose counts contradict one another (Shepperd et al., TSE 2013)."""
-    return Case(
-        name="nasa-JM1",
-        family="wrong cells: rules between columns",
-        train=read("real/nasa/JM1.csv"),
-        label="defective",
-        wrong=_flag("real/nasa/JM1_truth.csv", "implausible"),
-        part="feature",
-    )
+    return broken_rules("nasa-JM1", "real/nasa/JM1.csv", "defective", _flag("real/nasa/JM1_truth.csv", "implausible"))
 
 
 def pima(_seed: int) -> Case:
     """Zeros that mean missing: a blood pressure, body mass or glucose of 0."""
+    wrong = _flag("real/pima/truth.csv", "impossible_zero_rare")
+    return broken_rules("pima", "real/pima/data.csv", "diabetes", wrong)
+
+
+def broken_rules(name: str, path: str, label: str, wrong: Mask) -> Case:
+    """A table of which some rows break a rule between columns."""
     return Case(
-        name="pima",
+        name=name,
         family="wrong cells: rules between columns",
-        train=read("real/pima/data.csv"),
-        label="diabetes",
-        wrong=_flag("real/pima/truth.csv", "impossible_zero_rare"),
+        train=read(path),
+        label=label,
+        wrong=wrong,
         part="feature",
     )
 
