@@ -179,14 +179,14 @@ def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) 
             continue
         if not target or "\0" in target:
             raise UsageError(f"{target!r} is not a file name")
-        if any(os.path.exists(target) and os.path.samefile(target, file.path) for file in read):
+        if any(os.path.exists(target) and os.path.samefile(target, one.path) for one in read):
             raise OutputError(f"{format_name(target)} is the table that was scored; name another file")
         if os.path.isdir(path) and Path(path).resolve() in Path(target).resolve().parents:
             raise OutputError(f"{format_name(target)} lies in the table that was scored; name another file")
-        i = Path(target)
-        if i.name in {*OWN_FILES, DECISIONS} and os.path.realpath(i.parent) == os.path.realpath(run):
+        file = Path(target)
+        if file.name in {*OWN_FILES, DECISIONS} and os.path.realpath(file.parent) == os.path.realpath(run):
             raise OutputError(f"{format_name(target)} belongs to the run; name another file")
-        check_file(i, force=force)
+        check_file(file, force=force)
 
 
 def _check_ending(target: str, form: str, path: str) -> None:
