@@ -106,8 +106,8 @@ def diverged(report: dict[str, Any]) -> None:
     """A study of removal in which no retraining came to an end."""
     study = report["removal"]
     nothing = [None] * len(study["fractions"])
-    for arm in ("lowest_first", "highest_first", "random"):
-        study[arm] = study["spreads"][arm] = nothing
+    for strategy in ("lowest_first", "highest_first", "random"):
+        study[strategy] = study["spreads"][strategy] = nothing
     study.update(baseline={"mean": None, "spread": None}, suspects=None, expected_gain=None, failed=["all"])
 
 

@@ -4,7 +4,7 @@ The user's table may hold real errors. The planted ones are known; of the other 
 are suspect already in the untouched table are left out: nothing is planted in them and they count neither as
 hits nor as false flags. All other rows are taken to be right, and errors that the first run missed make the
 measured precision too low, never too high; while outliers that are not wrong are left out
-with the errors, which makes it too high. So beside each precision stands the least it can be, with every flag
+with the errors, which makes it too high. So next to each precision stands the least it can be, with every flag
 on a row left out counted as a false one.
 """
 

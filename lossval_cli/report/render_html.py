@@ -17,7 +17,6 @@ from markupsafe import Markup
 
 from lossval_cli.report import plots
 from lossval_cli.report.sentences import (
-    beside,
     cell,
     class_probabilities,
     deciding_cells,
@@ -30,6 +29,7 @@ from lossval_cli.report.sentences import (
     neighbours_reason,
     next_step,
     not_studied,
+    other_tables,
     run_directory,
     suspect_facts,
     usual,
@@ -37,7 +37,7 @@ from lossval_cli.report.sentences import (
 )
 from lossval_cli.text.format import format_percent
 
-ARMS = (
+STRATEGIES = (
     ("lowest_first", "lowest first", "main"),
     ("random", "any rows", ""),
     ("highest_first", "highest first", "second"),
@@ -67,7 +67,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         next_step=next_step(report),
         directory=run_directory(report),
         points=findings(report),
-        beside=beside(report),
+        other_tables=other_tables(report),
         suspects=suspects,
         has_ids=any(facts["ids"] for _, facts in suspects),
         removal=study,
@@ -102,8 +102,8 @@ def _removal_plot(study: Mapping[str, Any]) -> Markup | None:
     base = study["baseline"]
     shares = [0.0, *study["fractions"]]
     lines = [
-        plots.Series(name, css, shares, [base["mean"], *study[arm]], [base["spread"], *study["spreads"][arm]])
-        for arm, name, css in ARMS
+        plots.Series(name, css, shares, [base["mean"], *study[strategy]], [base["spread"], *study["spreads"][strategy]])
+        for strategy, name, css in STRATEGIES
     ]
     if all(value is None for line in lines for value in line.y):
         return None

@@ -80,8 +80,8 @@ def _removal(study: Mapping[str, Any] | None) -> list[list[str]]:
     if study is None:
         return []
     head = ["removed", *(format_percent(fraction) for fraction in study["fractions"])]
-    arms = {"lowest first": "lowest_first", "any rows": "random", "highest first": "highest_first"}
-    rows = [[name, *(measured(value) for value in study[arm])] for name, arm in arms.items()]
+    strategies = {"lowest first": "lowest_first", "any rows": "random", "highest first": "highest_first"}
+    rows = [[name, *(measured(value) for value in study[strategy])] for name, strategy in strategies.items()]
     better = "greater is better" if study["greater_is_better"] else "less is better"
     base = f"{metric_name(study)} on {study['evaluated_on']} rows, {better}; "
     base += f"{measured(study['baseline']['mean'])} with all"

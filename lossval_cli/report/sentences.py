@@ -81,7 +81,7 @@ def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str
     suggested = row.get("suggested")
     ids = row.get("ids") or {}
     return {
-        "where": _place(row),
+        "where": _location(row),
         "ids": ", ".join(cell(value) for value in ids.values()),
         "given": "" if given is None else cell(given),
         "suggested": "" if suggested is None else cell(suggested),
@@ -143,9 +143,9 @@ def not_studied(study: Mapping[str, Any]) -> list[str]:
     reasons: dict[tuple[str, str], list[str]] = {}
     for failure in study["failed"]:
         removal, _, reason = failure.partition(": ")
-        arm, _, share = removal.rpartition(" ")
-        reasons.setdefault((arm.replace("_first", "").replace("random", "any"), reason), []).append(share)
-    return [f"{arm} {', '.join(shares)}: {reason}" for (arm, reason), shares in reasons.items()]
+        strategy, _, share = removal.rpartition(" ")
+        reasons.setdefault((strategy.replace("_first", "").replace("random", "any"), reason), []).append(share)
+    return [f"{strategy} {', '.join(shares)}: {reason}" for (strategy, reason), shares in reasons.items()]
 
 
 def findings(report: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -156,7 +156,7 @@ def findings(report: Mapping[str, Any]) -> dict[str, list[str]]:
     return {"look": look, "ok": [check["text"] for check in checks if check["level"] == "ok"]}
 
 
-def beside(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+def other_tables(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """What training shares with the other tables and how it covers them, each with the rows it is about."""
     said: list[tuple[str, list[str]]] = []
     for part, name in (("val", "validation"), ("test", "test")):
@@ -171,10 +171,10 @@ def beside(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
             f"{duplicates_of_training(leak, name)}{compared}; {format_percent(leak['expected_share'])} of training "
             "rows have a duplicate among themselves."
         )
-        said.append((text, [_place(row) for row in leak["examples"]]))
+        said.append((text, [_location(row) for row in leak["examples"]]))
     cover = report.get("coverage")
     if cover is not None:
-        said.append((uncovered_rows(cover), [_place(row) for row in cover["examples"]]))
+        said.append((uncovered_rows(cover), [_location(row) for row in cover["examples"]]))
     return said
 
 
@@ -297,7 +297,7 @@ def class_probabilities(found: Sequence[Mapping[str, Any]]) -> str:
 def nearest_rows(found: Mapping[str, Any]) -> str:
     """`line 12 (No), line 40 (No), trusted line 7 (No)`."""
     return ", ".join(
-        f"{'trusted ' if one['trusted'] else ''}{_place(one)} ({cell(one['label'])})" for one in found["nearest"]
+        f"{'trusted ' if one['trusted'] else ''}{_location(one)} ({cell(one['label'])})" for one in found["nearest"]
     )
 
 
@@ -378,7 +378,7 @@ def tied_rows(tied: int, *, many: bool) -> str:
     return f"{text} and are ranked in the order of the file." if many else f"{text}."
 
 
-def _place(row: Mapping[str, Any]) -> str:
+def _location(row: Mapping[str, Any]) -> str:
     return f"row {row['row']}" if row["line"] is None else f"line {row['line']}"
 
 

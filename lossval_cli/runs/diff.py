@@ -161,18 +161,18 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     correlation = comparison.rank_correlation
     suspects = f"{len(comparison.newly_suspect):,} new, {len(comparison.no_longer_suspect):,} no longer"
     edited = "" if comparison.edited is None else f", features of {comparison.edited:,}"
-    facts = [
+    compared = [
         ("rows", f"{len(comparison.added):,} added, {len(comparison.removed):,} removed"),
         ("changed", f"labels of {len(comparison.relabelled):,}{edited}, of the rows in both"),
         ("rank correlation", "unknown" if correlation is None else f"{correlation:.3f}"),
         ("suspects", f"{suspects}, of the rows in both"),
     ]
     if len(set(comparison.labels)) > 1:
-        facts.insert(0, ("label", " -> ".join(map(format_name, comparison.labels))))
+        compared.insert(0, ("label", " -> ".join(map(format_name, comparison.labels))))
     for change in comparison.changes:
         old, new = _number(change, change.old), _number(change, change.new)
-        facts.append((change.name.replace("_", " "), f"{old} -> {new}"))
-    return facts
+        compared.append((change.name.replace("_", " "), f"{old} -> {new}"))
+    return compared
 
 
 def _number(change: Change, value: float | None) -> str:
