@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lossval_cli.errors import UsageError
-from lossval_cli.own_code import Given
 from lossval_cli.features.dataset import Source
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds
+from lossval_cli.own_code import Given
 from lossval_cli.pipeline import Progress, Result, Tables, run
 from lossval_cli.runtime.atomic_write import remove_file
 from lossval_cli.runtime.resources import Resources
