@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Outcome, frame
+from conftest import QUICK, Outcome, frame
 
 import lossval_cli
 from lossval_cli.features.dataset import load_dataset
@@ -257,3 +258,21 @@ def blocks(rng: np.random.Generator) -> pa.Table:
     X = rng.standard_normal((30_000, 20))
     columns = {f"x{i:02}": X[:, i] for i in range(20)}
     return pa.table(columns | {"label": np.where(X[:, 0] + X[:, 1] > 0, "yes", "no")})
+
+
+@pytest.mark.slow
+def test_cells_that_do_not_fit_are_counted_in_a_table_that_stays_in_its_files(
+    cli: Callable[..., Outcome], everything_stays: None
+) -> None:
+    table = frame()
+    table["income"] = [f"{v:.3f}" for v in np.linspace(1, 9, len(table))]
+    table.loc[[7, 41], "income"] = ["unknown", "n/a!"]
+    table.loc[11, "size"] = np.inf
+    table.to_parquet("text.parquet", index=False)
+    assert (outcome := cli("score", "text.parquet", "-o", "run", *QUICK)).code == 0, outcome.err
+    assert "stays in its file" in outcome.err
+    invalid = json.loads(Path("run/report.json").read_text())["data"]["invalid_cells"]
+    found = {column["column"]: [cell["row"] for cell in column["examples"]] for column in invalid["columns"]}
+    assert found == {"income": [7, 41], "size": [11]}
+    assert cli("check", "run", "--max-invalid-cells", "2").code == 1
+    assert cli("check", "run", "--max-invalid-cells", "3").code == 0

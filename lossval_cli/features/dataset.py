@@ -14,7 +14,7 @@ import pandas as pd
 
 from lossval_cli.errors import DataError, SchemaError, UsageError
 from lossval_cli.features.columns.number import as_floats
-from lossval_cli.features.encoded_file import encode_streamed
+from lossval_cli.features.encoded_file import EncodedFile, encode_streamed
 from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.hold_out import hold_out
 from lossval_cli.features.invalid_cells import InvalidCells, find_invalid_cells
@@ -211,6 +211,9 @@ def load_dataset(
     if roles.time is not None:
         time_order = read_time(sharded, roles.time)
     invalid: tuple[InvalidCells, ...] = ()
+    if isinstance(own.X, EncodedFile):
+        types = encoder.nouns
+        invalid = tuple(InvalidCells(column, types[column], rows) for column, rows in own.X.invalid.items())
     if not isinstance(table.data, StreamedTable):
         invalid = find_invalid_cells(table, roles.features)
         keys = row_keys((values for _, values in encoder.read(table)), table.rows)

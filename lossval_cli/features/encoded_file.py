@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
@@ -47,14 +47,24 @@ class EncodedPart(NamedTuple):
 
 
 class EncodedFile:
-    """X (N, D), as float32 whatever it is stored as."""
+    """X (N, D), as float32 whatever it is stored as.
+
+    invalid: by column the rows, rising, whose cells are not of its type.
+    """
 
     def __init__(
-        self, parts: Sequence[EncodedPart], own: EncodedPart, dtype: str, table: Table, encoder: Encoder
+        self,
+        parts: Sequence[EncodedPart],
+        own: EncodedPart,
+        dtype: str,
+        table: Table,
+        encoder: Encoder,
+        invalid: Mapping[str, npt.NDArray[np.int64]] | None = None,
     ) -> None:
         """parts: of all processes, in order; own: this one's. Raises OutputError where it is not there."""
         self.path = own.path
         self.shape = (table.rows, encoder.width)
+        self.invalid = invalid or {}
         self._parts = parts
         self._own = own
         self._dtype = np.dtype(dtype)
@@ -114,17 +124,23 @@ class EncodedFile:
         return found.astype(np.float32, copy=False)
 
 
-def encode_to_file(table: Table, encoder: Encoder, path: Path, dtype: str, own: slice) -> EncodedPart:
-    """Encode the rows `own` of a stored table into a new file at `path`.
+def encode_to_file(
+    table: Table, encoder: Encoder, path: Path, dtype: str, own: slice
+) -> tuple[EncodedPart, dict[str, list[int]]]:
+    """Encode the rows `own` of a stored table into a new file at `path`; also, by column, the rows of invalid cells.
 
     Raises CellError for a cell that its column has no place for, and OutputError where the disk is full.
     """
     assert isinstance(table.data, StreamedTable)
+    invalid: dict[str, list[int]] = {}
     with _keeping(path), path.open("xb") as file:
         for first, block in table.data.blocks(own):
-            X = encoder.transform(block_table(table, block, first))
-            file.write(np.ascontiguousarray(X, dtype).data)
-    return EncodedPart(own, path)
+            part = block_table(table, block, first)
+            file.write(np.ascontiguousarray(encoder.transform(part), dtype).data)
+            for column, rows in encoder.invalid(part):
+                if len(rows):
+                    invalid.setdefault(column, []).extend((rows + first).tolist())
+    return EncodedPart(own, path), invalid
 
 
 def encode_streamed(
@@ -140,13 +156,16 @@ def encode_streamed(
     shared = Path(os.fsdecode(processes.all_gather_object(directory)[0]))
     is_guest = shared.is_dir() and not processes.is_main
     path = (shared if is_guest else scratch()) / f"encoded-{processes.rank}"
-    own = encode_to_file(table, encoder, path, dtype, processes.own(table.rows))
+    own, own_invalid = encode_to_file(table, encoder, path, dtype, processes.own(table.rows))
+    everywhere = processes.all_gather_object(own_invalid)
+    columns = dict.fromkeys(column for found in everywhere for column in found)
+    invalid = {column: np.sort([row for found in everywhere for row in found.get(column, ())]) for column in columns}
     paths = processes.all_gather_object(os.fsencode(path.absolute()))  # waits until all are written
     parts = [
         own if rank == processes.rank else EncodedPart(processes.own(table.rows, rank), Path(os.fsdecode(name)))
         for rank, name in enumerate(paths)
     ]
-    encoded = EncodedFile(parts, own, dtype, table, encoder)
+    encoded = EncodedFile(parts, own, dtype, table, encoder, invalid)
     processes.all_gather_object(b"")  # waits until all have opened them
     if not is_guest:
         shutil.rmtree(path.parent, ignore_errors=True)

@@ -124,6 +124,11 @@ class Encoder:
             values = source.read(table)
             yield source.column, as_digests(values) if source.dimensions else values
 
+    @property
+    def nouns(self) -> dict[str, str]:
+        """What a cell of each used column is called: a number, a date, …"""
+        return {source.column: source.trained.noun for source in self._sources}
+
     def invalid(self, table: Table) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
         """Rows of `table` whose cells are not of their column's type, of each used column."""
         for source in self._sources:

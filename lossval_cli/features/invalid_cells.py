@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import quote
@@ -26,7 +27,7 @@ class InvalidCells(NamedTuple):
 
 
 def find_invalid_cells(train: Table, columns: Sequence[str]) -> tuple[InvalidCells, ...]:
-    """The invalid cells of the training table, by column; of a table that stays in its files none are known."""
+    """The invalid cells of a training table in memory, by column."""
     found = []
     for name in columns:
         column = train.column(name)
@@ -54,15 +55,17 @@ def describe_invalid_cells(found: Sequence[InvalidCells], train: Table, columns:
                 "column": cells.column,
                 "expected": cells.expected,
                 "count": len(cells.rows),
-                "examples": [
-                    {
-                        "row": row,
-                        "line": None if train.lines is None else int(train.lines[row]),
-                        "value": quote(train.as_given(cells.column)[row].as_py()),
-                    }
-                    for row in cells.rows[:EXAMPLES].tolist()
-                ],
+                "examples": _examples(cells, train),
             }
             for cells in found
         ],
     }
+
+
+def _examples(cells: InvalidCells, train: Table) -> list[dict[str, Any]]:
+    rows = cells.rows[:EXAMPLES]
+    given = train.data.take(pa.array(rows))[cells.column].to_pylist()
+    return [
+        {"row": row, "line": None if train.lines is None else int(train.lines[row]), "value": quote(value)}
+        for row, value in zip(rows.tolist(), given, strict=True)
+    ]
