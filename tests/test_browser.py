@@ -192,7 +192,7 @@ def test_decisions_are_kept_in_the_page_and_downloaded(browser: Any, tmp_path: P
     assert [(one.key, one.decision, one.label) for one in decisions] == [
         (row["key"], what, str(row["given"])) for row, what in ((first, "keep"), (second, "relabel"), (third, "drop"))
     ]
-    assert decisions[1].value == "=1+1, \\ and   more"  # an input is one line
+    assert decisions[1].value == "=1+1, \\ and  more"  # an input is one line
     assert decisions[0].probability == pytest.approx(first["noise_probability"])
     assert opened.complaints == []
 

@@ -151,12 +151,12 @@ def test_like_rows_are_decided_at_once(review: Review, session: Session) -> None
     page.keyboard.press("g")
     assert page.locator("#groups input").first.is_checked()
     page.keyboard.press("d")
-    page.wait_for_function("document.getElementById('live').textContent.includes('rows dropped')")
+    page.wait_for_function("() => document.getElementById('live').textContent.includes('rows dropped')")
     found = read_decisions(session.path).decisions
     assert len(found) == int(sizes[0].split()[1])
     assert len({one.time for one in found}) == 1
     page.keyboard.press("u")
-    page.wait_for_function("document.getElementById('live').textContent === 'Undone.'")
+    page.wait_for_function("() => document.getElementById('live').textContent === 'Undone.'")
     session.refresh()
     assert {one["state"] for one in session.states()} == {""}
 
@@ -164,8 +164,10 @@ def test_like_rows_are_decided_at_once(review: Review, session: Session) -> None
 def test_filters_and_the_list(review: Review, session: Session) -> None:  # noqa: F811
     page = review.page
     page.get_by_label("Suspect by").select_option("label")
-    assert page.locator("#list button").count() == sum(item.kind == "label" for item in session.items)
+    suspects = sum(item.kind == "label" for item in session.items)
+    page.wait_for_function("(count) => document.querySelectorAll('#list button').length === count", arg=suspects)
     page.locator("#list button").nth(3).click()
+    review.wait_for("4 of")
     chosen = page.locator("#list [aria-current]").inner_text()
     assert page.locator("#where").inner_text().split(",")[0] in chosen
     page.get_by_label("Suspect by").select_option("label+features")
@@ -175,7 +177,7 @@ def test_filters_and_the_list(review: Review, session: Session) -> None:  # noqa
 def test_what_another_reviewer_decides_is_seen_and_disputed(review: Review, session: Session) -> None:  # noqa: F811
     append_decisions(session.path, [decision(session.items[0].key, "drop", reviewer="bob", time="2026")])
     review.press("k", "1 of")
-    review.page.wait_for_function("document.getElementById('decided').textContent.includes('bob: drop')")
+    review.page.wait_for_function("() => document.getElementById('decided').textContent.includes('bob: drop')")
     assert "ann: keep" in review.page.locator("#decided").inner_text()
 
 

@@ -76,7 +76,7 @@
     }
     const count = Object.keys(decided).length;
     bar.hidden = !count;
-    bar.querySelector("output").textContent = `${count} decided.`;
+    bar.querySelector("[role=status]").textContent = `${count} decided.`;
   };
   const cell = (text) => {
     const escapes = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0" };

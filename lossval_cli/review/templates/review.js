@@ -82,8 +82,8 @@
         const mark = make("span", marks[states[at].state], "mark");
         mark.setAttribute("aria-hidden", "true");
         const change = row.suggested ? `${shown(row.given)} → ${row.suggested}` : shown(row.given);
-        button.append(mark, make("span", `${row.where}, ${change}`), make("span", percent(row.probability), "n"));
-        button.setAttribute("aria-label", `${row.where}, label ${shown(row.given)}, ${percent(row.probability)} likely wrong, ${named[states[at].state]}`);
+        const state = make("span", named[states[at].state], "unseen");
+        button.append(mark, make("span", `${row.where}, ${change}`), make("span", percent(row.probability), "n"), state);
         if (at === current) button.setAttribute("aria-current", "true");
         button.addEventListener("click", () => show(at));
         entry.append(button);
