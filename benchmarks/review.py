@@ -1,6 +1,6 @@
 """A scripted reviewer: what decisions find, what they teach, and whether "about N are left" is so.
 
-    python -m benchmarks.review [--tables N] [--decisions 200] [--mistakes 0.1]
+    python -m benchmarks.review [--only TABLE...] [--decisions 200] [--mistakes 0.1]
 
 Tables of ../shared/real and ../shared/errors, whose wrong rows are known. The reviewer sees rows in lossval's order, in
 that of cleanlab (random forest, 5 folds) and at random, and is mistaken about one in ten. Reported:
@@ -88,22 +88,21 @@ def errors(name: str) -> Table:
 def main() -> None:
     """Run it, print a line a table, and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", type=int, default=99)
+    parser.add_argument("--only", nargs="*", default=[*JIRA, *ERRORS])
     parser.add_argument("--decisions", type=int, default=200)
     parser.add_argument("--mistakes", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=100)
     given = parser.parse_args()
     results = []
-    for table in _tables(given.tables, given.seed):
+    for table in _tables(given.only, given.seed):
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
             results.append(review(table, given.decisions, given.mistakes, given.seed))
         print(json.dumps(results[-1]), flush=True)
     TARGET.write_text(json.dumps({"options": vars(given), "tables": results}, indent=2) + "\n", encoding="utf-8")
 
 
-def _tables(most: int, seed: int) -> Iterator[Table]:
-    names = [*JIRA, *ERRORS]
-    for name in names[:most]:
+def _tables(names: list[str], seed: int) -> Iterator[Table]:
+    for name in names:
         yield jira(name, seed) if name in JIRA else errors(name)
 
 

@@ -125,7 +125,7 @@ def test_a_long_list_begins_short(browser: Any, tmp_path: Path) -> None:
     report = example()
     report["suspects"] = [row | {"rank": rank} for rank, row in enumerate((report["suspects"] * 9)[:60], 1)]
     opened = Opened(browser, tmp_path / "report.html", report, 1024)
-    listed = opened.page.locator("table.suspects tbody:visible")
+    listed = opened.page.locator("table.suspects > tbody:visible")
     assert listed.count() == 20
     assert "20 of 60 shown" in opened.page.locator("output").inner_text()
     opened.page.get_by_role("button", name="Rank").click()

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -492,3 +495,64 @@ def test_a_decision_about_a_label_that_was_changed_since_is_not_shown(run: Path)
     again = Session(run, "ann")
     again.refresh()
     assert [one["state"] for one in again.states()[:2]] == ["", "keep"]
+
+
+def start(run: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lossval_cli", "review", str(run), "--no-browser", *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    )
+
+
+def send(address: str, path: str, body: Any = None) -> dict[str, Any]:
+    where, token = address.strip().split("/?token=")
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"x-lossval-token": token, "content-type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(f"{where}/{path}", data, headers), timeout=30) as answer:
+        said: dict[str, Any] = json.load(answer)
+    return said
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_loses_nothing_and_the_next_goes_on(run: Path) -> None:
+    first = start(run, "--reviewer", "ann")
+    second = start(run, "--reviewer", "bob")
+    assert first.stdout is not None
+    assert second.stdout is not None
+    address, other = first.stdout.readline(), second.stdout.readline()
+    send(address, "decide", {"rows": [0, 1], "action": "drop"})
+    send(other, "decide", {"rows": [2], "action": "keep"})
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    states = send(other, "state")["states"]
+    assert [one["state"] for one in states[:4]] == ["drop", "drop", "keep", ""]
+    assert states[0]["by"] == {"ann": "drop"}
+    second.send_signal(signal.SIGINT)
+    assert second.wait() == 130
+    for process in (first, second):
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_on_a_terminal_a_key_needs_no_line_break(run: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "lossval_cli", "review", str(run), "--terminal", "--reviewer", "ann"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "TERM": "xterm"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+
+    def read_until(text: bytes) -> None:
+        seen = b""
+        while text not in seen:
+            seen += os.read(ours, 65536)
+
+    for keys, prompt in ((b"k", b"[Q]uit: "), (b"r", b"[Q]uit: "), (b"yes\n", b": "), (b"q", b"[Q]uit: ")):
+        read_until(prompt)
+        os.write(ours, keys)
+    assert process.wait(timeout=60) == 0
+    os.close(ours)
+    assert [one.decision for one in read_decisions(run / "decisions.csv").decisions] == ["keep", "relabel"]

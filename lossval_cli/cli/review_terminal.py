@@ -143,12 +143,13 @@ def _line(prompt: str) -> str:
 
 def _key(prompt: str) -> str:
     """One key, without waiting for a line where the terminal allows it; '' at the end of the input."""
-    show(prompt)
-    sys.stdout.flush()
     if not is_screen(sys.stdin):
+        show(prompt)
         line = sys.stdin.readline()
         return line.strip().lower()[:1] or ("" if not line else "\n")
     with _single_keys():
+        show(prompt)
+        sys.stdout.flush()
         key = sys.stdin.read(1)
     show(f"{escape_control(key.strip())}\n")
     return key.lower()
@@ -166,7 +167,7 @@ def _single_keys() -> Iterator[None]:
         yield
         return
     try:
-        tty.setcbreak(sys.stdin)
+        tty.setcbreak(sys.stdin, termios.TCSADRAIN)  # keys that came early are kept
         yield
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

@@ -3,7 +3,7 @@
   const $ = (id) => document.getElementById(id);
   const token = new URLSearchParams(location.search).get("token") ?? "";
   const isNumber = document.body.dataset.number === "yes";
-  let rows = [], states = [], visible = [], current = -1, card = null, group = "", busy = false;
+  let rows = [], states = [], visible = [], current = -1, card = null, group = "", busy = false, undoNext = false;
 
   const make = (tag, text, css) => {
     const node = document.createElement(tag);
@@ -259,10 +259,13 @@
       trouble(error.message);
     } finally {
       busy = false;
+      if (undoNext) undo();
     }
   };
 
+  // A decision made before the next row is seen is ignored; an undo waits for what it takes back.
   const undo = async () => {
+    undoNext = busy;
     if (busy) return;
     busy = true;
     try {
