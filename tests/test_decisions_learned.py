@@ -159,3 +159,24 @@ def test_check_ignores_what_was_kept(scored: Path, cli: Callable[..., Outcome]) 
     done = cli("check", str(scored), "--max-suspects", "0", "--max-class-suspects", "yes=0")
     assert done.code == 0, done.out
     assert f"{len(found)} suspects ignored: reviewers decided to keep the row" in done.out + done.err
+
+
+def test_numbers_learn_from_decisions_too() -> None:
+    """Wrong numbers are small ones, which residuals alone do not tell from other far ones."""
+    rng = np.random.default_rng(1)
+    N = 1_000
+    X = rng.normal(size=(N, 4)).astype(np.float32)
+    predictions = 3 * X[:, 0].astype(np.float64)
+    wrong = rng.random(N) < 0.1
+    y = predictions + rng.standard_t(3, N)
+    y[wrong] = predictions[wrong] - rng.uniform(1.5, 3, int(wrong.sum()))
+    p = np.clip(np.abs(y - predictions) / 6, 0.01, 0.95)
+    rows = np.argsort(-p)[:120]
+    none = np.zeros(120, bool)
+    order = np.argsort(rows)
+    seen = ReviewedRows(rows[order], wrong[rows][order], none, np.full(120, -1), none)
+    noise = learn_from_reviews(estimate(p), seen, X, predictions, y)
+    rest = np.setdiff1d(np.arange(N), rows)
+    before, after = (wrong[rest[np.argsort(-values[rest])][:50]].mean() for values in (p, noise.probability))
+    assert after > before
+    assert np.array_equal(noise.probability[rows], wrong[rows])

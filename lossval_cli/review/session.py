@@ -37,7 +37,7 @@ from lossval_cli.runs.decisions import (
     single_verdict,
 )
 from lossval_cli.runs.loaded import LoadedRun, read_run
-from lossval_cli.runs.matching import hash_cells, identify_run
+from lossval_cli.runs.matching import hash_cells, identify_run, is_position
 from lossval_cli.runs.scores_io import as_text
 from lossval_cli.score_columns import KINDS
 from lossval_cli.text.format import format_name, quote
@@ -53,7 +53,8 @@ LONGEST_VALUE = 20_000
 
 
 class Session:
-    """What a reviewer works on. Raises ReadError where `directory` is no run, UsageError where it flags no rows."""
+    """What a reviewer works on. Raises ReadError where `directory` is no run, UsageError where it flags no rows or
+    nothing tells them apart."""
 
     def __init__(self, directory: Path, reviewer: str, run: LoadedRun | None = None) -> None:
         self.directory, self.reviewer = directory, reviewer
@@ -66,6 +67,11 @@ class Session:
         self.label = str(self.run.report["data"]["roles"]["label"])
         self.identity = identify_run(self.run)
         self.items = build_queue(self.run, self.identity)
+        if any(is_position(item.key) for item in self.items):
+            raise UsageError(
+                f"{format_name(self.run.name)} is not where it was, or has changed, and its rows have no ids by which "
+                "decisions could be found again: name the table that was scored with --data FILE"
+            )
         self._by_key = {item.key: at for at, item in enumerate(self.items)}
         self._said = {row["row"]: row for row in self.run.report.get("suspects") or ()}
         self._nearest = NearestRows(directory, self.run)

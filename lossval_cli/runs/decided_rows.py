@@ -38,7 +38,6 @@ class _Key(NamedTuple):
 
     ids: str | None
     content: str | None
-    row: int | None
 
 
 def match_decisions(verdicts: Mapping[str, Verdict], table: Identity) -> RowMatch:
@@ -49,9 +48,7 @@ def match_decisions(verdicts: Mapping[str, Verdict], table: Identity) -> RowMatc
     for key, verdict in verdicts.items():
         parts, last = _parse(key), verdict.last
         hashes = [text for text in (parts.content or last.content, last.fixed) if text]
-        if parts.row is not None:
-            rows = [parts.row] if parts.row < len(table.given) else []
-        elif parts.ids is not None and table.ids is not None:
+        if parts.ids is not None and table.ids is not None:
             rows = by_ids.get(parts.ids, [])
             if len(rows) > 1:
                 rows = [row for row in rows if table.contents is not None and table.contents[row] in hashes]
@@ -104,13 +101,11 @@ def _indices(texts: list[str] | None) -> Mapping[str, list[int]]:
 
 
 def _parse(key: str) -> _Key:
-    if key.startswith("row ") and key[4:].isdigit():
-        return _Key(None, None, int(key[4:]))
     ids, rest = None, key
     if key.startswith("["):
         try:
             _, end = json.JSONDecoder().raw_decode(key)
         except ValueError:
-            return _Key(key, None, None)
+            return _Key(key, None)
         ids, rest = key[:end], key[end:].strip()
-    return _Key(ids, rest.split(" ", 1)[0] or None, None)
+    return _Key(ids, rest.split(" ", 1)[0] or None)

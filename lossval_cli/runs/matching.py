@@ -28,6 +28,8 @@ from lossval_cli.text.format import format_name, join_names, pluralize, quote
 if TYPE_CHECKING:  # it brings PyTorch along
     from lossval_cli.features.dataset import Dataset
 
+_POSITION = "row "
+
 MOST_KEYED = 200_000
 
 NAMED = 3
@@ -110,7 +112,12 @@ def own_keys(run: LoadedRun) -> list[str]:
     try:
         return _shared_keys([run])[1][0]
     except UsageError:
-        return [f"row {row}" for row in run.row.tolist()]
+        return [f"{_POSITION}{row}" for row in run.row.tolist()]
+
+
+def is_position(key: str) -> bool:
+    """Whether a key only says where a row stands, so that in another table it would name another row."""
+    return key.startswith(_POSITION)
 
 
 def add_keys(report: dict[str, Any], scores: pa.Table, dataset: Dataset) -> None:
@@ -121,7 +128,8 @@ def add_keys(report: dict[str, Any], scores: pa.Table, dataset: Dataset) -> None
     run = loaded_run(report, scores, dataset)
     keys = dict(zip(run.row.tolist(), own_keys(run), strict=True))
     for suspect in report["suspects"]:
-        suspect["key"] = keys[suspect["row"]]
+        if not is_position(keys[suspect["row"]]):
+            suspect["key"] = keys[suspect["row"]]
 
 
 def _shared_keys(runs: Sequence[LoadedRun]) -> tuple[str, list[list[str]]]:

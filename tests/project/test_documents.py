@@ -176,7 +176,7 @@ def test_every_page_is_in_a_list() -> None:
 
 def test_pictures_are_there_small_and_described() -> None:
     pictures = re.findall(r"!\[(.*?)\]\((docs/images/[\w.-]+)\)", PAGES["README.md"])
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     for description, path in pictures:
         assert len(description) > 20
         assert (ROOT / path).stat().st_size < 300_000
