@@ -175,7 +175,7 @@ def test_filters_and_the_list(review: Review, session: Session) -> None:  # noqa
 
 
 def test_what_another_reviewer_decides_is_seen_and_disputed(review: Review, session: Session) -> None:  # noqa: F811
-    append_decisions(session.path, [decision(session.items[0].key, "drop", reviewer="bob", time="2026")])
+    append_decisions(session.path, [decision(session.items[0].key, "drop", label="no", reviewer="bob", time="2026")])
     review.press("k", "2 of")
     review.press("ArrowLeft", "1 of")
     review.page.wait_for_function("() => document.getElementById('decided').textContent.includes('bob: drop')")

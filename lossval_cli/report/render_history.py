@@ -38,8 +38,8 @@ def _shares(runs: Sequence[Mapping[str, Any]]) -> tuple[str, Markup] | None:
         return None
     lines = [
         plots.Series(
-            "noise share, likely range",
-            "second",
+            "its likely range",
+            "range",
             places,
             [None if one is None else 50 * (one["low"] + one["high"]) for one in noise],
             [None if one is None else 50 * (one["high"] - one["low"]) for one in noise],

@@ -203,7 +203,8 @@ def progress_plot(seen: Forecast) -> Markup:
     middle = [first + (seen.expected_low[i] + seen.expected_high[i]) / 2 for i in ahead]
     spread = [(seen.expected_high[i] - seen.expected_low[i]) / 2 for i in ahead]
     lines = [
-        plots.Series("expected", "second", [R + i for i in ahead], middle, spread),
+        plots.Series("likely range", "range", [R + i for i in ahead], middle, spread),
+        plots.Series("expected", "second", [R + i for i in ahead], [first + float(seen.expected[i]) for i in ahead]),
         plots.Series("found", "main", list(done), [float(seen.found[i]) for i in done]),
     ]
     return plots.curves(lines, "Wrong rows found, and expected", ("suspects reviewed", "wrong rows found"))

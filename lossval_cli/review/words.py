@@ -14,6 +14,9 @@ KIND_WORDS = {
 
 RANDOM = "drawn at random"
 
+FEWEST_RANDOM = 5
+"""Random rows from which something is said of all others."""
+
 UNFLAGGED_REASON = "Not flagged. Of the rows that are not, it is among the most likely to be wrong."
 
 RANDOM_REASON = (
@@ -47,12 +50,12 @@ def progress_sentence(seen: Forecast) -> str:
 
 
 def random_sentence(seen: Forecast) -> str:
-    """What random rows say of those that are not suspect; '' where none was reviewed."""
-    if not seen.others:
+    """What random rows say of those that are not suspect; '' where too few were reviewed."""
+    if seen.others < FEWEST_RANDOM:
         return ""
     low, high = format_percent(seen.others_low, 0), format_percent(seen.others_high, 0)
     return (
-        f"Of the rows that are not suspect, {seen.others:,} drawn at random {'was' if seen.others == 1 else 'were'} "
+        f"Of the rows that are not suspect, {seen.others:,} drawn at random were "
         f"reviewed and {seen.others_wrong or 'none'} {'were' if seen.others_wrong > 1 else 'was'} wrong: likely "
         f"{low} to {high} of all such rows are."
     )
