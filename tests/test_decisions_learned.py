@@ -135,6 +135,9 @@ def test_score_flags_no_decided_row_again_and_says_how_good_its_flags_were(
     assert decided.tolist() == [float(i % 2 == 0) for i in range(len(before))]
     report = json.loads((scored / "report.json").read_text())
     assert any("count as trusted" in notice for notice in report["notices"])
+    held_out = cli("score", "train.csv", "-o", "-", "--decisions", str(scored / "decisions.csv"), *QUICK)
+    assert held_out.code == 0, held_out.err
+    assert "count as trusted" in held_out.err
 
 
 def test_decisions_about_another_table_are_said_to_be_lost(scored: Path, cli: Callable[..., Outcome]) -> None:
