@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import webbrowser
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -136,9 +137,13 @@ def _reviewer(given: str | None) -> str:
 
 def _needs(*modules: str, what: str) -> None:
     """Raise UsageError, which says how to install what is missing."""
-    from importlib.util import find_spec
-
-    if missing := [name for name in modules if find_spec(name) is None]:
+    missing = []
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError:
+            missing.append(name)
+    if missing:
         raise UsageError(f"{what} needs {join_names(missing)}: {INSTALL}; or use --terminal")
 
 
