@@ -178,6 +178,23 @@ def test_without_ids_and_without_the_table_nothing_would_find_the_rows_again(cli
     assert "name the table that was scored with --data FILE" in done.err
 
 
+def test_a_number_is_stored_as_its_column_writes_numbers(cli: Callable[..., Outcome]) -> None:
+    table = frame(60).drop(columns="label")
+    table["price"] = [f"{1000 + 7.5 * i:.2f}".replace(".", ",") for i in range(60)]
+    table.to_csv("train.csv", sep=";", index=False)
+    assert main(["score", "train.csv", "--label", "price", "--quiet", *QUICK]) == 0
+    session = Session(Path("train.lossval"), "ann")
+    for typed, stored in (("1234.5", "1234,5"), ("1234,5", "1234,5"), ("7", "7")):
+        session.decide([0], "relabel", value=typed)
+        assert read_decisions(session.path).decisions[-1].value == stored
+    with pytest.raises(UsageError, match="is not a number"):
+        session.decide([0], "relabel", value="much")
+    assert session.states()[0]["state"] == "relabel"
+    assert main(["clean", "train.lossval", "-o", "out.csv", "--decisions", "--quiet"]) == 0
+    row = session.items[0].row
+    assert Path("out.csv").read_text().splitlines()[1 + row].endswith(";7")
+
+
 # Progress
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ from lossval_cli.runs.loaded import LoadedRun, read_run
 from lossval_cli.runs.matching import hash_cells, identify_run, is_position
 from lossval_cli.runs.scores_io import as_text
 from lossval_cli.score_columns import KINDS
+from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.text.format import format_name, quote
 
 MOST_CLASSES = 200
@@ -168,7 +170,7 @@ class Session:
         if any("\0" in text or len(text) > LONGEST_VALUE for text in (value, column, note)):
             raise UsageError("the text is too long, or holds a null character")
         if action == RELABEL:
-            self._check_label(value)
+            value = self._as_written(value.strip())
         if action == FIX and (column not in self.columns or column == self.label):
             raise UsageError(f"the table has no feature column {format_name(column)}")
         if action not in (RELABEL, FIX):
@@ -201,16 +203,28 @@ class Session:
         self.refresh()
         return [at for at, _ in taken]
 
-    def _check_label(self, value: str) -> None:
-        if not value.strip():
+    def _as_written(self, value: str) -> str:
+        """A new label as its column writes it: numbers may be typed with a point, or as the column has them."""
+        if not value:
             raise UsageError("type the right label")
-        if not self.classes:
-            try:
-                number = float(value)
-            except ValueError:
-                number = np.nan
-            if not np.isfinite(number):
+        if self.classes:
+            return value
+        table = self.run.train
+        form = None if table is None else table.column(self.label).type.form
+        if not isinstance(form, NumberForm):
+            if _number(value) is None:
                 raise UsageError(f"{quote(value)} is not a number, as labels of this table are")
+            return value
+        if form.is_clock and _CLOCK.fullmatch(value):
+            return value
+        is_marked = bool(form.mark) and form.mark in value  # 25% is 0.25, as it is predicted
+        plain = value.replace(form.mark, "").strip() if is_marked else value
+        number = _number(plain)
+        if number is None:
+            number = _number(plain.replace(form.group or " ", "").replace(form.decimal, "."))
+        if number is None:
+            raise UsageError(f"{quote(value)} is not a number, as labels of this table are")
+        return form.write(number * form.scale if is_marked else number, None)
 
     def _decision(self, at: int, action: str, value: str, column: str, note: str, time: str) -> Decision:
         item = self.items[at]
@@ -359,6 +373,17 @@ class Session:
                 }
             )
         return {"columns": shown, "rows": rows}
+
+
+_CLOCK = re.compile(r"\d+:\d\d(:\d\d)?")
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
 
 
 def cell_text(column: pa.ChunkedArray, row: int) -> str | None:
