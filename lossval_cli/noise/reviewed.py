@@ -29,10 +29,14 @@ Bools = npt.NDArray[np.bool_]
 FEWEST_DECISIONS = 20
 """Decisions below which no model is fitted."""
 FEWEST_OF_A_KIND = 5
-"""Rows of another true label than the most frequent one, at least; of numbers, right and wrong ones."""
+"""Labels that were wrong, and rows of another true label than the most frequent one, at least."""
 
 TREES = 150
 SMALLEST_LEAF = 3
+
+ANCHOR_WEIGHT = 0.5
+"""As many rows that nobody has decided about keep the forest from extrapolating: with their given labels, each with
+this weight times the probability that the label is right."""
 
 WEIGHTS = np.linspace(0.0, 0.7, 8)
 USUAL_WEIGHT, WEIGHT_DEVIATION = 0.4, 0.2
@@ -68,7 +72,19 @@ def learn_from_reviews(
 
     X (N, D), out-of-fold predictions (N, K) or (N,), labels y (N,) as encoded.
     """
-    label = _learn(noise.label_probability, reviewed, reviewed.wrong_label, _Doubts(X, predictions, y, reviewed))
+    unclear = reviewed.wrong_label & reviewed.wrong_features & (reviewed.true_class < 0)
+    by_label = noise.label_probability[reviewed.rows] >= noise.feature_probability[reviewed.rows]
+    reviewed = reviewed._replace(
+        wrong_label=reviewed.wrong_label & (by_label | ~unclear),
+        label_was_wrong=reviewed.label_was_wrong & (by_label | ~unclear),
+        wrong_features=reviewed.wrong_features & (~by_label | ~unclear),
+    )
+    label = _learn(
+        noise.label_probability,
+        reviewed,
+        reviewed.wrong_label,
+        _Doubts(X, predictions, y, reviewed, noise.label_probability),
+    )
     features = _learn(noise.feature_probability, reviewed, reviewed.wrong_features, None)
     is_open = np.ones(len(y), np.bool_)
     is_open[reviewed.rows] = False
@@ -100,35 +116,49 @@ def without_decided(noise: NoiseEstimate, reviewed: ReviewedRows) -> NoiseEstima
 class _Doubts:
     """What a forest, fitted on the reviewed rows, thinks of given labels."""
 
-    def __init__(self, X: RowSource, predictions: Floats, y: npt.NDArray[np.generic], reviewed: ReviewedRows) -> None:
+    def __init__(
+        self,
+        X: RowSource,
+        predictions: Floats,
+        y: npt.NDArray[np.generic],
+        reviewed: ReviewedRows,
+        probability: Floats,
+    ) -> None:
         self._X, self._predictions, self._y = X, predictions, y
         if predictions.ndim == 2:
             known = reviewed.true_class >= 0
             self._rows, self._target = reviewed.rows[known], reviewed.true_class[known]
         else:
             self._rows, self._target = reviewed.rows, reviewed.wrong_label.astype(np.int64)
-        self.decisions = len(self._rows)
+        self.decisions, self.wrong = len(self._rows), int(reviewed.label_was_wrong.sum())
+        others = np.setdiff1d(np.arange(len(y)), reviewed.rows)
+        anchors = np.random.default_rng(0).choice(others, min(len(others), self.decisions), replace=False)
+        given = y[anchors].astype(np.int64) if predictions.ndim == 2 else np.zeros(len(anchors), np.int64)
+        self._fitted = np.concatenate([self._rows, anchors])
+        self._labels = np.concatenate([self._target, given])
+        self._weights = np.concatenate([np.ones(self.decisions), ANCHOR_WEIGHT * (1 - probability[anchors])])
 
     @property
     def are_known(self) -> bool:
-        """Whether there are enough decisions of more than one kind."""
+        """Whether there are enough decisions, of more than one kind, and enough labels that were wrong."""
         counts = np.bincount(self._target, minlength=2)
-        return self.decisions >= FEWEST_DECISIONS and self.decisions - counts.max() >= FEWEST_OF_A_KIND
+        fewest = min(self.wrong, self.decisions - int(counts.max()))
+        return self.decisions >= FEWEST_DECISIONS and fewest >= FEWEST_OF_A_KIND
 
     def log_odds(self) -> Floats:
         """(N,) that each given label is wrong; of the reviewed rows by trees that did not draw them."""
-        told = self._inputs(self._rows)
+        told = self._inputs(self._fitted)
         scaler = StandardScaler().fit(told)
         forest = ExtraTreesClassifier(
             TREES, min_samples_leaf=SMALLEST_LEAF, max_features=0.3, bootstrap=True, oob_score=True, random_state=0
-        ).fit(scaler.transform(told), self._target)
+        ).fit(scaler.transform(told), self._labels, self._weights)
         N = len(self._y)
         doubt = np.empty(N)
         for start in range(0, N, BLOCK_ROWS):
             part = np.arange(start, min(start + BLOCK_ROWS, N))
             doubt[part] = self._doubt(forest.predict_proba(scaler.transform(self._inputs(part))), forest.classes_, part)
         drawn = np.nan_to_num(forest.oob_decision_function_, nan=1 / len(forest.classes_))
-        doubt[self._rows] = self._doubt(drawn, forest.classes_, self._rows)
+        doubt[self._fitted] = self._doubt(drawn, forest.classes_, self._fitted)
         result: Floats = logit(np.clip(doubt, 2 * CLOSEST, 1 - 2 * CLOSEST))
         return result
 

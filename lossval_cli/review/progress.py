@@ -20,7 +20,11 @@ SHIFTS = np.linspace(-4.0, 4.0, 65)
 SHIFT_DEVIATION = 1.25
 SLOPES = np.linspace(0.0, 2.5, 26)
 """b on the grid; prior N(1, 0.5²)."""
-SLOPE_DEVIATION = 0.5
+SLOPE_MEAN, SLOPE_DEVIATION = 1.0, 0.5
+
+DISCREPANCY = 0.6
+"""Standard deviation of what the log-odds of all rows that are left may be off besides: they are not of the kind that
+was reviewed."""
 
 MISTAKES = 0.05
 """Share of decisions that are reckoned with as mistakes, so that one decision against a sure row does not overturn
@@ -68,7 +72,7 @@ def forecast(probability: Floats, decided: list[bool | None], order: list[int], 
     seen = np.array([is_wrong is not None for is_wrong in decided], bool)
     wrong = np.array([bool(is_wrong) for is_wrong in decided], bool)
     shift, slope = (grid.ravel() for grid in np.meshgrid(SHIFTS, SLOPES, indexing="ij"))
-    log_posterior = -0.5 * (shift / SHIFT_DEVIATION) ** 2 - 0.5 * ((slope - 1) / SLOPE_DEVIATION) ** 2
+    log_posterior = -0.5 * (shift / SHIFT_DEVIATION) ** 2 - 0.5 * ((slope - SLOPE_MEAN) / SLOPE_DEVIATION) ** 2
     for value, is_wrong in zip(z[seen], wrong[seen], strict=True):
         chance = MISTAKES + (1 - 2 * MISTAKES) * expit(shift + slope * value)
         log_posterior += np.log(chance if is_wrong else 1 - chance)
@@ -77,8 +81,9 @@ def forecast(probability: Floats, decided: list[bool | None], order: list[int], 
 
     rng = np.random.default_rng(len(z))
     drawn = rng.choice(len(weight), DRAWS, p=weight)
-    by_draw = expit(shift[drawn, None] + slope[drawn, None] * z)  # (DRAWS, S)
-    corrected = by_draw.mean(axis=0)
+    odds = shift[drawn, None] + slope[drawn, None] * z  # (DRAWS, S)
+    corrected = expit(odds).mean(axis=0)
+    by_draw = expit(odds + rng.normal(0.0, DISCREPANCY, (DRAWS, 1)))
     left = np.flatnonzero(~seen)
     paths = np.cumsum(rng.random((DRAWS, len(left))) < by_draw[:, left], axis=1)
     paths = np.hstack([np.zeros((DRAWS, 1), np.int64), paths])

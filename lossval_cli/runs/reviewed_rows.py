@@ -52,6 +52,9 @@ def find_reviewed(dataset: Dataset, path: Path) -> tuple[ReviewedRows | None, tu
         np.array(rows, np.int64),
         np.array([label for label, _ in wrong], np.bool_),
         np.array([features for _, features in wrong], np.bool_),
+        np.array(
+            [label or decided[row].verdict.label is not None for row, (label, _) in zip(rows, wrong, strict=True)]
+        ),
         np.array([_true_class(dataset, row, decided[row]) for row in rows], np.int64),
         np.array([_is_random(decided[row].verdict) for row in rows], np.bool_),
     )
@@ -67,13 +70,12 @@ def _index_of(dataset: Dataset) -> dict[int, int]:
 
 def _wrong_parts(decided: Decided) -> tuple[bool, bool]:
     """Whether the label, and whether another cell, is wrong as the table has it. A row that is dropped is wrong in
-    what it was suspect by."""
+    what it was suspect by, in the one or the other where that does not tell."""
     if decided.state == "right":
         return False, False
     verdict = decided.verdict
     if verdict.decision == DROP:
-        by_features = verdict.last.suspect == "features"
-        return not by_features, by_features
+        return verdict.last.suspect != "features", verdict.last.suspect != "label"
     return verdict.label is not None, bool(verdict.cells)
 
 
@@ -86,7 +88,7 @@ def _true_class(dataset: Dataset, row: int, decided: Decided) -> int:
         return int(y[row])
     label = true_label(decided)
     if label is None:
-        by_label = len(labels.names) == 2 and _wrong_parts(decided)[0]
+        by_label = len(labels.names) == 2 and _wrong_parts(decided) == (True, False)
         return 1 - int(y[row]) if by_label else -1
     return labels.names.index(label) if label in labels.names else -1
 
