@@ -86,6 +86,8 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
             probability += curve.posterior[i] * flipped / np.maximum(flipped + (1 - SHARES[i]) * right, 1e-12)
     tail = (1 - INTERVAL) / 2
     low, high = np.interp([tail, 1 - tail], curve.posterior.cumsum(), SHARES)
+    if low < SHARES[1]:  # there may be none
+        low = 0.0
     return Flips(probability, float(curve.posterior @ SHARES), float(low), float(high))
 
 
