@@ -336,11 +336,12 @@ def training_loss(first: float, last: float, epochs: int, *, stopped: bool) -> t
     return False, f"Training loss did not fall ({course}): lower learning_rate, or train longer."
 
 
-def validation_rows(rows: int, *, held_out: bool, few: bool) -> str:
-    """One sentence on how many validation rows there were."""
+def validation_rows(rows: int, *, held_out: bool, few: bool, trusted: bool) -> str:
+    """One sentence on how many validation rows there were; `trusted`: the noise estimate uses their labels."""
     text = f"{pluralize(rows, 'validation row')} {'was' if rows == 1 else 'were'} "
     text += "held out from the training table" if held_out else "given"
-    return f"{text}, too few for reliable feature evidence." if few else f"{text}."
+    text += ", too few for reliable feature evidence" if few else ""
+    return f"{text}; the noise estimate takes their labels for right." if trusted else f"{text}."
 
 
 def repeated_rows(tables: Sequence[tuple[str, int, int]]) -> str:

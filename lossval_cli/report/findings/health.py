@@ -37,7 +37,7 @@ def check_health(
     dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settings: Settings, keys: Keys
 ) -> list[dict[str, str]]:
     """One record a check: `check`, `level` (ok or look) and `text`. `keys` (N,) of the training rows."""
-    checks = [_loss(fit), _validation(dataset)]
+    checks = [_loss(fit), _validation(dataset, noise)]
     if repeats := _repeats(dataset, keys):
         checks.append(repeats)
     if fit.potentials is not None:
@@ -58,10 +58,11 @@ def _loss(fit: Fit) -> Check:
     return "training", *training_loss(losses[0], losses[-1], len(losses), stopped=fit.stopped)
 
 
-def _validation(dataset: Dataset) -> Check:
-    rows = len(dataset.val.X)
+def _validation(dataset: Dataset, noise: NoiseEstimate | None) -> Check:
+    rows, held_out = len(dataset.val.X), dataset.held_out is not None
     few = rows < FEW_VALIDATION_ROWS
-    return "validation", not few, validation_rows(rows, held_out=dataset.held_out is not None, few=few)
+    trusted = noise is not None and not held_out and dataset.val.y is not None
+    return "validation", not few, validation_rows(rows, held_out=held_out, few=few, trusted=trusted)
 
 
 def _repeats(dataset: Dataset, keys: Keys) -> Check | None:
