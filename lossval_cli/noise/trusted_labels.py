@@ -40,7 +40,7 @@ FEWEST_TRUSTED = 20
 FEWEST_PER_CLASS = 3
 """Trusted rows for each of their classes, on average, below which no model is fitted."""
 
-TREES = 150
+TREES = 100
 FOLDS = 5
 PREDICTED_AT_ONCE = 1 << 15
 
