@@ -1,14 +1,13 @@
-"""Known noise in the user's own table: labels that become wrong, and features that become outliers.
+"""Known noise in the user's own table: labels that become wrong, and cells of features that do.
 
-As in the protocol of the benchmarks, for tables as people have them. A wrong label is another label of the
-column. An outlier is corrupted in every column at once: to a number N(0, 1) is added in units of the column's
-standard deviation, rounded as the column is; a category, text, date or whatever else has no scale becomes the
-cell of another row, drawn for each column by itself. What comes out is a table that is typed and encoded like
-any other.
+A wrong label is another label of the column. Errors in features are of several kinds (`cell_errors.py`): those that
+the detectors were fitted on are one of six, so that what is counted says something of errors that people make. Numbers
+are rounded and written as their column is. What comes out is a table that is typed and encoded like any other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossval_cli.calibration.cell_errors import CellErrors, draw_errors, with_typo
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.tables.column_types import is_text
@@ -63,8 +63,9 @@ def plant_noise(dataset: Dataset, rate: float, free: Bools, rng: np.random.Gener
     columns = {name: table.data[name] for name in table.column_names}
     columns[dataset.roles.label] = _with_labels(columns[dataset.roles.label], y, label_rows, rng)
     changed = np.zeros(len(feature_rows), bool)
+    errors = _draw_errors(table, dataset.roles.features, feature_rows, rng)
     for name in dataset.roles.features:
-        columns[name], differs = _with_odd_cells(table, name, feature_rows, rng)
+        columns[name], differs = _with_errors(table, name, feature_rows, errors, rng)
         changed |= differs
     label, features = np.zeros(len(y), bool), np.zeros(len(y), bool)
     label[label_rows] = True
@@ -95,43 +96,59 @@ def _with_labels(
     return column.take(pa.array(source))
 
 
-def _with_odd_cells(table: Table, name: str, rows: Rows, rng: np.random.Generator) -> tuple[pa.ChunkedArray, Bools]:
-    """A feature column with corrupted cells in `rows`, and in which of them (len(rows),) the cell changed."""
+def _draw_errors(table: Table, names: Sequence[str], rows: Rows, rng: np.random.Generator) -> CellErrors:
+    numbers = {
+        name: pc.cast(table.typed(name), "float64", safe=False).to_numpy().astype(np.float64)
+        for name in names
+        if _holds_numbers(table, name)
+    }
+    rest = [name for name in names if name not in numbers]
+    words = [name for name in rest if _holds_words(table, name)]
+    return draw_errors(numbers, rows, rest, words, rng)
+
+
+def _with_errors(
+    table: Table, name: str, rows: Rows, errors: CellErrors, rng: np.random.Generator
+) -> tuple[pa.ChunkedArray, Bools]:
+    """A feature column with errors in `rows`, and in which of them (len(rows),) the cell changed."""
     column, typed = table.data[name], table.typed(name)
-    # Drawn for every column whatever it is, so that a column does not change what is planted in the next.
-    noise = rng.standard_normal(len(rows))
-    other = (rows + rng.integers(1, table.rows, size=len(rows))) % table.rows
-    if _is_number(typed.type) and (is_text(column.type) or _is_number(column.type)):
-        values = pc.cast(typed, "float64", safe=False).to_numpy()
-        new = _moved(values, rows, noise)
-        differs = new != values[rows]
-        differs &= ~np.isnan(new)
-        cells = _written(new[differs], table, name)
-        source = np.arange(table.rows)
-        source[rows[differs]] = table.rows + np.arange(int(differs.sum()))
-        return pa.chunked_array([*column.chunks, cells]).take(pa.array(source)), differs
     source = np.arange(table.rows)
-    source[rows] = other
-    before, after = (typed.take(pa.array(i)).to_pylist() for i in (rows, other))
+    if name in errors.numbers:
+        values = pc.cast(typed, "float64", safe=False).to_numpy()
+        new = _rounded(errors.numbers[name], values, rows)
+        differs = (new != values[rows]) & ~np.isnan(new)
+        return _replaced(column, rows[differs], _written(new[differs], table, name)), differs
+    replaced = errors.others[name]
+    other = (rows + rng.integers(1, table.rows, size=len(rows))) % table.rows
+    source[rows[replaced]] = other[replaced]
+    before, after = (typed.take(pa.array(i)).to_pylist() for i in (rows, source[rows]))
     differs = np.array([old != new for old, new in zip(before, after, strict=True)], bool)
-    return column.take(pa.array(source)), differs
+    column = column.take(pa.array(source))
+    if name in errors.typos:
+        typo = errors.typos[name] & np.array([bool(cell) for cell in before])
+        cells = [with_typo(str(cell), rng) for cell in column.take(pa.array(rows[typo])).to_pylist()]
+        column = _replaced(column, rows[typo], pa.array(cells, column.type))
+        differs[typo] = [cell != before[i] for i, cell in zip(np.flatnonzero(typo), cells, strict=True)]
+    return column, differs
 
 
-def _moved(values: Floats, rows: Rows, noise: Floats) -> Floats:
-    """`values` of `rows` with `noise` added in units of their standard deviation, with as many decimals."""
+def _rounded(new: Floats, values: Floats, rows: Rows) -> Floats:
+    """Numbers (m,) for the cells of `rows`, with as many decimals as the column's `values` (N,) have."""
     present = values[~np.isnan(values)]
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = float(present.std()) if present.size else 0.0
-        if not np.isfinite(spread):  # no number can be moved by what is no number
-            return values[rows]
-        new = values[rows] + spread * noise
         for decimals in range(MOST_DECIMALS + 1):
             if np.array_equal(np.round(present, decimals), present):
                 new = np.round(new, decimals)
                 break
-    new = np.where(np.isinf(new), values[rows], new)
-    moved: Floats = new + 0.0  # no -0 in a column of whole numbers
-    return moved
+    rounded: Floats = np.where(np.isinf(new), values[rows], new) + 0.0  # no -0 in a column of whole numbers
+    return rounded
+
+
+def _replaced(column: pa.ChunkedArray, rows: Rows, cells: pa.Array) -> pa.ChunkedArray:
+    """The column with other cells in `rows`."""
+    source = np.arange(len(column))
+    source[rows] = len(column) + np.arange(len(rows))
+    return pa.chunked_array([*column.chunks, cells], column.type).take(pa.array(source))
 
 
 def _written(numbers: Floats, table: Table, name: str) -> pa.Array:
@@ -149,6 +166,16 @@ def _written(numbers: Floats, table: Table, name: str) -> pa.Array:
     if largest > limits.max:  # as float64, the largest int64 is one more than it is
         largest = float(np.nextafter(largest, 0))
     return pa.array(np.clip(numbers, float(limits.min), largest).astype(dtype), stored)
+
+
+def _holds_numbers(table: Table, name: str) -> bool:
+    stored = table.data[name].type
+    return _is_number(table.typed(name).type) and (is_text(stored) or _is_number(stored))
+
+
+def _holds_words(table: Table, name: str) -> bool:
+    stored, typed = table.data[name].type, table.typed(name).type
+    return any(check(stored) and is_text(typed) for check in (pa.types.is_string, pa.types.is_large_string))
 
 
 def _is_number(dtype: pa.DataType) -> bool:
