@@ -91,7 +91,7 @@ class _Described:
         kind: Kind = "far" if self.evidence.far[i, d] >= self.evidence.residual[i, d] else "unpredicted"
         if self.evidence.misspelt[i, d] > 0:
             kind = "stand-in"
-        elif self.evidence.moved[i, d] > max(self.evidence.far[i, d], self.evidence.residual[i, d]):
+        elif self.evidence.moved[i, d] > WORTH_TELLING:  # says more than how far away the number is
             kind = "moved"
         value = float(self.prepared.iloc[i, d])
         text = name.rsplit("\0", 1)[1] if "\0" in name else None
