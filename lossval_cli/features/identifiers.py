@@ -6,6 +6,7 @@ That all cells of a column differ does not make it an id: timestamps, titles, qu
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,8 @@ _LAST_WORDS = _words("no nr num nbr number nummer numero key phone telephone bar
 """Words that say id at the end of a name of several words."""
 
 _WHOLE_NAMES = _words(
-    "index idx key nr nbr rownumber serial phone telephone phonenumber barcode level_0 row_names row_index index_col "
-    "df_index"
+    "index idx key nr nbr row seq hash sno folio rownumber serial phone telephone phonenumber barcode level_0 "
+    "row_names row_index index_col df_index"
 )
 
 _SCRIPTS = ("编号", "編號", "番号", "号码", "订单号", "流水号", "номер", "идентификатор", "รหัส", "번호", "아이디")
@@ -63,7 +64,15 @@ _ENTITIES = (
     "article|case|subject|sample|record|row|serial|contract|policy|claim|loan|booking|transaction|receipt|document|"
     "doc|file|batch|lot|unit|vehicle|machine|device|sensor|meter|station|store|vendor|supplier|passenger|flight|trip"
 )
-_SUFFIXES = re.compile(rf"(?:.{{2,}}(?:nr|nbr|nummer|uuid|guid)|.{{3,}}number|(?:{_ENTITIES})(?:no|num|key|ref))\Z")
+_NUMBERED = re.compile(
+    r"(?:cod|codigo|code|num|numero|no|n)[ _.-]*(?:d[eo][ _])?"
+    r"(?:cliente?|pedido|factura|usuario|paciente|empleado|empregado|produc?to|contrato?|cuenta|conta|commande|facture|dossier|adherent|fattura|ordine|utente|paziente)"
+)
+"""`numero_cliente`, `code client`; a plural would be a count."""
+
+_SUFFIXES = re.compile(
+    rf"(?:.{{2,}}(?:nr|nbr|nummer|uuid|guid)|.{{3,}}(?:number|numero)|(?:{_ENTITIES})(?:no|num|key|ref))\Z"
+)
 
 _ENDS_IN_ID = re.compile(
     r"(?:.*(?:aid|acid|lucid|ancid|scid|brid|grid|arid|orid|rrid|trid|lurid|rapid|tepid|vapid|lipid|tupid|sipid|limpid|"
@@ -166,9 +175,13 @@ def is_unnamed(column: str) -> bool:
 
 def says_id(column: str) -> bool:
     """Whether a name says that the column holds ids."""
-    lower = column.strip().lower().replace("#", " no ")
-    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column.replace("#", " no "))]
-    if lower in _WHOLE_NAMES or any(word in _WORDS for word in words) or any(text in lower for text in _SCRIPTS):
+    if any(text in column.lower() for text in _SCRIPTS) or column.strip() in ("#", "№", "N°"):
+        return True
+    bare = unicodedata.normalize("NFD", re.sub("#|№|[Nn]°", " no ", column).strip(" .:"))
+    column = "".join(char for char in bare if not unicodedata.combining(char))
+    lower = column.lower()
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column)]
+    if lower in _WHOLE_NAMES or _NUMBERED.fullmatch(lower) or any(word in _WORDS for word in words):
         return True
     if len(words) > 1 and words[-1] in _LAST_WORDS:
         return True
