@@ -12,7 +12,7 @@ from tests.fuzz.running import Case, inside, run_case
 
 pytestmark = pytest.mark.slow
 
-SLICE = 30
+SLICE = 10
 """Things of each kind, with one to seven command lines each."""
 
 

@@ -15,7 +15,7 @@ from lossval_cli.cli.check_outputs import OutputFormat
 from lossval_cli.settings import Settings
 from tests.fuzz.tables import HOSTILE, damaged
 
-SHORT = {"epochs": "1", "members": "1", "folds": "1", "hidden": "4", "layers": "2", "device": "cpu"}
+SHORT = {"effort": "low", "epochs": "1", "members": "1", "folds": "1", "hidden": "4", "layers": "2", "device": "cpu"}
 """Training that is over at once."""
 
 UNBOUNDED = ("epochs", "members", "hidden", "layers", "threads", "folds")
