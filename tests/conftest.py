@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +34,32 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """As many processes as processors for the suite; none for a few files, which are over before others start."""
     folders = all((Path(config.invocation_params.dir) / name.partition("::")[0]).is_dir() for name in config.args)
     return len(os.sched_getaffinity(0)) if folders else 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a finished run, or processes, is slow."""
+    for item in items:
+        if {"once", "scored", "fork_server"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
+
+os.environ["LOSSVAL_FORK_SERVER"] = f"{tempfile.gettempdir()}/lossval-tests-{os.getpid()}.socket"
+LOSSVAL = [sys.executable, "-I", "-S", str(Path(__file__).with_name("fork_client.py"))]
+"""`lossval` as a process, with the fixture `fork_server`."""
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[None]:
+    """What `LOSSVAL` needs."""
+    root, socket = Path(__file__).parents[1], Path(os.environ["LOSSVAL_FORK_SERVER"])
+    command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), str(socket)]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(root)}) as server:
+        while not socket.exists() and server.poll() is None:
+            time.sleep(0.05)
+        yield
+        server.kill()
+    socket.unlink(missing_ok=True)
 
 
 class Outcome(NamedTuple):
@@ -68,13 +98,20 @@ def frame(rows: int = 60, seed: int = 0) -> pd.DataFrame:
     return table
 
 
+@cache
+def _contents() -> dict[str, bytes]:
+    stream = io.BytesIO()
+    frame().to_parquet(stream, index=False)
+    texts = {name: table.to_csv(index=False).encode() for name, table in (("train", frame()), ("val", frame(40, 1)))}
+    return {"train.csv": texts["train"], "train.parquet": stream.getvalue(), "val.csv": texts["val"]}
+
+
 @pytest.fixture
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current directory, with train.csv, val.csv and train.parquet of the same rows."""
     monkeypatch.chdir(tmp_path)
-    frame().to_csv("train.csv", index=False)
-    frame().to_parquet("train.parquet", index=False)
-    frame(40, seed=1).to_csv("val.csv", index=False)
+    for name, content in _contents().items():
+        Path(name).write_bytes(content)
     return tmp_path
 
 
@@ -97,31 +134,42 @@ def cli(tables: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]
 
 
 @pytest.fixture(scope="session")
-def past_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for what `scored` has made."""
-    return tmp_path_factory.mktemp("past_runs")
+def past_calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Outcome, Path]]:
+    """What `once` was called with -> what that did, and the new files."""
+    return {"": (Outcome(0, b"", ""), tmp_path_factory.mktemp("past_calls"))}
 
 
 @pytest.fixture
-def scored(cli: Callable[..., Outcome], past_runs: Path) -> Callable[..., None]:
-    """Call `lossval score`; where it was called before on the same files, copy what it made: tests that need a run
-    of their own, whichever, do not train it again."""
+def once(cli: Callable[..., Outcome], past_calls: dict[str, tuple[Outcome, Path]]) -> Callable[..., Outcome]:
+    """`cli`, which must succeed; where it was called before on the same files, what it made then is copied. For tests
+    that need a run, whichever, and would train it again."""
+
+    def call(*arguments: str) -> Outcome:
+        before = {path.name for path in Path().iterdir()}
+        contents = [(name, Path(name).read_bytes() if Path(name).is_file() else b"") for name in sorted(before)]
+        key = sha256(repr((arguments, contents)).encode()).hexdigest()
+        if key in past_calls:
+            shutil.copytree(past_calls[key][1], Path(), dirs_exist_ok=True)
+            return past_calls[key][0]
+        outcome = cli(*arguments)
+        assert outcome.code == 0, outcome.err
+        kept = past_calls[""][1] / key
+        kept.mkdir()
+        for path in Path().iterdir():
+            if path.name not in before:
+                (shutil.copytree if path.is_dir() else shutil.copy2)(path, kept / path.name)
+        past_calls[key] = outcome, kept
+        return outcome
+
+    return call
+
+
+@pytest.fixture
+def scored(once: Callable[..., Outcome]) -> Callable[..., None]:
+    """Call `lossval score`, by `once`."""
 
     def call(*arguments: str) -> None:
-        here = {path.name for path in Path().iterdir()}
-        key = sha256(repr((arguments, sorted(here))).encode())
-        for name in sorted(here):
-            key.update(Path(name).read_bytes() if Path(name).is_file() else b"")
-        kept = past_runs / key.hexdigest()
-        if not kept.is_dir():
-            outcome = cli("score", *arguments)
-            assert outcome.code == 0, outcome.err
-            kept.mkdir()
-            for path in Path().iterdir():
-                if path.name not in here:
-                    shutil.copytree(path, kept / path.name)
-            return
-        shutil.copytree(kept, Path(), dirs_exist_ok=True)
+        once("score", *arguments)
 
     return call
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome, frame
+from conftest import LOSSVAL, Outcome, frame
 from test_training import make_problem
 from torch import Tensor
 
@@ -31,9 +30,9 @@ from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.stop import Interrupted, TrainingMonitor
 from lossval_cli.settings import Settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 
-COMMAND = [sys.executable, "-m", "lossval_cli", "score", "train.csv", "--val", "val.csv", "--removal", "off"]
+SCORE = ["score", "train.csv", "--val", "val.csv", "--effort", "low", "--removal", "off"]
 TRAINING = ["--set", "epochs=40", "--set", "batch_size=32", "--checkpoint-every", "0.1s"]
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
@@ -154,7 +153,7 @@ def test_with_no_time_left_a_run_that_diverges_is_not_repeated() -> None:
 
 def start(*arguments: str) -> Any:
     return subprocess.Popen(
-        [*COMMAND, *TRAINING, *arguments], env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [*LOSSVAL, *SCORE, *TRAINING, *arguments], env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
 
 
@@ -169,7 +168,7 @@ def test_killed_again_and_again_it_ends_with_the_same_scores(tables: Path, cli: 
     """SIGKILL twice after the first checkpoint, then the rest. Twenty times: benchmarks/resume.py."""
     frame(400).to_csv("train.csv", index=False)
     before = sorted(os.listdir())
-    command = [*COMMAND[3:], *TRAINING]
+    command = [*SCORE, *TRAINING]
     assert cli(*command, "-o", "whole").code == 0
     for wait in (0.0, 0.2):
         with start("--resume") as running:
@@ -195,7 +194,7 @@ def test_ctrl_c_saves_for_the_same_run_alone(tables: Path, cli: Callable[..., Ou
     assert last.startswith("interrupted after epoch ") and last.endswith("--resume continues from there")
     assert LEFT.exists() and not Path("train.lossval").exists()
 
-    resume = (*COMMAND[3:], "--resume", "--set", "batch_size=32")
+    resume = (*SCORE, "--resume", "--set", "batch_size=32")
     other = cli(*resume, "--set", "epochs=2", "--seed", "3")
     assert other.code == 2
     assert other.err.splitlines()[-1].startswith(

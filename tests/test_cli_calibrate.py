@@ -24,17 +24,15 @@ SCHEMA = Path(lossval_cli.report.__file__).parent / "schemas" / "report.schema.j
 
 Cli = Callable[..., Outcome]
 
-LITTLE = ("--set", "epochs=8", "--effort", "low", "--rates", "0.1,0.2", "--repeats", "2")
+LITTLE = ("--set", "epochs=4", "--effort", "low", "--rates", "0.1,0.2", "--repeats", "2")
 SAME = LITTLE[:4]
 
 
 @pytest.fixture
-def calibrated(cli: Cli) -> Outcome:
+def calibrated(once: Cli) -> Outcome:
     """t.toml is there, of train.csv with 150 rows."""
     frame(150).to_csv("train.csv", index=False)
-    outcome = cli("calibrate", "train.csv", "--val", "val.csv", *LITTLE, "-o", "t.toml")
-    assert outcome.code == 0, outcome.err
-    return outcome
+    return once("calibrate", "train.csv", "--val", "val.csv", *LITTLE, "-o", "t.toml")
 
 
 def test_what_a_person_is_told(calibrated: Outcome) -> None:
@@ -67,7 +65,7 @@ def test_the_file_holds_its_evidence(calibrated: Outcome) -> None:
     assert said["table"]["columns"] == ["age", "size"]
     assert len(said["table"]["sha256"]) == 64
     assert said["planted"]["rates"] == [0.1, 0.2]
-    assert said["settings"]["epochs"] == 8
+    assert said["settings"]["epochs"] == 4
     assert [(one["kind"], one["rate"]) for one in said["measured"]] == [
         ("label", 0.1),
         ("label", 0.2),
@@ -116,7 +114,7 @@ def test_score_and_check_flag_by_the_file(cli: Cli, calibrated: Outcome) -> None
     assert json.loads(checked.out)["notes"] == [note]
     read = cli("check", "train.lossval", "--max-suspects", "0", "--exit-zero")
     assert f"note: {note}\n" in read.out
-    result = score("train.csv", "val.csv", thresholds="t.toml", removal="off", effort="low", epochs=8)
+    result = score("train.csv", "val.csv", thresholds="t.toml", removal="off", effort="low", epochs=4)
     assert result.report["thresholds"] == report["thresholds"]
 
 
@@ -127,7 +125,7 @@ def test_another_table_or_other_settings_are_noticed(cli: Cli, calibrated: Outco
     common = ("--removal", "off", "--thresholds", "t.toml", "-o", "s.csv", "--force")
     outcome = cli("score", "o.csv", "--label", "label", *SAME, "--set", "epochs=3", *common)
     assert "t.toml was measured on a table with other columns (train.csv; this table " in outcome.err
-    assert "t.toml was measured with 1 other setting (epochs 8, here 3)" in outcome.err
+    assert "t.toml was measured with 1 other setting (epochs 4, here 3)" in outcome.err
     assert outcome.code == 0
 
 
@@ -229,6 +227,6 @@ def test_numbers_as_labels_and_standard_input(cli: Cli) -> None:
     assert outcome.code == 0, outcome.err
     events = [json.loads(line) for line in outcome.err.splitlines()]
     epochs = [event for event in events if event["event"] == "epoch"]
-    assert [event["epoch"] for event in epochs] == list(range(1, 41))
-    assert {event["epochs"] for event in epochs} == {40}
+    assert [event["epoch"] for event in epochs] == list(range(1, 21))
+    assert {event["epochs"] for event in epochs} == {20}
     assert [event["name"] for event in events if event["event"] == "stage"] == ["read", "train"] + 4 * ["trial"]

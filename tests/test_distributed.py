@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import QUICK, Outcome, frame
+from conftest import LOSSVAL, QUICK, Outcome, frame
 from scipy.stats import spearmanr
 
 import lossval_cli
 from lossval_cli.runtime.distributed import ProcessGroup
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 ENVIRONMENT = os.environ | {
@@ -36,7 +36,7 @@ SCORE = ["score", "train.parquet", "--val", "val.csv", "--effort", "low", "--set
 
 def start(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*LAUNCHER, str(processes), "-m", "lossval_cli", *arguments],
+        [*LAUNCHER, str(processes), "--no-python", *LOSSVAL, *arguments],
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

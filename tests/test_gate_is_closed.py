@@ -30,6 +30,7 @@ def run(scored: Callable[..., None]) -> str:
     return "train.lossval"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["text", "json", "sarif"])
 def test_a_failed_gate_whose_reader_has_gone_still_fails(form: str, run: str) -> None:
     command = [sys.executable, "-m", "lossval_cli", "check", run, "--max-suspects", "0", "--output-format", form]
@@ -135,6 +136,7 @@ def test_one_flipped_byte_in_a_checkpoint_is_refused(seed: int, tmp_path: Path) 
             checkpoint.progress()
 
 
+@pytest.mark.slow
 def test_a_closed_standard_input_is_one_line(tables: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", f'"{sys.executable}" -m lossval_cli validate - <&-'],

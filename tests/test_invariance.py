@@ -13,7 +13,7 @@ import lossval_cli
 
 pytestmark = pytest.mark.slow
 
-CALM = {"removal": "off", "device": "cpu", "epochs": 15}
+CALM = {"effort": "low", "removal": "off", "device": "cpu", "epochs": 15}
 
 
 def table(rows: int, seed: int) -> pd.DataFrame:

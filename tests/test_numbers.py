@@ -13,7 +13,7 @@ import lossval_cli
 
 pytestmark = pytest.mark.slow
 
-CALM: dict[str, Any] = {"removal": "off", "device": "cpu", "epochs": 12, "members": 8, "folds": 4}
+CALM: dict[str, Any] = {"effort": "low", "removal": "off", "device": "cpu", "epochs": 12, "members": 8, "folds": 4}
 
 
 def table(rows: int, seed: int) -> pd.DataFrame:

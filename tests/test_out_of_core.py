@@ -239,7 +239,7 @@ def test_peak_memory_is_kept(tables: Path) -> None:
             writer.write_table(block)
             block = blocks(rng)
     blocks(rng).slice(0, 500).to_pandas().to_parquet("val.parquet", index=False)
-    options = ["--set", "epochs=1", "--set", "members=2", "--set", "hidden=16", "--removal", "off"]
+    options = ["--effort", "low", "--set", "epochs=1", "--set", "members=2", "--set", "hidden=16", "--removal", "off"]
     files = ["big.parquet", "--val", "val.parquet", "-o", "out.csv"]
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, "score", *files, *options],

@@ -32,12 +32,13 @@ from lossval_cli.runtime import platform
 from pathlib import Path
 platform._CGROUP = Path("/nowhere")
 from lossval_cli.cli import main
-line = ["score", "train.parquet", "--preset", "fast", "--set", "epochs=2", "--removal", "off", "-q", "-o", "out"]
+line = ["score", "train.parquet", "--effort", "low", "--set", "epochs=2", "--removal", "off", "-q", "-o", "out"]
 codes = [main(line + more) for more in ([], ["--force"], ["--force", "--max-memory", "4GB"])]
 print(codes, platform.resident_memory(), platform.free_memory())
 """
 
 
+@pytest.mark.slow
 def test_a_table_is_scored_where_the_system_has_none_of_these(tables: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(lossval_cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", HIDDEN], env=environment, capture_output=True, text=True)

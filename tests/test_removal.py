@@ -44,7 +44,7 @@ def table(rows: int, share: float, seed: int, task: str = "classification") -> p
 def run(
     share: float, seed: int = 0, task: str = "classification", mode: str = "full", **overrides: object
 ) -> tuple[RemovalStudy, Dataset, tuple[Fit, NoiseEstimate | None], Settings]:
-    settings = Settings.resolve(overrides={"task": task, "members": 4, **overrides})
+    settings = Settings.resolve(overrides={"task": task, "effort": "low", "members": 4, **overrides})
     dataset = load_dataset(table(400, share, seed, task), table(500, 0.0, seed + 100, task), settings=settings)
     valued = value_rows(dataset, settings)
     study = study_removal(dataset, *valued, settings, CPU, mode)
@@ -86,7 +86,7 @@ def test_retraining_in_a_wide_table_learns_what_training_does() -> None:
         X = rng.standard_normal((rows, 300))
         return pd.DataFrame(X).add_prefix("x").assign(label=(X[:, :4].sum(axis=1) > 0).astype(int))
 
-    settings = Settings.resolve(overrides={"members": 4})
+    settings = Settings.resolve(overrides={"effort": "low", "members": 4})
     dataset = load_dataset(wide(400), wide(300), settings=settings)
     study = study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "quick")
     assert study is not None
@@ -100,14 +100,16 @@ def test_regression_is_studied_in_the_unit_of_the_label() -> None:
 
 
 def test_the_same_seed_gives_the_same_study() -> None:
-    first, *_ = run(0.1, mode="quick")
-    again, *_ = run(0.1, mode="quick")
+    first, *_ = run(0.1, mode="quick", epochs=2)
+    again, *_ = run(0.1, mode="quick", epochs=2)
     assert json.dumps(first.to_dict()) == json.dumps(again.to_dict())
 
 
 def test_a_retraining_that_diverges_is_said_so() -> None:
-    steep = Settings.resolve(overrides={"learning_rate": 10.0, "members": 4, "layers": 8, "loss": "squared_error"})
-    settings = Settings.resolve(overrides={"members": 4, "epochs": 2, "task": "regression"})
+    steep = Settings.resolve(
+        overrides={"learning_rate": 10.0, "effort": "low", "members": 4, "layers": 8, "loss": "squared_error"}
+    )
+    settings = Settings.resolve(overrides={"effort": "low", "members": 4, "epochs": 2, "task": "regression"})
     numbers = load_dataset(table(200, 0.1, 0, "regression"), table(80, 0.0, 1, "regression"), settings=settings)
     calm = value_rows(numbers, settings)
     # Infinite inputs stand for whatever makes a network overflow: nothing in it is faked.
@@ -127,7 +129,7 @@ def test_a_retraining_that_diverges_is_said_so() -> None:
 
 
 def test_a_removal_that_leaves_next_to_nothing_is_not_run() -> None:
-    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    settings = Settings.resolve(overrides={"effort": "low", "members": 4, "epochs": 2})
     dataset = load_dataset(table(18, 0.0, 5), table(40, 0.0, 6), settings=settings)
     study = study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "full")
     assert study is not None
@@ -136,7 +138,7 @@ def test_a_removal_that_leaves_next_to_nothing_is_not_run() -> None:
 
 
 def test_a_removal_that_would_empty_a_class_is_not_run_but_a_mistyped_label_may_go() -> None:
-    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    settings = Settings.resolve(overrides={"effort": "low", "members": 4, "epochs": 2})
     train = table(100, 0.0, 0).assign(label=["yes"] * 89 + ["no"] * 10 + ["yse"])
     dataset = load_dataset(train, table(40, 0.0, 1).assign(label=["yes", "no"] * 20), settings=settings)
     importance = np.r_[np.ones(89), np.zeros(11)]
@@ -149,7 +151,7 @@ def test_a_removal_that_would_empty_a_class_is_not_run_but_a_mistyped_label_may_
 
 
 def test_random_removal_is_drawn_again_for_every_seed() -> None:
-    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    settings = Settings.resolve(overrides={"effort": "low", "members": 4, "epochs": 2})
     dataset = load_dataset(table(100, 0.0, 0), table(40, 0.0, 1), settings=settings)
     pool = Pool(np.arange(100), np.arange(100.0), np.zeros(100, bool), None)
     plan = make_plan(dataset, pool, "quick", np.random.default_rng(0))
@@ -162,7 +164,7 @@ def test_random_removal_is_drawn_again_for_every_seed() -> None:
 
 
 def test_many_evaluation_rows_are_drawn_from_and_that_is_reported() -> None:
-    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    settings = Settings.resolve(overrides={"effort": "low", "members": 4, "epochs": 2})
     names = [f"class {i % 60}" for i in range(4_000)]  # 200,000 probabilities: 3,333 rows of 60 classes
     train, test = (table(rows, 0.0, rows).assign(label=names[:rows]) for rows in (600, 4_000))
     dataset = load_dataset(train, train[:60], test, settings=settings)
@@ -180,7 +182,7 @@ def test_evaluation_on_validation_rows_names_the_way_to_fresher_ones() -> None:
 
 def test_without_suspects_nothing_but_the_curves_is_trained() -> None:
     """On clean data a weighted model may make up for what the model itself does badly: that is no noise."""
-    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    settings = Settings.resolve(overrides={"effort": "low", "members": 4, "epochs": 2})
     dataset = load_dataset(table(100, 0.0, 0), table(60, 0.0, 1), settings=settings)
     fit, noise = value_rows(dataset, settings)
     assert noise is not None
@@ -197,7 +199,7 @@ def test_without_suspects_nothing_but_the_curves_is_trained() -> None:
 @pytest.mark.parametrize("rows", [1, 29])
 def test_a_handful_of_evaluation_rows_advises_nothing(rows: int) -> None:
     """However often they are repeated."""
-    settings = Settings.resolve(overrides={"members": 4, "epochs": 8})
+    settings = Settings.resolve(overrides={"effort": "low", "members": 4, "epochs": 8})
     val = pd.concat([table(rows, 0.0, 100)] * (60 // rows), ignore_index=True)
     dataset = load_dataset(table(200, 0.3, 0), val, settings=settings)
     study = study_removal(dataset, *value_rows(dataset, settings), settings, CPU, "quick")
@@ -205,7 +207,7 @@ def test_a_handful_of_evaluation_rows_advises_nothing(rows: int) -> None:
 
 
 def test_a_validation_table_without_labels_gives_no_study() -> None:
-    settings = Settings.resolve(overrides={"members": 4, "epochs": 2})
+    settings = Settings.resolve(overrides={"effort": "low", "members": 4, "epochs": 2})
     dataset = load_dataset(
         table(60, 0.0, 0),
         table(60, 0.0, 1).drop(columns="label"),

@@ -45,7 +45,7 @@ def scored(directory: Path, train: pd.DataFrame, val: pd.DataFrame | None, **opt
     train.to_csv(directory / "train.csv", index=False)
     if val is not None:
         val.to_csv(directory / "val.csv", index=False)
-    overrides = {"epochs": 15, "members": 4, "folds": 2} | options.pop("overrides", {})
+    overrides = {"effort": "low", "epochs": 15, "members": 4, "folds": 2} | options.pop("overrides", {})
     names = {field.name for field in dataclasses.fields(TableOptions)}
     reading = {"label": "label", "ids": ["deed"]} | {name: options.pop(name) for name in list(options) if name in names}
     result = run(
@@ -235,6 +235,7 @@ def test_a_hostile_table_is_cut_and_stays_data(tmp_path: Path) -> None:
     assert {one["label"] for one in content["classes"]} == {"<b>expensive</b>", "cheap`@you"}
 
 
+@pytest.mark.slow
 def test_a_wide_table_has_a_small_report(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(60, 600)).round(3), columns=[f"c{i}" for i in range(600)])

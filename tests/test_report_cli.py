@@ -34,7 +34,7 @@ def run(scored: Callable[..., None], quick: tuple[str, ...]) -> Path:
 )
 @pytest.mark.parametrize("table", ["train.csv", "train.parquet"])
 def test_the_pages_are_those_of_the_run(cli: Cli, table: str, options: tuple[str, ...]) -> None:
-    outcome = cli("score", table, *options, "--set", "epochs=2", "-q")
+    outcome = cli("score", table, *options, "--effort", "low", "--set", "epochs=2", "-q")
     assert outcome.code == 0, outcome.err
     before = {name: (RUN / name).read_bytes() for name in os.listdir(RUN)}
     Path(table).unlink()

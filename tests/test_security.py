@@ -71,7 +71,7 @@ def refused(*arguments, **options):
 socket.socket.__init__ = refused
 socket.create_connection = socket.getaddrinfo = socket.gethostbyname = refused
 from lossval_cli.cli import main
-sys.exit(main(sys.argv[1:]))
+sys.exit(any(main(line.split()) for line in sys.argv[1:]))
 """
 
 
@@ -107,32 +107,17 @@ def test_dependencies_are_none_that_load_yaml_or_pickles() -> None:
 def test_the_real_commands_open_no_socket(tables: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
     lines = [
-        [
-            "score",
-            "train.csv",
-            "--val",
-            "val.csv",
-            "-q",
-            "--set",
-            "epochs=2",
-            "--set",
-            "members=4",
-            "--removal",
-            "quick",
-        ],
-        ["check", "train.lossval", "--max-suspects", "100%", "--output-format", "sarif"],
-        ["diff", "train.lossval", "train.lossval"],
-        ["report", "train.lossval", "-q"],
-        ["validate", "train.parquet"],
-        ["history", "train.lossval"],
-        ["review", "train.lossval", "--export", "suspects.csv"],
-        ["review", "train.lossval", "--import", "suspects.csv"],
+        "score train.csv --val val.csv -q --effort low --set epochs=2 --removal quick",
+        "check train.lossval --max-suspects 100% --output-format sarif",
+        "diff train.lossval train.lossval",
+        "report train.lossval -q",
+        "validate train.parquet",
+        "history train.lossval",
+        "review train.lossval --export suspects.csv",
+        "review train.lossval --import suspects.csv",
     ]
-    for line in lines:
-        done = subprocess.run(
-            [sys.executable, "-c", NO_NETWORK, *line], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-c", NO_NETWORK, *lines], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert socket.socket is not None  # of this process; the test above forbids it in another
 
 

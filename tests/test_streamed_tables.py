@@ -53,6 +53,7 @@ print(codes, peak() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
+@pytest.mark.slow
 def test_bombs_take_little_memory_whether_they_are_read_whole_or_in_parts(tmp_path: Path) -> None:
     for name in BOMBS:
         (tmp_path / name).write_bytes(bomb(name))
@@ -248,6 +249,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_kill_while_it_trains_leaves_nothing_of_a_table_read_in_parts(tables: Path, size: int) -> None:
     """All processes of the run are killed at once, in their first epochs."""

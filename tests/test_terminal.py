@@ -16,14 +16,14 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
-from conftest import frame
+from conftest import LOSSVAL, frame
 from rich.cells import cell_len
-from test_cli_process import COMMAND, ENVIRONMENT, QUICK, heed_signals
+from test_cli_process import ENVIRONMENT, QUICK, heed_signals
 
 from lossval_cli.report.display import WIDTH
 from lossval_cli.text.format import escape_control
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 
 HOSTILE = (
     "\x1b[2J\x1b[31mred",
@@ -55,7 +55,7 @@ def on_a_terminal(*arguments: str, width: int = 80, stop_at: str | None = None, 
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     here = {name: value for name, value in ENVIRONMENT.items() if name not in ("NO_COLOR", "COLUMNS")}
     running = subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*LOSSVAL, *arguments],
         env=here | {"TERM": "xterm-256color", "PYTHONUTF8": "1"} | environment,
         stdin=subprocess.DEVNULL,
         stdout=theirs,
@@ -126,7 +126,7 @@ def test_whatever_a_table_holds_reaches_the_terminal_as_text() -> None:
     shown = on_a_terminal(*cleaned)
     assert_harmless(shown)
     assert HOSTILE[2].encode("unicode_escape").decode() in shown
-    piped = subprocess.run([*COMMAND, *cleaned], env=ENVIRONMENT, capture_output=True, check=True).stdout
+    piped = subprocess.run([*LOSSVAL, *cleaned], env=ENVIRONMENT, capture_output=True, check=True).stdout
     assert HOSTILE[2].encode() in piped
 
 

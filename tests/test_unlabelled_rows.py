@@ -86,7 +86,7 @@ def test_validation_rows_without_a_label_are_left_out_too(cli: Cli, quick: Quick
     val = frame(40, seed=1)
     val.loc[::5, "label"] = None
     val.to_csv("val.csv", index=False)
-    outcome = cli("score", "train.csv", "--val", "val.csv", "--set", "epochs=2", "--effort", "low")
+    outcome = cli("score", "train.csv", "--val", "val.csv", *quick)
     assert outcome.code == 0, outcome.err
     assert "val.csv: 8 of 40 rows have no label (line 2, line 7, line 12, line 17, line 22 and 3 more)" in outcome.err
     assert json.loads(Path("train.lossval/report.json").read_text())["data"]["tables"]["val"]["rows"] == 32

@@ -45,6 +45,6 @@ def test_missing_vectors_and_those_of_another_length_are_missing() -> None:
 def test_embeddings_are_scored_and_reported() -> None:
     y = np.where(ROWS[:, 0] > 0, "a", "b")
     frame = pd.DataFrame({"x": list(ROWS), "label": y})
-    result = lossval_cli.score(frame, label="label", epochs=3, members=5, device="cpu")
+    result = lossval_cli.score(frame, label="label", effort="low", epochs=3, removal="quick", device="cpu")
     assert len(result.scores) == 40
     json.dumps(result.report, allow_nan=False)

@@ -86,7 +86,7 @@ def predict_classes(
     if not large:
         models["forest"] = lambda: ExtraTreesClassifier(round(40 * trees), min_samples_leaf=3, random_state=seed)
     if K <= MOST_BOOSTED_CLASSES:
-        models["boosting"] = lambda: HistGradientBoostingClassifier(**_boosting(large, seed))
+        models["boosting"] = lambda: HistGradientBoostingClassifier(**_boosting(large, seed, trees))
 
     def respond(model: Any, rows: npt.NDArray[np.float32]) -> Floats:
         probabilities = np.zeros((len(rows), K))
@@ -113,8 +113,8 @@ def predict_numbers(
     models: dict[str, Model] = {
         "linear": lambda: make_pipeline(StandardScaler(), Ridge(10.0)),
         "boosting": lambda: HistGradientBoostingRegressor(
-            **_boosting(True, seed)
-            | ({} if large else {"max_iter": 80, "max_leaf_nodes": 15, "l2_regularization": 1.0})
+            **_boosting(True, seed, trees)
+            | ({} if large else _rounds(80, 0.1, trees) | {"max_leaf_nodes": 15, "l2_regularization": 1.0})
         ),
     }
     if not large:
@@ -136,18 +136,17 @@ def _linear_classifier(inverse_penalty: float) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=200))
 
 
-def _boosting(large: bool, seed: int) -> dict[str, Any]:
+def _boosting(large: bool, seed: int, trees: float) -> dict[str, Any]:
     """Small tables get small trees on few columns: large ones would learn the errors too."""
     common = {"early_stopping": False, "random_state": seed}
     if large:
-        return common | {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 31}
-    return common | {
-        "max_iter": 40,
-        "learning_rate": 0.07,
-        "max_leaf_nodes": 8,
-        "l2_regularization": 5.0,
-        "max_features": 0.3,
-    }
+        return common | _rounds(100, 0.1, trees) | {"max_leaf_nodes": 31}
+    return common | _rounds(40, 0.07, trees) | {"max_leaf_nodes": 8, "l2_regularization": 5.0, "max_features": 0.3}
+
+
+def _rounds(count: int, rate: float, trees: float) -> dict[str, Any]:
+    """Fewer rounds make larger steps."""
+    return {"max_iter": round(count * trees), "learning_rate": min(0.3, rate / trees)}
 
 
 def _cross_fit(

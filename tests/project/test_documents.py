@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Outcome
+from conftest import LOSSVAL, Outcome
 
 from docs.blocks import ROOT, Block, blocks, pages
 from docs.generate import pages as made_pages
@@ -32,7 +32,7 @@ QUICK = '[tool.lossval]\neffort = "low"\nepochs = 2\n'
 """Read by every command that is not given --config; and `lossval score` makes no removal study unless asked.
 The tutorial runs without either: what it shows is real."""
 
-SHELL = 'lossval() { "$PYTHON" -m lossval_cli "$@"; }; python() { "$PYTHON" "$@"; }; export -f lossval python\n'
+SHELL = 'lossval() { "$PYTHON" -I -S "$CLIENT" "$@"; }; python() { "$PYTHON" "$@"; }; export -f lossval python\n'
 
 
 @pytest.fixture
@@ -52,14 +52,19 @@ def folder(tables: Path) -> Path:
 
 
 @pytest.fixture
-def run(cli: Callable[..., Outcome], folder: Path) -> Callable[[str], Outcome]:
+def run(cli: Callable[..., Outcome], folder: Path, fork_server: None) -> Callable[[str], Outcome]:
     """Run one command line: `lossval` alone in this process, which has PyTorch already; others in a shell."""
 
     def call(line: str) -> Outcome:
         if line.startswith("lossval ") and not re.search(r"[|<>&;$*~]", line):
             quick = line.startswith("lossval score ") and "--removal" not in line and Path("pyproject.toml").is_file()
             return cli(*shlex.split(line)[1:], *(["--removal", "off"] if quick else []))
-        environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+        environment = os.environ | {
+            "PYTHON": sys.executable,
+            "CLIENT": LOSSVAL[-1],
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "80",
+        }
         done = subprocess.run(
             ["bash", "-c", SHELL + line], capture_output=True, check=False, env=environment, cwd=folder
         )
