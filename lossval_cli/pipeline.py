@@ -15,7 +15,7 @@ import pyarrow as pa
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, Source, load_dataset
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.lossval.resume import run_identity
+from lossval_cli.lossval.resume import run_identity, settings_identity
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.lossval.time_estimate import LARGE, TimeEstimate, estimate_time
 from lossval_cli.lossval.training import Fit
@@ -195,6 +195,7 @@ def _load(
     decisions: Path | None = None,
 ) -> Dataset:
     """Read and encode the tables, the test table by the main process alone, and open the checkpoint."""
+    runtime.processes.check_agreement(settings_identity(settings))
     is_paper = settings.method == "paper"
     if is_paper and thresholds is not None:
         raise UsageError("thresholds: preset paper only ranks rows and flags none: use another preset")
@@ -214,7 +215,9 @@ def _load(
         reviewed, notices = find_reviewed(data, decisions)
         data = replace(data, reviewed=reviewed, notices=(*data.notices, *notices))
     check_model(data, settings, runtime)
-    runtime.open_checkpoint(run_identity(data, settings))
+    identity = run_identity(data, settings)
+    runtime.processes.check_agreement(identity)
+    runtime.open_checkpoint(identity)
     return data if thresholds is None else replace(data, notices=data.notices + thresholds.notices(data, settings))
 
 

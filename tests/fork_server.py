@@ -7,6 +7,7 @@ it takes the process with it. Tests of how an interpreter starts need `python -m
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -72,7 +73,8 @@ def answer(connection: socket.socket) -> NoReturn:
 def kill_without(connection: socket.socket, child: int) -> None:
     """Kill a process whose client has been killed."""
     if connection.recv(1) == b"":
-        os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(child, signal.SIGKILL)
 
 
 def become(request: dict[str, Any], streams: list[int]) -> NoReturn:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -173,6 +174,33 @@ def test_what_is_wrong_is_said_once(tables: Path, arguments: tuple[str, ...], me
     assert running.returncode == 1  # whatever its processes end with
     assert len(ours(said)) == 1 and message in ours(said)[0]
     assert first_exit_code(said) == 2
+
+
+@pytest.mark.parametrize("different", ["settings (seed)", "settings (epochs)", "tables (the train table)"])
+def test_processes_that_differ_are_refused_before_they_train(tables: Path, different: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    frame(70).to_csv("other.csv", index=False)
+    first = ["score", "train.csv", "--val", "val.csv", *QUICK, "--set", "seed=0"]
+    second = {
+        "s": [*first[:-1], "seed=1"],
+        "e": [*first, "--set", "epochs=3"],
+        "t": [first[0], "other.csv", *first[2:]],
+    }
+    around = ENVIRONMENT | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    running = [
+        subprocess.Popen([*LOSSVAL, *line], env=around | {"RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        for rank, line in enumerate((first, second[different.partition("(")[2][0]]))
+    ]
+    said = [one.communicate()[1] for one in running]
+    assert [one.returncode for one in running] == [2, 2], said
+    line = (
+        f"error: the processes of this run differ in {different}: start all of them with the same command, tables and "
+        "version"
+    )
+    assert [ours(one) for one in said] == [[line], [line]]
+    assert not Path("train.lossval").exists()
 
 
 @pytest.mark.parametrize(("limit", "code"), [("50%", 0), ("1", 1)])

@@ -24,12 +24,19 @@ def run_identity(dataset: Dataset, settings: Settings) -> Identity:
     roles = dataset.roles
     tables = {"train": dataset.train, "val": dataset.val}
     return {
-        "versions": {"lossval": __version__, "checkpoint": CHECKPOINT_VERSION},
-        "settings": {name: value for name, value in settings.as_dict().items() if name not in HARMLESS},
+        **settings_identity(settings),
         "tables": {f"the {name} table": _digest(part) for name, part in tables.items()},
         "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
         "decisions": {} if dataset.reviewed is None else {"the decided rows": _reviewed_digest(dataset.reviewed)},
         "order": {"the rows of a chunk": dataset.layout.chunk_rows},
+    }
+
+
+def settings_identity(settings: Settings) -> Identity:
+    """What is known of it before any table is read."""
+    return {
+        "versions": {"lossval": __version__, "checkpoint": CHECKPOINT_VERSION},
+        "settings": {name: value for name, value in settings.as_dict().items() if name not in HARMLESS},
     }
 
 

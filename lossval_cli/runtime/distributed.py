@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.errors import DistributedError
+from lossval_cli.errors import DistributedError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,6 +79,20 @@ class ProcessGroup:
         with _clear_errors():
             dist.all_gather_object(messages, message)
         return messages
+
+    def check_agreement(self, own: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raise UsageError, one line, on every process where one has other values than the main one, in groups of
+        names. What differs would be mixed in silence, or leave them waiting for one another."""
+        if self.world_size == 1:
+            return
+        main, *others = self.all_gather_object(own)
+        for group, values in main.items():
+            different = [name for name in values if any(other[group].get(name) != values[name] for other in others)]
+            if different:
+                raise UsageError(
+                    f"the processes of this run differ in {group} ({', '.join(different)}): "
+                    "start all of them with the same command, tables and version"
+                )
 
     def all_reduce(self, values: Tensor, operation: Literal["sum", "max"] = "sum") -> Tensor:
         """`values`, the same shape on every process, reduced in place: their sum or their maximum."""
