@@ -44,7 +44,7 @@ def table(rows: int, share: float, seed: int, task: str = "classification") -> p
 def run(
     share: float, seed: int = 0, task: str = "classification", mode: str = "full", **overrides: object
 ) -> tuple[RemovalStudy, Dataset, tuple[Fit, NoiseEstimate | None], Settings]:
-    settings = Settings.resolve(overrides={"task": task, "effort": "low", "members": 4, **overrides})
+    settings = Settings.resolve(overrides={"task": task, "members": 4, **overrides})
     dataset = load_dataset(table(400, share, seed, task), table(500, 0.0, seed + 100, task), settings=settings)
     valued = value_rows(dataset, settings)
     study = study_removal(dataset, *valued, settings, CPU, mode)
