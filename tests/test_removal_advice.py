@@ -53,10 +53,7 @@ def test_what_is_advised_helps_another_model_on_rows_nobody_has_seen(
         fitted = model().fit(rows.drop(columns="label"), rows["label"], sample_weight=weights)
         return float(fitted.score(fresh.drop(columns="label"), fresh["label"]))
 
-    assert (
-        lossval_cli.score(train, evaluated, label="label", seed=seed).report["removal"]["recommended"]
-        == "nothing"
-    )
+    assert lossval_cli.score(train, evaluated, label="label", seed=seed).report["removal"]["recommended"] == "nothing"
     result = lossval_cli.score(noisy, evaluated, label="label", seed=seed)
     study, scores = result.report["removal"], result.scores.set_index("row").sort_index()
     if study["recommended"] == "weights":
