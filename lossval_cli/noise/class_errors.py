@@ -46,7 +46,7 @@ UNSEEN_BY_TRUSTED = 0.15
 LEAST_SHOWN = 0.2
 """Such errors alone make no label more probably wrong than this."""
 
-DOUBTFUL_SHARE = 0.012
+DOUBTFUL_SHARE = 0.010
 """Of the rows, those doubted most are flagged if they contradict, though nothing shows that labels are wrong:
 some always are (3 % on average in ten test sets; Northcutt et al., 2021)."""
 
