@@ -393,3 +393,13 @@ def test_tables_that_agree_may_differ_in_order_ids_and_extra_columns() -> None:
     assert check_agreement(train, roles, wider, needs_label=True) == (
         "<DataFrame>: 2 extra columns are ignored: extra, more",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("split", ["train", "test"]), ("part", ["Training", "Validation"]), ("fold", [0, 1]), ("kfold", [3, 4])],
+)
+def test_parts_of_the_data_are_no_label_and_named_as_a_feature(name: str, values: list[object]) -> None:
+    roles = decide({"x": NOISE, "bought": BINARY, name: [values[i % 2] for i in range(N)]}, label=None)
+    assert roles.label == "bought"
+    assert any(f"column '{name}' looks like parts of the data" in notice for notice in roles.notices)

@@ -13,13 +13,17 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import LossvalError, SchemaError
 from lossval_cli.features.identifiers import find_group_key, find_identifier, is_unnamed
+from lossval_cli.features.special_columns import is_split
 from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.files import list_files
 from lossval_cli.tables.stored_types import partitions
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, join_names, pluralize
 
-NAMES = ("label", "labels", "target", "y", "class", "outcome", "ground_truth", "gold_label")
+NAMES = (
+    *("label", "labels", "target", "y", "class", "outcome", "ground_truth", "gold_label"),
+    *("ziel", "zielvariable", "klasse", "clase", "classe", "etiqueta", "cible", "标签", "ラベル", "метка"),
+)
 """Names that say label, in this order, letter case aside."""
 
 NAME_ENDINGS = ("label", "target", "outcome")
@@ -103,6 +107,8 @@ def _candidate(train: Table, name: str) -> Candidate | None:
     kind = values.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     if not (is_number or pa.types.is_boolean(kind) or is_text(kind)) or is_unnamed(name):
+        return None
+    if is_split(train, name):
         return None
     distinct: int = pc.count_distinct(values, mode="only_valid").as_py()
     present = len(values) - values.null_count

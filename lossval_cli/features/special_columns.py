@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import CellError, SchemaError
 from lossval_cli.features.table_options import AskedColumns
+from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, pluralize, quote
 
@@ -34,13 +35,38 @@ Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
 
+_SPLIT_NAMES = re.compile(
+    r"(?:cv|k|train_?test|data(?:set)?)?_?(?:splits?|folds?|partition|subset)|is_?(?:train|test)", re.IGNORECASE
+)
+_SPLIT_VALUES = frozenset(
+    {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "holdout", "hold-out"}
+)
+
+
+def is_split(train: Table, name: str) -> bool:
+    """Whether a column says which part of the data a row belongs to: named `split` or `fold`, or of train and test."""
+    values = train.typed(name)
+    if is_text(values.type):
+        for cells in (values.slice(0, 100), values):  # most columns are told by the first
+            words = pc.unique(cells).drop_null().to_pylist()
+            if not {word.casefold() for word in words} <= _SPLIT_VALUES:
+                return False
+        return len(words) > 1
+    return bool(_SPLIT_NAMES.fullmatch(name.strip())) and not pa.types.is_nested(values.type)
+
+
 def meaning_notices(train: Table, asked: AskedColumns, features: Sequence[str], label: str) -> list[str]:
     """What to ask about features that are called as sample weights or groups are."""
     notices = []
     for name in features:
         if name in asked.features or name == label:
             continue
-        if asked.weight is None and _is_weight_name(name) and _could_be_weight(train, name):
+        if is_split(train, name):
+            notices.append(
+                f"column {quote(name)} looks like parts of the data (train and test, or folds) and is used as a "
+                f"feature; --exclude {shlex.quote(name)} leaves it out, --feature {shlex.quote(name)} settles it"
+            )
+        elif asked.weight is None and _is_weight_name(name) and _could_be_weight(train, name):
             notices.append(
                 f"column {quote(name)} is named like sample weights and is used as a feature; "
                 f"--weight {shlex.quote(name)} weights the rows by it, --feature {shlex.quote(name)} settles it"
