@@ -23,9 +23,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import lossval_cli
-from lossval_cli.pipeline import Result
 from lossval_cli.ranking import in_units
 from lossval_cli.removal.plan import MIN_RELABEL_PROBABILITY
+from lossval_cli.result import Result
 from lossval_cli.tables.table import read_table
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

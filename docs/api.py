@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections.abc import Callable
 
 import lossval_cli
 from lossval_cli import errors
 from lossval_cli.api import RUN_OPTIONS, TABLE_OPTIONS
+from lossval_cli.sklearn import LossValRanker
+from lossval_cli.torch import LossVal
 
 INTRODUCTION = """\
 # Python
@@ -23,8 +26,11 @@ EXAMPLE = """\
 import lossval_cli
 
 result = lossval_cli.score("data.csv", "val.csv", label="quality", ids="id", removal="off", epochs=4, members=4)
-suspects = result.scores.query("suspect != ''").sort_values("noise_probability", ascending=False)
-print(result.report["summary"]["estimated_noise_share"])
+print(result)
+print(result.suspects().head())
+better = result.clean(drop="features", relabel=True)  # a DataFrame
+result.write("quality.lossval", force=True)  # a run directory for the other commands
+print(lossval_cli.check(result, max_suspects="20%").passed)
 ```
 """
 
@@ -33,8 +39,18 @@ def api_page() -> str:
     """The page."""
     parts = [INTRODUCTION, EXAMPLE]
     doc = inspect.getdoc(lossval_cli.score) or ""
-    parts += ["## lossval_cli.score", f"```text\n{signature()}\n```", paragraphs(doc)]
+    parts += [
+        "## lossval_cli.score",
+        f"```text\n{signature(lossval_cli.score)}\n```",
+        paragraphs(doc, lossval_cli.score),
+    ]
     parts += ["## lossval_cli.Result", inspect.getdoc(lossval_cli.Result) or "", result_fields()]
+    for function in (lossval_cli.check, lossval_cli.diff, lossval_cli.calibrate, lossval_cli.acquire):
+        text = f"```text\n{signature(function)}\n```"
+        parts += [f"## lossval_cli.{function.__name__}", text, paragraphs(inspect.getdoc(function) or "", function)]
+    for kind in (LossVal, LossValRanker):
+        text = f"```text\n{signature(kind)}\n```"
+        parts += [f"## {kind.__module__}.{kind.__name__}", text, inspect.getdoc(kind) or "", methods(kind)]
     parts += ["## lossval_cli.LossvalError", "Every error that a user can cause, one line each; by kind:", error_tree()]
     parts += ["## lossval_cli.\\_\\_version\\_\\_", "The version, as `lossval --version` prints it."]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -49,21 +65,33 @@ class _Bare(str):
         return str(self)
 
 
-def signature() -> str:
-    """`score(...)`, one parameter per line."""
-    found = inspect.signature(lossval_cli.score)
+def methods(kind: type) -> str:
+    """The methods of a class that it documents itself, with their docstrings."""
+    shown = {"__init__", "forward", "fit"}
+    lines = []
+    for name, method in vars(kind).items():
+        text = inspect.getdoc(method) if inspect.isfunction(method) else None
+        if text and (name in shown or not name.startswith("_")) and name != "extra_repr":
+            lines.append(f"- `{name}`: {' '.join(text.split())}")
+    return "\n".join(lines)
+
+
+def signature(function: Callable[..., object]) -> str:
+    """`name(...)`, one parameter per line."""
+    found = inspect.signature(function)
     lines, keywords = [], False
     for parameter in found.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not keywords:
             keywords = True
             lines.append("*,")
         lines.append(f"{parameter.replace(annotation=_Bare(parameter.annotation))},")
-    return "score(\n" + textwrap.indent("\n".join(lines), "    ") + f"\n) -> {found.return_annotation}"
+    returns = "" if isinstance(function, type) else f" -> {found.return_annotation}"
+    return f"{function.__name__}(\n" + textwrap.indent("\n".join(lines), "    ") + f"\n){returns}"
 
 
-def paragraphs(text: str) -> str:
+def paragraphs(text: str, function: Callable[..., object]) -> str:
     """A docstring as Markdown: its paragraphs, and each `name: what it is` on a line of its own."""
-    names = {*inspect.signature(lossval_cli.score).parameters, *TABLE_OPTIONS, *RUN_OPTIONS}
+    names = {*inspect.signature(function).parameters, *TABLE_OPTIONS, *RUN_OPTIONS}
     blocks = []
     for paragraph in text.split("\n\n"):
         joined = " ".join(paragraph.split())

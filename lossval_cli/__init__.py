@@ -10,11 +10,16 @@ from lossval_cli.version import __version__
 
 if TYPE_CHECKING:
     from lossval_cli.api import score
-    from lossval_cli.pipeline import Result
+    from lossval_cli.api_commands import acquire, calibrate, check, diff
+    from lossval_cli.result import Result
 
-__all__ = ["LossvalError", "Result", "__version__", "score"]
+__all__ = ["LossvalError", "Result", "__version__", "acquire", "calibrate", "check", "diff", "score"]
 
-_LAZY = {"score": "lossval_cli.api", "Result": "lossval_cli.pipeline"}
+_LAZY = {
+    "Result": "lossval_cli.result",
+    "score": "lossval_cli.api",
+    **dict.fromkeys(("acquire", "calibrate", "check", "diff"), "lossval_cli.api_commands"),
+}
 """Imported on first use: they bring PyTorch, and `lossval --help` must not wait for it."""
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, Source, load_dataset
@@ -24,8 +23,9 @@ from lossval_cli.noise.estimate import estimate_noise, estimate_outliers
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.noise.thresholds import Thresholds
 from lossval_cli.ranking import rank_rows, restore_rows
-from lossval_cli.removal.study import RemovalStudy, study_removal
+from lossval_cli.removal.study import study_removal
 from lossval_cli.report.build import build_report
+from lossval_cli.result import Result
 from lossval_cli.runs.matching import add_keys
 from lossval_cli.runs.reviewed_rows import find_reviewed
 from lossval_cli.runtime.context import Runtime, open_runtime
@@ -62,37 +62,6 @@ class Progress:
     epoch: Callable[[Epoch], None] = _ignore
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run found. `table` and `report` are what the files of a run directory hold."""
-
-    table: pa.Table
-    """One line per training row, lowest importance first."""
-    report: dict[str, Any]
-    """The content of report.json."""
-    dataset: Dataset
-    fit: Fit
-    noise: NoiseEstimate | None
-    """None for the paper's algorithm, which only ranks rows."""
-    removal: RemovalStudy | None
-    settings: Settings
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether training reached its last epoch."""
-        return not self.fit.stopped
-
-    @property
-    def scores(self) -> pd.DataFrame:
-        """`table` as a DataFrame; where the training table was a pandas one, with its index."""
-        frame: pd.DataFrame = self.table.to_pandas()
-        index = self.dataset.train.table.index
-        if index is None:
-            return frame
-        named = index.set_names([None if name in frame.columns else name for name in index.names])
-        return frame.set_axis(named[frame["row"].to_numpy()], axis=0)
-
-
 def run(
     tables: Tables,
     settings: Settings,
@@ -113,7 +82,7 @@ def run(
     return None. Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
     progress = progress if progress is not None and processes.is_main else Progress()
-    clock = Clock(progress.stage)
+    clock, started = Clock(progress.stage), datetime.now(UTC)
     with open_runtime(settings, resources, processes) as runtime:
         with clock("read"):
             data = _load(tables, options, settings, thresholds, runtime, decisions)
@@ -134,7 +103,7 @@ def run(
     report |= {"thresholds": thresholds and thresholds.to_dict(), "timing": clock.seconds}
     scores = restore_rows(scores, data)
     add_keys(report, scores, data)
-    return Result(scores, report, data, fit, noise, study, settings)
+    return Result(scores, report, data, fit, noise, study, settings, source=tables.train, started=started)
 
 
 def value_rows(

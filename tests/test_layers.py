@@ -28,8 +28,11 @@ LAYERS = (
     ("ranking", "removal"),
     ("report",),
     ("runs",),
+    ("result",),
     ("pipeline",),
-    ("api", "calibration", "checks", "review", "torch"),
+    ("calibration", "checks", "review", "torch"),
+    ("api", "api_commands"),
+    ("sklearn",),
     ("cli",),
     ("__main__",),
 )
@@ -86,7 +89,8 @@ def test_importing_the_command_line_brings_nothing_heavy(module: str) -> None:
 
 
 def test_public_names() -> None:
-    assert lossval_cli.__all__ == ["LossvalError", "Result", "__version__", "score"]
+    commands = ["acquire", "calibrate", "check", "diff", "score"]
+    assert lossval_cli.__all__ == ["LossvalError", "Result", "__version__", *commands]
     for name in lossval_cli.__all__:
         assert getattr(lossval_cli, name) is not None
     assert set(lossval_cli.__all__) <= set(dir(lossval_cli))

@@ -15,7 +15,8 @@ import pytest
 
 import lossval_cli
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.pipeline import Result, Tables, run
+from lossval_cli.pipeline import Tables, run
+from lossval_cli.result import Result
 from lossval_cli.runs.directory import json_bytes
 from lossval_cli.runs.redaction import redact_report
 from lossval_cli.settings import Settings

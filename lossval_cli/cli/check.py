@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossval_cli.checks.evaluate import NEED_REMOVAL, evaluate, passed
+from lossval_cli.checks.evaluate import NEED_REMOVAL
 from lossval_cli.cli.check_outputs import OutputOptions, pair_outputs, tell
 from lossval_cli.cli.check_plan import (
     GateOptions,
@@ -140,39 +140,15 @@ def _score(
 
 def _evaluate(run: LoadedRun, before: LoadedRun | None, plan: Plan, kept: list[str]) -> CheckResult:
     """What the rules of `plan` say of a run, beside the baseline `before`; `kept`: notes on what reviewers kept."""
-    from lossval_cli.checks.values import (
-        CheckResult,
-        collect_suspects,
-        collect_values,
-        find_new_rows,
-        host_path,
-    )
+    from lossval_cli.checks.run_check import check_run
 
-    notes = [*(["no rule given: the defaults are checked"] if plan.by_default else []), *kept]
-    if epoch := run.report["summary"].get("stopped_in_epoch"):
-        notes.append(f"the time limit ended training in epoch {epoch}: results are provisional")
-    if used := run.report.get("thresholds"):
-        notes.append(
-            f"suspects by the thresholds of {used['file']}: {used['label']:g} for labels, "
-            f"{used['features']:g} for features"
-        )
-    new = None
-    if plan.new_rows_only:
-        assert before is not None  # _plan() sees to it
-        new, note = find_new_rows(run, before)
-        notes.append(note)
-    results = evaluate(plan.rules, collect_values(run, before, new))
-    suspects, count = collect_suspects(run, new)
-    return CheckResult(
-        results=results,
-        passed=passed(results, strict=plan.strict),
+    return check_run(
+        run,
+        plan.rules,
+        baseline=before,
+        new_rows_only=plan.new_rows_only,
         strict=plan.strict,
-        table=run.name,
-        path=host_path(run.path, run.name),
-        rows=len(run.row),
-        suspects=suspects,
-        suspect_count=count,
-        notes=notes,
+        notes=[*(["no rule given: the defaults are checked"] if plan.by_default else []), *kept],
     )
 
 

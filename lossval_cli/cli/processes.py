@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lossval_cli.pipeline import Result
+    from lossval_cli.result import Result
     from lossval_cli.runtime.distributed import ProcessGroup
     from lossval_cli.runtime.resources import Resources
 

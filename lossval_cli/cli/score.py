@@ -25,7 +25,7 @@ from lossval_cli.text.escape import shell_word
 
 if TYPE_CHECKING:
     from lossval_cli.features.dataset import Dataset
-    from lossval_cli.pipeline import Result
+    from lossval_cli.result import Result
 
 EXAMPLES = """\b
 Examples:

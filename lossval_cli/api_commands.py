@@ -1,0 +1,121 @@
+"""The other commands in Python, with the words of the command line: check, diff, calibrate, acquire."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lossval_cli.calibration.outcome import Calibration, conclude
+from lossval_cli.calibration.trials import run_trial, run_untouched
+from lossval_cli.checks.evaluate import KINDS_OF_RULE
+from lossval_cli.checks.rules import DEFAULTS, rules_of
+from lossval_cli.checks.run_check import check_run
+from lossval_cli.checks.values import CheckResult
+from lossval_cli.errors import SettingsError, UsageError
+from lossval_cli.features.dataset import Source
+from lossval_cli.features.table_options import TableOptions
+from lossval_cli.result import Result
+from lossval_cli.runs.diff import Comparison, compare
+from lossval_cli.runs.loaded import LoadedRun, read_run
+from lossval_cli.runs.pool import rank_pool
+from lossval_cli.settings import Settings
+
+Run = Result | str | Path
+"""A result, or a run directory."""
+
+
+def check(
+    run: Run, *, baseline: Run | None = None, new_rows_only: bool = False, strict: bool = False, **limits: object
+) -> CheckResult:
+    """Whether a run keeps to the limits, as `lossval check` asks.
+
+    run, baseline: a `Result` or a run directory.  limits: as in the `[check]` table, `max_suspects="5%"`,
+    `max_label_suspects=20`; without any, the defaults.  new_rows_only: look at rows that the baseline does not have.
+    strict: a warning fails, too.
+
+    Returns a `CheckResult`: `passed`, and `results` with one entry per rule; one that cannot be evaluated has the
+    outcome `unknown` and does not pass. Raises UsageError, one line.
+    """
+    if new_rows_only and baseline is None:
+        raise UsageError("check: new_rows_only needs baseline, an earlier run")
+    for name in limits:
+        if name not in KINDS_OF_RULE:
+            near = difflib.get_close_matches(name, KINDS_OF_RULE, 1)
+            hint = f"did you mean {near[0]}?" if near else f"rules are {', '.join(KINDS_OF_RULE)}"
+            raise UsageError(f"check: {name} is unknown: {hint}")
+    rules, problems = rules_of(limits or DEFAULTS, option=False)
+    if problems:
+        raise SettingsError(problems)
+    before = None if baseline is None else _loaded(baseline)
+    return check_run(_loaded(run), rules, baseline=before, new_rows_only=new_rows_only, strict=strict)
+
+
+def diff(old: Run, new: Run) -> Comparison:
+    """What changed between two runs: rows that were added, removed or became suspect.
+
+    Rows are matched by their ids, or by their content. `Comparison.to_dict()` is what `lossval diff --output-format
+    json` prints. Raises UsageError where rows cannot be matched.
+    """
+    return compare(_loaded(old), _loaded(new))
+
+
+def calibrate(
+    train: Source,
+    val: Source | None = None,
+    *,
+    rates: Sequence[float] = (0.02, 0.05, 0.1),
+    repeats: int = 1,
+    precision: float | None = None,
+    label: str | None = None,
+    ids: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
+    preset: str | None = None,
+    **settings: object,
+) -> Calibration:
+    """How far to believe the flags on a table: noise is planted in copies of it, which are scored.
+
+    rates: shares of rows (0 to 0.5) that noise of each kind is planted in.  repeats: trials per rate.  precision:
+    choose thresholds that reach it.  The rest as for `score`. `Calibration.to_dict()` is what `lossval calibrate
+    --output-format json` prints. Raises LossvalError, one line.
+    """
+    shares = sorted(set(rates))
+    if not shares or not all(0 < rate <= 0.5 for rate in shares) or repeats < 1:
+        raise UsageError("calibrate: rates must be shares above 0 and up to 0.5, and repeats at least 1")
+    untouched = run_untouched(
+        train,
+        val,
+        options=TableOptions(
+            label=label,
+            ids=[ids] if isinstance(ids, str) else ids,
+            exclude=[exclude] if isinstance(exclude, str) else exclude,
+        ),
+        settings=Settings.resolve(preset, None, settings),
+        on_dataset=lambda _: None,
+    )
+    trials = [run_trial(untouched, rate, repeat) for rate in shares for repeat in range(repeats)]
+    return conclude(untouched, trials, precision)
+
+
+def acquire(run: str | Path, pool: str | Path, number: int = 100, *, data: str | Path | None = None) -> pd.DataFrame:
+    """The rows of an unlabelled table whose labels would help most, best first, as `lossval acquire` ranks them.
+
+    run: a run directory (`Result.write`).  pool: a table with the feature columns of the training table.  data: the
+    training table, where it is no longer where it was. Raises LossvalError, one line.
+    """
+    if number < 1:
+        raise UsageError(f"acquire: number must be at least 1, not {number}")
+    ranking = rank_pool(Path(run), str(pool), None if data is None else str(data), number)
+    found: pd.DataFrame = ranking.table.to_pandas()
+    found.attrs = {"quality": ranking.quality, "notices": list(ranking.notices)}
+    return found
+
+
+def _loaded(run: Run) -> LoadedRun:
+    if isinstance(run, Result):
+        return run.loaded()
+    if not isinstance(run, str | Path):
+        raise UsageError(f"a run is a Result or a run directory, not {type(run).__name__}")
+    return read_run(Path(run))

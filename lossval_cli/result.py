@@ -1,0 +1,170 @@
+"""What a run found, and what can be done with it in Python: show, write, clean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+
+from lossval_cli.errors import UsageError
+from lossval_cli.features.dataset import Dataset
+from lossval_cli.lossval.training import Fit
+from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.removal.study import RemovalStudy
+from lossval_cli.report.render_html import render_html
+from lossval_cli.report.sentences import figures, verdict
+from lossval_cli.runs.clean import check_drops, plan_cleaning, read_drop
+from lossval_cli.runs.directory import run_files
+from lossval_cli.runs.label_fixes import LabelColumn
+from lossval_cli.runs.loaded import LoadedRun, loaded_run
+from lossval_cli.runs.record import build_run_record
+from lossval_cli.runtime.atomic_write import write_directory
+from lossval_cli.settings import Settings
+from lossval_cli.tables.streamed import StreamedTable
+from lossval_cli.text.format import format_name, format_percent, pluralize
+
+SHOWN_ROWS = 5
+"""Suspects in the short view of a notebook."""
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """What a run found. `table` and `report` are what the files of a run directory hold."""
+
+    table: pa.Table
+    """One line per training row, lowest importance first."""
+    report: dict[str, Any]
+    """The content of report.json."""
+    dataset: Dataset
+    fit: Fit
+    noise: NoiseEstimate | None
+    """None for the paper's algorithm, which only ranks rows."""
+    removal: RemovalStudy | None
+    settings: Settings
+    source: Any = None
+    """The training table as it was given."""
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether training reached its last epoch."""
+        return not self.fit.stopped
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """`table` as a DataFrame; where the training table was a pandas one, with its index."""
+        frame: pd.DataFrame = self.table.to_pandas()
+        index = self.dataset.train.table.index
+        if index is None:
+            return frame
+        named = index.set_names([None if name in frame.columns else name for name in index.names])
+        return frame.set_axis(named[frame["row"].to_numpy()], axis=0)
+
+    def suspects(self) -> pd.DataFrame:
+        """The lines of `scores` that are suspect, the most probable first."""
+        scores = self.scores
+        chosen = scores[scores["suspect"] != ""]
+        return chosen.sort_values("noise_probability", ascending=False, kind="stable")
+
+    def to_html(self) -> str:
+        """The report as a page, which is what report.html holds."""
+        return render_html(self.report)
+
+    def write(self, directory: str | Path, *, force: bool = False) -> list[str]:
+        """Write a run directory, as `lossval score -o DIR` does; the names of its files.
+
+        The other commands read it (`lossval check`, `diff`, `clean`, `review`). Raises OutputError where the
+        directory was made by something else and `force` is not given.
+        """
+        directory = Path(directory)
+        record = build_run_record(
+            self.dataset,
+            self.settings,
+            device=self.report["model"]["device"],
+            options={},
+            thresholds=self.report["thresholds"],
+            directory=directory,
+            started=self.started,
+            timing=self.report["timing"],
+        )
+        report = self.report | {"directory": directory.name}
+        form: Literal["parquet", "csv"] = "parquet" if self.dataset.train.table.format == "parquet" else "csv"
+        files = run_files(self.table, report, record, form, safe_csv=False)
+        write_directory(directory, files, force=force)
+        return list(files)
+
+    def clean(
+        self,
+        drop: str | Sequence[str] = (),
+        *,
+        relabel: bool = False,
+        min_probability: float = 0.8,
+        weights: str | None = None,
+    ) -> pd.DataFrame:
+        """The training table without bad rows, with better labels, or with weights, as `lossval clean` makes it.
+
+        drop: `suspects`, `label`, `features` or `lowest:5%`, or several of them.  relabel: give rows that are suspect
+        by their label alone, with at least `min_probability`, the label that the model predicts.  weights: name of a
+        new column with the importances, scaled to a mean of 1.
+
+        A pandas table keeps its columns, types and index. Raises UsageError where nothing is asked for, and for choices
+        that do not go together.
+        """
+        texts = [drop] if isinstance(drop, str) else list(drop)
+        if not texts and not relabel and weights is None:
+            raise UsageError("clean: nothing to do: give drop, relabel or weights")
+        drops = [read_drop(text) for text in texts]
+        check_drops(drops)
+        table = self.dataset.train.table if self.dataset.unlabelled is None else self.dataset.unlabelled.whole
+        if isinstance(table.data, StreamedTable):
+            raise UsageError("clean: the table stays in its files: write() the run and use `lossval clean`")
+        roles = self.dataset.roles
+        label = LabelColumn(roles.label, roles.task, table) if relabel else None
+        plan = plan_cleaning(
+            self.loaded(), drops, label=label, min_probability=min_probability, weigh=weights is not None
+        )
+        if isinstance(self.source, pd.DataFrame):
+            frame = self.source.copy()
+        else:
+            frame = pa.table({name: table.typed(name) for name in table.column_names}).to_pandas()
+        for cells in plan.cells:
+            place = [str(name) for name in frame.columns].index(cells.column)
+            values = pd.Series(cells.values.to_pylist()).astype(frame.dtypes.iloc[place])
+            frame.iloc[cells.rows, place] = values.to_numpy()
+        if weights is not None:
+            if weights in frame.columns:
+                raise UsageError(f"clean: the table has a column {format_name(weights)}: choose another for weights")
+            assert plan.weights is not None
+            frame[weights] = plan.weights
+        return frame[plan.keep]
+
+    def loaded(self) -> LoadedRun:
+        """This run as the functions that read run directories see it."""
+        return loaded_run(self.report, self.table, self.dataset)
+
+    def __repr__(self) -> str:
+        summary, name = self.report["summary"], format_name(self.dataset.train.table.name)
+        text = f"{pluralize(summary['rows'], 'row')} of {name}"
+        if (share := summary["estimated_noise_share"]) is not None:
+            text += (
+                f", {summary['suspects']:,} suspect, estimated noise {format_percent(share['value'])} "
+                f"({format_percent(share['low'])} to {format_percent(share['high'])})"
+            )
+        return f"<lossval Result: {text}>"
+
+    def _repr_html_(self) -> str:
+        """The head of the report and the first suspects, for notebooks."""
+        cells = "".join(
+            f"<td style='text-align:left;vertical-align:top'><small>{escape(one.name)}</small><br>"
+            f"<b>{escape(one.value)}</b><br><small>{escape(one.note)}</small></td>"
+            for one in figures(self.report)
+        )
+        rows = self.suspects().head(SHOWN_ROWS)
+        first = "" if rows.empty else rows.to_html(max_cols=12, notebook=True, escape=True)
+        return f"<div><p><b>{escape(verdict(self.report)[1])}</b></p><table><tr>{cells}</tr></table>{first}</div>"

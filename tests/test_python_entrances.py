@@ -1,0 +1,149 @@
+"""Results, commands and the estimator in Python."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import frame
+
+import lossval_cli
+from lossval_cli import LossvalError, Result
+
+ROOT = Path(__file__).parents[1]
+FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4}
+
+
+@pytest.fixture(scope="module")
+def train() -> pd.DataFrame:
+    table = frame(80).set_axis([f"row {i}" for i in range(80)])
+    return table.assign(label=table["label"].astype("category"))
+
+
+@pytest.fixture(scope="module")
+def result(train: pd.DataFrame) -> Result:
+    return lossval_cli.score(train, frame(40, seed=1), ids="customer", **FAST)
+
+
+def test_a_result_is_shown_in_a_line_and_in_a_notebook(result: Result) -> None:
+    assert repr(result).startswith("<lossval Result: 80 rows of <DataFrame>, ")
+    assert len(repr(result)) < 200
+    page = result._repr_html_()
+    assert "Suspect rows" in page and page.count("<table") == 2
+    assert result.to_html().startswith("<!DOCTYPE html>")
+
+
+def test_suspects_have_the_index_of_the_table_and_the_most_probable_is_first(
+    result: Result, train: pd.DataFrame
+) -> None:
+    found = result.suspects()
+    assert len(found) == result.report["summary"]["suspects"] > 0
+    assert found["noise_probability"].is_monotonic_decreasing
+    assert (train.loc[found.index, "customer"] == found["customer"]).all()
+
+
+def test_cleaning_keeps_columns_types_and_index(result: Result, train: pd.DataFrame) -> None:
+    before = train.copy()
+    kept = result.clean(drop="suspects")
+    assert list(kept.index) == [name for name in train.index if name not in result.suspects().index]
+    pd.testing.assert_frame_equal(kept, train.loc[kept.index])
+    pd.testing.assert_frame_equal(train, before)
+
+
+def test_cleaning_gives_suspects_the_predicted_label(result: Result, train: pd.DataFrame) -> None:
+    better = result.clean(relabel=True, min_probability=0.0)
+    changed = train.index[train["label"] != better["label"]]
+    expected = result.scores["predicted"][result.scores["suspect"] == "label"]
+    assert len(changed) > 0
+    assert (better["label"][changed] == expected[changed]).all()
+    assert better["label"].dtype == train["label"].dtype
+
+
+def test_cleaning_adds_weights(result: Result) -> None:
+    weighed = result.clean(weights="w")
+    assert weighed["w"].mean() == pytest.approx(1)
+    importance = result.scores["importance"].reindex(weighed.index)
+    np.testing.assert_allclose(weighed["w"], importance / importance.mean())
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({}, "nothing to do"),
+        ({"drop": "suspect"}, "choose suspects"),
+        ({"drop": ["suspects", "label"]}, "already leaves out"),
+        ({"weights": "size"}, "has a column size"),
+    ],
+)
+def test_cleaning_refuses_what_makes_no_sense(result: Result, choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(LossvalError, match=message):
+        result.clean(**choices)
+
+
+def test_a_written_result_is_a_run_directory(result: Result, tmp_path: Path) -> None:
+    files = result.write(tmp_path / "run")
+    assert (
+        {path.name for path in (tmp_path / "run").iterdir()} >= {"scores.csv", "report.html", "run.json"} <= set(files)
+    )
+    by_directory, by_result = (lossval_cli.check(run, max_suspects="1%") for run in (tmp_path / "run", result))
+    assert by_directory.results == by_result.results
+    assert not by_result.passed
+    assert lossval_cli.check(result, max_suspects="90%").passed
+
+
+def test_runs_are_compared(result: Result) -> None:
+    other = lossval_cli.score(frame(70), frame(40, seed=1), ids="customer", **FAST)
+    found = lossval_cli.diff(result, other)
+    assert found.matched == 70 and len(found.removed) == 10
+
+
+def test_the_pool_is_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame(80).to_csv("train.csv", index=False)
+    frame(30, seed=2).drop(columns="label").to_csv("pool.csv", index=False)
+    lossval_cli.score("train.csv", ids="customer", **FAST).write("run")
+    found = lossval_cli.acquire("run", "pool.csv", 5)
+    assert len(found) == 5 and found["predicted_importance"].notna().all()
+
+
+def test_flags_are_calibrated() -> None:
+    found = lossval_cli.calibrate(
+        frame(80), frame(40, seed=1), rates=[0.1], label="label", ids="customer", epochs=2, members=2
+    )
+    assert found.to_dict()["flags"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda result: lossval_cli.check(result, max_suspect="5%"), "did you mean max_suspects"),
+        (lambda result: lossval_cli.check(result, max_suspects="x"), "check.max_suspects"),
+        (lambda result: lossval_cli.check(result, new_rows_only=True), "needs baseline"),
+        (lambda result: lossval_cli.check(3), "a Result or a run directory, not int"),
+        (lambda result: lossval_cli.diff(result, "nowhere"), "nowhere"),
+        (lambda result: lossval_cli.acquire("nowhere", "pool.csv", 0), "at least 1"),
+        (lambda result: lossval_cli.calibrate(frame(), rates=[0.9]), "rates must be shares"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(result: Result, call: Any, message: str) -> None:
+    with pytest.raises(LossvalError, match=message) as raised:
+        call(result)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for table in (ROOT / "examples").glob("wine*.csv"):
+        shutil.copy(table, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for cell in json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    assert 0.5 < names["found"]["networks and others"][1] <= 1
+    assert (tmp_path / "wine.lossval" / "report.html").is_file()
