@@ -35,7 +35,7 @@ def test_a_result_is_shown_in_a_line_and_in_a_notebook(result: Result) -> None:
     assert len(repr(result)) < 200
     page = result._repr_html_()
     assert "Suspect rows" in page and page.count("<table") == 2
-    assert result.to_html().startswith("<!DOCTYPE html>")
+    assert result.to_html().startswith("<!doctype html>")
 
 
 def test_suspects_have_the_index_of_the_table_and_the_most_probable_is_first(
@@ -145,5 +145,5 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for cell in json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)
-    assert 0.5 < names["found"]["networks and others"][1] <= 1
+    assert min(names["found"].values()) > 0.6  # 15 % by chance
     assert (tmp_path / "wine.lossval" / "report.html").is_file()

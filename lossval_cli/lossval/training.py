@@ -96,6 +96,10 @@ class Fit:
     model: str | None = None
     """Whose predictions these are, None: those of the method's own networks."""
 
+    def __getstate__(self) -> dict[str, object]:
+        """What is pickled: everything but the networks behind `predict`."""
+        return self.__dict__ | {"predict": None}
+
 
 def train_lossval(
     data: TrainingData,
