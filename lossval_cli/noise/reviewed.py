@@ -46,6 +46,9 @@ decisions (docs/research/review.md). The decisions themselves, foretold by trees
 CLOSEST = 0.01
 """Probabilities nearer to 0 and 1 count as this far from them."""
 
+TRACE = 1e-3
+"""Of what lies beyond, in the log-odds."""
+
 SHIFTS = np.linspace(-5.0, 5.0, 401)
 SHIFT_DEVIATION = 1.25
 """Prior of the shift of all log-odds of the reviewed stratum: N(0, 1.25²)."""
@@ -184,6 +187,7 @@ def _learn(prior: Floats, reviewed: ReviewedRows, wrong: Bools, doubts: _Doubts 
     """prior (N,); wrong (R,) of the reviewed rows."""
     rows, N = reviewed.rows, len(prior)
     odds = logit(np.clip(prior, CLOSEST, 1 - CLOSEST))
+    odds = odds + TRACE * (logit(np.clip(prior, 1e-9, 1 - 1e-9)) - odds)  # the surest keep their order
     before = odds
     if doubts is not None and doubts.are_known:
         doubted = doubts.log_odds()
