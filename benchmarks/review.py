@@ -118,18 +118,18 @@ def review(table: Table, decisions: int, mistakes: float, seed: int) -> dict[str
     session = Session(run, "script")
     truth = np.array([table.wrong[item.row] for item in session.items])
     covered = []
-    suspects = [at for at, item in enumerate(session.items) if not item.is_random]
-    for at in range(min(decisions, len(session.items))):
-        item = session.items[at]
-        says_wrong = bool(truth[at]) ^ (rng.random() < mistakes)
+    suspects = [index for index, item in enumerate(session.items) if not item.is_random]
+    for index in range(min(decisions, len(session.items))):
+        item = session.items[index]
+        says_wrong = bool(truth[index]) ^ (rng.random() < mistakes)
         value = str(table.true[item.row])
         if says_wrong and value != session.run.given[item.i]:
-            session.decide([at], "relabel", value=value)
+            session.decide([index], "relabel", value=value)
         else:
-            session.decide([at], "drop" if says_wrong else "keep")
-        if (at + 1) % CHECK_EVERY == 0:
+            session.decide([index], "drop" if says_wrong else "keep")
+        if (index + 1) % CHECK_EVERY == 0:
             seen = session.forecast()
-            left = int(sum(truth[i] for i in suspects if i > at))
+            left = int(sum(truth[i] for i in suspects if i > index))
             covered.append(seen.low <= left <= seen.high)
     scores = pd.read_csv(run / "scores.csv").sort_values("row", ignore_index=True)
     shown = [item.row for item in session.items]

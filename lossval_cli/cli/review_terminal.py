@@ -28,10 +28,10 @@ def review_on_terminal(session: Session) -> None:
     """Ask about one undecided row after the other until there is none, or the reviewer leaves with Q."""
     from lossval_cli.review.words import KEYS, progress_sentence, random_sentence, stop_sentence
 
-    at = _following(session, -1)
+    index = _following(session, -1)
     _tell(progress_sentence(session.forecast()))
-    while at is not None:
-        show("\n" + "\n".join(_card(session, at)) + "\n")
+    while index is not None:
+        show("\n" + "\n".join(_card(session, index)) + "\n")
         while True:
             key = _key("[K]eep [R]elabel [F]ix [D]rop [S]kip [U]ndo [?] [Q]uit: ")
             if key in QUIT:
@@ -41,10 +41,10 @@ def review_on_terminal(session: Session) -> None:
                 _tell(*(f"{name}  {title}: {what}" for name, _, title, what in KEYS), "C  all cells", "Q  quit")
                 continue
             if key == "c":
-                show("\n".join(_cells(session, at, every=True)) + "\n")
+                show("\n".join(_cells(session, index, every=True)) + "\n")
                 continue
             try:
-                after = _act(session, at, key)
+                after = _act(session, index, key)
             except UsageError as error:
                 _tell(f"{error}")
                 continue
@@ -53,15 +53,15 @@ def review_on_terminal(session: Session) -> None:
             break
         seen = session.forecast()
         _tell(*(line for line in (progress_sentence(seen), random_sentence(seen), stop_sentence(seen)) if line))
-        at = after if after >= 0 else _following(session, at)
+        index = after if after >= 0 else _following(session, index)
     _tell("Every row is decided.")
 
 
-def _act(session: Session, at: int, key: str) -> int | None:
+def _act(session: Session, index: int, key: str) -> int | None:
     """Do what a key says: the next row to show, -1 for the following one, None to ask again."""
     plain = {"k": "keep", "d": "drop", "s": "skip"}
     if key in plain:
-        session.decide([at], plain[key])
+        session.decide([index], plain[key])
         return -1
     if key == "u":
         undone = session.undo()
@@ -70,18 +70,18 @@ def _act(session: Session, at: int, key: str) -> int | None:
             return None
         return min(undone)
     if key == "r":
-        suggested = session.summary(at)["suggested"]
+        suggested = session.summary(index)["suggested"]
         value = _line(f"right label{f' [{escape_control(suggested)}]' if suggested else ''}: ") or suggested or ""
         if not value:
             return None
-        session.decide([at], "relabel", value=value)
+        session.decide([index], "relabel", value=value)
         return -1
     if key == "f":
-        marked = next((one["column"] for one in session.card(at)["cells"] if one["mark"]), "")
+        marked = next((one["column"] for one in session.card(index)["cells"] if one["mark"]), "")
         column = _line(f"column{f' [{escape_control(marked)}]' if marked else ''}: ") or marked
         if not column:
             return None
-        session.decide([at], "fix", column=column, value=_line("it should hold: "))
+        session.decide([index], "fix", column=column, value=_line("it should hold: "))
         return -1
     return None
 
@@ -93,12 +93,12 @@ def _following(session: Session, after: int) -> int | None:
     return next((i for i in open_rows if i > after), open_rows[0] if open_rows else None)
 
 
-def _card(session: Session, at: int) -> list[str]:
-    card = session.card(at)
+def _card(session: Session, index: int) -> list[str]:
+    card = session.card(index)
     ids = f", {card['ids']}" if card["ids"] else ""
     chance = "unknown" if card["probability"] is None else format_percent(card["probability"], 0)
     lines = [
-        f"{at + 1} of {len(session.items)}  {card['where']}{ids}  ({card['kind_words']})",
+        f"{index + 1} of {len(session.items)}  {card['where']}{ids}  ({card['kind_words']})",
         *textwrap.wrap(card["reason"], WIDTH),
         f"label {card['given']}"
         + (f", suggested {card['suggested']}" if card["suggested"] else "")
@@ -107,17 +107,17 @@ def _card(session: Session, at: int) -> list[str]:
     if card["probabilities"]:
         given = ", ".join(f"{one['label']} {format_percent(one['probability'], 0)}" for one in card["probabilities"])
         lines += textwrap.wrap(f"the models give: {given}", WIDTH)
-    said = "; ".join(f"{who}: {what}" for who, what in session.states()[at]["by"].items())
+    said = "; ".join(f"{who}: {what}" for who, what in session.states()[index]["by"].items())
     lines += [f"decided: {said}"] if said else []
     near = card["nearest"]["rows"]
     if near:
         named = [f"{'trusted ' if one['trusted'] else ''}{one['where']} ({one['label']})" for one in near]
         lines += textwrap.wrap(f"nearest: {', '.join(named)}", WIDTH)
-    return [escape_control(line) for line in lines] + _cells(session, at)
+    return [escape_control(line) for line in lines] + _cells(session, index)
 
 
-def _cells(session: Session, at: int, *, every: bool = False) -> list[str]:
-    cells = session.card(at)["cells"]
+def _cells(session: Session, index: int, *, every: bool = False) -> list[str]:
+    cells = session.card(index)["cells"]
     shown = cells if every else cells[:MOST_CELLS]
     lines = []
     for one in shown:

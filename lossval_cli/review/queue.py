@@ -68,8 +68,8 @@ def build_queue(run: LoadedRun, identity: Identity) -> list[Item]:
     chance = min(wanted / len(others), 0.999) if wanted else 1.0
     order: list[int] = []
     left = list(drawn)
-    for place, i in enumerate(suspects):
-        if left and place and place % (RANDOM_EVERY - 1) == 0:
+    for position, i in enumerate(suspects):
+        if left and position and position % (RANDOM_EVERY - 1) == 0:
             order.append(left.pop(0))
         order.append(i)
     order += left

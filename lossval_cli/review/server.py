@@ -88,10 +88,10 @@ def make_app(session: Session, token: str, port: int) -> Starlette:
         return await locked(lambda: _state(session, with_rows=True))
 
     async def row(request: Request) -> Response:
-        at = int(request.path_params["at"])
-        if at >= len(session.items):
+        index = int(request.path_params["index"])
+        if index >= len(session.items):
             return JSONResponse({"error": "no such row"}, 404)
-        return await locked(lambda: session.card(at))
+        return await locked(lambda: session.card(index))
 
     async def decide(request: Request) -> Response:
         try:
@@ -129,7 +129,7 @@ def make_app(session: Session, token: str, port: int) -> Starlette:
         routes=[
             Route("/", home),
             Route("/state", state),
-            Route("/row/{at:int}", row),
+            Route("/row/{index:int}", row),
             Route("/decide", decide, methods=["POST"]),
             Route("/undo", undo, methods=["POST"]),
         ],
@@ -168,7 +168,7 @@ async def _body(request: Request) -> Any:
 def _decision(said: Any) -> dict[str, Any]:
     rows, action = said["rows"], said["action"]
     texts = {name: said.get(name) or "" for name in ("value", "column", "note")}
-    whole = isinstance(rows, list) and all(isinstance(at, int) and not isinstance(at, bool) for at in rows)
+    whole = isinstance(rows, list) and all(isinstance(index, int) and not isinstance(index, bool) for index in rows)
     if not (whole and isinstance(action, str) and all(isinstance(text, str) for text in texts.values())):
         raise TypeError("not a decision")
     return {"indices": rows, "action": action, **texts}
@@ -191,7 +191,7 @@ def _state(session: Session, *, with_rows: bool = False) -> dict[str, Any]:
         "damaged": len(session.damaged),
     }
     if with_rows:
-        said["rows"] = [session.summary(at) for at in range(len(session.items))]
+        said["rows"] = [session.summary(index) for index in range(len(session.items))]
     return said
 
 

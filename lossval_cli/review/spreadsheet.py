@@ -34,7 +34,7 @@ MOST_EXPANDED = 512 << 20
 def export_rows(session: Session, sink: BinaryIO, ending: str) -> None:
     """Every row of the queue, to an open binary file; `ending`: .xlsx or .csv."""
     states = [one["state"] for one in session.states()]
-    table = [_head(session), *(_line(session, at, state) for at, state in enumerate(states))]
+    table = [_head(session), *(_line(session, index, state) for index, state in enumerate(states))]
     if ending == ".xlsx":
         _write_workbook(table, sink)
         return
@@ -48,12 +48,12 @@ def _head(session: Session) -> list[str]:
     return [*FILLED, "where", "label", "suggested", "likely wrong", "suspect by", "reason", *names, KEY]
 
 
-def _line(session: Session, at: int, state: str) -> list[str]:
-    card, decided = session.row_facts(at), "" if state in ("", SKIP, "disputed") else state
+def _line(session: Session, index: int, state: str) -> list[str]:
+    card, decided = session.row_facts(index), "" if state in ("", SKIP, "disputed") else state
     chance = "" if card["probability"] is None else f"{card['probability']:.2f}"
-    cells = session.cells(at, session.columns[:COLUMNS])
+    cells = session.cells(index, session.columns[:COLUMNS])
     own = [decided, "", "", "", card["where"], card["given"] or "", card["suggested"] or "", chance]
-    own += [card["kind_words"], card["reason"], *(text or "" for text in cells), session.items[at].key]
+    own += [card["kind_words"], card["reason"], *(text or "" for text in cells), session.items[index].key]
     return own
 
 
@@ -105,7 +105,7 @@ def import_rows(session: Session, path: Path) -> tuple[int, list[str]]:
         raise ReadError(
             f"{format_name(str(path))} has no column {missing[0]}: fill in a file that `lossval review --export` wrote"
         )
-    places = {item.key: at for at, item in enumerate(session.items)}
+    by_key = {item.key: index for index, item in enumerate(session.items)}
     states = [one["state"] for one in session.states()]
     done, problems = 0, []
     for number, cells in enumerate(lines, 2):
@@ -113,17 +113,17 @@ def import_rows(session: Session, path: Path) -> tuple[int, list[str]]:
         action = said[DECISION].strip().lower()
         if not action:
             continue
-        at = places.get(said.get(KEY, ""))
-        if at is None:
+        index = by_key.get(said.get(KEY, ""))
+        if index is None:
             problems.append(f"row {number} left out: it is not a row of this run")
             continue
-        if states[at] == action and not said.get(VALUE):
+        if states[index] == action and not said.get(VALUE):
             continue
         try:
             if action not in (KEEP, RELABEL, FIX, DROP, SKIP):
                 raise UsageError(f"{quote(action)} is none of keep, relabel, fix, drop, skip")
             texts = {"value": said.get(VALUE, ""), "column": said.get(COLUMN, ""), "note": said.get(NOTE, "")}
-            session.decide([at], action, **texts)
+            session.decide([index], action, **texts)
             done += 1
         except UsageError as error:
             problems.append(f"row {number} left out: {error}")

@@ -104,8 +104,8 @@ def _label_values(label: LabelColumn, texts: Sequence[str]) -> pa.Array:
     if label.task == "classification":
         table = label.table
         classes = ClassLabels.fit(table, Roles(label.name, (), (), (), label.task, ()))
-        places = np.unique(classes.encode(table), return_index=True)[1]
-        first = dict(zip(classes.names, places.tolist(), strict=True))
+        index = np.unique(classes.encode(table), return_index=True)[1]
+        first = dict(zip(classes.names, index.tolist(), strict=True))
     known: Mapping[int, int] = {i: first[text] for i, text in enumerate(texts) if text in first}
     fresh = [i for i in range(len(texts)) if i not in known]
     values = _stored([texts[i] for i in fresh], stored, label.name).to_pylist()
