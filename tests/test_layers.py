@@ -77,6 +77,18 @@ def test_no_room_imports_from_one_below_it() -> None:
     assert upward == []
 
 
+def test_no_function_takes_more_than_ten_arguments() -> None:
+    """Longer lists become an object that is named for what belongs together."""
+    long = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                if len([name for name in names if name not in ("self", "cls")]) > 10:
+                    long.append(f"{path.relative_to(PACKAGE)}: {node.name}")
+    assert long == []
+
+
 @pytest.mark.parametrize("module", ["lossval_cli", "lossval_cli.cli"])
 def test_importing_the_command_line_brings_nothing_heavy(module: str) -> None:
     code = (

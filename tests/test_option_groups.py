@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 
 import typer
 
 from lossval_cli.cli.app import app
 from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
 from lossval_cli.features.table_options import TableOptions
-
-
-def test_no_command_takes_more_than_ten_arguments() -> None:
-    for command in app.registered_commands:
-        callback = command.callback
-        assert callback is not None
-        own = getattr(callback, "__wrapped__", callback)
-        assert len(inspect.signature(own).parameters) <= 10, callback.__name__
 
 
 def test_every_option_of_reading_tables_is_an_option_of_the_four_commands() -> None:
