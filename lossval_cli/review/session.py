@@ -74,7 +74,7 @@ class Session:
                 f"{format_name(self.run.name)} is not where it was, or has changed, and its rows have no ids by which "
                 "decisions could be found again: name the table that was scored with --data FILE"
             )
-        self._by_key = {item.key: at for at, item in enumerate(self.items)}
+        self._by_key = {item.key: index for index, item in enumerate(self.items)}
         self._said = {row["row"]: row for row in self.run.report.get("suspects") or ()}
         self._nearest = NearestRows(directory, self.run)
         self._stamp: tuple[int, int] | None = None
@@ -94,21 +94,21 @@ class Session:
         self._file = DecisionFile([], []) if stamp is None else read_decisions(self.path)
         self._stamp = stamp
         self._seen = []
-        places: dict[str, int] = dict(self._by_key)
+        by_key: dict[str, int] = dict(self._by_key)
         # Rows of an earlier state of the table may have other keys.
-        foreign = {one.key: single_verdict(one) for one in self._file.decisions if one.key not in places}
-        by_row = {item.row: at for at, item in enumerate(self.items)}
+        foreign = {one.key: single_verdict(one) for one in self._file.decisions if one.key not in by_key}
+        by_row = {item.row: index for index, item in enumerate(self.items)}
         for row, decided in match_decisions(foreign, self.identity).rows.items():
             if row in by_row:
-                places[decided.verdict.last.key] = by_row[row]
+                by_key[decided.verdict.last.key] = by_row[row]
         for one in self._file.decisions:
-            at = places.get(one.key)
+            index = by_key.get(one.key)
             # What was decided about another label or other cells than the row has now says nothing.
-            if at is not None and (
+            if index is not None and (
                 one.decision in (SKIP, UNDO)
-                or decision_state(single_verdict(one), self.identity, self.items[at].row) != "stale"
+                or decision_state(single_verdict(one), self.identity, self.items[index].row) != "stale"
             ):
-                self._seen.append((at, one))
+                self._seen.append((index, one))
 
     @property
     def damaged(self) -> Sequence[Damaged]:
@@ -130,14 +130,14 @@ class Session:
 
     def outcome(self) -> Outcome:
         """What is decided, with indices of the queue, as text, in place of keys."""
-        return final_verdicts(_at(one, at) for at, one in self._seen)
+        return final_verdicts(_with_index(one, index) for index, one in self._seen)
 
     def states(self) -> list[dict[str, Any]]:
         """For each row of the queue what was decided, and by whom."""
         agreed, disputed, skipped = self.outcome()
         found: list[dict[str, Any]] = []
-        for at in range(len(self.items)):
-            key = str(at)
+        for index in range(len(self.items)):
+            key = str(index)
             if key in disputed:
                 said = {who: _shown(verdict) for who, verdict in disputed[key].items()}
                 found.append({"state": "disputed", "by": said})
@@ -150,12 +150,12 @@ class Session:
     def forecast(self) -> Forecast:
         """How many of the rows that are left are wrong."""
         agreed = self.outcome().agreed
-        suspects = [at for at, item in enumerate(self.items) if not item.is_random]
-        place = {at: i for i, at in enumerate(suspects)}
-        found = [agreed[str(at)].is_wrong if str(at) in agreed else None for at in suspects]
-        order = [place[int(key)] for key in _by_time(agreed) if int(key) in place]
-        others = [agreed[key].is_wrong for key in agreed if int(key) not in place]
-        probability = np.array([self.items[at].probability for at in suspects], np.float64)
+        suspects = [index for index, item in enumerate(self.items) if not item.is_random]
+        position = {index: i for i, index in enumerate(suspects)}
+        found = [agreed[str(index)].is_wrong if str(index) in agreed else None for index in suspects]
+        order = [position[int(key)] for key in _by_time(agreed) if int(key) in position]
+        others = [agreed[key].is_wrong for key in agreed if int(key) not in position]
+        probability = np.array([self.items[index].probability for index in suspects], np.float64)
         return forecast(probability, found, order, others)
 
     # Deciding
@@ -165,7 +165,7 @@ class Session:
         OutputError where the file cannot be written."""
         if action not in ACTIONS or action == UNDO:
             raise UsageError(f"{quote(action)} is no decision")
-        if not indices or any(not 0 <= at < len(self.items) for at in indices):
+        if not indices or any(not 0 <= index < len(self.items) for index in indices):
             raise UsageError("no such row")
         if any("\0" in text or len(text) > LONGEST_VALUE for text in (value, column, note)):
             raise UsageError("the text is too long, or holds a null character")
@@ -176,19 +176,19 @@ class Session:
         if action not in (RELABEL, FIX):
             value = column = ""
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        append_decisions(self.path, [self._decision(at, action, value, column, note, time) for at in indices])
+        append_decisions(self.path, [self._decision(index, action, value, column, note, time) for index in indices])
         self.refresh()
 
     def undo(self) -> list[int]:
         """Take back what this reviewer decided last, rows decided at once together; their indices in the queue."""
         self.refresh()
         stacks: dict[str, list[tuple[int, Decision]]] = {}
-        for at, one in self._seen:
+        for index, one in self._seen:
             if one.reviewer != self.reviewer:
                 continue
             stack = stacks.setdefault(one.key, [])
             if one.decision != UNDO:
-                stack.append((at, one))
+                stack.append((index, one))
             elif stack:
                 stack.pop()
         last = max((stack[-1][1].time for stack in stacks.values() if stack), default=None)
@@ -201,7 +201,7 @@ class Session:
         ]
         append_decisions(self.path, lines)
         self.refresh()
-        return [at for at, _ in taken]
+        return [index for index, _ in taken]
 
     def _as_written(self, value: str) -> str:
         """A new label as its column writes it: numbers may be typed with a point, or as the column has them."""
@@ -226,20 +226,20 @@ class Session:
             raise UsageError(f"{quote(value)} is not a number, as labels of this table are")
         return form.write(number * form.scale if is_marked else number, None)
 
-    def _decision(self, at: int, action: str, value: str, column: str, note: str, time: str) -> Decision:
-        item = self.items[at]
+    def _decision(self, index: int, action: str, value: str, column: str, note: str, time: str) -> Decision:
+        item = self.items[index]
         content, fixed = "", ""
         if self.identity.contents is not None:
             content = self.identity.contents[item.row]
-            mine = [one for place, one in self._seen if place == at and one.reviewer == self.reviewer]
-            cells = dict(final_verdicts(_at(one, at) for one in mine).agreed.get(str(at), _NOTHING).cells)
+            mine = [one for i, one in self._seen if i == index and one.reviewer == self.reviewer]
+            cells = dict(final_verdicts(_with_index(one, index) for one in mine).agreed.get(str(index), _NOTHING).cells)
             if action == FIX:
                 cells[column] = value
             if cells and action in (FIX, RELABEL) and self.run.train is not None:
                 fixed = hash_cells(self.run.train, self.label, item.row, cells)
         return Decision(
             key=item.key,
-            where=self.where(at),
+            where=self.where(index),
             decision=action,
             column=column,
             value=value,
@@ -270,18 +270,18 @@ class Session:
             )
         return [name for name in self.run.train.column_names if name != self.label]
 
-    def where(self, at: int) -> str:
+    def where(self, index: int) -> str:
         """`line 948`, or `row 946` where there are no lines."""
-        item = self.items[at]
+        item = self.items[index]
         return f"row {item.row}" if self.run.line is None else f"line {self.run.line[item.i]}"
 
-    def summary(self, at: int) -> dict[str, Any]:
+    def summary(self, index: int) -> dict[str, Any]:
         """What a list says of a row."""
-        item = self.items[at]
+        item = self.items[index]
         known = self._said.get(item.row) or {}
         suggested = known.get("suggested") if known else self.run.predicted[item.i] if "label" in item.kind else None
         return {
-            "where": self.where(at),
+            "where": self.where(index),
             "ids": ", ".join(cell(value) for value in self.run.ids_at(item.i).values()),
             "kind": item.kind,
             "kind_words": RANDOM if item.is_random else KIND_WORDS[item.kind],
@@ -291,31 +291,31 @@ class Session:
             "groups": list(item.groups),
         }
 
-    def row_facts(self, at: int) -> dict[str, Any]:
+    def row_facts(self, index: int) -> dict[str, Any]:
         """The summary, and the reason in words."""
-        item = self.items[at]
+        item = self.items[index]
         known = self._said.get(item.row) or {}
         other = RANDOM_REASON if item.is_random else UNFLAGGED_REASON
         reason = known.get("reason") or (REASONS[item.kind] if item.kind in KINDS else other)
-        return self.summary(at) | {"reason": reason}
+        return self.summary(index) | {"reason": reason}
 
-    def cells(self, at: int, names: Sequence[str]) -> list[str | None]:
+    def cells(self, index: int, names: Sequence[str]) -> list[str | None]:
         """Some cells of a row as the file has them; None where they are missing or not at hand."""
-        item, table = self.items[at], self.run.train
+        item, table = self.items[index], self.run.train
         if table is None:
             known = {one["column"]: one for one in (self._said.get(item.row) or {}).get("features") or ()}
             values = [known.get(name, {}).get("value") for name in names]
             return [None if value is None else cell(value) for value in values]
         return [cell_text(table.as_given(name), item.row) for name in names]
 
-    def card(self, at: int) -> dict[str, Any]:
+    def card(self, index: int) -> dict[str, Any]:
         """All that a reviewer sees of a row."""
-        item = self.items[at]
+        item = self.items[index]
         known = self._said.get(item.row) or {}
         marked = {one["column"]: usual(one["usual"]) for one in known.get("odd") or ()}
         deciding = [one["column"] for one in known.get("deciding") or ()]
-        return self.row_facts(at) | {
-            "index": at,
+        return self.row_facts(index) | {
+            "index": index,
             "predicted": self.run.predicted[item.i],
             "probabilities": known.get("probabilities") or [],
             "cells": self._cells_of(item, list(marked), deciding, marked),
@@ -331,7 +331,7 @@ class Session:
         return [{"group": name, "words": words, "rows": counts[name]} for name, words in said.items()]
 
     def _cells_of(
-        self, item: Item, odd: list[str], deciding: list[str], typical: Mapping[str, str]
+        self, item: Item, unusual: list[str], deciding: list[str], typical: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         """Deciding cells first, then in the order of the table."""
         if self.run.train is None:
@@ -339,7 +339,7 @@ class Session:
             texts: dict[str, Any] = {name: None if value is None else cell(value) for name, value in values.items()}
         else:
             texts = {name: cell_text(self.run.train.as_given(name), item.row) for name in self.columns}
-        first = [name for name in dict.fromkeys([*odd, *deciding]) if name in texts]
+        first = [name for name in dict.fromkeys([*unusual, *deciding]) if name in texts]
         ids = set(self.run.ids)  # they stand in the heading
         order = sorted((name for name in texts if name not in first), key=lambda name: name in ids)
         order = [*first, *order][:MOST_CELLS]
@@ -347,7 +347,7 @@ class Session:
             {
                 "column": name,
                 "value": texts[name],
-                "mark": "odd" if name in odd else "deciding" if name in deciding else "",
+                "mark": "odd" if name in unusual else "deciding" if name in deciding else "",
                 "typical": typical.get(name, ""),
             }
             for name in order
@@ -392,9 +392,9 @@ def cell_text(column: pa.ChunkedArray, row: int) -> str | None:
     return text
 
 
-def _at(one: Decision, at: int) -> Decision:
+def _with_index(one: Decision, index: int) -> Decision:
     return Decision(
-        key=str(at), decision=one.decision, column=one.column, value=one.value, time=one.time, reviewer=one.reviewer
+        key=str(index), decision=one.decision, column=one.column, value=one.value, time=one.time, reviewer=one.reviewer
     )
 
 
