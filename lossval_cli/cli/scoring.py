@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lossval_cli.cli.progress import Progress
     from lossval_cli.features.dataset import Dataset
     from lossval_cli.noise.thresholds import Thresholds
-    from lossval_cli.pipeline import Result
+    from lossval_cli.result import Result
     from lossval_cli.runtime.resources import Resources
     from lossval_cli.settings import Settings
 
