@@ -10,6 +10,7 @@ import pytest
 
 from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.typed_columns import TypedColumns
+from lossval_cli.noise.number_cells import NumberCells
 from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 from lossval_cli.noise.spelling import Spelling, edit_distance
 from lossval_cli.noise.stand_ins import find_stand_ins
@@ -277,6 +278,15 @@ def test_a_tail_does_not_saturate_and_far_values_do_not_stretch_it() -> None:
     ten, hundred = dirty.surprise(np.array([10.0, 100.0]))
     assert 9 < ten < hundred / 2
     assert dirty.scale < 1.5 * clean.scale
+
+
+def test_a_column_far_from_zero_keeps_its_scale() -> None:
+    values = np.random.default_rng(28).lognormal(0, 1, 2000)
+    plain, far = NumberCells.fit(values), NumberCells.fit(values + 1e11)
+    assert (far.sorted_values.max() - far.sorted_values.min()) == pytest.approx(
+        np.ptp(NumberCells.fit(values - 50).sorted_values), rel=0.05
+    )
+    assert np.ptp(plain.sorted_values) > 3
 
 
 def test_two_groups_count_the_errors_and_leave_right_rows_alone() -> None:

@@ -40,6 +40,9 @@ BINS = 16
 LARGEST = 1e150
 """Numbers beyond are taken for this: their differences and squares are more than a float holds."""
 
+LEAST_RANGE = 1e-6
+"""Of logarithms: numbers far from zero that hardly differ beside it are no more symmetric for being rounded."""
+
 LEAST_TAIL = 0.05
 """Scale of the lightest tail, in units of the column's spread."""
 
@@ -219,4 +222,6 @@ def _origin_and_unit(values: Floats) -> tuple[float, float]:
 
 def _asymmetry(values: Floats, origin: float, unit: float) -> float:
     low, median, high = np.quantile(_signed_log(values, origin, unit), [0.05, 0.5, 0.95])
+    if high - low < LEAST_RANGE:
+        return np.inf
     return abs(float(np.log((high - median + 1e-9) / (median - low + 1e-9))))
