@@ -41,6 +41,9 @@ FEWEST_PER_CLASS = 3
 """Trusted rows for each of their classes, on average, below which no model is fitted."""
 
 TREES = 100
+FEWEST_TREES = 40
+"""A row that every tree has drawn is predicted by none: with so many trees one in a hundred million."""
+
 FOLDS = 5
 PREDICTED_AT_ONCE = 1 << 15
 
@@ -160,7 +163,12 @@ def _fit(
         return logs
 
     forest = ExtraTreesClassifier(
-        round(TREES * trees), min_samples_leaf=3, max_features=0.3, bootstrap=True, oob_score=True, random_state=seed
+        max(FEWEST_TREES, round(TREES * trees)),
+        min_samples_leaf=3,
+        max_features=0.3,
+        bootstrap=True,
+        oob_score=True,
+        random_state=seed,
     )
     kinds: list[tuple[Any, Callable[[npt.NDArray[np.float32], Floats], Floats]]] = [
         (forest, both),
