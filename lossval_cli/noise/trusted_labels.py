@@ -109,7 +109,7 @@ def learn_true_labels(
     most = float(1 - (given[0] * truth).sum(axis=1).mean())
     by_flips = float(as_flips.mean())
     if K > 2 and by_flips > fewest:  # with so many kinds of flips, an imprecise model of the truth looks like some
-        by_flips = (by_flips + fewest) / 2
+        by_flips = fewest
         as_flips = with_mean(as_flips, by_flips)
     follows = max(by_rule, 1 - shown)
     score = follows * with_mean(as_rule, most) + (1 - follows) * as_flips
