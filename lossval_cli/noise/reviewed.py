@@ -82,13 +82,13 @@ def learn_from_reviews(
         label_was_wrong=reviewed.label_was_wrong & (by_label | ~unclear),
         wrong_features=reviewed.wrong_features & (~by_label | ~unclear),
     )
-    label = _learn(
-        noise.label_probability,
-        reviewed,
-        reviewed.wrong_label,
-        _Doubts(X, predictions, y, reviewed, noise.label_probability),
-    )
-    features = _learn(noise.feature_probability, reviewed, reviewed.wrong_features, None)
+    # Decisions about cells say little of other rows' cells, which are wrong in other ways, and nothing of labels.
+    features = _only_decided(noise.feature_probability, reviewed.rows, reviewed.wrong_features)
+    if reviewed.wrong_label.any() or not reviewed.wrong_features.any():
+        doubts = _Doubts(X, predictions, y, reviewed, noise.label_probability)
+        label = _learn(noise.label_probability, reviewed, reviewed.wrong_label, doubts)
+    else:
+        label = _only_decided(noise.label_probability, reviewed.rows, reviewed.wrong_label)
     is_open = np.ones(len(y), np.bool_)
     is_open[reviewed.rows] = False
     label_suspect, label_threshold = _flags(label.probability, is_open)
@@ -183,13 +183,22 @@ class _Doubts:
         return 1 - own_class(full, self._y[rows].astype(np.int64))
 
 
-def _learn(prior: Floats, reviewed: ReviewedRows, wrong: Bools, doubts: _Doubts | None) -> _Learned:
+def _only_decided(prior: Floats, rows: npt.NDArray[np.int64], wrong: Bools) -> _Learned:
+    """What was decided, and of other rows what was believed."""
+    probability = prior.copy()
+    probability[rows] = wrong
+    share = float(probability.mean())
+    error = 1.64 * float(np.sqrt((probability * (1 - probability)).sum())) / len(prior)
+    return _Learned(probability, max(0.0, share - error), min(1.0, share + error))
+
+
+def _learn(prior: Floats, reviewed: ReviewedRows, wrong: Bools, doubts: _Doubts) -> _Learned:
     """prior (N,); wrong (R,) of the reviewed rows."""
     rows, N = reviewed.rows, len(prior)
     odds = logit(np.clip(prior, CLOSEST, 1 - CLOSEST))
     odds = odds + TRACE * (logit(np.clip(prior, 1e-9, 1 - 1e-9)) - odds)  # the surest keep their order
     before = odds
-    if doubts is not None and doubts.are_known:
+    if doubts.are_known:
         doubted = doubts.log_odds()
         weight = _forest_weight(odds[rows], doubted[rows], wrong)
         odds = (1 - weight) * odds + weight * doubted
