@@ -161,7 +161,9 @@ def retrain_other(
     return predictions
 
 
-def _binned(X: npt.NDArray[np.float32], X_eval: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+def _binned(
+    X: npt.NDArray[np.float32], X_eval: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """X (N, D) and X_eval (n, D) as the numbers of quantile bins of each column of X.
 
     With weights, scikit-learn's boosting takes one weighted percentile per bin and column of each fit: minutes in a
@@ -170,7 +172,7 @@ def _binned(X: npt.NDArray[np.float32], X_eval: npt.NDArray[np.float32]) -> tupl
     edges = np.quantile(X, np.linspace(0, 1, BINS)[1:-1], axis=0, method="lower").T
     columns = [np.unique(edge) for edge in edges]
     parts = [np.stack([np.searchsorted(c, x) for c, x in zip(columns, part.T, strict=True)], 1) for part in (X, X_eval)]
-    return parts[0].astype(np.float64), parts[1].astype(np.float64)
+    return parts[0].astype(np.float32), parts[1].astype(np.float32)
 
 
 def _model(kind: str, *, is_classifier: bool, seed: int) -> Any:
