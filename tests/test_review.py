@@ -252,7 +252,7 @@ def test_a_filled_spreadsheet_becomes_decisions(run: Path, cli: Callable[..., Ou
     for column in ("decision", "new value", "column", "note"):
         table[column] = table[column].astype(object)
     table.loc[0, ["decision", "new value", "note"]] = ["Relabel", "yes", "seen"]
-    table.loc[1, "decision"] = "drop"
+    table.loc[1, "decision"] = "D"
     table.loc[2, ["decision", "column", "new value"]] = ["fix", "age", "44"]
     table.loc[3, "decision"] = "perhaps"
     table.loc[4, ["decision", "key"]] = ["keep", "nobody"]

@@ -31,6 +31,10 @@ MOST_EXPANDED = 512 << 20
 """Bytes of an .xlsx once unpacked."""
 
 
+BY_LETTER = {action[0]: action for action in (KEEP, RELABEL, FIX, DROP, SKIP)}
+"""The keys of the page serve in a spreadsheet too."""
+
+
 def export_rows(session: Session, sink: BinaryIO, ending: str) -> None:
     """Every row of the queue, to an open binary file; `ending`: .xlsx or .csv."""
     states = [one["state"] for one in session.states()]
@@ -113,6 +117,7 @@ def import_rows(session: Session, path: Path) -> tuple[int, list[str]]:
         action = said[DECISION].strip().lower()
         if not action:
             continue
+        action = BY_LETTER.get(action, action)
         index = by_key.get(said.get(KEY, ""))
         if index is None:
             problems.append(f"row {number} left out: it is not a row of this run")
@@ -121,7 +126,7 @@ def import_rows(session: Session, path: Path) -> tuple[int, list[str]]:
             continue
         try:
             if action not in (KEEP, RELABEL, FIX, DROP, SKIP):
-                raise UsageError(f"{quote(action)} is none of keep, relabel, fix, drop, skip")
+                raise UsageError(f"{quote(said[DECISION])} is none of keep, relabel, fix, drop, skip")
             texts = {"value": said.get(VALUE, ""), "column": said.get(COLUMN, ""), "note": said.get(NOTE, "")}
             session.decide([index], action, **texts)
             done += 1
