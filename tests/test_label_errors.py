@@ -235,6 +235,7 @@ def test_right_numbers_of_difficult_forms_are_not_flagged() -> None:
         "spread grows": x * (1 + np.abs(X[:, 1])) + np.abs(x) * rng.standard_normal(800),
         "zero-inflated by chance": np.where(is_claim, rng.gamma(2, 500, 800), 0.0),
         "unexplained": rng.standard_normal(800),
+        "few claims": np.where(np.arange(800) % 20 == 3, rng.gamma(2, 500, 800), 0.0),
     }
     for form, y in forms.items():
         errors = find_wrong_numbers(X, y, np.full(800, np.median(y)))

@@ -55,6 +55,9 @@ BULK = 0.93
 BULK_SCALES = np.exp(np.linspace(-0.8, 0.8, 33))
 BULK_TAILS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 30.0)
 
+FEWEST = 20
+"""Labels below which nothing is said about their tail."""
+
 FALSE_DISCOVERIES = 0.02
 """Of labels that lie beyond everything."""
 
@@ -131,8 +134,10 @@ def judge_numbers(
     most_common = int(scores.counts.argmax())
     alike = scores.counts[most_common] / len(y)
     beyond = np.zeros(len(y), np.bool_)
-    if len(scores.values) > FEW_VALUES and alike >= MOST_ALIKE:
-        others = y != scores.values[most_common]
+    others = y != scores.values[most_common]
+    # The other labels may be few as well, each with a value of its own: a claim in a twentieth of the rows.
+    are_apart = others.sum() >= FEWEST and len(scores.values) > max(2, 0.5 * others.sum())
+    if alike >= MOST_ALIKE and (len(scores.values) > FEW_VALUES or are_apart):
         beyond[others] = _lies_beyond(y[others], np.full(int(others.sum()), np.median(y[others])))
         found = Posterior(np.zeros(len(y)), 0.0, 0.0, 0.5 * float(1 - alike))
     else:
@@ -152,7 +157,7 @@ def judge_numbers(
 def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
     """(n,) whether each label lies farther from its prediction than right labels ever would; both in the unit of
     the label."""
-    if len(y) < 20:
+    if len(y) < FEWEST:
         return np.zeros(len(y), np.bool_)
     low, middle, high = np.quantile(y, [0.1, 0.5, 0.9])
     skewness = (high + low - 2 * middle) / max(high - low, 1e-300)
