@@ -175,7 +175,7 @@ class Session:
             raise UsageError(f"the table has no feature column {format_name(column)}")
         if action not in (RELABEL, FIX):
             value = column = ""
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        time = datetime.now(UTC).isoformat(timespec="microseconds")  # equal for rows decided at once, and for no others
         append_decisions(self.path, [self._decision(index, action, value, column, note, time) for index in indices])
         self.refresh()
 
@@ -195,7 +195,7 @@ class Session:
         taken = [stack[-1] for stack in stacks.values() if stack and stack[-1][1].time == last]
         if not taken:
             return []
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        time = datetime.now(UTC).isoformat(timespec="microseconds")
         lines = [
             Decision(key=one.key, where=one.where, decision=UNDO, time=time, reviewer=self.reviewer) for _, one in taken
         ]
