@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -300,7 +301,10 @@ def _worker(rank: int, port: int, out: str, variant: Any) -> None:
             objective.step()
         objective.end_epoch()
     np.save(f"{out}/{rank}.npy", objective.scores().to_numpy())
-    torch.distributed.destroy_process_group()
+    torch.distributed.barrier()
+    # PyTorch's threads now and then abort a process that ends the usual way ("terminate called without an active
+    # exception"). What is tested is on disk.
+    os._exit(0)
 
 
 @pytest.mark.slow
