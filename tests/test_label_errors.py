@@ -109,13 +109,13 @@ def test_rows_of_one_unit_share_a_fold() -> None:
     assert set(fold) == set(range(FOLDS))
 
 
-def test_the_only_row_of_its_class_cannot_be_judged() -> None:
+def test_the_only_row_of_its_class_is_not_flagged() -> None:
     X = table(300)
     y = (X[:, 0] > 0).astype(np.int64)
     y[7] = 2
     network = np.tile([0.5, 0.49, 0.01], (300, 1))
     errors = find_wrong_classes(X, y, network)
-    assert errors.cannot_be_judged[7]
+    assert errors.class_too_small[7]
     assert errors.probability[7] == 0
     assert not errors.suspect[7]
 

@@ -275,7 +275,7 @@ def test_a_tail_does_not_saturate_and_far_values_do_not_stretch_it() -> None:
     clean = Tail.fit(values, (0.75, 0.93))
     values[:50] = 1e6
     dirty = Tail.fit(values, (0.75, 0.93))
-    ten, hundred = dirty.surprise(np.array([10.0, 100.0]))
+    ten, hundred = dirty.neg_log_p(np.array([10.0, 100.0]))
     assert 9 < ten < hundred / 2
     assert dirty.scale < 1.5 * clean.scale
 

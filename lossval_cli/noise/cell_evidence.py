@@ -8,7 +8,7 @@
     moved       numbers that are far likelier in each other's columns               (moved_cells)
 
 A level, or a number of a column of few values, is compared with cells that have the same one: that a rare event is
-hard to foretell makes none of its rows wrong. The first three are −log p in nats under the column's own robust tail,
+hard to predict makes none of its rows wrong. The first three are −log p in nats under the column's own robust tail,
 so columns of any unit and shape compare.
 """
 
@@ -48,12 +48,12 @@ PRIOR_CELLS = 2.0
 LEAF_CELLS = 100.0
 """Cells that the leaves of a prediction hold together."""
 
-USUAL, ENOUGH_CELLS = 0.7, 10
-"""Quantile of the surprise of a level's cells that is usual for it, and how many cells it takes. Of a level that
-nothing foretells and one cell in a hundred has, leaves hold none in a third of the cases."""
+TYPICAL, ENOUGH_CELLS = 0.7, 10
+"""Quantile of the surprisal of a level's cells that is typical of it, and how many cells it takes. Where one cell in a
+hundred has a level that nothing predicts, a third of the leaves hold none."""
 
 LEAST_SCALE = {True: 1.0, False: 0.5}
-"""Of the tail of surprises, nats: of numbers in steps, and of levels."""
+"""Of the tail of excess surprisal, in nats: of numbers in steps, and of levels."""
 
 
 class CellEvidence(NamedTuple):
@@ -71,7 +71,7 @@ class _Raw(NamedTuple):
 
     cells: Cells
     deviation: Floats  # (n, D) log(1 + |value − mean| / deviation) of numbers
-    surprise: Floats  # (n, D) −log probability of levels, and of the bins of numbers in steps
+    surprisal: Floats  # (n, D) −log probability of levels, and of the bins of numbers in steps
     misspelt: Floats
     rarity: Floats  # (n, D) nats that a level is not one of the column's
     moved: Floats  # (n, D) nats
@@ -85,13 +85,13 @@ class _Tails:
     residual: Mapping[int, Tail]
     light: Mapping[int, LightTail | None]
     unlikely: Mapping[int, Tail]
-    usual: Mapping[int, Floats]
-    """(bins,) of columns of few values: the surprise that is usual for each."""
+    typical: Mapping[int, Floats]
+    """(bins,) for columns of few values: the typical surprisal of each bin."""
 
 
 @dataclass
 class CellModel:
-    """What is usual in a table's columns, fitted on a sample of n rows."""
+    """What right cells of each column look like, fitted on a sample of n rows."""
 
     columns: tuple[str, ...]
     numbers: Mapping[int, NumberCells]
@@ -144,7 +144,7 @@ class CellModel:
         inputs, _ = self._inputs(codes, values)
         cells = Cells(inputs, codes, values)
         prediction = self._forest.predict(cells, fitted)
-        deviation, surprise = np.zeros_like(values), np.zeros_like(values)
+        deviation, surprisal = np.zeros_like(values), np.zeros_like(values)
         asked = prediction.trees > 0
         distance = np.abs(values - prediction.mean) / np.sqrt(prediction.variance + LEAST_DEVIATION**2)
         known = asked & np.isfinite(values)
@@ -153,9 +153,9 @@ class CellModel:
             here = asked[:, i] & (codes[:, i] < len(shares) - 1)
             overall = shares[codes[:, i]]
             smooth = (LEAF_CELLS * prediction.probability[:, i] + PRIOR_CELLS * overall) / (LEAF_CELLS + PRIOR_CELLS)
-            surprise[here, i] = -np.log(smooth[here])
+            surprisal[here, i] = -np.log(smooth[here])
         moved = self._moved.evidence(self._given(frame))
-        return _Raw(cells, deviation, surprise, misspelt, rarity, moved)
+        return _Raw(cells, deviation, surprisal, misspelt, rarity, moved)
 
     def fit_tails(self, raw: _Raw, kept: npt.NDArray[np.bool_], quantiles: tuple[float, float]) -> None:
         """On the evidence of the fitted rows, without those that are left out."""
@@ -163,10 +163,10 @@ class CellModel:
         residual: dict[int, Tail] = {}
         unlikely: dict[int, Tail] = {}
         light: dict[int, LightTail | None] = {}
-        usual: dict[int, Floats] = {}
+        typical: dict[int, Floats] = {}
         for i, shares in self._shares.items():
-            usual[i] = _usual(raw.surprise[kept, i], raw.cells.codes[kept, i], len(shares))
-        surprises = _beyond(raw.surprise, raw.cells.codes, usual)
+            typical[i] = _typical_surprisal(raw.surprisal[kept, i], raw.cells.codes[kept, i], len(shares))
+        excess = _excess(raw.surprisal, raw.cells.codes, typical)
         for i in self.numbers:
             values = raw.cells.values[kept, i]
             values = values[np.isfinite(values)]
@@ -181,32 +181,32 @@ class CellModel:
                 light[i] = LightTail.fit(np.expm1(raw.deviation[known, i])) if smooth else None
                 residual[i] = Tail.fit(raw.deviation[known, i], quantiles, 0.02)
         for i in self._shares:
-            if np.ptp(surprises[kept, i]) > 0:
-                unlikely[i] = Tail.fit(surprises[kept, i], quantiles, LEAST_SCALE[i in self.numbers])
-        self._tails = _Tails(sides, residual, light, unlikely, usual)
+            if np.ptp(excess[kept, i]) > 0:
+                unlikely[i] = Tail.fit(excess[kept, i], quantiles, LEAST_SCALE[i in self.numbers])
+        self._tails = _Tails(sides, residual, light, unlikely, typical)
 
     def evidence(self, raw: _Raw) -> CellEvidence:
         """Nats, after `fit_tails`."""
         assert self._tails is not None
         far, residual, unlikely = (np.zeros_like(raw.deviation) for _ in range(3))
-        surprises = _beyond(raw.surprise, raw.cells.codes, self._tails.usual)
+        excess = _excess(raw.surprisal, raw.cells.codes, self._tails.typical)
         for i, (above, below) in self._tails.sides.items():
             values = raw.cells.values[:, i]
             distances = self.numbers[i].distance(values)
             for side, outward, here in ((above, values, values >= 0), (below, -values, values < 0)):
                 if side is not None:
-                    far[here, i] = side.surprise(outward[here], distances[here])
+                    far[here, i] = side.neg_log_p(outward[here], distances[here])
         for i, tail in self._tails.residual.items():
             known = np.isfinite(raw.cells.values[:, i])
-            residual[known, i] = tail.surprise(raw.deviation[known, i])
+            residual[known, i] = tail.neg_log_p(raw.deviation[known, i])
             light = self._tails.light[i]
             if light is not None:
                 beyond = known & (raw.deviation[:, i] > tail.start)
-                as_normal = light.surprise(np.expm1(raw.deviation[beyond, i]))
+                as_normal = light.neg_log_p(np.expm1(raw.deviation[beyond, i]))
                 residual[beyond, i] = np.maximum(residual[beyond, i], as_normal)
         for i, tail in self._tails.unlikely.items():
-            (unlikely if i in self.levels else residual)[:, i] = tail.surprise(surprises[:, i])
-        # A level that hardly any cell has is rare, whatever the others foretell.
+            (unlikely if i in self.levels else residual)[:, i] = tail.neg_log_p(excess[:, i])
+        # A level that hardly any cell has is rare, whatever the other columns predict.
         return CellEvidence(far, residual, np.maximum(unlikely, raw.rarity), raw.misspelt, raw.moved)
 
     def deviations(self, raw: _Raw) -> Floats:
@@ -277,23 +277,23 @@ class CellModel:
         return np.stack(inputs, axis=1).astype(np.float32), np.array(owner)
 
 
-def _usual(surprise: Floats, codes: Ints, bins: int) -> Floats:
-    """(bins,) what is usual for the cells of each code, from their surprise (n,). Codes of few cells are taken
-    together; where even these are few, nothing is more than usual."""
+def _typical_surprisal(surprisal: Floats, codes: Ints, bins: int) -> Floats:
+    """(bins,) typical surprisal of the cells of each code, from that of all cells (n,). Codes of few cells are taken
+    together; where even these are few, no surprisal exceeds it."""
     cells = np.bincount(codes, minlength=bins)
     few = (cells < ENOUGH_CELLS)[codes]
-    usual = np.full(bins, np.quantile(surprise[few], USUAL) if few.sum() >= ENOUGH_CELLS else np.inf)
+    typical = np.full(bins, np.quantile(surprisal[few], TYPICAL) if few.sum() >= ENOUGH_CELLS else np.inf)
     for code in np.flatnonzero(cells >= ENOUGH_CELLS):
-        usual[code] = np.quantile(surprise[codes == code], USUAL)
-    return usual
+        typical[code] = np.quantile(surprisal[codes == code], TYPICAL)
+    return typical
 
 
-def _beyond(surprise: Floats, codes: Ints, usual: Mapping[int, Floats]) -> Floats:
-    """(n, D) surprise beyond what is usual for cells of the same code."""
-    beyond = surprise.copy()
-    for i, of_code in usual.items():
-        beyond[:, i] = np.maximum(surprise[:, i] - of_code[codes[:, i]], 0.0)
-    return beyond
+def _excess(surprisal: Floats, codes: Ints, typical: Mapping[int, Floats]) -> Floats:
+    """(n, D) surprisal beyond what is typical for cells of the same code."""
+    excess = surprisal.copy()
+    for i, of_code in typical.items():
+        excess[:, i] = np.maximum(surprisal[:, i] - of_code[codes[:, i]], 0.0)
+    return excess
 
 
 def _standardised(inputs: npt.NDArray[np.float32], owner: Ints) -> tuple[npt.NDArray[np.float32], Ints]:

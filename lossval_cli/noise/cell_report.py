@@ -1,4 +1,4 @@
-"""What a reviewer needs to decide on a cell: its value, what is usual, and what the rest of the row predicts."""
+"""What a reviewer needs to decide on a cell: its value, its column's usual range, and what the row predicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lossval_cli.noise.views import TableView
 Kind = Literal["unreadable", "far", "unpredicted", "stand-in", "moved", "unlikely level", "misspelt", "rare level"]
 
 WORTH_TELLING = 3.0
-"""Nats: a right cell is as surprising once in 20 times."""
+"""Nats: one right cell in 20 has as much evidence against it."""
 
 CERTAIN = 50.0
 """Nats, of a cell that is not of its column's type."""
@@ -27,7 +27,7 @@ RANGE = 2.0
 
 
 class CellFinding(NamedTuple):
-    """One surprising cell."""
+    """One improbable cell."""
 
     column: str
     kind: Kind
@@ -51,9 +51,9 @@ def describe_cells(
 ) -> list[list[CellFinding]]:
     """For typed rows (n,), worst cell first; fitted (n,): which of the fitted rows they are, −1 for none."""
     findings: list[list[CellFinding]] = [[] for _ in range(len(frame))]
-    for rows, at in ((np.flatnonzero(fitted >= 0), fitted[fitted >= 0]), (np.flatnonzero(fitted < 0), None)):
+    for rows, index in ((np.flatnonzero(fitted >= 0), fitted[fitted >= 0]), (np.flatnonzero(fitted < 0), None)):
         if len(rows):
-            described = _Described(view, model, view.prepare(frame.iloc[rows]), at)
+            described = _Described(view, model, view.prepare(frame.iloc[rows]), index)
             for i, row in enumerate(rows):
                 findings[row] = described.findings(i, most)
     return findings

@@ -22,8 +22,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 STACK_CREDIT = (10.0, 0.02, 60.0)
-"""Rows that each prediction is credited with in advance: so many, and a share of all rows up to so many. Where labels
-are wrong, the prediction that foretells them best is not the best; in large tables the difference is clear."""
+"""Pseudo-count of each prediction: so many rows, and a share of all rows up to so many. Where labels are wrong, the
+prediction that fits them best is not the best one; in large tables the difference is clear."""
 
 CLEARLY_WORSE = 0.01
 """Nats per row behind the best prediction of a large table, at which one loses most of its weight."""
@@ -39,10 +39,10 @@ CONTRADICTION = 0.75
 """Odds 3 : 1 against the label, relative to class frequencies, from which it is doubtful on its own."""
 
 UNSEEN, MOST_UNSEEN = 0.2, 0.3
-"""Errors that follow the features show in no calibration: as many are reckoned with as this share of the most there can
-be, and of MOST_UNSEEN of the rows."""
+"""Errors that follow the features show in no calibration: their expected number is this share of the most there can be,
+and of MOST_UNSEEN of the rows."""
 UNSEEN_BY_TRUSTED = 0.15
-"""The same beside trusted rows, which have a chance to show them."""
+"""The same with trusted rows, which have a chance to show them."""
 LEAST_SHOWN = 0.2
 """Such errors alone make no label more probably wrong than this."""
 
@@ -59,7 +59,7 @@ DOUBTFUL_PER_FLIP = 2.0
 confuse classes in ways that are partly systematic."""
 
 FEWEST_OF_CLASS = 3
-"""Distinct rows of a class below which its rows cannot be judged."""
+"""Distinct rows of a class below which its labels are not flagged."""
 
 LITTLE_SKILL = 0.1
 """Share of the base rate's uncertainty that predictions remove, below which the features hardly explain the label, and
@@ -94,24 +94,24 @@ def find_wrong_classes(
     trusted_fold = np.where(copy_of >= 0, fold[copy_of], -1) if J else copy_of
 
     models = {} if alone else predict_classes(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
-    voices = [(network, np.zeros((0, K))), *((m.rows, m.trusted) for m in models.values())]
+    base_predictions = [(network, np.zeros((0, K))), *((m.rows, m.trusted) for m in models.values())]
     if trusted is not None:
         seen = copy_of >= 0
         by_network = np.where(seen[:, None], network[np.maximum(copy_of, 0)], trusted.predictions)
-        voices[0] = (network, by_network)
-    credit = np.full(len(voices), STACK_CREDIT[0] + min(STACK_CREDIT[1] * N, STACK_CREDIT[2]))
-    weights = stack([rows for rows, _ in voices], y, credit)
+        base_predictions[0] = (network, by_network)
+    credit = np.full(len(base_predictions), STACK_CREDIT[0] + min(STACK_CREDIT[1] * N, STACK_CREDIT[2]))
+    weights = stack([rows for rows, _ in base_predictions], y, credit)
     if N > LARGE:
-        fit = np.array([np.log(np.clip(own(rows, y), LEAST_PROBABILITY, 1.0)).mean() for rows, _ in voices])
+        fit = np.array([np.log(np.clip(own(rows, y), LEAST_PROBABILITY, 1.0)).mean() for rows, _ in base_predictions])
         weights = weights * np.exp((fit - fit.max()) / CLEARLY_WORSE)
         weights /= weights.sum()
-    given, given_trusted = (mix(weights, [voice[i] for voice in voices]) for i in (0, 1))
-    calibrated, calibrated_trusted = calibrate(voices, (given, given_trusted), y)
+    given, given_trusted = (mix(weights, [base[i] for base in base_predictions]) for i in (0, 1))
+    calibrated, calibrated_trusted = calibrate(base_predictions, (given, given_trusted), y)
     flips = estimate_flips(given, y, seed)
 
     rates = np.bincount(y, minlength=K) / N
     skill = _skill(calibrated, y, rates)
-    judged = _can_be_judged(y, units, K)
+    is_enough = _has_enough_rows(y, units, K)
     doubt = 1.0  # how far the table leaves open whether labels are wrong
     if trusted is None:
         # Where flips show, they are taken to hit both classes alike.
@@ -121,7 +121,7 @@ def find_wrong_classes(
         low, high = flips.low, min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
     else:
         truth = learn_true_labels(
-            X, y, trusted.X, trusted.y.astype(np.int64), (calibrated, calibrated_trusted), voices, seed, trees
+            X, y, trusted.X, trusted.y.astype(np.int64), (calibrated, calibrated_trusted), base_predictions, seed, trees
         )
         score, doubt = truth.score, 1 - truth.shown
         probability = np.maximum(in_order_of(score, flips.probability), truth.shown * score)
@@ -138,9 +138,9 @@ def find_wrong_classes(
         if K > 2 and not ordered:
             most = max(most, DOUBTFUL_PER_FLIP * flips.share)
         probability = _with_doubtful(
-            probability, score, np.where(judged, _contradiction(given, y, rates, 0.5), 0.0), doubt * most
+            probability, score, np.where(is_enough, _contradiction(given, y, rates, 0.5), 0.0), doubt * most
         )
-    probability = np.where(judged, probability, 0.0)
+    probability = np.where(is_enough, probability, 0.0)
     suspect, threshold = choose_suspects(probability)
     share = float(probability.mean())
     return LabelErrors(
@@ -152,7 +152,7 @@ def find_wrong_classes(
         max(high, share),
         calibrated,
         skill,
-        ~judged,
+        ~is_enough,
     )
 
 
@@ -181,7 +181,7 @@ def _with_doubtful(probability: Floats, score: Floats, contradiction: Floats, mo
     return raised
 
 
-def _can_be_judged(y: Ints, units: Ints, K: int) -> Bools:
+def _has_enough_rows(y: Ints, units: Ints, K: int) -> Bools:
     """(N,) whether the row's class has enough distinct rows."""
     pairs = np.unique(np.stack([y, np.unique(units, return_inverse=True)[1]]), axis=1)
     result: Bools = np.bincount(pairs[0], minlength=K)[y] >= FEWEST_OF_CLASS

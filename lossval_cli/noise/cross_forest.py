@@ -140,14 +140,14 @@ class CrossForest:
         total: Floats | None = None
         asked = np.zeros((len(cells.codes), 1))
         for t, tree in enumerate(self.trees):
-            place = np.flatnonzero(tree.outputs == column)
-            if not len(place):
+            output = np.flatnonzero(tree.outputs == column)
+            if not len(output):
                 continue
             rows = np.arange(len(cells.codes)) if fitted is None else np.flatnonzero(~self.seen[fitted, t])
             if not len(rows):
                 continue
-            start = int(tree.offsets[place[0]])
-            stop = int(np.append(tree.offsets, tree.shares.shape[1])[place[0] + 1])
+            start = int(tree.offsets[output[0]])
+            stop = int(np.append(tree.offsets, tree.shares.shape[1])[output[0] + 1])
             if total is None:
                 total = np.zeros((len(cells.codes), stop - start))
             total[rows] += tree.shares[tree.tree.tree_.apply(cells.inputs[np.ix_(rows, tree.inputs)]), start:stop]
@@ -192,10 +192,10 @@ def _leaves(
     mean, square, held = (np.zeros((nodes, len(own)), np.float32) for _ in range(3))
     for i, column in enumerate(own):
         there = np.isfinite(values[:, column])
-        known, at = values[there, column], leaf[there]
-        cells = np.bincount(at, minlength=nodes)
-        mean[:, i] = np.bincount(at, known, minlength=nodes) / np.maximum(cells, 1)
-        square[:, i] = np.bincount(at, known**2, minlength=nodes) / np.maximum(cells, 1)
+        known, node = values[there, column], leaf[there]
+        cells = np.bincount(node, minlength=nodes)
+        mean[:, i] = np.bincount(node, known, minlength=nodes) / np.maximum(cells, 1)
+        square[:, i] = np.bincount(node, known**2, minlength=nodes) / np.maximum(cells, 1)
         held[:, i] = cells > 0
     shares = (counts / size[:, None]).astype(np.float32)
     return _Tree(tree, inputs, outputs, offsets[:-1], shares, own, mean, square, held)

@@ -1,7 +1,7 @@
-"""One-dimensional log density ratios of tampered to untouched values, for numbers and for levels.
+"""One-dimensional log density ratios of corrupted to clean values, for numbers and for levels.
 
-Tampering with a number adds N(0, 1), in encoded units, and now and then puts a value anywhere; tampering
-with any other column replaces half of its cells by one of its levels, each alike.
+Corruption adds N(0, 1) to a number, in encoded units, and puts a few values anywhere; in any other column it replaces
+half of the cells by one of the column's levels, all equally likely.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ GRID_STEP = 0.05
 GRID_HALF = 220
 """Densities live on a grid of ±11 encoded units, beyond any encoded number (encoding bends at 10)."""
 
-HABIT = 0.2
-"""Share of tampered density in the untouched: how far untouched values may stray where none was seen yet."""
+SMOOTHING = 0.2
+"""Share of the corrupted density mixed into the clean one: clean values may lie where none was seen yet."""
 
 ANYWHERE = 0.05
-"""Share of tampered numbers that lie anywhere: a value far from all others is odd, not unheard of."""
+"""Share of corrupted numbers that lie anywhere: a value far from all others is an outlier, but not impossible."""
 
 
 @dataclass(frozen=True)
@@ -30,38 +30,31 @@ class NumberDensities:
     """Kernel densities of several columns before and after N(0, 1) is added, on a common grid."""
 
     count: int
-    before: Floats
-    moved: Floats
+    clean: Floats
+    corrupted: Floats
     """(columns, grid) rows per grid step."""
 
     @classmethod
     def fit(cls, columns: npt.NDArray[np.floating], bandwidth: float) -> NumberDensities:
         """Fit on (n, columns) with a normal kernel of deviation `bandwidth`."""
-        places = _grid(columns)
+        cells = _grid_index(columns)
         size = 2 * GRID_HALF + 1
         offsets = np.arange(columns.shape[1]) * size
-        histogram = np.bincount((places + offsets).ravel(), minlength=columns.shape[1] * size)
+        histogram = np.bincount((cells + offsets).ravel(), minlength=columns.shape[1] * size)
         rows = histogram.reshape(columns.shape[1], size).astype(np.float64)
         return cls(len(columns), *_smooth(rows, bandwidth / GRID_STEP, np.hypot(1.0, bandwidth) / GRID_STEP))
 
     def log_ratio(self, columns: npt.NDArray[np.floating]) -> Floats:
-        """(n, columns) log of tampered to untouched density, for rows that were not fitted on.
+        """(n, columns) log of corrupted to clean density, for rows that were not fitted on.
 
         One row's worth of the former is mixed into the latter, so that the ratio is bounded where nothing
         was seen.
         """
-        places = (np.arange(columns.shape[1]), _grid(columns))
-        before, moved = self.before[places] / self.count, self.moved[places] / self.count
-        after = (1 - ANYWHERE) * moved + ANYWHERE / (2 * GRID_HALF + 1)
-        ratio: Floats = np.log(after) - np.log((1 - HABIT) * before + HABIT * after)
+        cells = (np.arange(columns.shape[1]), _grid_index(columns))
+        clean, moved = self.clean[cells] / self.count, self.corrupted[cells] / self.count
+        corrupted = (1 - ANYWHERE) * moved + ANYWHERE / (2 * GRID_HALF + 1)
+        ratio: Floats = np.log(corrupted) - np.log((1 - SMOOTHING) * clean + SMOOTHING * corrupted)
         return ratio
-
-    def remoteness(self, columns: npt.NDArray[np.floating]) -> Floats:
-        """(n, columns) how far from other values: −log of the density at a bandwidth of 1, bounded at 0
-        rows."""
-        places = (np.arange(columns.shape[1]), _grid(columns))
-        remote: Floats = -np.log(self.moved[places] / self.count + 1e-3 / self.count)
-        return remote
 
 
 def _smooth(rows: Floats, *sigmas: float) -> list[Floats]:
@@ -79,9 +72,9 @@ def _smooth(rows: Floats, *sigmas: float) -> list[Floats]:
     return smoothed
 
 
-def _grid(columns: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    places = np.rint(columns / GRID_STEP).astype(np.int64) + GRID_HALF
-    inside: npt.NDArray[np.int64] = np.clip(places, 0, 2 * GRID_HALF)
+def _grid_index(columns: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    cells = np.rint(columns / GRID_STEP).astype(np.int64) + GRID_HALF
+    inside: npt.NDArray[np.int64] = np.clip(cells, 0, 2 * GRID_HALF)
     return inside
 
 
@@ -93,7 +86,7 @@ class LevelDensities:
     """(levels, width), the different rows of the block."""
     keys: npt.NDArray[np.void]
     ratios: Floats
-    """(levels,) log of tampered to untouched probability."""
+    """(levels,) log of corrupted to clean probability."""
 
     @classmethod
     def fit(cls, block: npt.NDArray[np.float32]) -> LevelDensities:
@@ -109,7 +102,7 @@ class LevelDensities:
         return np.where(self.keys[found] == sought, self.ratios[found], self.ratios.max())
 
     def swap(self, block: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
-        """Give `rows` of `block` one of the levels, each alike."""
+        """Give `rows` of `block` one of the levels, all equally likely."""
         block[rows] = self.values[rng.integers(0, len(self.values), len(rows))]
 
 

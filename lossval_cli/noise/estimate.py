@@ -113,8 +113,8 @@ def _trusted(dataset: Dataset, predict: Predict | None) -> Trusted | None:
     if dataset.keys is not None:
         keys = row_keys((values for _, values in dataset.encoder.read(val.table)), val.table.rows)
         known, first = np.unique(dataset.keys, return_index=True)
-        place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        copy_of = np.where(known[place] == keys, first[place], -1)
+        i = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        copy_of = np.where(known[i] == keys, first[i], -1)
     return Trusted(X, val.y, predict(X), copy_of)
 
 

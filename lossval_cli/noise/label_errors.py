@@ -1,9 +1,9 @@
 """Which rows are noisy, how sure that is, and how many there are: wrong labels and outliers together.
 
     out-of-fold   what other rows say of a row's label: networks, linear model, forest, boosting   (out_of_fold)
-    mixture       weighted by how well each foretells labels it was not fitted on                  (stacking)
+    mixture       weighted by how well each predicts labels it was not fitted on                   (stacking)
     classes       flips that contradict even the surest predictions; a model of trusted labels     (class_errors)
-    numbers       residuals in units of what is usual where the prediction is alike                (number_errors)
+    numbers       residuals in units of those of rows with similar predictions                     (number_errors)
     flags         the rows above the threshold that maximises the expected F1                      (flags)
 
 Predictions say little of a row whose features are wrong: as far as it is an outlier, its label is as probably wrong
@@ -25,11 +25,11 @@ Floats = npt.NDArray[np.float64]
 
 
 class NoiseEstimate(NamedTuple):
-    """What is believed about the noise in N training rows."""
+    """The estimated noise in N training rows."""
 
     probability: Floats  # (N,) that a row is noisy in either way
     label_probability: Floats  # (N,) that its label is wrong
-    feature_probability: Floats  # (N,) that its features are odd
+    feature_probability: Floats  # (N,) that it is an outlier
     label_suspect: npt.NDArray[np.bool_]  # (N,)
     feature_suspect: npt.NDArray[np.bool_]  # (N,)
     label_threshold: float  # probability from which a row is a suspect; 1.0 where there is none
@@ -38,11 +38,11 @@ class NoiseEstimate(NamedTuple):
     share_low: float
     share_high: float
     outliers: OutlierEstimate | None = None
-    labels: LabelErrors | None = None  # what is known of the labels besides
+    labels: LabelErrors | None = None  # the label part in detail
 
 
 def combine(labels: LabelErrors, outliers: OutlierEstimate) -> NoiseEstimate:
-    """What is believed of each row, from what is believed of its label and of its features."""
+    """The estimate of each row, from those of its label and of its features."""
     features = outliers.probability
     label = labels.probability * (1 - features) + np.minimum(labels.probability, labels.share) * features
     label_suspect, label_threshold = choose_suspects(label)
@@ -66,7 +66,7 @@ def combine(labels: LabelErrors, outliers: OutlierEstimate) -> NoiseEstimate:
 
 
 def with_thresholds(noise: NoiseEstimate, label: float, features: float) -> NoiseEstimate:
-    """The same beliefs, with the rows flagged whose probabilities are at or above the thresholds."""
+    """The same estimate, with the rows flagged whose probabilities are at or above the thresholds."""
     return noise._replace(
         label_suspect=noise.label_probability >= label,
         feature_suspect=noise.feature_probability >= features,

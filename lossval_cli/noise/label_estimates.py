@@ -1,4 +1,4 @@
-"""What is asked of, and believed about, labels: the types that both kinds of labels share."""
+"""The input and the result of label error detection: types shared by classes and numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Trusted(NamedTuple):
 
 
 class LabelErrors(NamedTuple):
-    """What is believed about the labels of N training rows."""
+    """The estimated errors in the labels of N training rows."""
 
     probability: Floats  # (N,) that the label is wrong
     suspect: Bools  # (N,)
@@ -32,7 +32,7 @@ class LabelErrors(NamedTuple):
     high: float
     predictions: Floats  # (N, K) or (N,) out-of-fold, of all models together
     skill: float  # share of the base rate's uncertainty (log loss, or variance of scores) that predictions remove
-    cannot_be_judged: Bools  # (N,) too few rows of its class
+    class_too_small: Bools  # (N,) too few rows of its class
 
 
 EXPECTED_DEVIATION = 0.4

@@ -52,7 +52,7 @@ class LevelCells:
         """On the number of cells of each level in the whole table."""
         ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
         ascending = np.sort(np.fromiter(ordered.values(), np.int64, len(ordered)))
-        named = {level: at for at, level in enumerate(list(ordered)[:NAMED])}
+        named = {level: i for i, level in enumerate(list(ordered)[:NAMED])}
         spelling = Spelling.fit(list(ordered), list(ordered.values()))
         cumulated = np.append(0, np.cumsum(ascending))
         return cls(ordered, int(ascending.sum()), named, spelling, ascending, cumulated)

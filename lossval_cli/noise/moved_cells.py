@@ -35,7 +35,7 @@ WHOLE = 0.995
 """Share of whole numbers from which on others do not belong in a column."""
 
 DECIMALS = 4
-"""Places that numbers are written with, at most: a number is what rounds to it."""
+"""Decimals that numbers are written with, at most: a number stands for whatever rounds to it."""
 
 LEAST = 1e-300
 """Probability of what is impossible."""
@@ -98,7 +98,7 @@ class Density:
 
 
 def _written(values: Floats) -> Floats:
-    """(n,) the unit of the last place that a number is written with."""
+    """(n,) the unit of the last decimal that a number is written with."""
     width = np.full(values.shape, 10.0**-DECIMALS)
     for decimals in range(DECIMALS - 1, -1, -1):
         width[values == np.round(values, decimals)] = 10.0**-decimals
@@ -126,11 +126,11 @@ class MovedCells:
         for start in range(0, len(values) if len(columns) else 0, BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             best, first, last, every = self._best(values[block][:, columns])
-            place = np.arange(len(columns))
+            index = np.arange(len(columns))
             inside = np.where(
                 every[:, None],
-                (place >= first[:, None]) & (place <= last[:, None]),
-                (place == first[:, None]) | (place == last[:, None]),
+                (index >= first[:, None]) & (index <= last[:, None]),
+                (index == first[:, None]) | (index == last[:, None]),
             )
             gain[block, columns] = np.where(inside, np.maximum(best, 0.0)[:, None], 0.0)
         return gain

@@ -1,7 +1,7 @@
 """One column of numbers: a scale on which its bulk is symmetric, and how far out on it a value lies.
 
 The scale is a signed logarithm, linear near its centre. Its centre is the median, or zero for positive columns
-that are symmetric in the logarithm, so lognormal, Pareto and Student t columns all have tails that fall at least
+that are symmetric in the logarithm, so lognormal, Pareto and Student t columns all have tails that fall index least
 as fast as an exponential, whatever the unit and offset of the column.
 """
 
@@ -41,7 +41,7 @@ LARGEST = 1e150
 """Numbers beyond are taken for this: their differences and squares are more than a float holds."""
 
 LEAST_RANGE = 1e-6
-"""Of logarithms: numbers far from zero that hardly differ beside it are no more symmetric for being rounded."""
+"""Of logarithms: numbers far from zero that hardly differ relative to it are no more symmetric for being rounded."""
 
 LEAST_TAIL = 0.05
 """Scale of the lightest tail, in units of the column's spread."""
@@ -53,7 +53,7 @@ class Side(NamedTuple):
     tail: Tail
     mode_start: float
     mode_end: float
-    mode_surprise: float
+    mode_neg_log_p: float
     light: LightTail | None
 
     @classmethod
@@ -77,12 +77,12 @@ class Side(NamedTuple):
         mode = further[modes[-1] :]
         return cls(tail, float(mode[0]), float(np.quantile(mode, 0.9)), float(-np.log(len(mode) / total)), light)
 
-    def surprise(self, outward: Floats, distances: Floats) -> Floats:
+    def neg_log_p(self, outward: Floats, distances: Floats) -> Floats:
         """(n,) nats."""
-        plain = self.tail.surprise(outward)
+        plain = self.tail.neg_log_p(outward)
         if self.light is not None:
-            plain = np.where(outward > self.tail.start, np.maximum(plain, self.light.surprise(distances)), plain)
-        in_mode = self.mode_surprise + np.maximum(outward - self.mode_end, 0.0) / self.tail.scale
+            plain = np.where(outward > self.tail.start, np.maximum(plain, self.light.neg_log_p(distances)), plain)
+        in_mode = self.mode_neg_log_p + np.maximum(outward - self.mode_end, 0.0) / self.tail.scale
         return np.where(outward >= self.mode_start, np.minimum(plain, in_mode), plain)
 
 
@@ -105,13 +105,13 @@ class NumberCells:
     repeats: bool
     """Whether one value makes up much of the column: it is a mixture then, and its bulk says little of its tail."""
     in_steps: bool
-    """Whether it has few values, or mostly one: its bins are then foretold as levels are, not its mean."""
+    """Whether it has few values, or mostly one: its bins are then predicted as levels are, not its mean."""
     stand_ins: dict[float, float]
     """Values that stand for a missing one -> evidence in nats."""
 
     @classmethod
     def fit(cls, values: Floats) -> NumberCells:
-        """On (n,) with NaN for missing, at least one finite."""
+        """On (n,) with NaN for missing, index least one finite."""
         finite = within_reach(values[np.isfinite(values)])
         distinct, counts = np.unique(finite, return_counts=True)
         rest = finite
@@ -187,9 +187,9 @@ class NumberCells:
     def isolation(self, scaled: Floats, neighbours: int) -> Floats:
         """(n,) distance to the `neighbours`-th nearest value, with the value itself among them if it was fitted."""
         known = np.where(np.isfinite(scaled), scaled, 0.0)
-        at = np.searchsorted(self.sorted_values, known)[:, None] + np.arange(-neighbours, neighbours)
-        inside = (at >= 0) & (at < len(self.sorted_values))
-        values = self.sorted_values[np.clip(at, 0, len(self.sorted_values) - 1)]
+        index = np.searchsorted(self.sorted_values, known)[:, None] + np.arange(-neighbours, neighbours)
+        inside = (index >= 0) & (index < len(self.sorted_values))
+        values = self.sorted_values[np.clip(index, 0, len(self.sorted_values) - 1)]
         distances = np.where(inside, np.abs(values - known[:, None]), np.inf)
         nearest = np.partition(distances, neighbours - 1, axis=1)[:, neighbours - 1]
         return np.where(np.isfinite(scaled), np.minimum(nearest, 1e6), 0.0)

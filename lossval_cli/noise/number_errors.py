@@ -1,6 +1,6 @@
-"""Which numeric labels are wrong: residuals in units of what is usual where the prediction is alike.
+"""Which numeric labels are wrong: residuals in units of those of rows with similar predictions.
 
-Two questions are asked, since each is blind where the other sees.
+Two questions are asked, since each misses what the other finds.
 
 Is the label another row's?  A mixture of right and wrong labels around the prediction  (number_mixture).
 
@@ -28,7 +28,7 @@ from lossval_cli.noise.number_mixture import (
     Posterior,
     Predicted,
     Scores,
-    judge_mixture,
+    fit_mixture,
     local_scale,
     log_t,
 )
@@ -44,8 +44,8 @@ FEW_VALUES = 50
 """Distinct values up to which labels are treated as ordered classes."""
 
 MOST_ALIKE = 0.3
-"""Share of the rows with one and the same value (zero claims, say), from which the others are not judged by the
-prediction, which is between the two: that a row is among them is mostly chance."""
+"""Share of the rows with one and the same value (zero claims, say), from which the other labels are not compared
+with the prediction, which lies between the two: that a row is among them is mostly chance."""
 
 FINE_WINDOW = 0.08
 """Share of rows, next to each other in prediction, that a local scale in the label's unit is taken over."""
@@ -66,7 +66,7 @@ SKEWED = 0.2
 
 
 class _Found(NamedTuple):
-    """What is believed about N numeric labels."""
+    """The estimated errors in N numeric labels."""
 
     probability: Floats  # (N,)
     share: float  # posterior mean of π, with its interval
@@ -100,17 +100,17 @@ def find_wrong_numbers(
     trusted_fold = np.where(is_copy, fold[others.copy_of], -1)
     models = {} if alone else predict_numbers(X, t, fold, others.X, trusted_fold, seed, trees)
     by_network = np.where(is_copy, network[others.copy_of], others.predictions)
-    voices = [(scores.score(network), scores.score(by_network)), *models.values()]
-    weights = stack_numbers([rows for rows, _ in voices], t)
-    given, given_trusted = (mix(weights, [voice[i] for voice in voices]) for i in (0, 1))
+    base_predictions = [(scores.score(network), scores.score(by_network)), *models.values()]
+    weights = stack_numbers([rows for rows, _ in base_predictions], t)
+    given, given_trusted = (mix(weights, [base[i] for base in base_predictions]) for i in (0, 1))
     rows, checked = Predicted(given, y), None
     if trusted is not None:
         y_trusted = trusted.y.astype(np.float64)
         predicted, by_trusted = learn_true_numbers(
-            X, trusted.X, scores.score(y_trusted), (given, given_trusted), voices, seed, trees
+            X, trusted.X, scores.score(y_trusted), (given, given_trusted), base_predictions, seed, trees
         )
         rows, checked = Predicted(predicted, y), Predicted(by_trusted, y_trusted)
-    found = judge_numbers(rows, seed, checked=checked, expected_share=expected_share)
+    found = estimate_number_errors(rows, seed, checked=checked, expected_share=expected_share)
     suspect, threshold = choose_suspects(found.probability)
     variance = float(t.var())
     return LabelErrors(
@@ -126,7 +126,7 @@ def find_wrong_numbers(
     )
 
 
-def judge_numbers(
+def estimate_number_errors(
     rows: Predicted, seed: int, *, checked: Predicted | None = None, expected_share: float | None = None
 ) -> _Found:
     """Out-of-fold predictions and labels; checked: the same of trusted rows."""
@@ -144,7 +144,7 @@ def judge_numbers(
         kind = FewValues if len(scores.values) <= FEW_VALUES else ManyValues
         model = kind(rows, scores, rows)
         right = None if checked is None else kind(checked, scores, rows)
-        found = judge_mixture(model, seed, checked=right, expected_share=expected_share)
+        found = fit_mixture(model, seed, checked=right, expected_share=expected_share)
         if kind is ManyValues:
             beyond = _lies_beyond(y, scores.value(rows.scores))
     probability = np.where(beyond, np.maximum(found.probability, 1 - FALSE_DISCOVERIES), found.probability)

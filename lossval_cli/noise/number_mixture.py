@@ -35,7 +35,7 @@ SCALING_DEVIATION = 0.1
 """Of log τ, around what a share π of far residuals does to a median."""
 
 TAILS = np.array([3.0, 5.0, 10.0, 30.0])
-"""ν, alike in advance."""
+"""ν, equally likely a priori."""
 
 UNPREDICTABLE = np.array([0.0, 0.05, 0.15, 0.3])
 """Few values: share of rows whose label follows the base rate whatever the features say."""
@@ -89,14 +89,14 @@ class Scores(NamedTuple):
 
 
 class Predicted(NamedTuple):
-    """Rows whose label is judged, or known."""
+    """Predictions and labels of training rows, or of trusted ones."""
 
     scores: Floats  # (n,) predictions, in normal scores
     y: Floats  # (n,) labels, in their own unit
 
 
 class Posterior(NamedTuple):
-    """What is believed about N labels."""
+    """Estimated errors in N labels."""
 
     probability: Floats  # (N,) that each is another row's
     share: float  # posterior mean of π, with its interval
@@ -148,7 +148,7 @@ class FewValues:
         return right, (1 - right) / max(1, len(self.scores) - 1)
 
 
-def judge_mixture(
+def fit_mixture(
     model: ManyValues | FewValues,
     seed: int,
     *,

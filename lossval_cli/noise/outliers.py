@@ -1,8 +1,8 @@
 """Which training rows are outliers: rows with a wrong cell, or noisy as a whole. No label is used.
 
-    cells   how surprising each cell is by its column, its row and its spelling           (cell_evidence)
+    cells   how improbable each cell is given its column, its row and its spelling        (cell_evidence)
     ways    a row's cells summarised in the ways a row can be wrong:
-                cell      its most surprising number          cells   the surprise of all numbers together
+                cell      its least probable number           cells   the excess evidence of all numbers together
                 residual  its least predictable number        spread  squared distance from the columns' centres
                 level     its least likely level              typo    its most likely misspelling or stand-in
                 moved     how much likelier it is once numbers are moved to other columns
@@ -60,7 +60,7 @@ WAY_TAIL = (0.75, 0.95)
 """Quantiles between which a way's tail is fitted: up to a twentieth of the rows may be wrong in it."""
 
 ORDINARY = 1.5
-"""Nats that a cell may be surprising without counting in a sum."""
+"""Nats of evidence that a cell may have without counting in a sum."""
 
 MOST_OF_A_CELL = 8.0
 """Nats, at most, that one cell adds to a sum over cells."""
@@ -100,7 +100,7 @@ class OutlierEstimate(NamedTuple):
         return _estimate(probability, penalty, self.model, self.columns)
 
     def describe(self, rows: Ints, most: int = 3) -> list[list[CellFinding]]:
-        """The most surprising cells of some training rows (n,), worst first."""
+        """The least probable cells of some training rows (n,), worst first."""
         if self.model is None or self.columns is None:
             return [[] for _ in rows]
         found = self.model.describe(self.columns.take(rows), rows, most)
@@ -165,8 +165,8 @@ def _estimate(
 
 
 class _Scores(NamedTuple):
-    log_odds: Floats
-    ranked: Floats  # log odds at RANKED_SHARE
+    log_odds: Floats  # (n,)
+    ranked: Floats  # (n,) log odds at RANKED_SHARE
     noise: Floats  # (n, 2) log ratios of row noise
 
 
@@ -178,10 +178,10 @@ class OutlierModel:
     cells: CellModel
     sample: Ints
     """Sorted rows of the table that it is fitted on."""
-    place: Ints
-    """Of each of them, where it stands among the fitted rows."""
+    fit_index: Ints
+    """(n,) index of each among the fitted rows, which are in canonical order."""
     tails: Mapping[Way, Tail]
-    usual: Floats
+    class_baseline: Floats
     """(classes, ways) nats that rows of a class have beyond those of all rows: a rare class is not wrong."""
     groups: TwoGroups
     noise: RowNoise | None
@@ -221,17 +221,17 @@ class OutlierModel:
         cells.fit_tails(raw, np.ones(len(frame), bool), LOOSE)
         ways = _ways(cells.evidence(raw), cells.deviations(raw))
         tails = {way: Tail.fit(ways[way], WAY_TAIL, _least(way)) for way in WAYS if np.ptp(ways[way]) > 0}
-        surprise = _surprise(ways, tails)
-        usual = _class_surprise(surprise, alike)
-        surprise = np.maximum(surprise - usual[alike], 0.0)
-        groups = TwoGroups.fit(surprise)
+        neg_log_p = _neg_log_p(ways, tails)
+        baseline = _class_baseline(neg_log_p, alike)
+        neg_log_p = np.maximum(neg_log_p - baseline[alike], 0.0)
+        groups = TwoGroups.fit(neg_log_p)
         noise = None
         if X is not None and len(blocks) > 1:  # in a single column, every row is its only cell
             noise = RowNoise.fit(X[order], blocks, alike, group, rng)
-        own = _scores(groups, surprise, None if noise is None else noise.log_ratios)
-        place = np.empty_like(order)
-        place[order] = everything
-        return cls(view, cells, sample, place, tails, usual, groups, noise, own)
+        own = _scores(groups, neg_log_p, None if noise is None else noise.log_ratios)
+        fit_index = np.empty_like(order)
+        fit_index[order] = everything
+        return cls(view, cells, sample, fit_index, tails, baseline, groups, noise, own)
 
     def score(
         self,
@@ -242,34 +242,34 @@ class OutlierModel:
     ) -> tuple[Floats, Floats]:
         """Probability and penalty of typed rows (n,); `rows` (n,): which rows of the table they are. Those that were
         fitted are known already."""
-        at = self._fitted(rows)
-        scores = _Scores(*(values[at] for values in self.own))
-        new = np.flatnonzero(at < 0)
+        index = self._fit_index(rows)
+        scores = _Scores(*(values[index] for values in self.own))
+        new = np.flatnonzero(index < 0)
         if len(new):
             prepared = self.view.prepare(frame.iloc[new])
             raw = self.cells.raw(prepared)
-            surprise = _surprise(_ways(self.cells.evidence(raw), self.cells.deviations(raw)), self.tails)
+            neg_log_p = _neg_log_p(_ways(self.cells.evidence(raw), self.cells.deviations(raw)), self.tails)
             alike = np.zeros(len(new), np.int64) if classes is None else classes[new]
-            usual = np.vstack([self.usual, np.zeros(self.usual.shape[1])])
-            surprise = np.maximum(surprise - usual[np.minimum(alike, len(self.usual))], 0.0)
+            baseline = np.vstack([self.class_baseline, np.zeros(len(WAYS))])  # of an unseen class: none
+            neg_log_p = np.maximum(neg_log_p - baseline[np.minimum(alike, len(baseline) - 1)], 0.0)
             ratio = self.noise.of(X[new], alike) if self.noise is not None and X is not None else None
-            for whole, part in zip(scores, _scores(self.groups, surprise, ratio), strict=True):
+            for whole, part in zip(scores, _scores(self.groups, neg_log_p, ratio), strict=True):
                 whole[new] = part
         return self._probability(scores), self._penalty(scores)
 
     def fitted(self) -> tuple[Floats, Floats]:
         """Probability and penalty of the fitted rows."""
-        own = _Scores(*(values[self.place] for values in self.own))
+        own = _Scores(*(values[self.fit_index] for values in self.own))
         return self._probability(own), self._penalty(own)
 
     def describe(self, frame: pd.DataFrame, rows: Ints, most: int = 3) -> list[list[CellFinding]]:
-        """The most surprising cells of each typed row, worst first; `rows` (n,): which rows of the table they are."""
-        return describe_cells(self.view, self.cells, frame, self._fitted(rows), most)
+        """The least probable cells of each typed row, worst first; `rows` (n,): which rows of the table they are."""
+        return describe_cells(self.view, self.cells, frame, self._fit_index(rows), most)
 
-    def _fitted(self, rows: Ints) -> Ints:
-        """(n,) place among the fitted rows, −1 of others."""
-        at = np.minimum(np.searchsorted(self.sample, rows), len(self.sample) - 1)
-        return np.where(self.sample[at] == rows, self.place[at], -1)
+    def _fit_index(self, rows: Ints) -> Ints:
+        """(n,) index among the fitted rows, −1 for other rows."""
+        i = np.minimum(np.searchsorted(self.sample, rows), len(self.sample) - 1)
+        return np.where(self.sample[i] == rows, self.fit_index[i], -1)
 
     def _probability(self, scores: _Scores) -> Floats:
         right = expit(-scores.log_odds)
@@ -302,7 +302,7 @@ def _canonical(prepared: pd.DataFrame, view: TableView) -> tuple[Ints, Ints]:
 
 
 def _least(way: Way) -> float:
-    """Scale of the shortest tail: that of right cells for surprises in nats, of χ² for squares."""
+    """Scale of the shortest tail: that of right cells for evidence in nats, of χ² for squares."""
     return 2.0 if way == "spread" else 1.0
 
 
@@ -321,26 +321,26 @@ def _ways(evidence: CellEvidence, deviations: Floats) -> dict[Way, Floats]:
     }
 
 
-def _surprise(ways: Mapping[Way, Floats], tails: Mapping[Way, Tail]) -> Floats:
-    """(n, ways) −log p; 0 of a way in which no two rows differ."""
+def _neg_log_p(ways: Mapping[Way, Floats], tails: Mapping[Way, Tail]) -> Floats:
+    """(n, ways) −log p under each tail; 0 for a way in which no two rows differ."""
     rows = len(ways["cell"])
-    return np.column_stack([tails[way].surprise(ways[way]) if way in tails else np.zeros(rows) for way in WAYS])
+    return np.column_stack([tails[way].neg_log_p(ways[way]) if way in tails else np.zeros(rows) for way in WAYS])
 
 
-def _class_surprise(surprise: Floats, classes: Ints) -> Floats:
+def _class_baseline(neg_log_p: Floats, classes: Ints) -> Floats:
     """(classes, ways) the median of each class beyond that of all rows, of classes with two rows or more."""
-    usual = np.zeros((int(classes.max(initial=0)) + 1, surprise.shape[1]))
-    middle = np.median(surprise, axis=0)
+    baseline = np.zeros((int(classes.max(initial=0)) + 1, neg_log_p.shape[1]))
+    middle = np.median(neg_log_p, axis=0)
     for i, rows in enumerate(np.bincount(classes)):
         if rows >= 2:
-            usual[i] = np.maximum(np.median(surprise[classes == i], axis=0) - middle, 0.0)
-    return usual
+            baseline[i] = np.maximum(np.median(neg_log_p[classes == i], axis=0) - middle, 0.0)
+    return baseline
 
 
-def _scores(groups: TwoGroups, surprise: Floats, noise: Floats | None) -> _Scores:
+def _scores(groups: TwoGroups, neg_log_p: Floats, noise: Floats | None) -> _Scores:
     least = np.maximum(groups.shares, RANKED_SHARE / len(WAYS))
-    ranked = TwoGroups(least).log_odds(surprise)
-    return _Scores(groups.log_odds(surprise), ranked, np.zeros((len(surprise), 2)) if noise is None else noise)
+    ranked = TwoGroups(least).log_odds(neg_log_p)
+    return _Scores(groups.log_odds(neg_log_p), ranked, np.zeros((len(neg_log_p), 2)) if noise is None else noise)
 
 
 __all__ = ["CellFinding", "OutlierEstimate", "OutlierModel"]

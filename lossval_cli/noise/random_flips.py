@@ -1,4 +1,4 @@
-"""The share of labels flipped at random, told apart from labels that are merely hard to predict.
+"""The share of labels flipped at random, as distinct from labels that are merely hard to predict.
 
 Both contradict the prediction. But where the features say ever more clearly what the label is, a right label
 contradicts them ever more rarely, while a flipped one does so as often as elsewhere. Sort the rows by what is
@@ -52,7 +52,7 @@ INTERVAL = 0.9
 
 
 class Flips(NamedTuple):
-    """What is believed about flips."""
+    """The estimated flips."""
 
     probability: Floats  # (N,) that the label was flipped
     share: float  # posterior mean of π
@@ -71,7 +71,7 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
         curve = _fit_curve(probabilities[:, 1], y == 1, into_1, 1 - into_0, N, seed)
         probability = np.zeros(N)
         for i in np.flatnonzero(curve.posterior > 1e-4):
-            is_1 = curve.at(i, curve.z)
+            is_1 = curve.height(i, curve.z)
             flipped = np.where(y == 1, into_1[i] * (1 - is_1), into_0[i] * is_1)
             kept = np.where(y == 1, (1 - into_0[i]) * is_1, (1 - into_1[i]) * (1 - is_1))
             probability += curve.posterior[i] * flipped / np.maximum(flipped + kept, 1e-12)
@@ -81,7 +81,7 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
         z = curve.z.reshape(N, K)[np.arange(N), y]
         probability = np.zeros(N)
         for i in np.flatnonzero(curve.posterior > 1e-4):
-            right = curve.at(i, z)
+            right = curve.height(i, z)
             flipped = SHARES[i] / (K - 1) * (1 - right)
             probability += curve.posterior[i] * flipped / np.maximum(flipped + (1 - SHARES[i]) * right, 1e-12)
     tail = (1 - INTERVAL) / 2
@@ -97,7 +97,7 @@ class _Curve(NamedTuple):
     bins: Floats  # (bins,) z of each
     z: Floats  # (M,) normal scores of the predictions
 
-    def at(self, share: np.intp, z: Floats) -> Floats:
+    def height(self, share: np.intp, z: Floats) -> Floats:
         """σ(a z + b) for normal scores z (n,)."""
         result: Floats = np.interp(z, self.bins, self.heights[share])
         return result
@@ -108,19 +108,19 @@ def _fit_curve(
 ) -> _Curve:
     """predicted (M,), whether it happened (M,), asymptotes for each share, rows that they count as."""
     z = ndtri((rankdata(predicted) - 0.5) / len(predicted))
-    shown = np.arange(len(z))
+    ranked = np.arange(len(z))
     if len(z) > MOST_RANKED:
-        shown = np.random.default_rng(seed).choice(shown, MOST_RANKED, replace=False)
-    place = np.clip(np.searchsorted(ndtri(EDGES), z[shown]) - 1, 0, len(EDGES) - 2)
-    n = np.bincount(place, minlength=len(EDGES) - 1).astype(np.float64)
-    k = np.bincount(place, weights=happens[shown], minlength=len(n))
-    middle = np.bincount(place, weights=z[shown], minlength=len(n)) / np.maximum(n, 1)
+        ranked = np.random.default_rng(seed).choice(ranked, MOST_RANKED, replace=False)
+    bin_index = np.clip(np.searchsorted(ndtri(EDGES), z[ranked]) - 1, 0, len(EDGES) - 2)
+    n = np.bincount(bin_index, minlength=len(EDGES) - 1).astype(np.float64)
+    k = np.bincount(bin_index, weights=happens[ranked], minlength=len(n))
+    middle = np.bincount(bin_index, weights=z[ranked], minlength=len(n)) / np.maximum(n, 1)
     n, k, middle = n[n > 0], k[n > 0], middle[n > 0]
 
     base = logit(np.clip(happens.mean(), 1e-4, 1 - 1e-4))
     slope, midpoint = SLOPES[:, None, None], MIDPOINTS[None, :, None]
     heights = expit(slope * (middle - midpoint) + base / (1 + slope**2))  # (slopes, midpoints, bins)
-    counted = min(MOST_COUNTED, rows) / len(shown)
+    counted = min(MOST_COUNTED, rows) / len(ranked)
     log_posterior = np.empty((len(SHARES), len(SLOPES), len(MIDPOINTS)))
     for i, (low, high) in enumerate(zip(lower, upper, strict=True)):
         chance = np.clip(low + (high - low) * heights, 1e-6, 1 - 1e-6)

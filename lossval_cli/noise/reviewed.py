@@ -1,4 +1,4 @@
-"""What reviewers' decisions say of the rows that nobody has looked at yet.
+"""What reviewers' decisions say about the rows that nobody has reviewed yet.
 
 Reviewed rows are a biased sample: most were shown since they were suspect. A forest learns the true label of reviewed
 rows from features and predictions, and its doubts of a given label are averaged with the estimate, as log-odds. How
@@ -39,9 +39,9 @@ ANCHOR_WEIGHT = 0.5
 this weight times the probability that the label is right."""
 
 WEIGHTS = np.linspace(0.0, 0.7, 8)
-USUAL_WEIGHT, WEIGHT_DEVIATION = 0.4, 0.2
+PRIOR_WEIGHT, WEIGHT_DEVIATION = 0.4, 0.2
 """The forest's share of the log-odds, and its prior: on six defect tables 0.3 to 0.7 were equally good after 50
-decisions (docs/research/review.md). The decisions themselves, foretold by trees that did not see them, correct it."""
+decisions (docs/research/review.md). The decisions themselves, predicted by trees that did not see them, correct it."""
 
 CLOSEST = 0.01
 """Probabilities nearer to 0 and 1 count as this far from them."""
@@ -117,7 +117,7 @@ def without_decided(noise: NoiseEstimate, reviewed: ReviewedRows) -> NoiseEstima
 
 
 class _Doubts:
-    """What a forest, fitted on the reviewed rows, thinks of given labels."""
+    """A forest's probability, fitted on the reviewed rows, that given labels are wrong."""
 
     def __init__(
         self,
@@ -150,11 +150,11 @@ class _Doubts:
 
     def log_odds(self) -> Floats:
         """(N,) that each given label is wrong; of the reviewed rows by trees that did not draw them."""
-        told = self._inputs(self._fitted)
-        scaler = StandardScaler().fit(told)
+        inputs = self._inputs(self._fitted)
+        scaler = StandardScaler().fit(inputs)
         forest = ExtraTreesClassifier(
             TREES, min_samples_leaf=SMALLEST_LEAF, max_features=0.3, bootstrap=True, oob_score=True, random_state=0
-        ).fit(scaler.transform(told), self._labels, self._weights)
+        ).fit(scaler.transform(inputs), self._labels, self._weights)
         N = len(self._y)
         doubt = np.empty(N)
         for start in range(0, N, BLOCK_ROWS):
@@ -184,7 +184,7 @@ class _Doubts:
 
 
 def _only_decided(prior: Floats, rows: npt.NDArray[np.int64], wrong: Bools) -> _Learned:
-    """What was decided, and of other rows what was believed."""
+    """What was decided; for other rows, the prior."""
     probability = prior.copy()
     probability[rows] = wrong
     share = float(probability.mean())
@@ -202,7 +202,7 @@ def _learn(prior: Floats, reviewed: ReviewedRows, wrong: Bools, doubts: _Doubts)
         doubted = doubts.log_odds()
         weight = _forest_weight(odds[rows], doubted[rows], wrong)
         odds = (1 - weight) * odds + weight * doubted
-    own = odds[rows]  # (R,) as foretold without the row itself
+    own = odds[rows]  # (R,) out-of-fold
     probability = expit(odds)
 
     shown = ~reviewed.is_random
@@ -210,7 +210,7 @@ def _learn(prior: Floats, reviewed: ReviewedRows, wrong: Bools, doubts: _Doubts)
     is_open[rows] = False
     alike = np.zeros(N, np.bool_)  # the stratum of rows that are as probable as those that were shown
     low = high = float(wrong.sum())
-    shift = 0.0  # of what the run believed
+    shift = 0.0  # of the run's own log-odds
     if shown.any():
         shift = float(softmax(_log_posterior(before[rows[shown]], wrong[shown])) @ SHIFTS)
         alike = is_open & (prior >= np.quantile(prior[rows[shown]], 0.05))
@@ -226,10 +226,10 @@ def _learn(prior: Floats, reviewed: ReviewedRows, wrong: Bools, doubts: _Doubts)
             high += float(_quantile(expected, coarse, 0.95)) + spread
     others = is_open & ~alike
     if others.any():
-        believed = float(expit(before[others] + shift).mean())
+        prior_mean = float(expit(before[others] + shift).mean())
         drawn = reviewed.is_random
         found, seen = int(wrong[drawn].sum()), int(drawn.sum())
-        mean = (found + PRIOR_ROWS * believed) / (seen + PRIOR_ROWS)
+        mean = (found + PRIOR_ROWS * prior_mean) / (seen + PRIOR_ROWS)
         probability[others] = with_mean(probability[others], mean)
         error = float(np.sqrt(mean * (1 - mean) / (seen + PRIOR_ROWS)))
         low += others.sum() * max(0.0, mean - 1.64 * error)
@@ -239,9 +239,9 @@ def _learn(prior: Floats, reviewed: ReviewedRows, wrong: Bools, doubts: _Doubts)
 
 
 def _forest_weight(odds: Floats, doubted: Floats, wrong: Bools) -> float:
-    """Posterior mean of the weight of the forest's log-odds of R decided rows, beside those of the run."""
+    """Posterior mean of the weight of the forest's log-odds of R decided rows, against those of the run."""
     fits = np.array([logsumexp(_log_posterior((1 - w) * odds + w * doubted, wrong)) for w in WEIGHTS])
-    fits -= 0.5 * ((WEIGHTS - USUAL_WEIGHT) / WEIGHT_DEVIATION) ** 2
+    fits -= 0.5 * ((WEIGHTS - PRIOR_WEIGHT) / WEIGHT_DEVIATION) ** 2
     return float(softmax(fits) @ WEIGHTS)
 
 

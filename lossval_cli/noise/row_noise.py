@@ -10,14 +10,14 @@ made of one-dimensional log density ratios, so that 200 rows suffice:
     neighbour    distance to the nearest of about a thousand other rows
 
 Columns and directions have a fine and a coarse bandwidth. A row is summarised by densities of rows other than
-itself and its copies (grouped folds), as its corrupted copy is. What is usual in a row's own class is subtracted:
-a rare class is not noise.
+itself and its copies (grouped folds), as its corrupted copy is. The median of a row's own class is subtracted: a rare
+class is not noise.
 
 The log ratio L, linear in the terms, and the share π of noisy rows are fitted together (pu_regression), once with all
 terms and once without the neighbour. A row is noisy if both say so: rows of a small group of their own have the
 neighbours that noise lacks, and a row that has no neighbours among many groups is ordinary in all its columns.
 
-Rows of one table may differ in scale as a whole: on some days all returns are large. That is no noise. Noise of one
+Rows of one table may differ in scale as a whole: on some days all returns are large. That is not noise. Noise of one
 size makes the directions in which the others vary least grow most, a scale makes all grow alike; where the others
 vary alike in all directions, noise shows in that few rows lie between the two groups. Without such a sign a row is
 noisy only if its log ratio lies beyond the tail of the others' as well.
@@ -66,7 +66,7 @@ SAME_POINT = 0.05
 """Squared distance, per column, below which neighbours count as equal."""
 
 CEILING = 0.5
-"""Quantile of the copies at which a term levels off: real noise need not resemble ours."""
+"""Quantile of the corrupted copies at which a term levels off: real noise need not resemble ours."""
 
 BEYOND = 0.2
 """Share of its slope that a term keeps beyond its ceiling, so that rows keep their order."""
@@ -75,15 +75,15 @@ LEAST_SPREAD = 0.1
 """Nats. A term that hardly differs among rows and copies is not scaled up."""
 
 NEIGHBOUR_TERM = 5
-"""Place of the neighbour among the terms: the last."""
+"""Index of the neighbour among the terms: the last."""
 
 MOST_NOISY = 0.25
 """A larger share of rows is a second state of the table."""
 
 
 ANISOTROPY, LEAST_SLOPE = 0.3, 0.45
-"""Standard deviation of the growth that noise would cause along the principal directions from which on it can be told
-from a scale, and the least slope of the growth that is found on it: noise has about 1, a scale 0."""
+"""Standard deviation of the growth that noise would cause along the principal directions from which on it can be
+distinguished from a scale, and the least slope of the growth that is found on it: noise has about 1, a scale 0."""
 
 BETWEEN, MOST_BETWEEN = (0.3, 0.7), 0.3
 """Probabilities of rows that lie between the two groups, and how many such rows there are at most for a noisy one."""
@@ -98,7 +98,7 @@ BULK = (0.5, 0.75)
 """Quantiles between which the tail of log ratios is fitted: up to a quarter of the rows may be noisy."""
 
 DOUBTED = 5.0
-"""Nats of surprise that a scale explains."""
+"""Nats of −log p that a scale explains."""
 
 
 @dataclass(frozen=True)
@@ -125,22 +125,22 @@ class RowNoise:
         compared with one another; group (n,): equal for copies."""
         fold = (rng.permutation(int(group.max()) + 1) % FOLDS)[group]
         folds = [_Terms.fit(X[fold != i], blocks) if (fold != i).any() else _Terms.fit(X, blocks) for i in range(FOLDS)]
-        own, copies = np.empty((len(X), _Terms.count)), np.empty((len(X), _Terms.count))
+        own, corrupted = np.empty((len(X), _Terms.count)), np.empty((len(X), _Terms.count))
         for i, terms in enumerate(folds):
             rows = np.flatnonzero(fold == i)
             if len(rows):
                 own[rows] = terms.of(X[rows])
-                copies[rows] = terms.of(terms.corrupt(X[rows], rng))
+                corrupted[rows] = terms.of(terms.corrupt(X[rows], rng))
         states = 1
         baseline = _ClassBaseline.fit(own, classes)
-        ratio = _Ratio.fit(baseline.relative(own, classes), baseline.relative(copies, classes))
+        ratio = _Ratio.fit(baseline.relative(own, classes), baseline.relative(corrupted, classes))
         if ratio.share > MOST_NOISY:
             second = ratio.of(baseline.relative(own, classes)) + logit(ratio.share) > 0
             classes, states = classes + second * (int(classes.max()) + 1), 2
             baseline = _ClassBaseline.fit(own, classes)
-            ratio = _Ratio.fit(baseline.relative(own, classes), baseline.relative(copies, classes))
-        own, copies = baseline.relative(own, classes), baseline.relative(copies, classes)
-        alone = _Ratio.fit(own[:, :NEIGHBOUR_TERM], copies[:, :NEIGHBOUR_TERM])
+            ratio = _Ratio.fit(baseline.relative(own, classes), baseline.relative(corrupted, classes))
+        own, corrupted = baseline.relative(own, classes), baseline.relative(corrupted, classes)
+        alone = _Ratio.fit(own[:, :NEIGHBOUR_TERM], corrupted[:, :NEIGHBOUR_TERM])
         log_ratios = _log_ratios((ratio, alone), own)
         low, high = zip(ratio.interval, alone.interval, strict=True)
         noise = cls(log_ratios, (min(low), min(high)), folds[0], baseline, states, (ratio, alone), None)
@@ -161,8 +161,8 @@ class RowNoise:
         """(n, 2) no larger than the tail of log ratios allows, where there is one."""
         if self._tail is None:
             return log_ratios
-        surprise = self._tail.surprise(log_ratios.min(axis=1)) - DOUBTED
-        limited: Floats = np.minimum(log_ratios, surprise[:, None])
+        excess = self._tail.neg_log_p(log_ratios.min(axis=1)) - DOUBTED
+        limited: Floats = np.minimum(log_ratios, excess[:, None])
         return limited
 
     def log_odds(self, log_ratios: Floats, least_share: float = 0.0) -> Floats:
@@ -278,7 +278,7 @@ def _ranges(centred: Floats) -> list[Floats]:
 
 @dataclass(frozen=True)
 class _ClassBaseline:
-    """What terms are usual in each class."""
+    """The median and spread of the terms in each class."""
 
     centre: Floats
     """(classes, T) median."""
@@ -307,7 +307,7 @@ class _ClassBaseline:
         return len(self.centre)
 
     def relative(self, terms: Floats, classes: Ints) -> Floats:
-        """Terms (n, T) as distances from what is usual in the class."""
+        """Terms (n, T) as distances from the median of the class."""
         known = np.minimum(classes, len(self.centre) - 1)
         values: Floats = (terms - self.centre[known]) * self.factor[known]
         return values
@@ -326,14 +326,14 @@ class _Ratio:
     interval: tuple[float, float]
 
     @classmethod
-    def fit(cls, own: Floats, copies: Floats) -> _Ratio:
-        """On terms (n, T) of rows and of their copies."""
-        ceiling = np.quantile(copies, CEILING, axis=0)
-        own, copies = np.minimum(own, ceiling), np.minimum(copies, ceiling)
+    def fit(cls, own: Floats, corrupted: Floats) -> _Ratio:
+        """On terms (n, T) of rows and of their corrupted copies."""
+        ceiling = np.quantile(corrupted, CEILING, axis=0)
+        own, corrupted = np.minimum(own, ceiling), np.minimum(corrupted, ceiling)
         # Standardised by both together: the unit of a term then does not matter to the ridge penalty.
-        centre, spread = np.median(own, axis=0), np.concatenate([own, copies]).std(axis=0)
+        centre, spread = np.median(own, axis=0), np.concatenate([own, corrupted]).std(axis=0)
         spread = np.maximum(spread, LEAST_SPREAD)
-        found = fit_pu_regression((own - centre) / spread, (copies - centre) / spread, np.ones(len(own)))
+        found = fit_pu_regression((own - centre) / spread, (corrupted - centre) / spread, np.ones(len(own)))
         return cls(ceiling, centre, spread, found.coefficients, found.share, found.interval)
 
     def of(self, terms: Floats) -> Floats:

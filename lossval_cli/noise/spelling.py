@@ -100,7 +100,7 @@ class Spelling:
         if alike is not None and alike[0] != level and alike[1] > 5 * (others + 1):
             best = float(np.log(alike[1] / (others + 1)) + SAME_WORD), alike[0]
         for meant, count, weight in self._candidates(level, others):
-            # How much likelier one more cell of `meant` is than one of this level, told apart by few characters.
+            # How much likelier one more cell of `meant` is than one of this level, which differs in few characters.
             evidence = weight * np.log(count / (others + 1)) + np.log(min(len(meant), 12) / 3)
             evidence += strange - np.log(self.near / 0.05)
             if evidence > best[0]:

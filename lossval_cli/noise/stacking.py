@@ -1,4 +1,4 @@
-"""Weights of several predictions of the same thing, by how well each foretells what it was not fitted on."""
+"""Weights of several predictions of the same thing, by how well each predicts what it was not fitted on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LEAST_PROBABILITY = 1e-4
-"""A single surprise must not decide a weight."""
+"""A single improbable label must not decide a weight."""
 
 STEPS = 60
 
@@ -23,7 +23,7 @@ POOL_PENALTY = 2.0
 """Of squared weights, in nats."""
 MOST_WEIGHT = 3.0
 LEAST_POOLED = 0.01
-"""A voice that is sure and wrong must not silence the others."""
+"""A prediction that is certain and wrong must not override the others."""
 
 MOST_CALIBRATED_CLASSES, MOST_CALIBRATED_ROWS = 12, 10_000
 
@@ -33,8 +33,8 @@ TEMPERATURES = np.exp(np.linspace(-0.5, 1.2, 35))
 def stack(probabilities: Sequence[Floats], y: Ints, prior: Floats) -> Floats:
     """(M,) weights, at least 0 and of sum 1, of M predictions (N, K) of the classes y (N,).
 
-    The posterior mode of the mixture Σ_m w_m p_m(y), by expectation maximisation; prior (M,): rows that each
-    prediction is credited with in advance.
+    The posterior mode of the mixture Σ_m w_m p_m(y), by expectation maximisation; prior (M,): pseudo-count of
+    each prediction, in rows.
     """
     likelihood = np.clip([own(p, y) for p in probabilities], LEAST_PROBABILITY, 1.0)  # (M, N)
     weights = prior / prior.sum()
@@ -94,18 +94,19 @@ def mix(weights: Floats, predictions: Sequence[Floats]) -> Floats:
     return result
 
 
-def calibrate(voices: Sequence[tuple[Floats, Floats]], mixed: tuple[Floats, Floats], y: Ints) -> tuple[Floats, Floats]:
+def calibrate(
+    base_predictions: Sequence[tuple[Floats, Floats]], mixed: tuple[Floats, Floats], y: Ints
+) -> tuple[Floats, Floats]:
     """Calibrated on the given labels y (N,): probabilities of the training rows (N, K) and of other rows (J, K).
 
-    voices: predictions of both, each out-of-fold; mixed: their mixture. Multinomial logistic regression on the
-    logarithms of all voices; where there are many classes, a power of the mixture (temperature scaling; Guo et
-    al., 2017).
+    base_predictions: of both, each out-of-fold; mixed: their mixture. Multinomial logistic regression on the logarithms
+    of all of them; where there are many classes, a power of the mixture (temperature scaling; Guo et al., 2017).
     """
     K = mixed[0].shape[1]
     if K > MOST_CALIBRATED_CLASSES or len(np.unique(y)) < 2:
         power = _temperature(mixed[0], y)
         return sharpen(mixed[0], power), sharpen(mixed[1], power)
-    logs = [np.hstack([log_ratios(voice[i]) for voice in voices]) for i in (0, 1)]
+    logs = [np.hstack([log_ratios(base[i]) for base in base_predictions]) for i in (0, 1)]
     fitted = slice(None, None, -(-len(y) // MOST_CALIBRATED_ROWS))
     model = LogisticRegression(C=1.0, max_iter=300).fit(logs[0][fitted], y[fitted])
     rows, others = (

@@ -2,9 +2,9 @@
 
 A sample's tail is taken as exponential beyond a start, the memoryless continuation of its bulk. Its scale is
 the maximum-likelihood mean excess of values censored at a second quantile, so the few values beyond that
-quantile, which may be errors, cannot stretch the tail they are judged by, and however many errors there are
-below that share, they do not mask one another. Where the bulk is that of a normal column or lighter, so is the tail:
-nine deviations there are not those of a t column.
+quantile, which may be errors, cannot stretch the tail they are compared with, and errors below that share do not mask
+one another. Where the bulk is that of a normal column or lighter, so is the tail: nine deviations mean more there
+than in a t column.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SLACK = 1.3
 
 
 class LightTail(NamedTuple):
-    """The distances of a column that is normal or lighter, in any unit: a normal tail is what it has at most."""
+    """The normal tail that bounds the distances of a normal or lighter column, in any unit."""
 
     deviation: float
 
@@ -44,7 +44,7 @@ class LightTail(NamedTuple):
             return None
         return cls(SLACK * float(far) / NORMAL_QUANTILE)
 
-    def surprise(self, distances: Floats) -> Floats:
+    def neg_log_p(self, distances: Floats) -> Floats:
         """(n,) −log P(distance or more)."""
         nats: Floats = -np.log(2.0) - log_ndtr(-distances / self.deviation)
         return nats
@@ -69,7 +69,7 @@ class Tail(NamedTuple):
         scale = max(exposure / max(stops, 1), least_scale, 1e-9)
         return cls(sample, float(start), max(len(above), 1) / len(sample), scale)
 
-    def surprise(self, values: Floats) -> Floats:
+    def neg_log_p(self, values: Floats) -> Floats:
         """(n,) −log P(value or more): of the sample up to the start, of the fitted tail beyond it."""
         reached = 1 - np.searchsorted(self.sample, values, "left") / len(self.sample)
         inside = -np.log(np.maximum(reached, self.share))

@@ -35,7 +35,7 @@ class Thresholds:
     label: float
     """Probability that the label is wrong from which a row is suspect by its label."""
     features: float
-    """Probability that the features are odd from which a row is suspect by them."""
+    """Probability of being an outlier from which a row is suspect by its features."""
     goal: str
     """What they were chosen for: `highest F1` or `precision 0.9`."""
     file: str
@@ -51,7 +51,7 @@ class Thresholds:
     def notices(self, dataset: Dataset, settings: Settings) -> tuple[str, ...]:
         """What decides, and whether it was measured on something else than this."""
         name = format_name(self.file)
-        told = [
+        notices = [
             f"thresholds: rows are suspect from a probability of {self.label:g} (label) or {self.features:g} "
             f"(features), chosen for {self.goal} by {name}"
         ]
@@ -66,7 +66,7 @@ class Thresholds:
                 f"predicts {format_name(dataset.roles.label)} instead of {format_name(self.label_column)}"
             )
         if differences:
-            told.append(
+            notices.append(
                 f"{name} was measured on a table with other columns ({format_name(self.table)}; this table "
                 f"{' and '.join(differences)}), so its precision may not hold here"
             )
@@ -79,11 +79,11 @@ class Thresholds:
             and self.settings[key] != ("auto" if own[key] is None else own[key])
         ]
         if changed:
-            told.append(
+            notices.append(
                 f"{name} was measured with {pluralize(len(changed), 'other setting')} "
                 f"({'; '.join(changed[:3])}), so its precision may not hold here"
             )
-        return tuple(told)
+        return tuple(notices)
 
     def to_dict(self) -> dict[str, Any]:
         """For report.json and run.json."""

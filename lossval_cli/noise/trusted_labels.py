@@ -1,7 +1,7 @@
 """A model of the true label, learned from trusted rows, with predictions of the given label among its inputs.
 
 Systematic errors are learned by every model of the given labels; only rows with true labels show them. Models fitted
-on the trusted rows and the prediction of the given label itself are pooled, weighted by how well they foretell
+on the trusted rows and the prediction of the given label itself are pooled, weighted by how well they predict
 trusted labels that they were not fitted on. With few trusted rows the prediction of the given label keeps its
 weight, so that nothing is learned from accidents. (In the spirit of gold loss correction, Hendrycks et al., 2018,
 with the features as inputs too.)
@@ -48,15 +48,15 @@ FOLDS = 5
 PREDICTED_AT_ONCE = 1 << 15
 
 LITTLE_GAIN, CLEAR_GAIN = 1.5, 4.0
-"""Nats by which true labels are foretold better than given labels would be, from which on errors begin to show, and
-from which on there is no doubt of them. Clean tables stay below 2.4."""
+"""Nats by which true labels are predicted better than given labels would be, from which on errors begin to show, and
+from which on they are certain. Clean tables stay below 2.4."""
 
 LITTLE_LEFT, CLEARLY_LEFT = 2.0, 3.5
 """Nats for each class but one, in as many rows as there are trusted ones, by which flips explain the given labels
 worse than predictions of them do: below, errors are flips, and above, they follow the features."""
 
-OWN_WORD = 0.25
-"""How far a label that is wrong by a rule is listened to, as a power of its likelihood."""
+LABEL_POWER = 0.25
+"""Power of the likelihood of a label where errors follow a rule: it then says little beyond the features."""
 
 UNSEEN, REACH = 0.5, 1.2
 """The most wrong labels, relative to as many as there were if the given label said nothing beyond the features:
@@ -66,7 +66,7 @@ STEPS = 60
 
 
 class TrueLabels(NamedTuple):
-    """What trusted rows say."""
+    """What trusted rows say about the labels of N training rows."""
 
     score: Floats  # (N,) probability that each given label is wrong, if any are
     shown: float  # how sure it is that any are
@@ -80,17 +80,17 @@ def learn_true_labels(
     X_trusted: npt.NDArray[np.float32],
     y_trusted: Ints,
     given: tuple[Floats, Floats],
-    voices: list[tuple[Floats, Floats]],
+    base_predictions: list[tuple[Floats, Floats]],
     seed: int,
     trees: float = 1.0,
 ) -> TrueLabels:
     """X (N, D), given labels y (N,), trusted rows X_trusted (J, D), y_trusted (J,); given: out-of-fold probabilities
-    of the given label of both, (N, K) and (J, K), and voices: the predictions they were mixed from; trees: of the
+    of the given label of both, (N, K) and (J, K), and base_predictions: those they were mixed from; trees: of the
     forest, as a multiple."""
     K = given[0].shape[1]
     classes = len(np.unique(y_trusted))
     is_enough = len(y_trusted) >= max(FEWEST_TRUSTED, FEWEST_PER_CLASS * classes) and classes > 1
-    predictions = [given, *(_fit(X, X_trusted, y_trusted, voices, K, seed, trees) if is_enough else [])]
+    predictions = [given, *(_fit(X, X_trusted, y_trusted, base_predictions, K, seed, trees) if is_enough else [])]
     truth, by_trusted = pool_logarithms(predictions, y_trusted, folds=FOLDS, seed=seed)
 
     gain = float(_log_likelihood(by_trusted, y_trusted) - _log_likelihood(given[1], y_trusted)) / (K / 2)
@@ -101,7 +101,7 @@ def learn_true_labels(
     left = (_log_likelihood(given[0], y) - _log_likelihood(truth @ flips, y)) / len(y) * len(y_trusted) / (K - 1)
     by_rule = float(np.clip((left - LITTLE_LEFT) / (CLEARLY_LEFT - LITTLE_LEFT), 0, 1))
     as_flips = 1 - own(_given_the_label(truth, flips, y, 1.0), y)
-    as_rule = 1 - own(_given_the_label(truth, flips, y, OWN_WORD), y)
+    as_rule = 1 - own(_given_the_label(truth, flips, y, LABEL_POWER), y)
 
     # The fewest wrong labels that agree with both predictions, and as many as there are if the given label says
     # nothing beyond the features.
@@ -134,7 +134,7 @@ def _fit_flips(truth: Floats, y: Ints) -> Floats:
 
 
 def _given_the_label(truth: Floats, flips: Floats, y: Ints, power: float) -> Floats:
-    """(N, K) of the true class, given features and label; `power`: how far the label is listened to."""
+    """(N, K) of the true class, given features and label; `power`: of the likelihood of the label."""
     joint = truth * flips[:, y].T ** power
     result: Floats = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)
     return result
@@ -144,14 +144,14 @@ def _fit(
     X: RowSource,
     X_trusted: npt.NDArray[np.float32],
     y_trusted: Ints,
-    voices: list[tuple[Floats, Floats]],
+    base_predictions: list[tuple[Floats, Floats]],
     K: int,
     seed: int,
     trees: float,
 ) -> list[tuple[Floats, Floats]]:
     """Probabilities of the training rows (N, K) and, out-of-fold, of the trusted rows (J, K), by each model."""
     scaler = StandardScaler().fit(X_trusted)
-    logs, logs_trusted = (np.hstack([log_ratios(voice[i]) for voice in voices]) for i in (0, 1))
+    logs, logs_trusted = (np.hstack([log_ratios(base[i]) for base in base_predictions]) for i in (0, 1))
 
     def both(rows: npt.NDArray[np.float32], logs: Floats) -> Floats:
         return np.hstack([rows, logs])

@@ -36,12 +36,12 @@ def learn_true_numbers(
     X_trusted: npt.NDArray[np.float32],
     trusted: Floats,
     given: tuple[Floats, Floats],
-    voices: list[tuple[Floats, Floats]],
+    base_predictions: list[tuple[Floats, Floats]],
     seed: int,
     trees: float = 1.0,
 ) -> tuple[Floats, Floats]:
     """X (N, D), trusted rows X_trusted (J, D) with true numbers (J,); given: out-of-fold predictions of the given
-    number of both, (N,) and (J,), and voices: the predictions they were mixed from; trees: of the forest, as
+    number of both, (N,) and (J,), and base_predictions: the predictions they were mixed from; trees: of the forest, as
     a multiple.
 
     Returns predictions of the true number, (N,) and, by models that were not fitted on the row, (J,).
@@ -51,7 +51,9 @@ def learn_true_numbers(
     scaler = StandardScaler().fit(X_trusted)
 
     def inputs(rows: npt.NDArray[np.float32], part: slice, side: int) -> Floats:
-        return np.hstack([np.clip(scaler.transform(rows), -5, 5), *(voice[side][part, None] for voice in voices)])
+        return np.hstack(
+            [np.clip(scaler.transform(rows), -5, 5), *(base[side][part, None] for base in base_predictions)]
+        )
 
     first = slice(X_trusted.shape[1], None)  # the predictions alone
     kinds: list[tuple[Any, slice]] = [

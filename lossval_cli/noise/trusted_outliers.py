@@ -1,4 +1,4 @@
-"""Outliers beside trusted rows: what trusted rows are like is unusual, perhaps, but not wrong.
+"""Outliers compared with trusted rows: what trusted rows look like may be unusual, but is not wrong.
 
 Where heavy tails are in the nature of a table, as many of the trusted rows look like outliers as of the others. Of the
 training rows that are as unusual as a row or more, the share that trusted rows lead to expect is taken for right:

@@ -1,8 +1,8 @@
-"""From surprises to probabilities: a row is right, or wrong in one of several ways (Efron's two-groups model).
+"""From p-values to probabilities: a row is right, or wrong in one of several ways (Efron's two-groups model).
 
-Of a right row, each surprise e = −log p is exponential with mean 1. Of a row that is wrong in a way, that way's
-surprise is spread over orders of magnitude: Lomax, (1 + e / s)⁻² / s. The share of each way is fitted by EM, so
-a way that a table has no errors of costs its rows nothing.
+In a right row, each e = −log p is exponential with mean 1. In a row that is wrong in one way, the e of that way spreads
+over orders of magnitude: Lomax, (1 + e / s)⁻² / s. The share of each way is fitted by EM, so a way in which a table has
+no errors costs its rows nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from scipy.special import logsumexp
 
 Floats = npt.NDArray[np.float64]
 
-TYPICAL = 5.0
-"""s, nats: half of the errors are more surprising than a right row once in e⁵."""
+LOMAX_SCALE = 5.0
+"""s in nats, the median of an error: p = e⁻⁵."""
 
 START = 0.005
 """Share of each way before anything is known."""
@@ -36,23 +36,23 @@ class TwoGroups(NamedTuple):
     shares: Floats  # (K,)
 
     @classmethod
-    def fit(cls, surprise: Floats) -> TwoGroups:
+    def fit(cls, neg_log_p: Floats) -> TwoGroups:
         """On (n, K) nats."""
-        ratio = np.exp(np.minimum(_log_ratio(surprise), LARGEST))
-        shares = np.full(surprise.shape[1], START)
+        ratio = np.exp(np.minimum(_log_ratio(neg_log_p), LARGEST))
+        shares = np.full(neg_log_p.shape[1], START)
         for _ in range(STEPS):
             wrong = shares * ratio
             posterior = wrong / (1 - shares.sum() + wrong.sum(axis=1, keepdims=True))
             shares = (posterior.sum(axis=0) + PRIOR_ROWS[0]) / (len(ratio) + PRIOR_ROWS[1])
         return cls(shares)
 
-    def log_odds(self, surprise: Floats) -> Floats:
+    def log_odds(self, neg_log_p: Floats) -> Floats:
         """(n,) of being wrong in any way."""
-        odds: Floats = logsumexp(np.log(self.shares) + _log_ratio(surprise), axis=1) - np.log1p(-self.shares.sum())
+        odds: Floats = logsumexp(np.log(self.shares) + _log_ratio(neg_log_p), axis=1) - np.log1p(-self.shares.sum())
         return odds
 
 
-def _log_ratio(surprise: Floats) -> Floats:
-    """Log density of a wrong row's surprise over a right one's."""
-    ratio: Floats = surprise - np.log(TYPICAL) - 2 * np.log1p(surprise / TYPICAL)
+def _log_ratio(neg_log_p: Floats) -> Floats:
+    """Log density of −log p in wrong rows over that in right ones."""
+    ratio: Floats = neg_log_p - np.log(LOMAX_SCALE) - 2 * np.log1p(neg_log_p / LOMAX_SCALE)
     return ratio

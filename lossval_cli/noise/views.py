@@ -44,7 +44,7 @@ class TableView:
 
     @property
     def movable(self) -> list[str]:
-        """Columns of the table that hold plain numbers, which may stand in one another's place."""
+        """Columns of the table that hold plain numbers, which may have been exchanged."""
         return [name for name, column in self.source.items() if self.kinds[column] == "number"]
 
     def prepare(self, frame: pd.DataFrame) -> pd.DataFrame:

@@ -45,7 +45,7 @@ def check_health(
         if np.isfinite(fit.importance_std).any() or fit.model is None:
             checks.append(_spread(settings, len(dataset.train.X)))
     checks.append(_ties(fit))
-    if noise is not None and noise.labels is not None and (rows := int(noise.labels.cannot_be_judged.sum())):
+    if noise is not None and noise.labels is not None and (rows := int(noise.labels.class_too_small.sum())):
         checks.append(("classes", True, classes_too_small(rows)))
     return [{"check": name, "level": "ok" if good else "look", "text": text} for name, good, text in checks]
 
