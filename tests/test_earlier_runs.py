@@ -5,6 +5,7 @@ tests/data/earlier holds one on 60 rows: `lossval score old.csv --val val.csv --
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_it_is_reported(run: str, cli: Cli) -> None:
     assert "Noise share" in page
     assert "### 3 suspects" in page
     assert "Suspect rows" in Path(run, "report.html").read_text()
+
+
+def test_its_unusual_cells_are_shown(run: str, cli: Cli) -> None:
+    """Version 1 of report.json had them under another key."""
+    file = Path(run, "report.json")
+    report = json.loads(file.read_text())
+    usual = {"low": "18", "median": "50", "high": "79"}
+    cell = {"column": "age", "value": "900", "usual": usual, "contribution": 5.0, "text": "age is 900"}
+    report["suspects"][0]["odd"] = [cell]
+    file.write_text(json.dumps(report))
+    assert cli("report", run).code == 0
+    assert '<td class="cell">900</td>' in Path(run, "report.html").read_text()
 
 
 def test_it_is_compared(run: str, cli: Cli, quick: tuple[str, ...]) -> None:

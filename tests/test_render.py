@@ -48,7 +48,7 @@ def poisoned(text: str) -> dict[str, Any]:
     for row in report["suspects"]:
         row.update(ids={text: text}, given=text, suggested=text, predicted=text, reason=text)
         row["features"] = [{"column": text, "value": text} for _ in row["features"]]
-        row["odd"] = [odd | {"column": text, "value": text, "text": text} for odd in row["odd"]]
+        row["unusual"] = [one | {"column": text, "value": text, "text": text} for one in row["unusual"]]
     for one in report["classes"]:
         one["label"] = text
     for pair in report["confusion"]["pairs"]:

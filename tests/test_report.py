@@ -129,9 +129,9 @@ def test_suspects_say_why(noisy: Result) -> None:
     strange = [row for row in suspects if "features" in row["suspect"]]
     assert len(strange) >= 3
     for row in strange:
-        first = [one["column"] for one in row["features"][: len(row["odd"])]]
-        assert first == [one["column"] for one in row["odd"]]
-        for one in row["odd"]:
+        first = [one["column"] for one in row["features"][: len(row["unusual"])]]
+        assert first == [one["column"] for one in row["unusual"]]
+        for one in row["unusual"]:
             assert f"{one['column']} is {one['value']} (" in row["reason"]
 
 

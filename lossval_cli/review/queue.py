@@ -103,9 +103,9 @@ def _groups(run: LoadedRun, identity: Identity, suspects: list[int]) -> dict[int
             names.append(f"copies {identity.contents[row]}")
         if run.suspect[i] == "label" and run.predicted[i] is not None and run.predicted[i] != run.given[i]:
             names.append(f"labelled {run.given[i]}, predicted {run.predicted[i]}")
-        odd = (said.get(row) or {}).get("odd") or ()
-        if "features" in (run.suspect[i] or "") and odd:
-            names.append(f"{odd[0]['column']} is {odd[0]['value']}")
+        unusual = (said.get(row) or {}).get("unusual") or ()
+        if "features" in (run.suspect[i] or "") and unusual:
+            names.append(f"{unusual[0]['column']} is {unusual[0]['value']}")
         names += [f"{column}: {value}" for column, value in parts if columns[column] and columns[column][row] == value]
         found[i] = names
     counts = Counter(name for names in found.values() for name in names)

@@ -312,7 +312,7 @@ class Session:
         """All that a reviewer sees of a row."""
         item = self.items[index]
         known = self._said.get(item.row) or {}
-        marked = {one["column"]: usual(one["usual"]) for one in known.get("odd") or ()}
+        marked = {one["column"]: usual(one["usual"]) for one in known.get("unusual") or ()}
         deciding = [one["column"] for one in known.get("deciding") or ()]
         return self.row_facts(index) | {
             "index": index,
@@ -347,7 +347,7 @@ class Session:
             {
                 "column": name,
                 "value": texts[name],
-                "mark": "odd" if name in unusual else "deciding" if name in deciding else "",
+                "mark": "unusual" if name in unusual else "deciding" if name in deciding else "",
                 "typical": typical.get(name, ""),
             }
             for name in order

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # it brings PyTorch along, which reading a run can do without
 Texts = Sequence[str | None]
 
 VERSIONS = {RECORD: RECORD_VERSION, "report.json": REPORT_VERSION}
-"""Newest version of each file that is understood; older ones are too, as long as there has been one only."""
+"""Newest version of each file that is understood; older ones are brought up to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +104,11 @@ def read_run(path: Path) -> LoadedRun:
     try:
         check_shape(report)
         train = record["inputs"]["train"]
-        i = path_of_train(path, train)
+        train_path = path_of_train(path, train)
         scores, digest = _read_scores(files[0]), train["sha256"]
         options = ReadOptions.of_record(record.get("settings"))
-        find_train = partial(_find_table, i, digest, options)
-        return _scored(report, scores, path=i or train["name"], find_train=find_train)
+        find_train = partial(_find_table, train_path, digest, options)
+        return _scored(report, scores, path=train_path or train["name"], find_train=find_train)
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         raise damaged(path, error) from error
 
@@ -116,11 +116,11 @@ def read_run(path: Path) -> LoadedRun:
 def path_of_train(path: Path, train: Mapping[str, Any]) -> str | None:
     """Where the training table of the run at `path` is, from the current directory: as run.json says of it
     (`train`), or beside the run or here if it lay elsewhere and a file of its name does now; else None."""
-    beside = path.resolve().parent
+    parent = path.resolve().parent
     if train["path"] is not None:
-        return os.path.relpath(beside / str(train["path"]))
-    indices = (os.path.relpath(beside / str(train["name"])), str(train["name"]))
-    return next((i for i in indices if os.path.exists(i)), None)
+        return os.path.relpath(parent / str(train["path"]))
+    candidates = (os.path.relpath(parent / str(train["name"])), str(train["name"]))
+    return next((candidate for candidate in candidates if os.path.exists(candidate)), None)
 
 
 def read_part(path: Path, name: str) -> dict[str, Any]:
@@ -138,7 +138,18 @@ def read_part(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ReadError(f"{part} was not written by lossval; score the table again")
     _check_version(part, content.get("schema_version"), VERSIONS[name])
+    if name == "report.json" and content["schema_version"] < 2:
+        _rename_odd(content)
     return content
+
+
+def _rename_odd(report: dict[str, Any]) -> None:
+    """Report version 1 -> 2."""
+    report["schema_version"] = 2
+    suspects = report.get("suspects")
+    for row in suspects if isinstance(suspects, list) else ():
+        if isinstance(row, dict) and "odd" in row:
+            row["unusual"] = row.pop("odd")
 
 
 def _check_version(part: str, found: object, newest: int) -> None:

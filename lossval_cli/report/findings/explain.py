@@ -84,7 +84,7 @@ def explain_suspects(
                 "feature_probability": cells.believed(row, "feature_probability"),
                 "suspect": str(kinds[row]),
                 "reason": cells.reason(row, str(kinds[row]), ranked, unusual, neighbours.get(row)),
-                "odd": unusual,  # the key of earlier versions, which programs read
+                "unusual": unusual,
                 "features": cells.features(row, [entry["column"] for entry in unusual]),
                 "features_left_out": max(0, len(cells.columns) - COLUMNS),
             }
