@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from benchmarks import protocol
 from benchmarks.quality import SHARES
 
-# Okabe and Ito (2008): told apart with any colour vision.
+# Okabe and Ito (2008): distinguishable with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#000000", "#999999")
 STYLE = {
     "font.size": 8,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from lossval_cli.calibration.outcome import Calibration, conclude
-from lossval_cli.calibration.trials import run_trial, run_untouched
+from lossval_cli.calibration.trials import run_baseline, run_trial
 from lossval_cli.checks.evaluate import KINDS_OF_RULE
 from lossval_cli.checks.rules import DEFAULTS, rules_of
 from lossval_cli.checks.run_check import check_run
@@ -84,7 +84,7 @@ def calibrate(
     shares = sorted(set(rates))
     if not shares or not all(0 < rate <= 0.5 for rate in shares) or repeats < 1:
         raise UsageError("calibrate: rates must be shares above 0 and up to 0.5, and repeats at least 1")
-    untouched = run_untouched(
+    baseline = run_baseline(
         train,
         val,
         options=TableOptions(
@@ -95,8 +95,8 @@ def calibrate(
         settings=Settings.resolve(preset, None, settings),
         on_dataset=lambda _: None,
     )
-    trials = [run_trial(untouched, rate, repeat) for rate in shares for repeat in range(repeats)]
-    return conclude(untouched, trials, precision)
+    trials = [run_trial(baseline, rate, repeat) for rate in shares for repeat in range(repeats)]
+    return conclude(baseline, trials, precision)
 
 
 def acquire(run: str | Path, pool: str | Path, number: int = 100, *, data: str | Path | None = None) -> pd.DataFrame:

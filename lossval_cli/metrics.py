@@ -39,7 +39,7 @@ class Metric:
 
 
 def accuracy(probabilities: Floats, y: Labels) -> float:
-    """Share of rows whose likeliest class is theirs."""
+    """Share of rows whose most probable class is their own."""
     return float((probabilities.argmax(axis=1) == y).mean())
 
 

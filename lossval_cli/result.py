@@ -134,9 +134,9 @@ class Result:
         else:
             frame = pa.table({name: table.typed(name) for name in table.column_names}).to_pandas()
         for cells in plan.cells:
-            place = [str(name) for name in frame.columns].index(cells.column)
-            values = pd.Series(cells.values.to_pylist()).astype(frame.dtypes.iloc[place])
-            frame.iloc[cells.rows, place] = values.to_numpy()
+            column = [str(name) for name in frame.columns].index(cells.column)
+            values = pd.Series(cells.values.to_pylist()).astype(frame.dtypes.iloc[column])
+            frame.iloc[cells.rows, column] = values.to_numpy()
         if weights is not None:
             if weights in frame.columns:
                 raise UsageError(f"clean: the table has a column {format_name(weights)}: choose another for weights")

@@ -99,9 +99,9 @@ def test_planted_numbers_are_written_as_the_column_is(form: str, tmp_path: Path)
     """No row may be recognised by its digits alone."""
     dataset = load_dataset(source(form, tmp_path), None, options=TableOptions(label="label"), settings=SETTINGS)
     found = planted(dataset)
-    penalty = [cell for cell in found.table.as_given("price").to_pylist() if cell]
-    assert max(len(cell.replace(",", ".").partition(".")[2]) for cell in penalty) <= 2
-    assert ("," in "".join(penalty)) == (form == "comma")
+    prices = [cell for cell in found.table.as_given("price").to_pylist() if cell]
+    assert max(len(cell.replace(",", ".").partition(".")[2]) for cell in prices) <= 2
+    assert ("," in "".join(prices)) == (form == "comma")
     assert all(cell.lstrip("-").isdigit() for cell in found.table.as_given("small").to_pylist())
     missing = dataset.train.table.typed("price").is_null()
     assert found.table.typed("price").is_null() == missing

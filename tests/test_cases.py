@@ -117,7 +117,7 @@ def test_what_looks_like_a_number_and_is_a_code_stays_text() -> None:
     assert {kinds[name] for name in codes} <= {"text", "category"}, kinds
 
 
-def test_three_decimals_beside_whole_numbers_are_decimals_unless_zeros_are_written() -> None:
+def test_three_decimals_among_whole_numbers_are_decimals_unless_zeros_are_written() -> None:
     fixed = [f"{10 + v / 1000:.3f}" for v in PRICES]
     assert load(write(base(v=fixed))).train.table.column("v").values[0].as_py() == float(fixed[0])
     stripped = [f"{v / 1000:g}" for v in PRICES]

@@ -335,7 +335,7 @@ def test_scores_that_somebody_edited_are_refused(column: str, value: object, run
     assert re.fullmatch(r"error: train.lossval is damaged .*\n", outcome.err)
 
 
-def test_only_new_rows_are_judged(run: Cli, quick: Quick) -> None:
+def test_only_new_rows_are_checked(run: Cli, quick: Quick) -> None:
     table = pd.read_csv("train.csv")
     more = table.head(20).assign(customer=[f"new-{row}" for row in range(20)])
     pd.concat([table, more]).to_csv("more.csv", index=False)

@@ -215,7 +215,7 @@ def test_resume_without_a_checkpoint_begins(cli: Callable[..., Outcome], quick: 
 
 
 @pytest.mark.parametrize("option", [("--resume",), ("--checkpoint-every", "5m")])
-def test_no_checkpoint_beside_a_stream(cli: Callable[..., Outcome], option: tuple[str, ...]) -> None:
+def test_no_checkpoint_with_a_stream(cli: Callable[..., Outcome], option: tuple[str, ...]) -> None:
     refused = cli("score", "train.csv", "-o", "-", *option)
     assert refused.code == 2 and "need -o DIR or FILE" in refused.err
 

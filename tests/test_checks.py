@@ -140,7 +140,7 @@ def test_warnings_fail_with_strict_alone() -> None:
     assert not passed(results, strict=True)
 
 
-def test_limits_are_told_and_written_as_they_were_given() -> None:
+def test_limits_are_reported_and_written_as_they_were_given() -> None:
     assert rule("max_suspects", "5%:3%").limit == "at most 5% (warns above 3%)"
     assert rule("max_suspects", ":3").limit == "warns above 3"
     assert rule("min_metric", {"accuracy": 0.8}).limit == "at least 0.8"

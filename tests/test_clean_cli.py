@@ -23,8 +23,8 @@ Cli = Callable[..., Outcome]
 Score = Callable[..., Path]
 
 RUN = Path("train.lossval")
-LABELS, ODD, BOTH = (3, 5, 7), (10, 11), (20,)
-"""Rows that `judged` makes suspects of each kind."""
+LABELS, FEATURES, BOTH = (3, 5, 7), (10, 11), (20,)
+"""Rows that `mark_suspects` makes suspects of each kind."""
 
 
 @pytest.fixture
@@ -38,15 +38,15 @@ def score(scored: Callable[..., None], quick: tuple[str, ...]) -> Score:
     return call
 
 
-def judged(run: Path) -> None:
-    """Write into the scores that LABELS, ODD and BOTH are suspects, and that LABELS have another label."""
+def mark_suspects(run: Path) -> None:
+    """Write into the scores that LABELS, FEATURES and BOTH are suspects, and that LABELS have another label."""
     path = run / "scores.csv"
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows, names = list(reader), list(reader.fieldnames or ())
     for row in rows:
         i, other = int(row["row"]), {"yes": "no", "no": "yes"}
-        kinds = {"label": LABELS, "features": ODD, "label+features": BOTH}
+        kinds = {"label": LABELS, "features": FEATURES, "label+features": BOTH}
         row["suspect"] = next((kind for kind, marked in kinds.items() if i in marked), "")
         row["noise_probability"] = str({3: 0.95, 5: 0.85, 7: 0.6}.get(i, 0.9 if row["suspect"] else 0.1))
         row["predicted"] = other[row["label"]] if i in (*LABELS, *BOTH) else row["label"]
@@ -66,12 +66,12 @@ def without(records: list[bytes], rows: tuple[int, ...]) -> list[bytes]:
 
 
 def test_what_is_dropped_and_relabelled(cli: Cli, score: Score) -> None:
-    judged(score())
+    mark_suspects(score())
     before = lines("train.csv")
     for choice, gone in {
-        "suspects": (*LABELS, *ODD, *BOTH),
+        "suspects": (*LABELS, *FEATURES, *BOTH),
         "label": (*LABELS, *BOTH),
-        "features": (*ODD, *BOTH),
+        "features": (*FEATURES, *BOTH),
     }.items():
         outcome = cli("clean", str(RUN), "-o", "c.csv", "--drop", choice, "--removed", "r.csv", "--force")
         assert outcome == Outcome(0, b"", f"c.csv: {60 - len(gone)} of 60 rows kept, {len(gone)} in r.csv\n")
@@ -82,7 +82,7 @@ def test_what_is_dropped_and_relabelled(cli: Cli, score: Score) -> None:
     assert relabelled(before, outcome.raw.splitlines(keepends=True)) == [3, 5]
     outcome = cli("clean", str(RUN), "-o", "-", "--relabel", "--min-probability", "50%", "--drop", "suspects")
     assert outcome.err == "standard output: 57 of 60 rows kept, 3 left out, 3 relabelled\n"
-    kept = without(before, (*ODD, *BOTH))
+    kept = without(before, (*FEATURES, *BOTH))
     assert relabelled(kept, outcome.raw.splitlines(keepends=True)) == [3, 5, 7]
     outcome = cli("clean", str(RUN), "-o", "-", "--relabel", "--drop", "label", "-q")
     assert outcome.err == ""
@@ -221,8 +221,8 @@ def test_names_and_labels_that_were_made_safe_are_found(cli: Cli, score: Score) 
     assert set(found["=label"]) == {"=yes", "=no"}
 
 
-def test_a_class_of_which_nothing_is_left_is_told(cli: Cli, score: Score) -> None:
-    judged(score())
+def test_a_class_that_loses_all_its_rows_is_reported(cli: Cli, score: Score) -> None:
+    mark_suspects(score())
     path = RUN / "scores.csv"
     scores = pd.read_csv(path, keep_default_na=False)
     scores.loc[scores["label"] == "no", "suspect"] = "features"

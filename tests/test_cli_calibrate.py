@@ -35,7 +35,7 @@ def calibrated(once: Cli) -> Outcome:
     return once("calibrate", "train.csv", "--val", "val.csv", *LITTLE, "-o", "t.toml")
 
 
-def test_what_a_person_is_told(calibrated: Outcome) -> None:
+def test_what_a_person_reads(calibrated: Outcome) -> None:
     lines = calibrated.out.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "Calibration on train.csv: 150 rows, 2 rates of planted noise, 2 repeats each"
@@ -188,7 +188,7 @@ def test_lines_that_make_no_sense(arguments: list[str], message: str, cli: Cli) 
     assert message in outcome.err.splitlines()[-1]
 
 
-def test_a_precision_out_of_reach_is_told_and_writes_no_file(cli: Cli) -> None:
+def test_a_precision_out_of_reach_is_reported_and_writes_no_file(cli: Cli) -> None:
     table = pd.read_csv("train.csv")  # a third of the labels is wrong already: flags meet rows nobody planted
     wrong = np.random.default_rng(0).random(len(table)) < 0.33
     flipped = table["label"].map({"yes": "no", "no": "yes"})

@@ -67,7 +67,7 @@ def test_a_run_directory_holds_every_row_once(cli: Cli, quick: Quick) -> None:
     assert sorted(os.listdir()) == ["train.csv", "train.lossval", "train.parquet", "val.csv"]
 
 
-def test_what_was_decided_is_told_on_standard_error_and_the_summary_on_standard_output(cli: Cli, quick: Quick) -> None:
+def test_decisions_go_to_standard_error_and_the_summary_to_standard_output(cli: Cli, quick: Quick) -> None:
     outcome = cli("score", "train.csv", "--val", "val.csv", *quick)
     assert outcome.err.splitlines() == [
         "label: column label, by its name; --label names another",
@@ -133,7 +133,7 @@ def test_run_json_says_what_ran_and_nothing_private(cli: Cli, quick: Quick, tabl
     assert set(record["timing"]) >= {"read", "train"}
 
 
-def test_no_file_of_a_run_names_the_place_it_was_made_in(cli: Cli, quick: Quick, tables: Path) -> None:
+def test_no_file_of_a_run_names_the_directory_it_was_made_in(cli: Cli, quick: Quick, tables: Path) -> None:
     pd.read_csv("val.csv").assign(extra=1).to_csv("val.csv", index=False)  # a notice names the table
     assert cli("score", str(tables / "train.csv"), "--val", str(tables / "val.csv"), *quick).code == 0
     for name in os.listdir("train.lossval"):

@@ -158,7 +158,7 @@ def test_an_index_without_a_name_is_no_key(cli: Cli, score: Callable[..., str]) 
     assert sorted(row["row"] for row in said["added"]) == list(range(10))  # type: ignore[attr-defined]
 
 
-def test_equal_rows_are_told_apart(score: Callable[..., str]) -> None:
+def test_equal_rows_are_matched_one_to_one(score: Callable[..., str]) -> None:
     table = frame().drop(columns="customer")
     run = read_run(Path(score(pd.concat([table, table]), "twice")))
     once = read_run(Path(score(table, "once")))

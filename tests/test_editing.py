@@ -129,7 +129,7 @@ def test_the_way_a_file_is_written_is_kept(content: bytes, expected: bytes) -> N
     assert bytes_of(CsvOriginal(content, "t.csv"), np.ones(2, bool), cells=[cells], added=added) == expected
 
 
-def test_a_column_that_is_not_there_is_told() -> None:
+def test_a_column_that_does_not_exist_is_reported() -> None:
     with pytest.raises(SchemaError, match=r"t\.csv has no column c"):
         CsvOriginal(b"a,b\n1,2\n", "t.csv").column("c")
 

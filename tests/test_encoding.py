@@ -418,7 +418,7 @@ def test_missing_only_in_validation_is_imputed_with_a_notice() -> None:
     )
 
 
-def test_numbers_in_another_unit_than_those_of_training_are_told() -> None:
+def test_numbers_in_another_unit_than_those_of_training_are_reported() -> None:
     """Where most are where outliers lie; a few outliers are none of it."""
     rng = np.random.default_rng(0)
     metres = rng.uniform(1, 2, 50)
@@ -479,7 +479,7 @@ def test_an_infinite_number_is_an_invalid_cell(tmp_path: Path) -> None:
         fit_one([1.0, 2.0, 3.0])[0].transform(read_table(tmp_path / "train.csv"))
 
 
-def test_a_word_in_a_validation_number_is_refused_by_place(tmp_path: Path) -> None:
+def test_a_word_in_a_validation_number_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "val.csv").write_text("x,y\n1,a\nmany,b\n")
     encoder, _ = fit_one([1.0, 2.0, 3.0])
     with pytest.raises(CellError, match=r"line 3, column x: 'many' is not a number"):

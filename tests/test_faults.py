@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_the_older_results_and_nothing_else(
     assert contents(small_disk) == before
 
 
-def test_a_read_only_file_system_is_told_before_training(cli: Cli, quick: tuple[str, ...], small_disk: Path) -> None:
+def test_a_read_only_disk_is_reported_before_training(cli: Cli, quick: tuple[str, ...], small_disk: Path) -> None:
     assert cli("score", "val.csv", *quick, "-q", "-o", "disk/out").code == 0
     before = contents(small_disk)
     assert mount("-o", "remount,ro", str(small_disk))

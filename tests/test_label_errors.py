@@ -188,7 +188,7 @@ def test_trusted_rows_tell_flips_from_errors_that_follow_the_features() -> None:
     assert errors.share == pytest.approx(flipped.mean(), abs=0.05)
 
 
-def test_flips_are_told_from_hard_labels_by_the_surest_predictions() -> None:
+def test_flips_are_distinguished_from_hard_labels_by_the_surest_predictions() -> None:
     """Calibrated predictions of either kind, as likely to be right on average."""
     rng = np.random.default_rng(0)
     clear = 0.15 + 0.7 * expit(8 * rng.standard_normal(3000))  # labels that are clear, 15 % of them flipped

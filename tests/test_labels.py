@@ -96,7 +96,7 @@ def test_classes_of_one_row_are_pointed_out(tmp_path: Path) -> None:
     assert ClassLabels.fit(csv(tmp_path, "a a b b"), ROLES).notices == ()
 
 
-def test_classes_that_differ_in_case_and_blanks_alone_are_told(tmp_path: Path) -> None:
+def test_classes_that_differ_in_case_and_blanks_alone_are_reported(tmp_path: Path) -> None:
     """A table of Yes, YES and yes is scored as it is, but nobody who meant one class is left to find out."""
     table = csv(tmp_path, "Yes YES no yes Yes YES no yes")
     assert ClassLabels.fit(table, ROLES).notices == (

@@ -35,7 +35,7 @@ def test_both_kinds_combine_as_independent_doubts() -> None:
     assert noise.share_low <= noise.share <= noise.share_high
 
 
-def test_a_row_whose_features_are_wrong_is_not_told_that_its_label_is() -> None:
+def test_a_row_with_wrong_features_is_not_flagged_for_its_label() -> None:
     label, features = np.full(100, 0.05), np.zeros(100)
     label[:2], features[0] = 0.9, 0.99
     noise = combine(labels(label), outliers(features))

@@ -102,25 +102,25 @@ def test_weights_near_the_floor_stay_above_it_and_apart() -> None:
     assert scores["importance"].nunique() == len(scores)
 
 
-def test_a_class_that_validation_lacks_is_told() -> None:
+def test_a_class_that_validation_lacks_is_reported() -> None:
     result = run(TRAIN, VAL[VAL["label"] == "yes"])
     assert "<DataFrame>: no validation row is labelled 'no'; training rows" in said(result)
 
 
-def test_constant_features_are_left_out_and_told(plain: np.ndarray) -> None:
+def test_constant_features_are_left_out_and_reported(plain: np.ndarray) -> None:
     result = run(*(frame.assign(same=1, nothing=np.nan) for frame in (TRAIN, VAL)))
     assert "column same is not used: every row has the same value, '1'" in said(result)
     assert "column nothing is not used: every cell is missing" in said(result)
     np.testing.assert_array_equal(by_row(result), plain)
 
 
-def test_identical_rows_are_told() -> None:
+def test_identical_rows_are_reported() -> None:
     one, other = TRAIN[TRAIN["label"] == "yes"][:1], TRAIN[TRAIN["label"] == "no"][:1]
     result = run(pd.concat([one] * 60 + [other] * 60), VAL)
     assert "120 training rows are copies of 2 distinct rows; each copy counts." in said(result)
 
 
-def test_duplicated_validation_is_told_and_changes_ranks_no_more_than_a_seed(plain: np.ndarray) -> None:
+def test_duplicated_validation_is_reported_and_changes_ranks_no_more_than_a_seed(plain: np.ndarray) -> None:
     result = run(TRAIN, pd.concat([VAL] * 5))
     assert "400 validation rows are copies of 80 distinct rows" in said(result)
     # Other draws follow for as many more rows, as they do from another seed.
@@ -128,7 +128,7 @@ def test_duplicated_validation_is_told_and_changes_ranks_no_more_than_a_seed(pla
     assert spearmanr(by_row(result), plain).statistic >= noise - 0.03
 
 
-def test_a_transport_that_does_not_converge_is_told() -> None:
+def test_a_transport_that_does_not_converge_is_reported() -> None:
     assert "Transport did not converge" in said(run(TRAIN, VAL, blur=0.001))
 
 

@@ -22,8 +22,8 @@ def test_steps_are_those_of_torch_and_go_on_from_a_checkpoint() -> None:
             one = AdamW(ours, weight_decay=0.02)
             one.restore(saved)
         gradients = [torch.randn(3, 4, 5, generator=generator) for _ in ours]
-        for parameter, twin, gradient in zip(ours, theirs, gradients, strict=True):
-            parameter.grad, twin.grad = gradient.clone(), gradient.clone()
+        for parameter, counterpart, gradient in zip(ours, theirs, gradients, strict=True):
+            parameter.grad, counterpart.grad = gradient.clone(), gradient.clone()
         rate = 0.01 / (1 + step)
         one.step(rate)
         other.param_groups[0]["lr"] = rate

@@ -239,7 +239,7 @@ def test_two_numbers_in_each_others_columns_are_found_and_named() -> None:
     assert np.mean([set(pairs[i % 4]) <= cells for i, cells in enumerate(named)]) >= 0.7
 
 
-def test_columns_of_one_scale_are_not_in_each_others_place() -> None:
+def test_columns_of_one_scale_are_not_taken_for_exchanged() -> None:
     """Answers to several questions, and the last days of a series."""
     rng = np.random.default_rng(27)
     series = np.cumsum(rng.normal(size=1010))

@@ -46,7 +46,7 @@ def found(X: np.ndarray, seed: int = 0) -> OutlierEstimate:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_clean_tables_have_next_to_no_odd_rows(table) -> None:
+def test_clean_tables_have_next_to_no_outliers(table) -> None:
     """Gaps, correlations and heavy tails are how these tables are, not noise."""
     outlier_estimate = found(table(800, 1))
     assert (outlier_estimate.probability > 0.5).mean() <= 0.01
@@ -55,7 +55,7 @@ def test_clean_tables_have_next_to_no_odd_rows(table) -> None:
 
 @pytest.mark.parametrize("rows", [300, 1_000])
 def test_few_blatant_rows_of_a_narrow_table_are_found(rows: int) -> None:
-    """Two far numbers of three in one row of fifty: few columns make tampered copies hard to tell."""
+    """Two far numbers of three in one row of fifty: with few columns, corrupted copies are hard to distinguish."""
     X = np.random.default_rng(rows).standard_normal((rows, 3)).astype(np.float32)
     X[: rows // 50, :2] += np.random.default_rng(1).uniform(4, 7, (rows // 50, 2)).astype(np.float32)
     outliers = found(X).probability > 0.5
@@ -64,7 +64,7 @@ def test_few_blatant_rows_of_a_narrow_table_are_found(rows: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [300, 1_000])
-def test_a_single_column_has_no_odd_rows_but_far_ones(rows: int) -> None:
+def test_in_a_single_column_only_far_values_are_outliers(rows: int) -> None:
     """Every row has near neighbours there: one that has none so near is not an outlier for that."""
     X = np.random.default_rng(0).standard_normal((rows, 1)).astype(np.float32)
     assert (found(X).probability > 0.5).mean() <= 0.01
@@ -84,7 +84,7 @@ def test_directions_of_a_very_wide_table_are_looked_for_in_parts(monkeypatch: py
     assert roc_auc_score(each < 40, noise.log_ratios.min(axis=1)) > 0.95
 
 
-def test_odd_rows_of_a_wide_table_are_found() -> None:
+def test_outliers_of_a_wide_table_are_found() -> None:
     """With very many columns all copies are equally far out, and a row a little less far out is not an outlier."""
     X = np.random.default_rng(0).standard_normal((500, 300)).astype(np.float32)
     X[:50] += 0.95 * np.random.default_rng(1).standard_normal((50, 300)).astype(np.float32)
@@ -121,7 +121,7 @@ def test_one_far_cell_is_enough(table) -> None:
 
 
 def test_more_columns_than_rows_do_not_make_every_row_familiar() -> None:
-    """Rows are judged by folds they are not in, or principal directions would fit them exactly."""
+    """Rows are scored by folds they are not in, or principal directions would fit them exactly."""
     X = np.random.default_rng(0).standard_normal((120, 300)).astype(np.float32)
     outlier_estimate = found(X)
     assert (outlier_estimate.probability > 0.5).mean() <= 0.02
@@ -153,7 +153,7 @@ def test_log_ratio_of_a_normal_column_is_that_of_normal_densities() -> None:
     np.testing.assert_allclose(ratio, np.log(after / (0.8 * norm.pdf(i) + 0.2 * after)), atol=0.06)
 
 
-def test_a_value_far_from_all_others_is_odd_and_bounded() -> None:
+def test_the_log_ratio_of_a_far_value_is_positive_and_bounded() -> None:
     column = np.random.default_rng(0).standard_normal((500, 1))
     densities = NumberDensities.fit(column, 0.06)
     far, near = densities.log_ratio(np.array([[9.0]])), densities.log_ratio(np.array([[0.0]]))

@@ -73,7 +73,7 @@ def test_nobody_else_can_read_what_is_being_written() -> None:
 
 
 class TestReplacing:
-    def test_an_older_run_goes_and_what_the_user_put_beside_it_stays(self) -> None:
+    def test_an_older_run_goes_and_what_the_user_added_stays(self) -> None:
         write_directory(Path("out"), a_run(b"old") | {"scores.parquet": writer(b"old")}, force=False)
         Path("out/notes.txt").write_text("mine")
         os.mkdir("out/more")
@@ -320,7 +320,7 @@ def test_what_a_command_reads_is_not_written_over(cli: Callable[..., Outcome], q
     assert cli("report", "train.lossval", "-o", "train.lossval/report.html", "--force", "-q").code == 0
 
 
-def test_links_in_a_circle_are_told(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
+def test_links_in_a_circle_are_reported(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
     os.symlink("loop", "loop")
     for line in (
         ("score", "train.csv", *quick, "-o", "loop"),

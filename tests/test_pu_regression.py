@@ -32,11 +32,11 @@ def test_the_share_is_found_and_lies_in_its_interval(share: float, seed: int) ->
     assert found.interval[0] <= found.share <= found.interval[1]
 
 
-def test_without_odd_rows_the_interval_begins_at_none() -> None:
+def test_without_noisy_rows_the_interval_starts_at_zero() -> None:
     assert fit_pu_regression(*drawn(0.0, 300, 0)).interval[0] == 0.0
 
 
-def test_rows_that_are_as_odd_as_copies_get_the_higher_log_ratio() -> None:
+def test_rows_like_the_corrupted_copies_get_the_higher_log_ratio() -> None:
     own, copies, weight = drawn(0.1, 800, 1)
     beta = fit_pu_regression(own, copies, weight).coefficients
     log_ratio = beta[0] + own @ beta[1:]

@@ -289,7 +289,7 @@ def test_degenerate_plots() -> None:
     assert "<svg" in bars([], "nothing")
 
 
-def test_ticks_of_a_narrow_range_are_told_apart() -> None:
+def test_ticks_of_a_narrow_range_differ() -> None:
     drawn = curves([Series("a", "main", [1, 2, 3], [1.0031, 1.003101, 1.0031])], "flat", ("epoch", "cost"))
     ticks = re.findall(r'class="tick y"[^>]*>([^<]*)<', drawn)
     assert len(ticks) > 3 and len(set(ticks)) == len(ticks)
@@ -338,6 +338,6 @@ def test_the_next_step_fits_the_table(name: str, output: str | None) -> None:
     assert step is None if output is None else step is not None and step[1].startswith(output)
 
 
-def test_removals_that_fail_for_one_reason_are_told_together() -> None:
+def test_removals_that_fail_for_one_reason_are_reported_together() -> None:
     failed = ["lowest_first 20%: not run, why", "lowest_first 30%: not run, why", "random 50%: it diverged"]
     assert not_studied({"failed": failed}) == ["lowest 20%, 30%: not run, why", "any 50%: it diverged"]

@@ -164,7 +164,7 @@ def test_the_same_inputs_give_the_same_report(tmp_path: Path) -> None:
     assert reports[0] == reports[1]
 
 
-def test_no_place_and_no_nan(noisy: Result) -> None:
+def test_no_path_and_no_nan(noisy: Result) -> None:
     text = json_bytes(noisy.report).decode()
     assert "/tmp" not in text
     assert str(Path(noisy.dataset.train.table.name).parent) not in text

@@ -81,7 +81,7 @@ def test_what_makes_no_sense_is_refused(cli: Cli, run: Path) -> None:
         assert cli("report", str(run), *arguments) == Outcome(2, b"", f"error: {message}\n")
 
 
-def test_a_damaged_run_is_told_and_its_pages_stay(cli: Cli, run: Path) -> None:
+def test_a_damaged_run_is_reported_and_its_pages_stay(cli: Cli, run: Path) -> None:
     before = [(run / name).read_bytes() for name in PAGES]
     report = json.loads((run / "report.json").read_text())
     for section in ("summary", "data", "model", "suspects", "settings"):
@@ -99,7 +99,7 @@ def test_a_damaged_run_is_told_and_its_pages_stay(cli: Cli, run: Path) -> None:
     assert [(run / name).read_bytes() for name in PAGES] == before
 
 
-def test_what_is_no_run_is_told(cli: Cli, tables: Path) -> None:
+def test_a_directory_that_is_not_a_run_is_reported(cli: Cli, tables: Path) -> None:
     assert cli("report", "none.lossval").err == (
         "error: none.lossval: no such run directory; `lossval score` writes one\n"
     )

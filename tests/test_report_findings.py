@@ -135,7 +135,7 @@ def test_holm_on_its_own_example() -> None:
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
 
 
-def test_slices_of_the_same_rows_are_told_once() -> None:
+def test_slices_of_the_same_rows_are_reported_once() -> None:
     rng = np.random.default_rng(2)
     site = rng.choice(["here", "there"], 1000, p=[0.2, 0.8])
     suspect = rng.random(1000) < np.where(site == "here", 0.4, 0.05)
@@ -239,7 +239,7 @@ def test_confusion_counts_doubted_labels_alone() -> None:
     assert found["pairs"][2] == {"given": "c", "suggested": "a", "rows": 1, "share_of_given": 0.5}
 
 
-def test_of_many_classes_the_commonest_pairs_are_told() -> None:
+def test_the_most_common_pairs_of_many_classes_are_reported() -> None:
     y = np.repeat(np.arange(60), 5)
     found = confusion(y, (y + 1) % 60, np.ones(300, bool), tuple(str(k) for k in range(60)))
     assert found["matrix"] is found["classes"] is None

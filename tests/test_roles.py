@@ -342,7 +342,7 @@ BAD_ROLES: dict[str, tuple[dict[str, object], dict[str, object], type[LossvalErr
 
 
 @pytest.mark.parametrize("case", BAD_ROLES)
-def test_bad_roles_are_told_in_one_line(case: str) -> None:
+def test_bad_roles_are_reported_in_one_line(case: str) -> None:
     columns, options, kind, message = BAD_ROLES[case]
     with pytest.raises(kind) as caught:
         decide(columns, **{"label": None, **options})  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ def test_fields_that_the_first_version_did_not_have_may_be_missing(run: Cli, lin
     ],
 )
 @pytest.mark.parametrize("line", READERS)
-def test_a_damaged_report_is_told_with_the_place(
+def test_a_damaged_report_is_reported_with_its_key(
     run: Cli, line: tuple[str, ...], edit: Callable[[dict], object], where: str
 ) -> None:
     change("report.json", edit)

@@ -54,8 +54,8 @@ def test_mass_two_is_the_row_twice_in_the_transport(seed: int) -> None:
     masses[:3] = 2
     rows = torch.cat([torch.arange(12), torch.arange(3)])
     costs = []
-    for points, prices, mass in ((X, penalty, masses), (X[rows], penalty[rows], torch.ones(15, dtype=torch.float64))):
-        transport = Transport(points, X_val, epsilon=0.5, penalty=prices)
+    for points, added, mass in ((X, penalty, masses), (X[rows], penalty[rows], torch.ones(15, dtype=torch.float64))):
+        transport = Transport(points, X_val, epsilon=0.5, penalty=added)
         solution = transport.solve(mass / mass.sum(), tolerance=1e-9, max_sweeps=5_000, generator=generator)
         costs.append((solution.cost, solution.f[:12]))
     assert costs[0][0] == pytest.approx(costs[1][0], abs=1e-6)

@@ -452,7 +452,7 @@ BAD_FILES: dict[str, tuple[bytes, type[DataError], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_bad_files_are_told_in_one_line(case: str) -> None:
+def test_bad_files_are_reported_in_one_line(case: str) -> None:
     data, kind, message = BAD_FILES[case]
     with pytest.raises(kind) as caught:
         read(data)
@@ -462,7 +462,7 @@ def test_bad_files_are_told_in_one_line(case: str) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_bad_names_are_told_in_one_line() -> None:
+def test_bad_names_are_reported_in_one_line() -> None:
     Path("empty").mkdir()
     Path("train.csv").write_text("a,b\n1,2\n")
     Path("no.parquet").write_text("a,b\n1,2\n")

@@ -75,7 +75,7 @@ def test_strong_features_are_no_leak(case: str) -> None:
     assert found is None or not found.is_almost_perfect
 
 
-def test_the_leak_is_told_and_a_gate_can_refuse_it(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
+def test_the_leak_is_reported_and_a_gate_can_refuse_it(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
     frame = pd.DataFrame({"x": X, "z": Z, "outcome_code": np.where(Y, 17, 4), "label": np.where(Y, "yes", "no")})
     frame[:200].to_csv("leak.csv", index=False)
     outcome = cli("check", "leak.csv", *quick, "--max-suspects", "100%", "--max-target-leakage", "99%")

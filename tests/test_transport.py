@@ -134,7 +134,7 @@ def test_a_row_without_mass_changes_nothing_and_still_gets_a_potential() -> None
 
 
 def test_scaling_features_scales_the_cost() -> None:
-    """c is quadratic: features × 3 with ε × 9 is the same problem at 9 times the price; `scale` divides it
+    """c is quadratic: features × 3 with ε × 9 is the same problem at 9 times the cost; `scale` divides it
     out."""
     X, X_val, masses = clouds(15, 6, 2, seed=4)
     base = solve(X, X_val, masses, epsilon=0.5)
@@ -144,7 +144,7 @@ def test_scaling_features_scales_the_cost() -> None:
     torch.testing.assert_close(rescaled.f, base.f, atol=1e-8, rtol=0)
 
 
-def test_a_price_is_added_to_its_row_and_moves_nobody() -> None:
+def test_a_penalty_is_added_to_the_cost_of_its_row_alone() -> None:
     X, X_val, masses = clouds(15, 6, 2, seed=6)
     penalty = torch.rand(15, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     free, priced = solve(X, X_val, masses), solve(X, X_val, masses, penalty=penalty)

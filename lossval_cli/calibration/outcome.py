@@ -16,7 +16,7 @@ from lossval_cli.calibration.counts import (
     count_flags,
     measure_reliability,
 )
-from lossval_cli.calibration.trials import Trial, Untouched
+from lossval_cli.calibration.trials import Baseline, Trial
 from lossval_cli.report.build import base_name
 from lossval_cli.version import __version__
 
@@ -92,9 +92,9 @@ class Calibration:
         }
 
 
-def conclude(untouched: Untouched, trials: Sequence[Trial], precision: float | None) -> Calibration:
+def conclude(baseline: Baseline, trials: Sequence[Trial], precision: float | None) -> Calibration:
     """Count and choose. precision: what flags have to reach, None for the highest F1."""
-    dataset, eligible = untouched.dataset, untouched.eligible
+    dataset, eligible = baseline.dataset, baseline.eligible
     val = None if dataset.held_out is not None else dataset.val.table
     return Calibration(
         table=base_name(dataset.train.table),
@@ -107,7 +107,7 @@ def conclude(untouched: Untouched, trials: Sequence[Trial], precision: float | N
         columns=dataset.roles.features,
         rates=tuple(sorted({trial.rate for trial in trials})),
         repeats=1 + max(trial.repeat for trial in trials),
-        settings=untouched.settings.as_dict(),
+        settings=baseline.settings.as_dict(),
         found=[one for kind in KINDS for one in count_flags(trials, eligible, kind, as_scored(kind))],
         reliability=measure_reliability(trials, eligible),
         goal="highest F1" if precision is None else f"precision {precision:g}",

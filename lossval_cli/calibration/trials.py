@@ -1,11 +1,10 @@
 """Runs on the table as it is, and on copies of it with planted noise.
 
-The user's table may hold real errors. The planted ones are known; of the other rows nothing is, so rows that
-are suspect already in the untouched table are left out: nothing is planted in them and they count neither as
-hits nor as false flags. All other rows are taken to be right, and errors that the first run missed make the
-measured precision too low, never too high; while outliers that are not wrong are left out
-with the errors, which makes it too high. So next to each precision stands the least it can be, with every flag
-on a row left out counted as a false one.
+The user's table may hold real errors, of which nothing is known. Rows that are suspect in the table as it is are
+therefore left out: nothing is planted in them, and they count neither as hits nor as false flags. All other rows are
+taken to be right. Errors that the first run missed make the measured precision too low; right rows that are left out
+with the errors make it too high. Each precision therefore comes with a lower bound, which counts every flag on a row
+that was left out as false.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Untouched:
-    """What the run on the table as it is found."""
+class Baseline:
+    """The run on the table as it is."""
 
     dataset: Dataset
     options: TableOptions
@@ -57,7 +56,7 @@ class Untouched:
         return ~(self.noise.label_suspect | self.noise.feature_suspect)
 
 
-def run_untouched(
+def run_baseline(
     train: Source,
     val: Source | None,
     *,
@@ -65,7 +64,7 @@ def run_untouched(
     settings: Settings,
     on_dataset: Callable[[Dataset], None],
     on_epoch: OnEpoch | None = None,
-) -> Untouched:
+) -> Baseline:
     """Read and score the table as it is. Raises LossvalError, one line; UsageError for a preset that
     estimates no noise."""
     if settings.method == "paper":
@@ -74,23 +73,23 @@ def run_untouched(
     on_dataset(dataset)
     start = time.perf_counter()
     noise = _noise(dataset, settings, on_epoch)
-    return Untouched(dataset, options, settings, noise, time.perf_counter() - start)
+    return Baseline(dataset, options, settings, noise, time.perf_counter() - start)
 
 
-def run_trial(untouched: Untouched, rate: float, repeat: int, on_epoch: OnEpoch | None = None) -> Trial:
+def run_trial(baseline: Baseline, rate: float, repeat: int, on_epoch: OnEpoch | None = None) -> Trial:
     """Plant noise at `rate` of each kind in the training table and score it as `score` would.
 
-    Roles and task are those of the untouched table. What is planted depends on seed, rate and repeat alone.
+    Roles and task are those of the table as it is. What is planted depends on seed, rate and repeat alone.
     """
-    dataset = untouched.dataset
-    rng = np.random.default_rng([untouched.settings.seed, round(rate * 1_000_000), repeat])
-    planted = plant_noise(dataset, rate, untouched.eligible, rng)
-    settings = replace(untouched.settings, task=dataset.roles.task)
+    dataset = baseline.dataset
+    rng = np.random.default_rng([baseline.settings.seed, round(rate * 1_000_000), repeat])
+    planted = plant_noise(dataset, rate, baseline.eligible, rng)
+    settings = replace(baseline.settings, task=dataset.roles.task)
     noisy = load_dataset(
         planted.table,
         None if dataset.held_out is not None else dataset.val.table,
         options=replace(
-            untouched.options, label=dataset.roles.label, ids=dataset.roles.ids, exclude=dataset.roles.excluded
+            baseline.options, label=dataset.roles.label, ids=dataset.roles.ids, exclude=dataset.roles.excluded
         ),
         settings=settings,
     )

@@ -62,7 +62,7 @@ class Values:
     leakage: tuple[int, int] | None = None
     """Validation and test rows that stand in the training table too, of how many."""
     conflicting_duplicates: tuple[int, int] | None = None
-    """Rows whose twins have another label, of how many."""
+    """Rows that have a duplicate with another label, and the number of rows."""
     baseline_share: float | None = None
     """Share of suspects in the baseline."""
     invalid_cells: tuple[int, int] | None = None
@@ -313,8 +313,8 @@ def _leakage(values: Values, _: str) -> Measured:
 
 
 def _conflicts(values: Values, _: str) -> Measured:
-    twins, of = _known(values, "conflicting_duplicates")
-    return _rows(twins, of)
+    rows, of = _known(values, "conflicting_duplicates")
+    return _rows(rows, of)
 
 
 def _invalid_cells(values: Values, _: str) -> Measured:

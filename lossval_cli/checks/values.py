@@ -86,7 +86,7 @@ def collect_values(
     leakage, why["leakage"] = _leakage(report)
     invalid, why["invalid_cells"] = _invalid_cells(report)
     tells, why["target_leakage"] = _target_leakage(report)
-    twins = _get(report, "conflicting_duplicates", "rows")
+    conflicting = _get(report, "conflicting_duplicates", "rows")
     share = None
     if baseline is not None and _get(baseline.report, "summary", "estimated_noise_share") is None:
         why["baseline_share"] = (
@@ -103,7 +103,7 @@ def collect_values(
         classes=_classes(run, indices, whole=new is None) if has_noise else None,
         metric=metric,
         leakage=leakage,
-        conflicting_duplicates=None if twins is None else (int(twins), int(run.labelled.sum())),
+        conflicting_duplicates=None if conflicting is None else (int(conflicting), int(run.labelled.sum())),
         baseline_share=share,
         invalid_cells=invalid,
         target_leakage=tells,

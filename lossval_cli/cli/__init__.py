@@ -22,7 +22,7 @@ from lossval_cli.text.format import format_name
 
 __all__ = ["main"]
 
-# Threads of OpenMP wait for one another by turning round and round, for milliseconds unless told otherwise:
+# Threads of OpenMP wait for one another by spinning, for milliseconds unless set otherwise:
 # where other work shares the cores, a run takes four times as long. It is read when PyTorch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
@@ -54,11 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return INTERRUPTED
         if debug:
             traceback.print_exc()
-        say_what_ended_it(_told(error))
+        say_what_ended_it(_error_line(error))
         return error.exit_code if isinstance(error, LossvalError) else 2
 
 
-def _told(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     """One line for whatever went wrong."""
     if isinstance(error, LossvalError):
         return f"error: {error}"

@@ -88,7 +88,7 @@ def calibrate(
         check_file(plan.output, force=plan.force, read=(train, options.val, options.config))
     with runtime.shown() as shown:
         from lossval_cli.calibration.outcome import conclude
-        from lossval_cli.calibration.trials import run_trial, run_untouched
+        from lossval_cli.calibration.trials import run_baseline, run_trial
 
         trials = len(shares) * plan.repeats
         shown.stage("read")
@@ -109,7 +109,7 @@ def calibrate(
                 one._replace(epoch=done * one.epochs + one.epoch, epochs=(trials + 1) * one.epochs)
             )
 
-        untouched = run_untouched(
+        baseline = run_baseline(
             train,
             options.val,
             options=options.tables(),
@@ -117,12 +117,12 @@ def calibrate(
             on_dataset=on_dataset,
             on_epoch=on_epoch(0),
         )
-        shown.notices([f"calibrate: about {format_duration(untouched.seconds * trials)} to go"])
+        shown.notices([f"calibrate: about {format_duration(baseline.seconds * trials)} to go"])
         found = []
         for done, (rate, repeat) in enumerate([(rate, n) for rate in shares for n in range(plan.repeats)], 1):
             shown.stage("trial")
-            found.append(run_trial(untouched, rate, repeat, on_epoch(done)))
-        outcome = conclude(untouched, found, plan.precision)
+            found.append(run_trial(baseline, rate, repeat, on_epoch(done)))
+        outcome = conclude(baseline, found, plan.precision)
     form = plan.output_format
     if not runtime.quiet:
         _tell(outcome, form)

@@ -119,8 +119,8 @@ def _score(
 ) -> LoadedRun | None:
     """The run of `table`; None in a process that only helps."""
     refuse_hopeless(plan, held_back=bool(options.val or options.test), removal=options.removal)
-    beside = Path(default_directory(table)).with_suffix(".check")  # of which a checkpoint has its name
-    resources = runtime.resources(beside)
+    results = Path(default_directory(table)).with_suffix(".check")  # gives the checkpoint its name
+    resources = runtime.resources(results)
     needed = any(rule.kind in NEED_REMOVAL for rule in plan.rules)
     with scored(
         table,

@@ -124,7 +124,7 @@ def clean(
         raise UsageError(f"--min-probability {error}") from None
     targets = [output] if removed is None else [output, removed]
     path = find_original(run_directory, data)
-    _check_places(targets, path, run_directory, force=force)
+    _check_targets(targets, path, run_directory, force=force)
     run = read_run(run_directory)
     table = open_original(path, run, run_directory)
     for target in targets:
@@ -165,7 +165,7 @@ def clean(
         _tell(targets, cleaning, changes.add_weights, decided)
 
 
-def _check_places(targets: Sequence[str], path: str, run: Path, *, force: bool) -> None:
+def _check_targets(targets: Sequence[str], path: str, run: Path, *, force: bool) -> None:
     """Raise UsageError or OutputError for a file that must not or cannot be written."""
     from lossval_cli.runs.decisions import DECISIONS
     from lossval_cli.runtime.atomic_write import OWN_FILES, check_file, repeated_file

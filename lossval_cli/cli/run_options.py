@@ -348,9 +348,9 @@ def project_table() -> Mapping[str, object]:
 
 
 def _scratch(results: Path | None) -> Path:
-    """Beside the results, where there is a disk for them. (Named so that it is never taken for results.)"""
-    beside = Path(tempfile.gettempdir()) / "lossval" if results is None else results
-    return beside.with_name(f"encoded.{beside.name}")
+    """Next to the results, where there is a disk for them, under a name that no command takes for results."""
+    target = Path(tempfile.gettempdir()) / "lossval" if results is None else results
+    return target.with_name(f"encoded.{target.name}")
 
 
 def _settings_file(config: Path | None) -> str:

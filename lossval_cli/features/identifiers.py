@@ -279,14 +279,14 @@ def _repeated(table: Table, cells: pa.ChunkedArray) -> str:
     if not len(again):
         return ""
     where = [
-        f"{quote(str(encoded.dictionary[code].as_py()))} on {_places(table, np.flatnonzero(codes == code).tolist())}"
+        f"{quote(str(encoded.dictionary[code].as_py()))} on {_locations(table, np.flatnonzero(codes == code).tolist())}"
         for code in again[:MOST_REPORTED].tolist()
     ]
     more = f"; and {len(again) - MOST_REPORTED:,} more" if len(again) > MOST_REPORTED else ""
     return f"{pluralize(len(again), 'value')} repeated: {'; '.join(where)}{more}"
 
 
-def _places(table: Table, rows: list[int]) -> str:
+def _locations(table: Table, rows: list[int]) -> str:
     """`lines 10 and 11`, or `rows ...` where the table has no lines."""
     what = "rows" if table.lines is None else "lines"
     numbers = [str(table.first + row if table.lines is None else table.lines[row]) for row in rows]

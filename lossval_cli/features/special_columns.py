@@ -47,7 +47,7 @@ def is_split(train: Table, name: str) -> bool:
     """Whether a column says which part of the data a row belongs to: named `split` or `fold`, or of train and test."""
     values = train.typed(name)
     if is_text(values.type):
-        for cells in (values.slice(0, 100), values):  # most columns are told by the first
+        for cells in (values.slice(0, 100), values):  # the first cells decide most columns
             words = pc.unique(cells).drop_null().to_pylist()
             if not {word.casefold() for word in words} <= _SPLIT_VALUES:
                 return False

@@ -7,7 +7,7 @@ and models, and the metric that the user asked for has to get better as well.
 
 Paired differences to training on all rows are resampled over evaluation rows and seeds; a limit is that of
 the largest of all standardised errors (max-t), so that trying more does not make a false recommendation
-likelier. Of the strategies within one standard error of the best, the least invasive is advised (Breiman et
+more likely. Of the strategies within one standard error of the best, the least invasive is advised (Breiman et
 al., 1984, say the simplest): weights change no row, relabelling keeps all, and of removals the smallest comes
 first.
 """

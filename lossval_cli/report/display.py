@@ -180,13 +180,13 @@ def _first_rows(suspects: int, table: pa.Table) -> tuple[pa.Table, str]:
 def _worst(rows: pa.Table) -> list[Column]:
     names = rows.column_names
     given = names[names.index("line") + 1 : names.index("importance")]  # ids, then the label
-    i = given[0] if len(given) > 1 else "line" if rows["line"].null_count == 0 else "row"
+    name = given[0] if len(given) > 1 else "line" if rows["line"].null_count == 0 else "row"
     suspects = rows["suspect"].to_pylist()
     probability = rows["noise_probability"].to_pylist()
     label = rows[given[-1]].to_pylist()
     return [
         Column("rank", [str(rank) for rank in rows["rank"].to_pylist()], 7, right=True),
-        Column(i, [_cell(value) for value in rows[i].to_pylist()], 14),
+        Column(name, [_cell(value) for value in rows[name].to_pylist()], 14),
         Column(given[-1], [_cell(value) for value in label], 12),
         Column("predicted", [_cell(value) for value in rows["predicted"].to_pylist()], 12),
         Column("noise", ["" if value is None else f"{value:.0%}" for value in probability], 5, right=True),

@@ -32,7 +32,7 @@ def render_history(runs: Sequence[Mapping[str, Any]], head: Sequence[str], rows:
 
 def _shares(runs: Sequence[Mapping[str, Any]]) -> tuple[str, Markup] | None:
     """Noise with its interval, and suspects, in percent."""
-    places = [float(i) for i in range(1, len(runs) + 1)]
+    x = [float(i) for i in range(1, len(runs) + 1)]
     noise = [None if one["noise"] is None else one["noise"] for one in runs]
     if all(one is None for one in noise):
         return None
@@ -40,15 +40,15 @@ def _shares(runs: Sequence[Mapping[str, Any]]) -> tuple[str, Markup] | None:
         plots.Series(
             "its likely range",
             "range",
-            places,
+            x,
             [None if one is None else 50 * (one["low"] + one["high"]) for one in noise],
             [None if one is None else 50 * (one["high"] - one["low"]) for one in noise],
         ),
-        plots.Series("noise share", "main", places, [None if one is None else 100 * one["value"] for one in noise]),
+        plots.Series("noise share", "main", x, [None if one is None else 100 * one["value"] for one in noise]),
         plots.Series(
             "suspects",
             "",
-            places,
+            x,
             [None if one["suspect_share"] is None else 100 * one["suspect_share"] for one in runs],
         ),
     ]

@@ -216,7 +216,8 @@ def concentrated_suspects(columns: Sequence[str]) -> str:
 def classes_too_small(rows: int) -> str:
     """One sentence on rows of classes that are too rare to be predicted."""
     verb = "its class has" if rows == 1 else "their classes have"
-    return f"{pluralize(rows, 'label')} cannot be judged: {verb} too few rows."
+    checked = "was" if rows == 1 else "were"
+    return f"{pluralize(rows, 'label')} {checked} not checked: {verb} too few rows."
 
 
 def little_skill(skill: float) -> str:
@@ -272,8 +273,8 @@ def label_reason(given: str, chance: float | None, predicted: str, odds: float |
 
 
 def unsure_label(given: str, predicted: str) -> str:
-    """What is said of the label of a row whose features are unusual: a prediction from them is worth little."""
-    return f"With such features the label cannot be judged (labelled {given}, predicted {predicted})."
+    """The sentence on the label of a row whose features are unusual."""
+    return f"With such features the prediction says little about the label (labelled {given}, predicted {predicted})."
 
 
 def neighbours_reason(found: Mapping[str, Any], given: str) -> str:

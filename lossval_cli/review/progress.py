@@ -23,12 +23,10 @@ SLOPES = np.linspace(0.0, 2.5, 26)
 SLOPE_MEAN, SLOPE_DEVIATION = 1.0, 0.5
 
 DISCREPANCY = 0.6
-"""Standard deviation of what the log-odds of all rows that are left may be off besides: they are not of the kind that
-was reviewed."""
+"""Standard deviation of a shift of the log-odds of all rows that are left: they differ from the reviewed ones."""
 
 MISTAKES = 0.05
-"""Share of decisions that are reckoned with as mistakes, so that one decision against a sure row does not overturn
-everything."""
+"""Assumed share of mistaken decisions, so that one decision against a sure row does not overturn everything."""
 
 CLOSEST = 0.01
 """Probabilities nearer to 0 and 1 count as this far from them."""
@@ -36,7 +34,7 @@ CLOSEST = 0.01
 DRAWS = 2_000
 INTERVAL = 0.9
 NEXT = 50
-"""Rows that are looked ahead."""
+"""Rows of the forecast: the next in the queue."""
 
 WORTH_IT = 0.1
 """Expected share of wrong rows among the next, below which reviewing hardly pays."""

@@ -54,7 +54,7 @@ class Forecast(NamedTuple):
 
     @property
     def is_clear(self) -> bool:
-        """Whether the target can be told from features at all."""
+        """Whether features predict the target at all."""
         return self.interval[0] > CLEAR
 
 

@@ -99,15 +99,15 @@ def plan_cleaning(
         )
     kinds = np.array([kind or "" for kind in run.suspect], object)
     cells, corrected = None, np.zeros(N, bool)  # corrected, wrong, outlier, dropped: in rank order
-    file_place = np.argsort(run.row)  # (N,) where in the ranking a row of the file stands
+    index = np.argsort(run.row)  # (N,) index in the ranking of each row of the file
     settled = np.zeros(N, bool) if decided is None else decided.settled[run.row]
     kinds[settled] = ""
     if label is not None:
         sure = (kinds == "label") & (run.noise_probability >= min_probability)
         rows = np.sort(run.row[sure])
-        predicted = [run.predicted[i] for i in file_place[rows].tolist()]
+        predicted = [run.predicted[i] for i in index[rows].tolist()]
         cells = suggested_labels(label, rows, predicted)
-        corrected[file_place[cells.rows]] = True
+        corrected[index[cells.rows]] = True
     wrong = np.array(["label" in kind for kind in kinds], bool) & ~corrected
     unusual = np.array(["features" in kind for kind in kinds], bool)
     dropped = np.zeros(N, bool)
@@ -118,19 +118,19 @@ def plan_cleaning(
         else:
             dropped |= {"suspects": wrong | unusual, "label": wrong, "features": unusual}[drop.what]
     dropped[settled] = False
-    keep = ~dropped[file_place]
+    keep = ~dropped[index]
     if decided is not None:
         keep &= ~decided.drop
     if not keep.any():
         raise DataError(f"no row would be left of {pluralize(N, 'row')}: drop fewer")
     changes = [] if cells is None else [cells]
     if decided is not None:
-        corrected[file_place[decided.relabelled]] = True
+        corrected[index[decided.relabelled]] = True
         changes = merge_cells([*changes, *decided.cells])
     changes = [_kept(one, keep) for one in changes]
     labels = next((one for one in changes if one.column == run.report["data"]["roles"]["label"]), None)
     importance = np.where(run.labelled, run.importance, 0.0)  # a row without a label weighs nothing
-    weights = _weights(importance[file_place], keep) if weigh else None
+    weights = _weights(importance[index], keep) if weigh else None
     emptied = _emptied(run, keep[run.row] & ~corrected, labels)
     relabelled = None if label is None and decided is None else 0 if labels is None else len(labels.rows)
     return Cleaning(keep, changes, relabelled, weights, emptied)

@@ -43,7 +43,7 @@ class LabelColumn(NamedTuple):
 def suggested_labels(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) -> Cells:
     """New cells for those of `rows` (rising) whose label would change; predicted (R,): from the scores.
 
-    A class is written as its first row in the table has it. A number is rounded to the decimal places that
+    A class is written as its first row in the table has it. A number is rounded to the decimal decimals that
     the column has, and held within the range of its labels. Raises UsageError for a column that can hold no
     such number.
     """
@@ -73,18 +73,18 @@ def _class_index(name: str | None, index: dict[str, int]) -> int:
 def _numbers(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) -> Cells:
     typed, form = label.table.typed(label.name), label.table.column(label.name).type.form
     given = pc.cast(typed, pa.float64(), safe=False).to_numpy()
-    places = _decimal_places(label)
+    decimals = _count_decimals(label)
     wanted = np.clip(np.array([float(text or "nan") for text in predicted]), np.nanmin(given), np.nanmax(given))
     # Written out and read again: what a cell can hold, with no minus before a zero.
     scale = form.scale if isinstance(form, NumberForm) else 1.0
-    texts = [repr(value) if places is None else f"{value:.{places}f}" for value in (wanted / scale).tolist()]
+    texts = [repr(value) if decimals is None else f"{value:.{decimals}f}" for value in (wanted / scale).tolist()]
     known = np.array([float(text) for text in texts]) * scale + 0.0
     changed = np.isfinite(known) & (np.abs(known - given[rows]) > 1e-12 * np.abs(known))
     kind = label.stored.type
     if isinstance(form, NumberForm):
-        exact = [form.write(value, places) for value in known[changed].tolist()]
+        exact = [form.write(value, decimals) for value in known[changed].tolist()]
         return Cells(label.name, rows[changed], pa.array(exact, kind))
-    exact = [f"{value:.{places}f}" if places is not None else repr(value) for value in known[changed].tolist()]
+    exact = [f"{value:.{decimals}f}" if decimals is not None else repr(value) for value in known[changed].tolist()]
     return Cells(label.name, rows[changed], _stored(exact, kind))
 
 
@@ -101,7 +101,7 @@ def _stored(texts: Sequence[str], kind: pa.DataType) -> pa.Array:
     raise UsageError(f"--relabel: the label is stored as {kind}, which holds no predicted number")
 
 
-def _decimal_places(label: LabelColumn) -> int | None:
+def _count_decimals(label: LabelColumn) -> int | None:
     """The most digits after the point that a label has; None where some are written with an exponent."""
     kind = label.stored.type
     if pa.types.is_integer(kind):

@@ -53,7 +53,7 @@ class Matching:
 
 
 def match_rows(first: LoadedRun, second: LoadedRun) -> Matching:
-    """Raises UsageError, which names repeated keys, where rows cannot be told apart."""
+    """Raises UsageError, which names repeated keys, where rows cannot be distinguished."""
     by, keys = _shared_keys([first, second])
     index = {key: i for i, key in enumerate(keys[0])}
     pairs = [(index[key], j) for j, key in enumerate(keys[1]) if key in index]
@@ -153,13 +153,13 @@ def _shared_keys(runs: Sequence[LoadedRun]) -> tuple[str, list[list[str]]]:
         [f"{key} {content}" if key in repeated else key for key, content in zip(own, found, strict=True)]
         for own, found in zip(keys, contents, strict=True)
     ]
-    return "ids+content", _told_apart(runs, longer)
+    return "ids+content", _distinguished(runs, longer)
 
 
 def _content_keys(runs: Sequence[LoadedRun]) -> tuple[str, list[list[str]]]:
     contents = _contents(runs)
     if contents is not None:
-        return "content", _told_apart(runs, contents)
+        return "content", _distinguished(runs, contents)
     digests = {run.report["data"]["tables"]["train"].get("sha256") for run in runs}
     if len(runs) > 1 and len(digests) == 1 and None not in digests:
         return "row", [[str(row) for row in run.row.tolist()] for run in runs]
@@ -169,7 +169,7 @@ def _content_keys(runs: Sequence[LoadedRun]) -> tuple[str, list[list[str]]]:
     )
 
 
-def _told_apart(runs: Sequence[LoadedRun], keys: list[list[str]]) -> list[list[str]]:
+def _distinguished(runs: Sequence[LoadedRun], keys: list[list[str]]) -> list[list[str]]:
     """Keys that repeat in any run with the label and, for rows equal in that too, a number: such rows are copies, and
     any of them is as good as another."""
     repeated = _repeated(keys)

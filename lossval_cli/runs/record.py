@@ -57,7 +57,7 @@ def build_run_record(
         "device": device,
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},
-        "options": {name: _without_place(value) for name, value in options.items()},
+        "options": {name: _without_directory(value) for name, value in options.items()},
         "inputs": {
             what: {
                 "name": base_name(part.table),
@@ -94,10 +94,10 @@ def path_below(name: str, directory: Path) -> str | None:
     return None if path == ".." or path.startswith("../") else path
 
 
-def _without_place(value: object) -> object:
+def _without_directory(value: object) -> object:
     """Option values as given; of a path that leads elsewhere only the last part."""
     if isinstance(value, list | tuple):
-        return [_without_place(item) for item in value]
+        return [_without_directory(item) for item in value]
     if isinstance(value, str) and is_remote(value):
         return os.path.basename(shown_url(value).rstrip("/"))
     if isinstance(value, str) and (os.path.isabs(value) or value.startswith(("~", "../"))):

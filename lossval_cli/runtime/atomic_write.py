@@ -143,11 +143,11 @@ def write_directory(path: Path, files: Mapping[str, Writer], *, force: bool) -> 
 def write_file(path: Path, write: Writer, *, force: bool, private: bool = False) -> None:
     """Write one file at `path`, for this user alone where it is `private`. Raises OutputError; then, and
     after any other exception, `path` is as it was."""
-    with _reporting(path), _Private(path) as beside:
-        _write(beside.path / path.name, write, 0o600 if private else 0o666)
+    with _reporting(path), _Private(path) as private_directory:
+        _write(private_directory.path / path.name, write, 0o600 if private else 0o666)
         check_file(path, force=force)
         with _uninterrupted():
-            os.replace(beside.path / path.name, path)
+            os.replace(private_directory.path / path.name, path)
             sync_directory(path.parent)
 
 
@@ -209,15 +209,15 @@ class _Private:
 
 
 def _prefix(target: Path) -> str:
-    # A file name may have 255 bytes; a longer target is told apart by its first ones well enough.
+    # A file name may have 255 bytes; a longer target is identified well enough by the first of them.
     return "." + os.fsdecode(os.fsencode(target.name)[:180]) + "."
 
 
 def _clear_leftovers(target: Path) -> None:
     """Remove what runs to `target` that are no longer alive have left beside it, but nothing of the
     user's."""
-    beside = glob.glob(glob.escape(_prefix(target)) + "*", root_dir=target.parent, include_hidden=True)
-    for left in (target.parent / name for name in beside if name.endswith((_SUFFIX, _ASIDE))):
+    leftovers = glob.glob(glob.escape(_prefix(target)) + "*", root_dir=target.parent, include_hidden=True)
+    for left in (target.parent / name for name in leftovers if name.endswith((_SUFFIX, _ASIDE))):
         with contextlib.suppress(OSError):
             lock = lock_abandoned(left)
             try:

@@ -73,6 +73,6 @@ def open_runtime(
         torch.set_num_threads(settings.threads)
     monitor = TrainingMonitor(every=resources.checkpoint_every, resume=resources.resume, deadline=deadline)
     with ExitStack() as stack:
-        beside = resources.scratch
-        make = None if beside is None else cache(lambda: stack.enter_context(scratch_directory(beside)))
+        scratch = resources.scratch
+        make = None if scratch is None else cache(lambda: stack.enter_context(scratch_directory(scratch)))
         yield Runtime(str(device), processes, monitor, resources, make)

@@ -274,7 +274,7 @@ def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed
         is_open = not point and not comma and bool(comma_three or point_three)
         if comma > point:
             decimal = "," if comma > allowed or not point_three else "."
-        elif not point and not comma and _has_whole_beside_thousands(body, counts):
+        elif not point and not comma and _has_whole_among_thousands(body, counts):
             decimal, notes = ",", _thousands_note(body, counts)
         elif point == 0 and hint.decimal is not None:
             decimal = hint.decimal
@@ -300,7 +300,7 @@ def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed
     return _Separators(decimal, group, notes, is_open)
 
 
-def _has_whole_beside_thousands(body: pa.Array, counts: Counts) -> bool:
+def _has_whole_among_thousands(body: pa.Array, counts: Counts) -> bool:
     """Whether `1.250` and `950` cannot be decimals: zeros at the end are written, so that 950 would be 950.000."""
     three = _matches(body, _POINT_THREE) & (counts > 0)
     whole = _matches(body, r"^[1-9]\d{0,2}$") & (counts > 0)

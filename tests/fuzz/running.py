@@ -1,4 +1,4 @@
-"""One generated case: run the command in this process and judge what it did."""
+"""One generated case: run the command in this process and check what it did."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_without_flags_precision_is_left_out_and_without_errors_recall_is() -> N
     assert real.ranking(nothing, np.arange(5.0)) == {}
 
 
-def test_what_lossval_says_is_laid_beside_the_truth() -> None:
+def test_what_lossval_says_is_compared_with_the_truth() -> None:
     scores = pd.DataFrame({
         "row": range(5), "importance": [0.5, 0.6, 1.2, 1.3, 1.4], "noise_probability": [0.9, 0.8, 0.3, 0.1, 0.1],
         "suspect": ["label", "features", "", "", ""],

@@ -25,9 +25,9 @@ def render_github(check: CheckResult) -> str:
     if check.count("passed") == len(check.results):
         return "\n".join(lines) + "\n"
     for row in check.suspects[:ANNOTATED]:
-        i = {"file": check.path} | ({} if row.line is None else {"line": str(row.line)})
+        location = {"file": check.path} | ({} if row.line is None else {"line": str(row.line)})
         text = row.message if row.line is not None else f"{row.location}: {row.message}"
-        lines.append(_command("warning", {**i, "title": f"lossval: suspect by {row.kind}"}, text))
+        lines.append(_command("warning", {**location, "title": f"lossval: suspect by {row.kind}"}, text))
     return "\n".join(lines) + "\n"
 
 

@@ -49,12 +49,12 @@ def render_sarif(check: CheckResult) -> str:
 
 
 def _result(row: SuspectRow, path: str) -> dict[str, Any]:
-    i: dict[str, Any] = {"artifactLocation": {"uri": quote(path, safe="/", errors="replace")}}
-    location: dict[str, Any] = {"physicalLocation": i}
+    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(path, safe="/", errors="replace")}}
+    location: dict[str, Any] = {"physicalLocation": physical}
     if row.line is None:
         location["logicalLocations"] = [{"fullyQualifiedName": row.location, "kind": "row"}]
     else:
-        i["region"] = {"startLine": row.line}
+        physical["region"] = {"startLine": row.line}
     ranked = {} if row.probability is None else {"rank": round(100 * row.probability, 2)}
     return {
         "ruleId": f"lossval/{row.kind}",
