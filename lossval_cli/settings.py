@@ -262,7 +262,7 @@ class Settings:
         None, str, "lines of a CSV file that begin with this are left out; auto: # lines above the header", auto=True
     )
     encoding: str | None = _knob(
-        None, str, "encoding of a CSV file; auto is UTF-8, UTF-16 or else Windows-1252", auto=True
+        None, str, "encoding of a CSV file; auto is UTF-8, UTF-16 or what the letters look like", auto=True
     )
     missing: str | None = _knob(
         None, str, "words that mean missing, separated by commas; auto: see docs/tables.md; empty: none", auto=True

@@ -55,7 +55,7 @@ READ_AS_MEANT: dict[str, tuple[bytes, int, str]] = {
     "UTF-16": ("\n".join([HEAD, *ROWS]).encode("utf-16"), 2, "read as UTF-16"),
     "UTF-16 without a mark": ("\n".join([HEAD, *ROWS]).encode("utf-16-le"), 2, "read as UTF-16"),
     "Excel's Unicode text": ("\r\n".join([HEAD, *ROWS]).replace(",", "\t").encode("utf-16"), 2, "read as UTF-16"),
-    "Windows-1252": ("\n".join([HEAD, *ROWS]).encode("cp1252"), 2, "read as Windows-1252; --encoding names another"),
+    "Windows-1252": ("\n".join([HEAD, *ROWS]).encode("cp1252"), 2, "read as Windows-1252 ('Troms\u00f8'); --encoding"),
     "units": (text(HEAD, "cm,kg,,", *ROWS), 3, "line 2 ('cm', 'kg') is left out: it holds units, types"),
     "units for every column": (text(HEAD, "cm,kg,name,class", *ROWS), 3, "line 2 ('cm', 'kg', 'name', 'class')"),
     "types": (text(HEAD, "float,float,string,string", *ROWS), 3, "line 2 ('float', "),
@@ -217,6 +217,42 @@ def test_no_row_or_name_is_taken_for_something_else(layout: str) -> None:
     table = read(data)
     assert table.rows == data.count(b"\n") - 1 and table.notices == ()
     assert table.lines is not None and table.lines[0] == 2
+
+
+ALPHABETS = {
+    "cp1251": ("Windows-1251", "Москва Екатеринбург Казань Омск"),
+    "koi8-r": ("KOI8-R", "Москва Екатеринбург Казань Омск"),
+    "gb18030": ("GB18030", "北京 广东省深圳市 上海市 退货"),
+    "big5": ("BIG5HKSCS", "台北市 高雄市 新北市 台中市 台南市 桃園市"),
+    "cp932": ("CP932", "東京都 株式会社テスト カタカナ ひらがな"),
+    "cp949": ("CP949", "서울 대한민국 고객명 나쁨"),
+    "cp1253": ("Windows-1253", "Αθήνα Θεσσαλονίκη ναι όχι"),
+    "cp1255": ("Windows-1255", "שלום ירושלים כן לא"),
+    "cp1256": ("Windows-1256", "القاهرة الرياض نعم لا"),
+    "cp874": ("Windows-874", "กรุงเทพ เชียงใหม่ ใช่ ไม่"),
+}
+
+
+@pytest.mark.parametrize("encoding", ALPHABETS)
+def test_letters_of_another_alphabet_tell_the_encoding(encoding: str) -> None:
+    """One row in ten is enough; what was taken is said with a cell that shows it, and can be written again."""
+    called, words = ALPHABETS[encoding]
+    some = words.split()
+    cells = [f"{i},{some[i // 10 % len(some)] if i % 10 == 0 else 'Oslo'},{'yes' if i % 3 else 'no'}" for i in range(N)]
+    data = ("\n".join(["n,city,label", *cells]) + "\n").encode(encoding)
+    table = read(data)
+    assert [",".join(row) for row in cells_of(table)] == cells
+    notice = f"t.csv: not UTF-8 (line 2), so it is read as {called} ('{some[0]}'); --encoding names another encoding"
+    assert table.notices == (notice,)
+    sink = io.BytesIO()
+    CsvOriginal(data, "t.csv", ReadOptions()).write(sink, np.ones(N, dtype=bool))
+    assert sink.getvalue() == data
+
+
+@pytest.mark.parametrize("cell", ["café", "Müller", "12 °C", "5 µm", "½", "São Paulo", "Straße", "€ 5", "Ñandú", "å"])
+def test_a_few_western_letters_are_read_as_windows_1252(cell: str) -> None:
+    table = read(text("n,city,label", *(f"{i},{cell},{i % 2}" for i in range(N))).decode().encode("cp1252"))
+    assert cells_of(table)[0][1] == cell and "read as Windows-1252" in table.notices[0]
 
 
 def test_options_overrule_what_the_reader_would_do() -> None:

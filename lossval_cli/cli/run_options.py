@@ -126,7 +126,7 @@ class RunOptions(OptionGroup):
     ] = None
     encoding: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Encoding of a CSV file [default: UTF-8, UTF-16 or else Windows-1252]."),
+        typer.Option(metavar="NAME", help="Encoding of a CSV file [default: by the bytes]."),
     ] = None
     missing: Annotated[
         str | None,
