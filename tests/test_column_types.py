@@ -211,6 +211,8 @@ def test_codes_are_text() -> None:
         (["10:30", "1:02:03"], [37800.0, 3723.0]),
         (["1 234,5 €", "12 €"], [1234.5, 12.0]),
         (["1.234.567", "12.000"], [1234567, 12000]),
+        (["1,250.00 CR", "45.50 DR", "7.00 CR"], [1250, -45.5, 7]),
+        (["1,250.00", "45.50 Dr."], [1250, -45.5]),
     ],
 )
 def test_marks_of_numbers_are_decided_for_the_whole_column(cells: list[str], values: list[float] | None) -> None:

@@ -69,6 +69,8 @@ _SURE_COMMA: Final = (
 )
 
 _MULTIPLIERS: Final = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9, "bn": 1e9, "Mio": 1e6, "Mrd": 1e9, "T": 1e12}
+_LEDGER_SIGNS: Final = {"CR": 1.0, "DR": -1.0}
+"""Credit and debit, as banks write them: 1,250.00 Dr."""
 _SHARES: Final = {"%": 1e-2, "‰": 1e-3}
 _FEW: Final = 5
 """Cells from which points followed by three digits, among short whole numbers, are taken for thousands."""
@@ -388,6 +390,12 @@ def _decide_marks(parts: _Parts, values: Floats, counts: Counts, allowed: int) -
     if set(names) <= set(_MULTIPLIERS) and total > allowed and (len(names) > 1 or plain):
         factors = np.array([_MULTIPLIERS.get(name, 1.0) for name in written])
         return _Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [])
+    signs = [_LEDGER_SIGNS.get(name.rstrip(".").upper()) for name in written]
+    if all(signs[i] is not None for i in present) and total > allowed and -1.0 in (signs[i] for i in present):
+        example = next(written[i] for i in present if signs[i] == -1.0)
+        factors = np.array([1.0 if sign is None else sign for sign in signs])
+        note = f"'12 {example}' is read as -12: {example} marks a debit"
+        return _Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [note])
     main = names[0]
     same = np.array([_mark_key(name) == _mark_key(main) for name in written], bool)
     own = int(rows[same].sum())
