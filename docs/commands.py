@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import typer
 
 from lossval_cli.cli.app import app
-from lossval_cli.settings import Settings, preset_names, preset_path, read_toml
+from lossval_cli.presets import preset_names, preset_path, read_toml
+from lossval_cli.settings import Settings
 
 
 class Entry(NamedTuple):

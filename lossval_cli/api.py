@@ -16,10 +16,11 @@ from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds
 from lossval_cli.own_code import Given
 from lossval_cli.pipeline import Progress, Tables, run
+from lossval_cli.presets import read_toml
 from lossval_cli.result import Result
 from lossval_cli.runtime.atomic_write import remove_file
 from lossval_cli.runtime.resources import Resources
-from lossval_cli.settings import COLUMNS_TABLE, Settings, read_toml
+from lossval_cli.settings import COLUMNS_TABLE, Settings
 
 TABLE_OPTIONS = tuple(field.name for field in fields(TableOptions))
 COLUMN_LISTS = ("ids", "exclude", "features", "categories")

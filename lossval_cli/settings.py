@@ -1,4 +1,4 @@
-"""Every knob once: default, kind, range and why; from a preset, a TOML file and `key=value`, in that order.
+"""Every setting once: default, kind, range and why; from a preset, a TOML file and `key=value`, in that order.
 
 A setting has the same name in `--set`, in TOML and in Python. `auto` (None in Python) leaves the choice to
 the method, which knows the task and the size of the table. All problems are reported together.
@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from lossval_cli.errors import SettingsError, UsageError
-from lossval_cli.limits import MAX_SETTINGS_BYTES, read_small
-from lossval_cli.text.format import escape_control
+from lossval_cli.errors import SettingsError
+from lossval_cli.presets import preset_path, read_toml
 from lossval_cli.text.quantities import parse_share
 
 SMALL_TABLE = 10_000
 """Rows up to which a table gets more members than a large one."""
-
-PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
-"""Where the presets lie: inside the installed package, or beside it in a checkout."""
-
 
 NETWORKS = "networks"
 """The model that the method trains itself."""
@@ -64,8 +57,7 @@ class Knob:
     auto: bool = False
 
     def read(self, value: object) -> object:
-        """`value` as this knob's kind; ValueError, in words that follow the setting's name, if it cannot
-        be."""
+        """`value` as this setting's kind; ValueError, in words that follow the setting's name, if it cannot be."""
         if value is None or value == "auto":
             # `auto` may also be a choice in its own right (task, device).
             if self.auto:
@@ -393,63 +385,6 @@ def _layers(
     if "members" in asked:
         layers["effort"].pop("folds", None)  # there may be more of them than members
     return layers
-
-
-def preset_names() -> list[str]:
-    """The presets that are installed, default first."""
-    names = {path.stem for directory in PRESET_DIRECTORIES for path in directory.glob("*.toml")}
-    return sorted(names, key=lambda name: (name != "default", name))
-
-
-def preset_path(name: str) -> Path:
-    """The file of a preset; UsageError with the nearest name if there is none."""
-    names = preset_names()
-    if name not in names:
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"presets are {', '.join(names)}"
-        raise UsageError(f"preset {name!r} is unknown: {hint}")
-    return next(path for folder in PRESET_DIRECTORIES if (path := folder / f"{name}.toml").is_file())
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file of settings; UsageError if it is not there or not TOML."""
-    return parse_toml(read_settings(path), path)
-
-
-def read_settings(path: Path, what: str = "settings file") -> bytes:
-    """The bytes of a file of settings; UsageError if it is not there or too large for one."""
-    try:
-        return read_small(path, MAX_SETTINGS_BYTES) if path.is_file() else _read_once(path)
-    except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise UsageError(f"{what} {escape_control(str(path))}: {reason}") from error
-
-
-@functools.cache
-def _read_once(path: Path) -> bytes:
-    """What is no file, a pipe say, has nothing more to say when it is asked a second time."""
-    return read_small(path, MAX_SETTINGS_BYTES)
-
-
-def parse_toml(data: bytes, path: Path, what: str = "settings file") -> dict[str, Any]:
-    """The content of a TOML file; UsageError if it is not TOML."""
-    try:
-        return tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{what} {escape_control(str(path))} is not UTF-8 text (byte {error.start})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{what} {escape_control(str(path))} is not valid TOML: {error}") from error
-
-
-def find_project_table(start: Path) -> tuple[Path, dict[str, Any]] | None:
-    """`[tool.lossval]` of the nearest pyproject.toml in `start` or above it, None where there is none."""
-    for folder in (start, *start.parents):
-        path = folder / "pyproject.toml"
-        if path.is_file():
-            tool = read_toml(path).get("tool")
-            table = tool.get("lossval") if isinstance(tool, dict) else None
-            return (path, table) if isinstance(table, dict) else None
-    return None
 
 
 def _split(pairs: Sequence[str], problems: list[str]) -> dict[str, object]:

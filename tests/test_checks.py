@@ -13,7 +13,8 @@ from check_samples import values
 from lossval_cli.checks.evaluate import KINDS_OF_RULE, Metric, Rule, RuleResult, evaluate, passed
 from lossval_cli.checks.rules import DEFAULTS, merged, read_check_table, rules_of
 from lossval_cli.errors import SettingsError
-from lossval_cli.settings import Settings, find_project_table
+from lossval_cli.presets import find_project_table
+from lossval_cli.settings import Settings
 
 
 def rule(kind: str, limit: object) -> Rule:

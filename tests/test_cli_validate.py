@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from conftest import Outcome, frame
 
-from lossval_cli.settings import Settings, preset_names
+from lossval_cli.presets import preset_names
+from lossval_cli.settings import Settings
 
 Cli = Callable[..., Outcome]
 

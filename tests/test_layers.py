@@ -18,6 +18,7 @@ LAYERS = (
     ("limits", "score_columns", "toml_text"),
     ("text",),
     ("own_code",),
+    ("presets",),
     ("settings", "losses", "metrics"),
     ("tables",),
     ("runtime",),

@@ -12,7 +12,8 @@ from conftest import Outcome
 
 from lossval_cli.cli import demo
 from lossval_cli.cli.options import Removal
-from lossval_cli.settings import Settings, preset_names, preset_path, read_toml
+from lossval_cli.presets import preset_names, preset_path, read_toml
+from lossval_cli.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 

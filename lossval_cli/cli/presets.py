@@ -28,7 +28,8 @@ def presets(
 
     `lossval presets NAME` prints a file for --config: each setting with its range and its purpose.
     """
-    from lossval_cli.settings import Settings, preset_names, preset_path
+    from lossval_cli.presets import preset_names, preset_path
+    from lossval_cli.settings import Settings
 
     if name is None:
         width = max(map(len, preset_names())) + 2

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.tables.column_types import is_text, present_text
+from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.table import Table
+from lossval_cli.tables.text_columns import present_text
 from lossval_cli.text.format import join_names, pluralize, quote
 
 FEWEST_ROWS = 20

@@ -30,8 +30,8 @@ from lossval_cli.noise.tails import LightTail, Tail
 
 Floats = npt.NDArray[np.float64]
 
-LOOSE, TIGHT = (0.75, 0.93), (0.9, 0.98)
-"""Quantiles a tail is fitted between: while a twentieth of the cells may be wrong, and once those are left out."""
+LOOSE = (0.75, 0.93)
+"""Quantiles that a tail is fitted between, while a twentieth of the cells may be wrong."""
 
 MOST_PREDICTED = 512
 """Columns from which on none is predicted from the others."""

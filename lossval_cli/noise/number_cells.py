@@ -184,16 +184,6 @@ class NumberCells:
         """(n,) the bin of each, the last one for missing cells."""
         return np.where(np.isfinite(scaled), np.searchsorted(self.edges, scaled), self.bins - 1).astype(np.int64)
 
-    def isolation(self, scaled: Floats, neighbours: int) -> Floats:
-        """(n,) distance to the `neighbours`-th nearest value, with the value itself among them if it was fitted."""
-        known = np.where(np.isfinite(scaled), scaled, 0.0)
-        index = np.searchsorted(self.sorted_values, known)[:, None] + np.arange(-neighbours, neighbours)
-        inside = (index >= 0) & (index < len(self.sorted_values))
-        values = self.sorted_values[np.clip(index, 0, len(self.sorted_values) - 1)]
-        distances = np.where(inside, np.abs(values - known[:, None]), np.inf)
-        nearest = np.partition(distances, neighbours - 1, axis=1)[:, neighbours - 1]
-        return np.where(np.isfinite(scaled), np.minimum(nearest, 1e6), 0.0)
-
 
 def within_reach(values: Floats) -> Floats:
     """Numbers whose differences and squares a float can hold."""

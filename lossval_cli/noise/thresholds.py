@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset
-from lossval_cli.settings import Settings, parse_toml, read_settings
+from lossval_cli.presets import parse_toml, read_settings
+from lossval_cli.settings import Settings
 from lossval_cli.text.format import format_name, join_names, pluralize, quote
 from lossval_cli.toml_text import toml_lines
 from lossval_cli.version import __version__

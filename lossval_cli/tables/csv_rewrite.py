@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from lossval_cli.errors import ReadError, SchemaError
-from lossval_cli.tables.column_types import file_hint
-from lossval_cli.tables.csv import CsvRecords, find_records, quoted_words, read_texts
+from lossval_cli.tables.csv import quoted_words, read_texts
 from lossval_cli.tables.csv_layout import inside_quotes, positions
+from lossval_cli.tables.csv_records import CsvRecords, find_records
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.rewrite import Added, Cells, Mask
+from lossval_cli.tables.text_columns import file_hint
 from lossval_cli.text.format import format_name, quote
 
 Edit = tuple[int, int, bytes]

@@ -1,6 +1,6 @@
 """Dates and times as people and programs write them, to microseconds since 1970 (UTC).
 
-Every cell is taken apart by the first of `_SPELLINGS` that it fits. Where day and month are both numbers, their order
+Every cell is taken apart by the first of `SPELLINGS` that it fits. Where day and month are both numbers, their order
 is decided for the whole column: by the option, by a number above 12, by the training table, by other columns of the
 file, by a day that is always the first of the month, by the order of the rows, and last by custom (points: day first).
 """
@@ -16,6 +16,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossval_cli.tables.date_spellings import (
+    AFTER_NOON,
+    BEFORE_NOON,
+    COMPACT,
+    ISO,
+    MONTH_POINT,
+    NUMERIC,
+    SPELLINGS,
+    ZONES,
+)
 from lossval_cli.tables.month_names import month_number
 from lossval_cli.text.format import quote
 
@@ -26,91 +36,7 @@ SECOND: Final = 10**6
 _DAY: Final = 86_400 * SECOND
 _MONTH_DAYS: Final = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
-_LETTER: Final = r"[^\x00-@\[-`{-\x7f]"
-"""A letter of ASCII or any character beyond: a class of all letters makes patterns slow to compile."""
-_NAME: Final = rf"(?P<name>{_LETTER}{{3,14}})\.?"
-_WEEKDAY: Final = rf"(?:{_LETTER}{{2,14}}\.?,? +)?"
-_ZONE: Final = r"(?: ?(?P<zone>(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|[A-Z]{1,4})(?:\[[\w/+-]+\]| \([\w +-]+\))?)?"
-_BEFORE_NOON: Final = ("上午", "午前", "오전")
-_AFTER_NOON: Final = ("下午", "午後", "오후")
-_CLOCK: Final = (
-    r"(?:(?:[T:_]|,? +(?:at +|um +|à +|- +)?)"
-    rf"(?P<noon>(?:{'|'.join((*_BEFORE_NOON, *_AFTER_NOON))}) ?)?"
-    r"(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2})"
-    r"(?:[:.](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)(?: ?Uhr)?"
-    r"(?: ?(?P<half>[AaPp])\. ?[Mm]\.| ?(?P<half2>[AaPp])[Mm])?"
-    rf"{_ZONE})?"
-)
-_TH: Final = r"(?:st|nd|rd|th|er|º|ª)?"
 
-_NUMERIC: Final = {
-    ".": rf"^{_WEEKDAY}(?P<a>\d{{1,2}})\. ?(?P<b>\d{{1,2}})\. ?(?P<year>\d{{4}}){_CLOCK}$",
-    ". short": rf"^{_WEEKDAY}(?P<a>\d{{2}})\.(?P<b>\d{{2}})\.(?P<year>\d{{2}}){_CLOCK}$",
-    "/": rf"^{_WEEKDAY}(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})/(?P<year>\d{{4}}|\d{{2}}){_CLOCK}$",
-    "-": rf"^{_WEEKDAY}(?P<a>\d{{1,2}})-(?P<b>\d{{1,2}})-(?P<year>\d{{4}}){_CLOCK}$",
-    "- short": rf"^(?P<a>\d{{2}})-(?P<b>\d{{2}})-(?P<year>\d{{2}}){_CLOCK}$",
-    "space": rf"^(?P<a>\d{{1,2}}) (?P<b>\d{{1,2}}) (?P<year>\d{{4}}){_CLOCK}$",
-}
-_COMPACT: Final = (
-    r"^(?P<year>19\d\d|20\d\d)(?P<month>0[1-9]|1[0-2])(?:(?P<day>0[1-9]|[12]\d|3[01])"
-    r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)?)?)?$"
-)
-_MONTH_POINT: Final = r"^(?P<month>0[1-9]|1[0-2])\.(?P<year>19\d\d|20\d\d)$"
-_SPELLINGS: Final = (
-    r"^(?P<year>\d{4})(?:[-/.]|年 ?|년 ?)(?P<month>\d{1,2})(?:[-/.]|月 ?|월 ?)(?P<day>\d{1,2})[日일Z]?\.?"
-    rf"{_CLOCK}$",
-    rf"^(?P<year>\d{{4}})\. (?P<month>\d{{1,2}})\. (?P<day>\d{{1,2}})\.?{_CLOCK}$",
-    r"^(?P<year>\d{4}):(?P<month>\d{2}):(?P<day>\d{2}) (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})$",
-    rf"^(?P<year>\d{{4}})\. ?{_NAME} (?P<day>\d{{1,2}})\.?{_CLOCK}$",
-    rf"^{_WEEKDAY}(?P<day>\d{{1,2}}){_TH}(?:\.? ?(?:de |of |d')?|[-/]){_NAME}"
-    rf"(?:,? ?(?:de |del |of )?|[-/ ])(?P<year>\d{{4}}|\d{{2}}){_CLOCK}$",
-    rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}){_TH},? +(?P<year>\d{{4}}){_CLOCK}$",
-    rf"^{_WEEKDAY}{_NAME}[-/](?P<day>\d{{1,2}})[-/](?P<year>\d{{4}}){_CLOCK}$",
-    rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}) +(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}}) +"
-    r"(?P<zone>[A-Z]{3,4} +|[+-]\d{4} +)?(?P<year>\d{4})$",
-    rf"^(?P<year>\d{{4}})[-/ ]{_NAME}[-/ ](?P<day>\d{{1,2}}){_CLOCK}$",
-    r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})[ T_](?P<hour>\d{2}):?(?P<minute>\d{2}):?(?P<second>\d{2})?"
-    rf"(?:\.(?P<fraction>\d{{1,9}}))?{_ZONE}$",
-    _COMPACT,
-    _MONTH_POINT,
-    rf"^{_NAME}(?:[-/ ]| de )'?(?P<year>\d{{4}}|\d{{2}})$",
-    rf"^(?P<year>\d{{4}})[-/ ]{_NAME}$",
-    r"^(?P<year>\d{4})(?:-|/|年|M|m)(?P<month>\d{1,2})月?$",
-    r"^(?P<month>\d{2})/(?P<year>\d{4})$",
-    r"^(?P<year>\d{4})[- ]?[QqTt](?P<quarter>[1-4])$",
-    r"^[QqTt](?P<quarter>[1-4])[-/ ]?(?P<year>\d{4})$",
-    r"^(?P<year>\d{4})-?W(?P<week>\d{2})(?:-?(?P<weekday>[1-7]))?$",
-)
-_ISO: Final = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?$"
-
-_ZONES: Final = {  # hours east of Greenwich; letters with two meanings are left out
-    "Z": 0,
-    "UTC": 0,
-    "GMT": 0,
-    "WET": 0,
-    "CET": 1,
-    "MEZ": 1,
-    "CEST": 2,
-    "MESZ": 2,
-    "BST": 1,
-    "EET": 2,
-    "EEST": 3,
-    "MSK": 3,
-    "JST": 9,
-    "KST": 9,
-    "AEST": 10,
-    "AEDT": 11,
-    "EST": -5,
-    "EDT": -4,
-    "CDT": -5,
-    "MST": -7,
-    "MDT": -6,
-    "PST": -8,
-    "PDT": -7,
-    "CST": -6,
-    "AKST": -9,
-    "HST": -10,
-}
 _CENTURY: Final = 69
 """Two digits from here on are of the twentieth century, as POSIX has it."""
 _FEW_COMPACT: Final = 4
@@ -158,7 +84,7 @@ class DateHint(NamedTuple):
 
 def read_iso(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """A column (N,) of ISO dates without zones, the quick way; None where a cell is anything else."""
-    if not pc.all(pc.match_substring_regex(text, _ISO), min_count=0).as_py():
+    if not pc.all(pc.match_substring_regex(text, ISO), min_count=0).as_py():
         return None
     try:
         return text.cast(pa.timestamp("us"))
@@ -172,7 +98,7 @@ def are_compact(text: pa.ChunkedArray) -> bool:
     lengths = pc.min_max(pc.utf8_length(text)).as_py()
     if lengths["min"] != lengths["max"] or lengths["min"] not in (6, 7, 8, 12, 14):
         return False
-    form = _MONTH_POINT if lengths["min"] == 7 else _COMPACT
+    form = MONTH_POINT if lengths["min"] == 7 else COMPACT
     fits = pc.all(pc.match_substring_regex(text, form), min_count=0).as_py()
     return bool(fits) and len(pc.unique(text)) >= _FEW_COMPACT
 
@@ -187,7 +113,7 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
     values = np.zeros(len(cells), np.int64)
     found = np.zeros(len(cells), bool)
     notes: list[str] = []
-    for spelling in _SPELLINGS:
+    for spelling in SPELLINGS:
         parts = _Parts(cells, spelling)
         fresh = parts.found & ~found
         if fresh.any():
@@ -195,9 +121,9 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
             fresh &= fits
             values[fresh] = read[fresh]
             found |= fresh
-            if spelling in (_COMPACT, _MONTH_POINT):
+            if spelling in (COMPACT, MONTH_POINT):
                 example = cells[int(np.argmax(fresh))].as_py()
-                kind = "whole numbers" if spelling == _COMPACT else "numbers"
+                kind = "whole numbers" if spelling == COMPACT else "numbers"
                 notes.append(f'{kind} such as {example} are read as dates (type = "number" in [columns] keeps them)')
     numeric = _Numeric(cells, counts)
     numeric_rows = numeric.found & ~found
@@ -298,7 +224,7 @@ class _Parts:
     def _half(self) -> npt.NDArray[np.str_]:
         if "half" not in self._names:
             return np.full(len(self.found), "")
-        noon = self._mapped("noon", dict.fromkeys(_BEFORE_NOON, 1) | dict.fromkeys(_AFTER_NOON, 2))
+        noon = self._mapped("noon", dict.fromkeys(BEFORE_NOON, 1) | dict.fromkeys(AFTER_NOON, 2))
         written = pa.array(np.array(["", "a", "p"])[noon])
         both = pc.binary_join_element_wise(written, self._text("half"), self._text("half2"), "")
         return pc.utf8_lower(both).to_numpy(zero_copy_only=False).astype(str)  # type: ignore[no-any-return]
@@ -327,7 +253,7 @@ class _Numeric:
         self.found = np.zeros(len(cells), bool)
         self.has_points = np.zeros(len(cells), bool)
         self.is_short_dots = np.zeros(len(cells), bool)
-        for name, spelling in _NUMERIC.items():
+        for name, spelling in NUMERIC.items():
             parts = _Parts(cells, spelling)
             here = parts.found & ~self.found
             if not here.any():
@@ -427,7 +353,7 @@ def _offset(zone: str) -> int | None:
         digits = zone[1:].replace(":", "")
         seconds = 3600 * int(digits[:2]) + 60 * int(digits[2:] or 0)
         return -seconds if zone[0] == "-" else seconds
-    hours = _ZONES.get(zone)
+    hours = ZONES.get(zone)
     return None if hours is None else 3600 * hours
 
 

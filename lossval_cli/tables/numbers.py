@@ -1,4 +1,4 @@
-"""Numbers as people write them: -1234.5, 1,234.50, 1.234,5, (1.25), 1.25-, $12, 45 %, 80 kg, 1.2K, 3:45:10.
+"""Numbers as people write them: -1234.5, 1,234.50, 1.234,5, (1.25), 1.25-, $12, 45 %, 80 kg, 1.2K.
 
 What the marks mean is decided for the whole column: a comma or a point that is not followed by exactly three digits is
 a decimal mark; where every comma has three digits behind it, it separates thousands. Where both readings are possible
@@ -38,17 +38,6 @@ _NUMBER: Final = (
     rf"(?P<unit>{_CURRENCY}|{_UNIT})?(?P<behind>-)?(?P<close>\))?"
     r"(?P<after> ?(?:[*†‡§#!]+|\[\w{1,3}\]|\([a-z]\)|[¹²³⁴⁵⁶⁷⁸⁹]+|± ?[\d.,]+|\+/- ?[\d.,]+))?$"
 )
-_CLOCK: Final = (
-    r"^(?:(?P<days>-?\d{1,5}) days?,? \+?)?"
-    r"(?P<hours>\d{1,3}):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?))?"
-    r" ?(?P<half>[AaPp]\.?[Mm]\.?)?$"
-)
-_SPOKEN: Final = (
-    r"^(?:P(?:(?P<days>\d+)D)?T?|)(?:(?P<hours>\d+) ?(?:h|H|hrs?|hours?) ?)?"
-    r"(?:(?P<minutes>\d+) ?(?:m|M|mins?|minutes?) ?)?(?:(?P<seconds>\d+(?:[.,]\d{1,9})?) ?(?:s|S|secs?|seconds?))?$"
-)
-"""ISO 8601 (PT1H30M) and 1h 30m."""
-_SECONDS: Final = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
 
 _CODE: Final = r"^\d+[eE]\d+$"
 """Programs write 4E+01, 4.0E1 or 40, so that a column of 4E01 is one of codes."""
@@ -133,7 +122,7 @@ class NumberHint(NamedTuple):
     is_fixed: bool = False
 
 
-class _Parts:
+class Parts:
     """The pieces of U cells that a pattern of named groups takes apart, as NumPy arrays."""
 
     def __init__(self, cells: pa.Array, pattern: str) -> None:
@@ -141,16 +130,19 @@ class _Parts:
         self.found: Bools = np.asarray(self._parts.is_valid())
 
     def text(self, name: str) -> pa.Array:
+        """(U,) a group, empty where there is none."""
         return pc.fill_null(pc.struct_field(self._parts, name), "")
 
     def has(self, name: str) -> Bools:
+        """(U,) whether a group is not empty."""
         return np.asarray(pc.not_equal(self.text(name), ""))
 
     def equals(self, name: str, value: str) -> Bools:
+        """(U,) whether a group is this text."""
         return np.asarray(pc.equal(self.text(name), value))
 
     def floats(self, name: str) -> Floats:
-        """NaN where the group is empty."""
+        """(U,) a group as numbers, NaN where it is empty."""
         return as_floats(pc.replace_substring(self.text(name), ",", "."), self.has(name))
 
 
@@ -161,32 +153,11 @@ def as_floats(texts: pa.Array, wanted: Bools) -> Floats:
     return floats
 
 
-def read_clock(cells: pa.Array) -> NumberReading | None:
-    """Times of day and durations such as 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M and 1h 30m, as seconds; None where
-    no cell is one."""
-    parts = _Parts(cells, _CLOCK)
-    spoken = _Parts(cells, _SPOKEN)
-    units = np.sum([spoken.has(unit) for unit in _SECONDS], axis=0)
-    is_iso = np.asarray(pc.starts_with(cells, "P"))
-    spoken_found = spoken.found & (units > 0) & bool((spoken.found & ((units > 1) | is_iso)).any())
-    if not (parts.found.any() or spoken_found.any()):
-        return None
-    hours = parts.floats("hours").copy()  # Arrow's arrays are read-only
-    half = pc.utf8_lower(pc.utf8_slice_codeunits(parts.text("half"), 0, 1))
-    hours = hours + 12.0 * (np.asarray(pc.equal(half, "p")) & (hours < 12))
-    hours = hours - 12.0 * (np.asarray(pc.equal(half, "a")) & (hours == 12))
-    days = np.nan_to_num(parts.floats("days"))
-    values = 86_400 * days + 3600 * hours + 60 * parts.floats("minutes") + np.nan_to_num(parts.floats("seconds"))
-    in_words = np.sum([np.nan_to_num(spoken.floats(unit)) * _SECONDS[unit] for unit in _SECONDS], axis=0)
-    values = np.where(spoken_found & ~parts.found, in_words, values)
-    return NumberReading(values, NumberForm(is_clock=True), False, [])
-
-
 def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int) -> NumberReading | None:
     """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each. allowed: rows that may
     be annotated (<0.01, 1.5*) before annotations are what the column is made of. None where no cell is a number.
     """
-    parts = _Parts(cells, _NUMBER)
+    parts = Parts(cells, _NUMBER)
     found = parts.found
     if not found.any():
         return None
@@ -241,7 +212,7 @@ def may_be_thousands(text: pa.ChunkedArray) -> bool:
 
 def decimal_evidence(cells: pa.Array) -> str | None:
     """The decimal mark of different cells (U,), where nearly all are numbers and one shows it without doubt."""
-    parts = _Parts(cells, _NUMBER)
+    parts = Parts(cells, _NUMBER)
     if parts.found.sum() < 0.9 * len(cells):
         return None
     body = pc.utf8_trim_whitespace(parts.text("body"))
@@ -368,7 +339,7 @@ class _Marks(NamedTuple):
     notes: list[str]
 
 
-def _decide_marks(parts: _Parts, values: Floats, counts: Counts, allowed: int) -> _Marks:
+def _decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int) -> _Marks:
     """Which currencies and units are fine, and what they multiply: one mark for the column, or multipliers (1.2K)."""
     scales = np.ones(len(values))
     before = parts.has("currency") | parts.has("outside")

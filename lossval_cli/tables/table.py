@@ -15,17 +15,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import CellError, ReadError
 from lossval_cli.tables.cell_options import CellOptions, ColumnKind
-from lossval_cli.tables.column_types import (
-    ColumnType,
-    FileHint,
-    Misfit,
-    convert_stored,
-    file_hint,
-    is_text,
-    read_stored,
-    read_text,
-    tolerated,
-)
+from lossval_cli.tables.column_types import ColumnType, FileHint, is_text, tolerated
 from lossval_cli.tables.dates import DateForm
 from lossval_cli.tables.files import list_files
 from lossval_cli.tables.frames import is_frame, read_frame
@@ -33,7 +23,10 @@ from lossval_cli.tables.missing import missing_words, without_missing
 from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.reading import read_files
+from lossval_cli.tables.stored_columns import Misfit, convert_stored, read_stored
 from lossval_cli.tables.streamed import StreamedTable, can_stay
+from lossval_cli.tables.text_columns import file_hint, read_text
+from lossval_cli.tables.text_labels import is_text_label
 from lossval_cli.text.format import format_name, pluralize, quote
 from lossval_cli.text.urls import is_remote
 
@@ -135,7 +128,7 @@ class Table:
             return self.column_as(name, ColumnType(pa.string()) if trained == LABEL_TEXT else trained)
         if trained is None:
             column = self.column(name)
-            if not is_text(stored.type) or not _is_text_label(stored, column):
+            if not is_text(stored.type) or not is_text_label(stored, column):
                 return column
         key = (name, LABEL_TEXT)
         if key not in self._columns:
@@ -309,37 +302,6 @@ INVALID_SHOWN, MOST_INVALID = 3, 1_000
 
 HINT_COLUMNS, HINT_ROWS = 200, 2_000
 """Columns and rows of a table that are looked at for how it writes decimals and dates."""
-
-_PLAIN_LABEL: Final = r"^[+-]?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$"
-_LONG_LABEL: Final = r"^[+-]?[1-9]\d{15,18}$"
-_FEW_CLASSES, _ROWS_PER_CLASS = 20, 5
-
-
-def _is_text_label(stored: pa.ChunkedArray, column: TypedColumn) -> bool:
-    """Whether a label written as text is compared as text: any but plain numbers (01, 1E2, 20 digits), and few
-    different dates or amounts with a unit, which are classes."""
-    dtype, form = column.type.dtype, column.type.form
-    if pa.types.is_string(dtype):
-        return True
-    if pa.types.is_boolean(dtype):
-        return len(column.invalid) > 0
-    distinct = pc.count_distinct(column.values).as_py()
-    is_few = distinct <= _FEW_CLASSES and distinct * _ROWS_PER_CLASS <= len(stored)
-    if pa.types.is_timestamp(dtype):
-        return bool(is_few)
-    if isinstance(form, NumberForm):
-        return bool(is_few and (form.mark or form.is_clock))
-    cells = pc.unique(pc.utf8_trim_whitespace(stored.cast(pa.string())).drop_null().combine_chunks())
-    words = pc.is_in(cells, value_set=missing_words(None, "typed"))
-    cells = cells.filter(pc.invert(words))
-    if pc.any(pc.match_substring_regex(cells, r"^[+-]?0\d|^0[xX]")).as_py():
-        return True
-    if is_few and len(column.invalid):
-        return True
-    is_plain = pc.match_substring_regex(cells, _PLAIN_LABEL)
-    if pa.types.is_integer(dtype):
-        is_plain = pc.or_(is_plain, pc.match_substring_regex(cells, _LONG_LABEL))
-    return bool(is_few and not pc.all(is_plain, min_count=0).as_py())
 
 
 def _other_form(own: ColumnType, trained: ColumnType) -> list[str]:

@@ -1,0 +1,93 @@
+"""The ways in which people and programs write dates, as patterns with named groups.
+
+SPELLINGS are tried in their order. In NUMERIC, day and month are both numbers, `a` before `b`; `dates` decides which is
+which.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_LETTER: Final = r"[^\x00-@\[-`{-\x7f]"
+"""A letter of ASCII or any character beyond: a class of all letters makes patterns slow to compile."""
+_NAME: Final = rf"(?P<name>{_LETTER}{{3,14}})\.?"
+_WEEKDAY: Final = rf"(?:{_LETTER}{{2,14}}\.?,? +)?"
+_ZONE: Final = r"(?: ?(?P<zone>(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|[A-Z]{1,4})(?:\[[\w/+-]+\]| \([\w +-]+\))?)?"
+BEFORE_NOON: Final = ("上午", "午前", "오전")
+AFTER_NOON: Final = ("下午", "午後", "오후")
+_CLOCK: Final = (
+    r"(?:(?:[T:_]|,? +(?:at +|um +|à +|- +)?)"
+    rf"(?P<noon>(?:{'|'.join((*BEFORE_NOON, *AFTER_NOON))}) ?)?"
+    r"(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2})"
+    r"(?:[:.](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)(?: ?Uhr)?"
+    r"(?: ?(?P<half>[AaPp])\. ?[Mm]\.| ?(?P<half2>[AaPp])[Mm])?"
+    rf"{_ZONE})?"
+)
+_TH: Final = r"(?:st|nd|rd|th|er|º|ª)?"
+NUMERIC: Final = {
+    ".": rf"^{_WEEKDAY}(?P<a>\d{{1,2}})\. ?(?P<b>\d{{1,2}})\. ?(?P<year>\d{{4}}){_CLOCK}$",
+    ". short": rf"^{_WEEKDAY}(?P<a>\d{{2}})\.(?P<b>\d{{2}})\.(?P<year>\d{{2}}){_CLOCK}$",
+    "/": rf"^{_WEEKDAY}(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})/(?P<year>\d{{4}}|\d{{2}}){_CLOCK}$",
+    "-": rf"^{_WEEKDAY}(?P<a>\d{{1,2}})-(?P<b>\d{{1,2}})-(?P<year>\d{{4}}){_CLOCK}$",
+    "- short": rf"^(?P<a>\d{{2}})-(?P<b>\d{{2}})-(?P<year>\d{{2}}){_CLOCK}$",
+    "space": rf"^(?P<a>\d{{1,2}}) (?P<b>\d{{1,2}}) (?P<year>\d{{4}}){_CLOCK}$",
+}
+COMPACT: Final = (
+    r"^(?P<year>19\d\d|20\d\d)(?P<month>0[1-9]|1[0-2])(?:(?P<day>0[1-9]|[12]\d|3[01])"
+    r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)?)?)?$"
+)
+MONTH_POINT: Final = r"^(?P<month>0[1-9]|1[0-2])\.(?P<year>19\d\d|20\d\d)$"
+SPELLINGS: Final = (
+    r"^(?P<year>\d{4})(?:[-/.]|年 ?|년 ?)(?P<month>\d{1,2})(?:[-/.]|月 ?|월 ?)(?P<day>\d{1,2})[日일Z]?\.?"
+    rf"{_CLOCK}$",
+    rf"^(?P<year>\d{{4}})\. (?P<month>\d{{1,2}})\. (?P<day>\d{{1,2}})\.?{_CLOCK}$",
+    r"^(?P<year>\d{4}):(?P<month>\d{2}):(?P<day>\d{2}) (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})$",
+    rf"^(?P<year>\d{{4}})\. ?{_NAME} (?P<day>\d{{1,2}})\.?{_CLOCK}$",
+    rf"^{_WEEKDAY}(?P<day>\d{{1,2}}){_TH}(?:\.? ?(?:de |of |d')?|[-/]){_NAME}"
+    rf"(?:,? ?(?:de |del |of )?|[-/ ])(?P<year>\d{{4}}|\d{{2}}){_CLOCK}$",
+    rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}){_TH},? +(?P<year>\d{{4}}){_CLOCK}$",
+    rf"^{_WEEKDAY}{_NAME}[-/](?P<day>\d{{1,2}})[-/](?P<year>\d{{4}}){_CLOCK}$",
+    rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}) +(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}}) +"
+    r"(?P<zone>[A-Z]{3,4} +|[+-]\d{4} +)?(?P<year>\d{4})$",
+    rf"^(?P<year>\d{{4}})[-/ ]{_NAME}[-/ ](?P<day>\d{{1,2}}){_CLOCK}$",
+    r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})[ T_](?P<hour>\d{2}):?(?P<minute>\d{2}):?(?P<second>\d{2})?"
+    rf"(?:\.(?P<fraction>\d{{1,9}}))?{_ZONE}$",
+    COMPACT,
+    MONTH_POINT,
+    rf"^{_NAME}(?:[-/ ]| de )'?(?P<year>\d{{4}}|\d{{2}})$",
+    rf"^(?P<year>\d{{4}})[-/ ]{_NAME}$",
+    r"^(?P<year>\d{4})(?:-|/|年|M|m)(?P<month>\d{1,2})月?$",
+    r"^(?P<month>\d{2})/(?P<year>\d{4})$",
+    r"^(?P<year>\d{4})[- ]?[QqTt](?P<quarter>[1-4])$",
+    r"^[QqTt](?P<quarter>[1-4])[-/ ]?(?P<year>\d{4})$",
+    r"^(?P<year>\d{4})-?W(?P<week>\d{2})(?:-?(?P<weekday>[1-7]))?$",
+)
+ISO: Final = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?$"
+ZONES: Final = {  # hours east of Greenwich; letters with two meanings are left out
+    "Z": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "WET": 0,
+    "CET": 1,
+    "MEZ": 1,
+    "CEST": 2,
+    "MESZ": 2,
+    "BST": 1,
+    "EET": 2,
+    "EEST": 3,
+    "MSK": 3,
+    "JST": 9,
+    "KST": 9,
+    "AEST": 10,
+    "AEDT": 11,
+    "EST": -5,
+    "EDT": -4,
+    "CDT": -5,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+    "CST": -6,
+    "AKST": -9,
+    "HST": -10,
+}

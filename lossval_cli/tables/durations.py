@@ -1,0 +1,44 @@
+"""Times of day and durations as seconds: 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M, 1h 30m."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lossval_cli.tables.numbers import NumberForm, NumberReading, Parts
+
+_CLOCK: Final = (
+    r"^(?:(?P<days>-?\d{1,5}) days?,? \+?)?"
+    r"(?P<hours>\d{1,3}):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?))?"
+    r" ?(?P<half>[AaPp]\.?[Mm]\.?)?$"
+)
+_SPOKEN: Final = (
+    r"^(?:P(?:(?P<days>\d+)D)?T?|)(?:(?P<hours>\d+) ?(?:h|H|hrs?|hours?) ?)?"
+    r"(?:(?P<minutes>\d+) ?(?:m|M|mins?|minutes?) ?)?(?:(?P<seconds>\d+(?:[.,]\d{1,9})?) ?(?:s|S|secs?|seconds?))?$"
+)
+"""ISO 8601 (PT1H30M) and 1h 30m."""
+_SECONDS: Final = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
+
+
+def read_durations(cells: pa.Array) -> NumberReading | None:
+    """Times of day and durations such as 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M and 1h 30m, as seconds; None where
+    no cell is one."""
+    parts = Parts(cells, _CLOCK)
+    spoken = Parts(cells, _SPOKEN)
+    units = np.sum([spoken.has(unit) for unit in _SECONDS], axis=0)
+    is_iso = np.asarray(pc.starts_with(cells, "P"))
+    spoken_found = spoken.found & (units > 0) & bool((spoken.found & ((units > 1) | is_iso)).any())
+    if not (parts.found.any() or spoken_found.any()):
+        return None
+    hours = parts.floats("hours").copy()  # Arrow's arrays are read-only
+    half = pc.utf8_lower(pc.utf8_slice_codeunits(parts.text("half"), 0, 1))
+    hours = hours + 12.0 * (np.asarray(pc.equal(half, "p")) & (hours < 12))
+    hours = hours - 12.0 * (np.asarray(pc.equal(half, "a")) & (hours == 12))
+    days = np.nan_to_num(parts.floats("days"))
+    values = 86_400 * days + 3600 * hours + 60 * parts.floats("minutes") + np.nan_to_num(parts.floats("seconds"))
+    in_words = np.sum([np.nan_to_num(spoken.floats(unit)) * _SECONDS[unit] for unit in _SECONDS], axis=0)
+    values = np.where(spoken_found & ~parts.found, in_words, values)
+    return NumberReading(values, NumberForm(is_clock=True), False, [])
