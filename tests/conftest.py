@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -134,31 +136,36 @@ def cli(tables: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]
 
 
 @pytest.fixture(scope="session")
-def past_calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Outcome, Path]]:
-    """What `once` was called with -> what that did, and the new files."""
-    return {"": (Outcome(0, b"", ""), tmp_path_factory.mktemp("past_calls"))}
+def past_calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `once` was called with: a folder of folders, which the processes of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "past_calls"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
-def once(cli: Callable[..., Outcome], past_calls: dict[str, tuple[Outcome, Path]]) -> Callable[..., Outcome]:
+def once(cli: Callable[..., Outcome], past_calls: Path) -> Callable[..., Outcome]:
     """`cli`, which must succeed; where it was called before on the same files, what it made then is copied. For tests
     that need a run, whichever, and would train it again."""
 
     def call(*arguments: str) -> Outcome:
         before = {path.name for path in Path().iterdir()}
         contents = [(name, Path(name).read_bytes() if Path(name).is_file() else b"") for name in sorted(before)]
-        key = sha256(repr((arguments, contents)).encode()).hexdigest()
-        if key in past_calls:
-            shutil.copytree(past_calls[key][1], Path(), dirs_exist_ok=True)
-            return past_calls[key][0]
+        kept = past_calls / sha256(repr((arguments, contents)).encode()).hexdigest()
+        if kept.exists():
+            shutil.copytree(kept / "files", Path(), dirs_exist_ok=True)
+            return Outcome(*pickle.loads((kept / "outcome").read_bytes()))
         outcome = cli(*arguments)
         assert outcome.code == 0, outcome.err
-        kept = past_calls[""][1] / key
-        kept.mkdir()
+        made = Path(tempfile.mkdtemp(dir=past_calls))
+        (made / "files").mkdir()
         for path in Path().iterdir():
             if path.name not in before:
-                (shutil.copytree if path.is_dir() else shutil.copy2)(path, kept / path.name)
-        past_calls[key] = outcome, kept
+                (shutil.copytree if path.is_dir() else shutil.copy2)(path, made / "files" / path.name)
+        (made / "outcome").write_bytes(pickle.dumps(tuple(outcome)))
+        with contextlib.suppress(OSError):  # another process was faster
+            made.rename(kept)
         return outcome
 
     return call

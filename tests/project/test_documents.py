@@ -29,8 +29,10 @@ RUNNABLE = [
 ]
 
 QUICK = '[tool.lossval]\neffort = "low"\nepochs = 2\n'
-"""Read by every command that is not given --config; and `lossval score` makes no removal study unless asked.
-The tutorial runs without either: what it shows is real."""
+"""Read by every command that is not given --config. The tutorial runs without it: what it shows is real."""
+
+SHORT = {"score": ("--removal", "off"), "calibrate": ("--repeats", "1", "--rates", "0.2")}
+"""Added to commands that do not say them, where QUICK is read."""
 
 SHELL = 'lossval() { "$PYTHON" -I -S "$CLIENT" "$@"; }; python() { "$PYTHON" "$@"; }; export -f lossval python\n'
 
@@ -57,8 +59,9 @@ def run(cli: Callable[..., Outcome], folder: Path, fork_server: None) -> Callabl
 
     def call(line: str) -> Outcome:
         if line.startswith("lossval ") and not re.search(r"[|<>&;$*~]", line):
-            quick = line.startswith("lossval score ") and "--removal" not in line and Path("pyproject.toml").is_file()
-            return cli(*shlex.split(line)[1:], *(["--removal", "off"] if quick else []))
+            arguments = shlex.split(line)[1:]
+            short = SHORT.get(arguments[0], ()) if Path("pyproject.toml").is_file() else ()
+            return cli(*arguments, *(() if set(short) & set(arguments) else short))
         environment = os.environ | {
             "PYTHON": sys.executable,
             "CLIENT": LOSSVAL[-1],
