@@ -96,7 +96,7 @@ def run(
         study = None
         if removal != "off" and runtime.has_time:
             with clock("removal"):
-                study = study_removal(data, fit, noise, settings, runtime.device, removal)
+                study = study_removal(data, fit, noise, settings, removal)
         with clock("report"):
             scores = rank_rows(data, fit, noise)
             report = build_report(data, fit, noise, study, scores, settings, runtime.device)

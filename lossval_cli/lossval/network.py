@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from copy import copy
 from itertools import pairwise
 
 import torch
@@ -96,15 +95,6 @@ class Ensemble:
     @noise.setter
     def noise(self, state: Tensor) -> None:
         self._noise.set_state(state)
-
-    def repeated(self, copies: int) -> Ensemble:
-        """`copies` ensembles like this one, with the same parameters, as one of copies · E members."""
-        other = copy(self)
-        other.matrices, other.biases = (
-            [tensor.detach().repeat(copies, 1, 1).requires_grad_() for tensor in tensors]
-            for tensors in (self.matrices, self.biases)
-        )
-        return other
 
     def predict(self, X: Tensor) -> Tensor:
         """Outputs without dropout or gradients, in blocks, (E, N, outputs)."""

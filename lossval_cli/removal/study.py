@@ -1,8 +1,8 @@
 """What it does to a model to leave out, relabel or weigh rows as the ranking says, on held-out rows.
 
-Networks are retrained for the whole curve: without the lowest, the highest and random rows. Strategies that
-may be advised are tried with gradient boosting and a linear model as well (models). Whether one is advised is
-decided in `recommendation`; what is said about it stands in `report.sentences`.
+A linear model is retrained for the whole curve: without the lowest, the highest and random rows. Strategies that
+may be advised are tried with gradient boosting as well (models). Whether one is advised is decided in
+`recommendation`; what is said about it stands in `report.sentences`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import NumberLabels
 from lossval_cli.lossval.training import Fit
 from lossval_cli.metrics import Metric, find_metric
 from lossval_cli.noise.label_errors import NoiseEstimate
-from lossval_cli.removal.models import Evaluation, affordable_seeds, retrain_networks, retrain_other
-from lossval_cli.removal.plan import Mask, Plan, Pool, Strategy, make_plan, make_pool
+from lossval_cli.removal.models import Evaluation, Kind, boosting_kind, retrain
+from lossval_cli.removal.plan import Plan, Pool, Strategy, make_plan, make_pool
 from lossval_cli.removal.recommendation import Answers, Choice, Trial, choose, run_trials
 from lossval_cli.settings import Settings
 
@@ -37,10 +36,6 @@ may be false alarms, and on clean data weights or a removal would only make up f
 MAX_ROWS = 5_000
 """Rows that retraining draws from larger tables."""
 
-ROW_VISITS = 30_000
-"""Rows times epochs of one retraining, about; no fewer than MIN_EPOCHS all the same."""
-MIN_EPOCHS = 10
-
 MIN_EVALUATION_ROWS = 30
 """Different evaluation rows below which nothing is advised: a few rows always seem to agree."""
 
@@ -52,10 +47,13 @@ is held in memory, and a gain too small for 10,000 rows to show is too small to 
 
 CURVES = ("lowest_first", "highest_first", "random")
 
+CURVES_OF = "linear"
+"""The kind of model whose metric the curves show: the one that is cheap enough for all of them at every size."""
+
 
 @dataclass(frozen=True)
 class Curve:
-    """The metric of retrained networks, by share of rows left out."""
+    """The metric of retrained linear models, by share of rows left out."""
 
     name: str
     values: Floats
@@ -83,13 +81,11 @@ class RemovalStudy:
     """Used, out of so many."""
     training_rows: tuple[int, int]
     """Retrained on, out of so many."""
-    epochs: tuple[int, int]
-    """Of a retraining, and of the run."""
     fractions: tuple[float, ...]
     curves: tuple[Curve, ...]
     """lowest_first, highest_first, random; suspects last, with one fraction, where there are any."""
     baseline: Floats
-    """(seeds,) the metric of networks trained on all rows."""
+    """(seeds,) the metric of linear models trained on all rows."""
     suspect_share: float
     trials: tuple[Trial, ...]
     choice: Choice | None
@@ -131,13 +127,12 @@ class RemovalStudy:
             "expected_gain": None if self.choice is None else _gain(self.choice.best.metric_gain),
             "failed": list(self.failed),
             "seeds": len(self.baseline),
-            "epochs": self.epochs[0],
-            "full_epochs": self.epochs[1],
+            "curves_of": CURVES_OF,
         }
 
 
 def study_removal(
-    dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settings: Settings, device: torch.device, mode: str
+    dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settings: Settings, mode: str
 ) -> RemovalStudy | None:
     """Retrain with the rows of low importance left out, relabelled or weighted; `mode` is full or quick.
 
@@ -162,18 +157,24 @@ def study_removal(
         evaluation = Evaluation(evaluation.name, evaluation.X[drawn], evaluation.y[drawn])
     pool = make_pool(dataset, rows, fit, noise)
     plan = make_plan(dataset, pool, mode, rng)
-    affordable = max(MIN_EPOCHS, ROW_VISITS // len(rows))
-    epochs = min(settings.epochs if mode == "full" else MIN_EPOCHS, affordable)
-
-    predictions = retrain_networks(dataset, pool, plan, evaluation, settings, epochs, device)
-    by_set = np.isfinite(predictions).swapaxes(0, 1).reshape(predictions.shape[1], -1)
-    finite: Mask = np.logical_and.reduce(by_set, axis=1)  # (sets,)
-    advisable = _advisable(plan, pool, noise, finite)
-    can_advise = bool(finite[0]) and len(np.unique(evaluation.X, axis=0)) >= MIN_EVALUATION_ROWS
-    answers = [_answers("network", dataset, predictions, evaluation, advisable)] if can_advise else []
-    others = {strategy: index for strategy, index in advisable.items() if strategy.name != "lowest_first"}
-    if can_advise and others:
-        answers += _other_models(dataset, pool, plan, others, evaluation, settings.seed)
+    curves = retrain(
+        Kind(CURVES_OF, len(plan.weights)),
+        dataset,
+        pool,
+        plan,
+        list(range(plan.weights.shape[1])),
+        evaluation,
+        settings.seed,
+    )
+    advisable = _advisable(plan, pool, noise)
+    answers = []
+    if advisable and len(np.unique(evaluation.X, axis=0)) >= MIN_EVALUATION_ROWS:
+        if boosting := boosting_kind(dataset, len(plan.weights)):
+            sets = [0, *advisable.values()]
+            predictions = retrain(boosting, dataset, pool, plan, sets, evaluation, settings.seed)
+            answers.append(_answers(boosting.name, dataset, predictions, evaluation, tuple(advisable)))
+        taken = curves[:, [0, *advisable.values()]]
+        answers.append(_answers(CURVES_OF, dataset, taken, evaluation, tuple(advisable)))
     trials = run_trials(answers, metric)
 
     return RemovalStudy(
@@ -181,50 +182,37 @@ def study_removal(
         evaluated_on=evaluation.name,
         evaluation_rows=(len(evaluation.y), available[1]),
         training_rows=(len(rows), available[0]),
-        epochs=(epochs, settings.epochs),
         fractions=plan.fractions,
-        **_curves(plan, predictions, finite, dataset, evaluation, metric),
+        **_curves(plan, curves, dataset, evaluation, metric),
         suspect_share=float(pool.suspect.mean()),
         trials=tuple(trials),
         choice=choose(trials),
-        failed=(*_diverged(plan, finite), *plan.failed),
+        failed=plan.failed,
     )
 
 
-def _advisable(plan: Plan, pool: Pool, noise: NoiseEstimate | None, finite: Mask) -> dict[Strategy, int]:
-    """The strategies that may be advised, and their sets."""
-    if noise is not None and max(pool.suspect.mean(), noise.share_low) < MIN_NOISE_SHARE:
-        return {}
+def _advisable(plan: Plan, pool: Pool, noise: NoiseEstimate | None) -> dict[Strategy, int]:
+    """The strategies that may be advised, and their sets: the lowest rows only where no row is known to be suspect."""
+    if noise is None:
+        names: tuple[str, ...] = ("weights", "lowest_first")
+    elif max(pool.suspect.mean(), noise.share_low) < MIN_NOISE_SHARE:
+        names = ()
+    else:
+        names = ("suspects", "relabel", "weights")
     return {
         strategy: index
-        for strategy, index in plan.strategies("suspects", "relabel", "weights", "lowest_first").items()
-        if finite[index] and (strategy.name == "weights" or strategy.share <= MAX_ADVISED_SHARE)
+        for strategy, index in plan.strategies(*names).items()
+        if strategy.name == "weights" or strategy.share <= MAX_ADVISED_SHARE
     }
 
 
-def _other_models(
-    dataset: Dataset, pool: Pool, plan: Plan, strategies: dict[Strategy, int], evaluation: Evaluation, seed: int
-) -> list[Answers]:
-    """What boosting and a linear model predict, for those that are affordable and could be trained."""
-    seeds, answers = len(plan.weights), []
-    for kind, draws in (("boosting", affordable_seeds(pool, dataset, seeds)), ("linear", seeds)):
-        if draws:
-            sets = [0, *strategies.values()]
-            predictions = retrain_other(kind, dataset, pool, plan, sets, evaluation, draws, seed)
-            if np.isfinite(predictions).all():
-                columns = {strategy: column for column, strategy in enumerate(strategies, start=1)}
-                answers.append(_answers(kind, dataset, predictions, evaluation, columns))
-    return answers
-
-
 def _answers(
-    model: str, dataset: Dataset, predictions: Floats, evaluation: Evaluation, columns: dict[Strategy, int]
+    model: str, dataset: Dataset, predictions: Floats, evaluation: Evaluation, strategies: tuple[Strategy, ...]
 ) -> Answers:
-    """Of the strategies, whose predictions are in these columns."""
-    taken = predictions[:, [0, *columns.values()]]
-    errors = _row_errors(taken, evaluation.y, dataset.classes)
-    answers, y = _in_units(dataset, taken, evaluation.y)
-    return Answers(model, answers, errors, y, tuple(columns))
+    """Of predictions (seeds, 1 + strategies, n[, K])."""
+    errors = _row_errors(predictions, evaluation.y, dataset.classes)
+    answers, y = _in_units(dataset, predictions, evaluation.y)
+    return Answers(model, answers, errors, y, strategies)
 
 
 def _row_errors(predictions: Floats, y: npt.NDArray[Any], classes: int | None) -> Floats:
@@ -245,12 +233,7 @@ def _in_units(dataset: Dataset, predictions: Floats, y: npt.NDArray[Any]) -> tup
 
 
 def _curves(
-    plan: Plan,
-    predictions: Floats,
-    finite: Mask,
-    dataset: Dataset,
-    evaluation: Evaluation,
-    metric: Metric,
+    plan: Plan, predictions: Floats, dataset: Dataset, evaluation: Evaluation, metric: Metric
 ) -> dict[str, Any]:
     """`curves` and `baseline` of the study."""
     answers, y = _in_units(dataset, predictions, evaluation.y)
@@ -258,22 +241,13 @@ def _curves(
 
     def values(strategy: Strategy | None) -> Floats:
         index = 0 if strategy is None else plan.sets.get(strategy)
-        if index is None or not finite[index]:
+        if index is None:
             return unknown
         return np.array([metric.compute(one[index], y) for one in answers])
 
     curves = [Curve(name, np.array([values(Strategy(name, share)) for share in plan.fractions])) for name in CURVES]
     curves += [Curve("suspects", np.array([values(strategy)])) for strategy in plan.strategies("suspects")]
     return {"curves": tuple(curves), "baseline": values(None)}
-
-
-def _diverged(plan: Plan, finite: Mask) -> list[str]:
-    failed = [] if finite[0] else ["nothing removed: the retraining diverged"]
-    return failed + [
-        f"{strategy.name} {strategy.share:.0%}: the retraining diverged"
-        for strategy, index in plan.sets.items()
-        if not finite[index]
-    ]
 
 
 def _trial_dict(trial: Trial) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from lossval_cli.report import plots
 from lossval_cli.report.sentences import (
     cell,
     class_probabilities,
+    curve_words,
     deciding_cells,
     figures,
     findings,
@@ -72,6 +73,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         has_ids=any(facts["ids"] for _, facts in suspects),
         removal=study,
         metric=study and metric_name(study),
+        curve_models=study and curve_words(study),
         not_studied=not_studied(study) if study else [],
         removal_plot=study and _removal_plot(study),
         class_plot=_class_plot(classes) if classes and any_suspects else None,

@@ -442,6 +442,12 @@ def _gain(study: Mapping[str, Any] | None) -> Figure:
 
 
 MODEL_WORDS = {"network": "neural networks", "boosting": "gradient boosting", "linear": "linear models"}
+"""Runs of earlier versions tried networks, too."""
+
+
+def curve_words(study: Mapping[str, Any]) -> str:
+    """The models whose metric the curves of a removal study show."""
+    return MODEL_WORDS[study.get("curves_of", "network")]
 
 
 def strategy_words(strategy: str, share: float) -> str:
@@ -456,7 +462,8 @@ def strategy_words(strategy: str, share: float) -> str:
 def removal_verdict(study: Mapping[str, Any]) -> str:
     """What follows from a removal study: one to three sentences."""
     if study["baseline"]["mean"] is None:
-        return "Removal could not be studied: retraining diverged with nothing removed."
+        rows = f"{study['evaluated_on']} rows"
+        return f"Removal could not be studied: {metric_name(study)} cannot be computed on the {rows}."
     on = pluralize(study["evaluation_rows"][0], f"{study['evaluated_on']} row")
     if study["recommended"] == "nothing":
         return _not_recommended(study, on)
@@ -499,8 +506,6 @@ def removal_notice(study: Mapping[str, Any]) -> str | None:
     used, available = study["evaluation_rows"]
     if used < available:
         parts.append(f"evaluated on {used:,} rows drawn from {available:,}")
-    if study["epochs"] < study["full_epochs"]:
-        parts.append(f"each retraining has {study['epochs']} of {study['full_epochs']} epochs")
     return "; ".join(parts) or None
 
 

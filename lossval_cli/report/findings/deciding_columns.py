@@ -8,7 +8,7 @@ the networks, so a row is explained only where both predict the same label.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,9 @@ LEAST = 0.05
 
 FEWEST_ROWS = 50
 
+MOST_CELLS = 5_000_000
+"""Of the variants that are predicted at once."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -58,48 +61,56 @@ def find_deciding_columns(
     used = np.array([forest.feature_importances_[block.start : block.stop].sum() for block in blocks])
     tried = np.argsort(-used, kind="stable")[:MOST_COLUMNS]
     background = X[np.sort(rng.choice(fitted, min(BACKGROUND, len(fitted)), replace=False))]
+    target = _Target.of(forest, predictions[rows], y[rows])
+    before = target.values(X[rows], np.arange(len(rows)))
+    agreed = np.flatnonzero(target.are_agreed(before))
+    at_once = max(1, MOST_CELLS // (len(tried) * len(background) * X.shape[1]))
     found = {}
-    for row in rows.tolist():
-        target = _Target.of(forest, predictions[row], y[row])
-        x = X[[row]]
-        before = target.value(x)[0]
-        if not target.is_agreed(before):
-            continue
-        variants = np.repeat(x, len(tried) * len(background), axis=0).reshape(len(tried), len(background), -1)
+    for start in range(0, len(agreed), at_once):
+        part = agreed[start : start + at_once]
+        x = X[rows[part]]
+        variants = np.tile(x[:, None, None], (1, len(tried), len(background), 1))
         for i, column in enumerate(tried):
-            start, stop = blocks[column].start, blocks[column].stop
-            variants[i, :, start:stop] = background[:, start:stop]
-        after = target.value(variants.reshape(-1, x.shape[1])).reshape(len(tried), -1).mean(axis=1)
-        gain = (before - after) / target.unit
-        best = [i for i in np.argsort(-gain, kind="stable")[:SHOWN] if gain[i] >= LEAST]
-        found[row] = [(blocks[tried[i]].column, float(gain[i])) for i in best]
+            block = slice(blocks[column].start, blocks[column].stop)
+            variants[:, i, :, block] = background[:, block]
+        after = target.values(variants.reshape(-1, x.shape[1]), np.repeat(part, len(tried) * len(background)))
+        after = after.reshape(len(part), len(tried), -1).mean(axis=2)
+        gains = (before[part, None] - after) / target.unit[part, None]
+        for row, gain in zip(rows[part].tolist(), gains, strict=True):
+            best = [i for i in np.argsort(-gain, kind="stable")[:SHOWN] if gain[i] >= LEAST]
+            found[row] = [(blocks[tried[i]].column, float(gain[i])) for i in best]
     return found
 
 
-class _Target:
-    """What the forest says of the predicted label: its probability, or how far a number is from the given one."""
+class _Target(NamedTuple):
+    """What the forest says of the predicted labels of n rows: their probabilities, or how far numbers are from the
+    given ones."""
 
-    def __init__(self, forest: Any, index: int | None, given: float, predicted: float) -> None:
-        self.forest, self.index, self.given = forest, index, given
-        self.sign = 1.0 if predicted >= given else -1.0
-        self.unit = 1.0 if index is not None else max(abs(predicted - given), 1e-12)
+    forest: Any
+    position: npt.NDArray[np.int64] | None  # (n,) of the predicted class among those of the forest
+    given: Floats  # (n,)
+    sign: Floats  # (n,)
+    unit: Floats  # (n,)
 
     @classmethod
-    def of(cls, forest: Any, prediction: Any, given: Any) -> _Target:
-        """prediction: (K,) probabilities or a number; given: class index or number."""
-        if np.ndim(prediction) == 0:
-            return cls(forest, None, float(given), float(prediction))
-        known = np.flatnonzero(forest.classes_ == int(np.argmax(prediction)))
-        return cls(forest, int(known[0]) if len(known) else 0, 0.0, 1.0)
+    def of(cls, forest: Any, predictions: Floats, given: npt.NDArray[Any]) -> _Target:
+        """predictions (n, K) probabilities or (n,) numbers; given (n,) class indices or numbers."""
+        nothing, one = np.zeros(len(given)), np.ones(len(given))
+        if predictions.ndim == 2:
+            known = {label: i for i, label in enumerate(forest.classes_.tolist())}
+            position = np.array([known.get(label, 0) for label in predictions.argmax(axis=1).tolist()], np.int64)
+            return cls(forest, position, nothing, one, one)
+        distance = predictions - given
+        return cls(forest, None, given, np.where(distance >= 0, 1.0, -1.0), np.maximum(np.abs(distance), 1e-12))
 
-    def value(self, X: npt.NDArray[np.float32]) -> Floats:
-        """(n,) the larger, the more the label is expected that the networks predict."""
-        if self.index is None:
-            moved: Floats = self.sign * (self.forest.predict(X) - self.given)
+    def values(self, X: npt.NDArray[np.float32], of: npt.NDArray[np.int64]) -> Floats:
+        """(m,) of X (m, D), variants of the rows `of` (m,): the larger, the more the predicted label is expected."""
+        if self.position is None:
+            moved: Floats = self.sign[of] * (self.forest.predict(X) - self.given[of])
             return moved
-        probabilities: Floats = self.forest.predict_proba(X)[:, self.index]
+        probabilities: Floats = self.forest.predict_proba(X)[np.arange(len(X)), self.position[of]]
         return probabilities
 
-    def is_agreed(self, value: float) -> bool:
-        """Whether the forest expects what the networks expect."""
-        return value > 0.5 * self.unit if self.index is None else value >= 0.5
+    def are_agreed(self, values: Floats) -> npt.NDArray[np.bool_]:
+        """(n,) whether the forest expects what the networks expect."""
+        return values > 0.5 * self.unit if self.position is None else values >= 0.5
