@@ -23,8 +23,7 @@ def violations(opened: Opened) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1024])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1024, "light")])
 def test_the_page_breaks_no_rule(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:  # noqa: F811
     opened = Opened(browser, tmp_path / "report.html", example(), width, color_scheme=scheme)
     assert violations(opened) == []

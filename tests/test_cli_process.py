@@ -152,9 +152,8 @@ def test_warnings_of_libraries_stay_away_from_the_user() -> None:
     assert done.stdout.count(b"\n") == 3_001
 
 
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
-def test_any_locale(locale: str) -> None:
+def test_any_locale() -> None:
     frame().rename(columns={"label": "größe"}).to_csv("train.csv", index=False)
-    done = run("score", "train.csv", *QUICK, LC_ALL=locale, PYTHONIOENCODING="ascii")
+    done = run("score", "train.csv", *QUICK, LC_ALL="C", PYTHONIOENCODING="ascii")
     assert b"Traceback" not in done.stderr
     assert b"gr\\xf6\\xdfe" in done.stdout

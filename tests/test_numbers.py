@@ -55,6 +55,17 @@ def plain() -> np.ndarray:
     return by_row(run(TRAIN, VAL))
 
 
+@pytest.fixture(scope="module")
+def unmoved() -> np.ndarray:
+    return by_row(run(numeric(TRAIN), numeric(VAL)))
+
+
+@pytest.fixture(scope="module")
+def other_seed(plain: np.ndarray) -> float:
+    """How alike the ranks of two seeds are."""
+    return float(spearmanr(by_row(run(TRAIN, VAL, seed=1)), plain).statistic)
+
+
 @pytest.mark.parametrize("factor", [1e30, 1e300, 1e-300])
 def test_a_column_beyond_float32_is_rescaled(factor: float, plain: np.ndarray) -> None:
     """Columns are standardised in float64 before they become float32: no unit overflows. Outliers are looked for on a
@@ -74,11 +85,10 @@ def test_one_cell_of_1e30_does_not_drown_the_others() -> None:
 
 
 @pytest.mark.parametrize(("factor", "shift"), [(1.0, 1e12), (1e12, 0.0), (1e-12, 1.0), (1e30, -1e30)])
-def test_the_unit_of_a_target_does_not_matter(factor: float, shift: float) -> None:
+def test_the_unit_of_a_target_does_not_matter(factor: float, shift: float, unmoved: np.ndarray) -> None:
     """Labels at 1e12 among them: what is learned from is their distance from the mean, taken in float64."""
-    train, val = numeric(TRAIN), numeric(VAL)
-    moved = [frame.assign(label=frame["label"] * factor + shift) for frame in (train, val)]
-    assert spearmanr(by_row(run(*moved)), by_row(run(train, val))).statistic >= 0.99
+    moved = [frame.assign(label=frame["label"] * factor + shift) for frame in map(numeric, (TRAIN, VAL))]
+    assert spearmanr(by_row(run(*moved)), unmoved).statistic >= 0.99
 
 
 def test_a_loss_that_is_not_finite_is_trained_again_with_smaller_steps() -> None:
@@ -120,12 +130,13 @@ def test_identical_rows_are_reported() -> None:
     assert "120 training rows are copies of 2 distinct rows; each copy counts." in said(result)
 
 
-def test_duplicated_validation_is_reported_and_changes_ranks_no_more_than_a_seed(plain: np.ndarray) -> None:
+def test_duplicated_validation_is_reported_and_changes_ranks_no_more_than_a_seed(
+    plain: np.ndarray, other_seed: float
+) -> None:
     result = run(TRAIN, pd.concat([VAL] * 5))
     assert "400 validation rows are copies of 80 distinct rows" in said(result)
     # Other draws follow for as many more rows, as they do from another seed.
-    noise = spearmanr(by_row(run(TRAIN, VAL, seed=1)), plain).statistic
-    assert spearmanr(by_row(result), plain).statistic >= noise - 0.03
+    assert spearmanr(by_row(result), plain).statistic >= other_seed - 0.03
 
 
 def test_a_transport_that_does_not_converge_is_reported() -> None:
@@ -138,10 +149,11 @@ def test_permuted_columns_and_renamed_classes_change_no_bit(plain: np.ndarray) -
     np.testing.assert_array_equal(by_row(run(*frames)), plain)
 
 
-def test_mirrored_columns_and_swapped_classes_change_ranks_no_more_than_a_seed(plain: np.ndarray) -> None:
+def test_mirrored_columns_and_swapped_classes_change_ranks_no_more_than_a_seed(
+    plain: np.ndarray, other_seed: float
+) -> None:
     """Either meets other random weights of the network, as another seed does."""
-    noise = min(spearmanr(by_row(run(TRAIN, VAL, seed=seed)), plain).statistic for seed in (1, 2))
     swapped = [frame.assign(label=frame["label"].map({"no": "z", "yes": "a"})) for frame in (TRAIN, VAL)]
     mirrored = [frame.assign(a=-frame["a"]) for frame in (TRAIN, VAL)]
     for frames in (swapped, mirrored):
-        assert spearmanr(by_row(run(*frames)), plain).statistic >= noise - 0.03
+        assert spearmanr(by_row(run(*frames)), plain).statistic >= other_seed - 0.03

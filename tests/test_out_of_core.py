@@ -64,8 +64,7 @@ def write(table: pd.DataFrame, path: str, group: int = 100) -> None:
         table.to_parquet(path, index=False, row_group_size=group)
 
 
-@pytest.mark.parametrize("path", ["big.parquet", "big.arrow"])
-@pytest.mark.parametrize("val", ["val.csv", None])
+@pytest.mark.parametrize(("path", "val"), [("big.parquet", "val.csv"), ("big.arrow", None)])
 def test_scores_and_report_are_those_of_a_table_in_memory(
     tables: Path, everything_stays: None, path: str, val: str | None
 ) -> None:

@@ -13,6 +13,7 @@ from conftest import frame
 
 import lossval_cli
 from lossval_cli import LossvalError, Result
+from lossval_cli.calibration.render import calibration_markdown
 
 ROOT = Path(__file__).parents[1]
 FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4}
@@ -115,6 +116,8 @@ def test_flags_are_calibrated() -> None:
         frame(80), frame(40, seed=1), rates=[0.1], label="label", ids="customer", epochs=2, members=2
     )
     assert found.to_dict()["flags"]
+    page = calibration_markdown(found)
+    assert page.startswith("## Calibration on") and "| features | 10% |" in page
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ def run(
     return study, dataset, valued, settings
 
 
+@pytest.fixture(scope="module")
+def short() -> RemovalStudy:
+    return run(0.1, mode="quick", epochs=2)[0]
+
+
 def test_advice_where_labels_are_wrong_helps_on_rows_never_seen() -> None:
     study, _, valued, settings = run(0.3)
     assert study.choice is not None and study.recommended != "nothing"
@@ -101,10 +106,9 @@ def test_regression_is_studied_in_the_unit_of_the_label() -> None:
     assert 0.05 < study.baseline.mean() < np.std(table(400, 0.1, 0, "regression")["label"]) * 1.2
 
 
-def test_the_same_seed_gives_the_same_study() -> None:
-    first, *_ = run(0.1, mode="quick", epochs=2)
+def test_the_same_seed_gives_the_same_study(short: RemovalStudy) -> None:
     again, *_ = run(0.1, mode="quick", epochs=2)
-    assert json.dumps(first.to_dict()) == json.dumps(again.to_dict())
+    assert json.dumps(short.to_dict()) == json.dumps(again.to_dict())
 
 
 def test_a_rare_class_that_a_draw_misses_is_predicted_as_the_class_that_is_left() -> None:
@@ -161,10 +165,9 @@ def test_many_evaluation_rows_are_drawn_from_and_that_is_reported() -> None:
     assert removal_notice(study.to_dict()) == "evaluated on 3,333 rows drawn from 4,000"
 
 
-def test_evaluation_on_validation_rows_names_the_way_to_fresher_ones() -> None:
-    study, *_ = run(0.1, mode="quick", epochs=2)
-    assert study.evaluated_on == "validation"
-    said = removal_notice(study.to_dict())
+def test_evaluation_on_validation_rows_names_the_way_to_fresher_ones(short: RemovalStudy) -> None:
+    assert short.evaluated_on == "validation"
+    said = removal_notice(short.to_dict())
     assert said == "evaluated on validation rows; with --test, on rows that nothing else has used"
 
 

@@ -68,8 +68,7 @@ def review(browser: Any, served: Served) -> Iterator[Review]:  # noqa: F811
     opened.page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1024])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1024, "light")])
 def test_the_page_fits_and_breaks_no_rule(browser: Any, served: Served, width: int, scheme: str) -> None:  # noqa: F811
     opened = Review(browser, served, width, color_scheme=scheme)
     assert opened.overflow() <= 0
