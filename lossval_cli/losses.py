@@ -58,6 +58,7 @@ class Loss:
     link: Literal["identity", "log"] = "identity"  # log: the output is the logarithm of the predicted mean
     lowest: float | None = None  # the smallest target the loss is defined for
     parameter: Parameter | None = None
+    ordered: bool = False  # classes must be steps of a scale, numbered in their order
 
     def respond(self, output: Tensor) -> Tensor:
         """The network's output as a prediction: probabilities (..., B, K), or the target's unit (..., B)."""
@@ -92,6 +93,19 @@ def label_smoothed_cross_entropy(prediction: Tensor, target: Tensor, smoothing: 
     """ℓ = −(1 − s) log p_y − (s / K) Σ_k log p_k (Szegedy et al., 2016); s = 0 is cross_entropy."""
     log_p = prediction.log_softmax(-1)
     return -(1 - smoothing) * _own_class(log_p, target) - smoothing * log_p.mean(-1)
+
+
+def cumulative_cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+    """ℓ = −Σ_k log P(the target's side of the boundary after class k), of ordered classes 0 < 1 < …: the ranked
+    ignorance score (Tödter & Ahrens, 2012), which grows with every step that the prediction is away; of two classes,
+    cross_entropy."""
+    import torch
+
+    log_p = prediction.log_softmax(-1)
+    up_to = log_p.logcumsumexp(-1)[..., :-1]  # log P(y ≤ k)
+    beyond = log_p.flip(-1).logcumsumexp(-1).flip(-1)[..., 1:]  # log P(y > k)
+    boundary = torch.arange(up_to.shape[-1], device=target.device)
+    return -torch.where(target.unsqueeze(-1) <= boundary, up_to, beyond).sum(-1)
 
 
 # --- regression -------------------------------------------------------------------------------------------
@@ -138,6 +152,7 @@ _REGISTRY = {
             label_smoothed_cross_entropy,
             parameter=Parameter("smoothing", 0, 0.9),
         ),
+        Loss("cumulative_cross_entropy", "classification", cumulative_cross_entropy, ordered=True),
         Loss("squared_error", "regression", squared_error),
         Loss("absolute", "regression", absolute),
         Loss("huber", "regression", huber, parameter=Parameter("delta", 1e-6, 1e6)),

@@ -142,7 +142,7 @@ class Settings:
         None,
         str,
         "the per-row loss: a name, or package.module:function of (predictions, targets), which is imported and run; "
-        "auto is cross_entropy for classes, huber(0.5) for numbers",
+        "auto is cross_entropy for classes, cumulative_cross_entropy for ordered ones, huber(0.5) for numbers",
         auto=True,
     )
     epochs: int = _knob(25, int, "passes over the training rows", low=1, high=100_000)

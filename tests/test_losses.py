@@ -23,7 +23,7 @@ from lossval_cli.losses import (
 )
 from lossval_cli.own_code import Given
 
-CLASSIFICATION = ["cross_entropy", "focal", "label_smoothed_cross_entropy"]
+CLASSIFICATION = ["cross_entropy", "focal", "label_smoothed_cross_entropy", "cumulative_cross_entropy"]
 REGRESSION = ["squared_error", "absolute", "huber", "quantile", "poisson_deviance"]
 SPECS = [(name, "classification") for name in CLASSIFICATION] + [(name, "regression") for name in REGRESSION]
 
@@ -156,13 +156,14 @@ def test_parameter_in_brackets() -> None:
         (
             "zzz",
             "classification",
-            "loss: there is no loss 'zzz'; use one of cross_entropy, focal, label_smoothed_cross_entropy",
+            "loss: there is no loss 'zzz'; use one of cross_entropy, focal, label_smoothed_cross_entropy, "
+            "cumulative_cross_entropy",
         ),
         (
             "huber",
             "classification",
             "loss: 'huber' is for regression, but the task is classification; "
-            "use one of cross_entropy, focal, label_smoothed_cross_entropy",
+            "use one of cross_entropy, focal, label_smoothed_cross_entropy, cumulative_cross_entropy",
         ),
         ("quantile(1)", "regression", "loss: quantile(1): level must be a number from 0.001 to 0.999"),
         ("quantile(nan)", "regression", "loss: quantile(nan): level must be a number from 0.001 to 0.999"),

@@ -89,6 +89,20 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(metavar="COL", help="Column of dates or numbers; folds are contiguous in its order."),
     ] = None
+    ordered: Annotated[
+        bool | None,
+        typer.Option(
+            "--ordered/--unordered",
+            help="Whether classes are steps of a scale (1 < 2 < 3), where a far one is more suspect than a neighbour "
+            "[default: where words, ranges or the column's name say so].",
+        ),
+    ] = None
+    order: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASSES", help="The classes from one end of their scale to the other, e.g. mild,bad,worst."
+        ),
+    ] = None
     predictions: Annotated[
         str | None,
         typer.Option(

@@ -11,8 +11,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from lossval_cli.errors import DataError, SchemaError, UsageError
+from lossval_cli.errors import DataError, SchemaError, SettingsError, UsageError
+from lossval_cli.features.class_order import find_class_order
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.encoded_file import EncodedFile, encode_streamed
 from lossval_cli.features.encoder import Encoder
@@ -52,6 +54,10 @@ COPIES_WORTH_A_NOTICE = 0.01
 
 DEFAULT_LOSS = {"classification": "cross_entropy", "regression": "huber(0.5)"}
 """Huber bends at half a standard deviation of the target: wrong labels must not steer the network."""
+
+
+ORDERED_LOSS = "cumulative_cross_entropy"
+"""Of ordered classes."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,8 @@ def load_dataset(
     options = replace(options, exclude=(*options.exclude, *own_columns))
     sharded = shard(table, runtime.processes)
     sample, sample_notices = sample_rows(sharded)
-    roles = decide_roles(sample, options, settings.task)
+    task = "classification" if settings.task == "auto" and (options.ordered or options.order) else settings.task
+    roles = decide_roles(sample, options, task)
     find_metric(settings.metric, roles.task)  # better refused now than after training
     require = options.require_labels
     table, unlabelled, unlabelled_notices = leave_out_unlabelled(table, roles.label, "training", require_labels=require)
@@ -177,9 +184,13 @@ def load_dataset(
     except SchemaError as error:
         hint = "" if unlabelled is None else missing_word_hint(unlabelled, roles.label)
         raise SchemaError(f"{error}{hint}") from None
+    labels = _ordered(labels, table, options)
     encoder = Encoder.fit(sample, roles.features, roles.kinds)
     notices += [*labels.notices, *encoder.notices]
-    loss = find_loss(settings.loss or DEFAULT_LOSS[roles.task], roles.task)
+    is_ordered = isinstance(labels, ClassLabels) and labels.is_ordered
+    loss = find_loss(settings.loss or (ORDERED_LOSS if is_ordered else DEFAULT_LOSS[roles.task]), roles.task)
+    if loss.ordered and not is_ordered:
+        raise SettingsError([f"loss: {loss.name!r} needs ordered classes: --ordered or --order says that they are"])
     if ":" in (settings.loss or ""):  # the user's own
         check_loss(loss, len(labels.names) if isinstance(labels, ClassLabels) else None)
 
@@ -315,6 +326,23 @@ def _read_other(
     other, _, unlabelled_notices = leave_out_unlabelled(other, roles.label, what, require_labels=require_labels)
     notices += unlabelled_notices
     return other
+
+
+def _ordered(labels: ClassLabels | NumberLabels, table: Table, options: TableOptions) -> ClassLabels | NumberLabels:
+    """The labels, as steps of a scale where they are ordered classes."""
+    if isinstance(labels, NumberLabels):
+        if options.ordered or options.order:
+            raise UsageError(
+                "--ordered and --order are for classes, and the task is regression, where numbers have an order"
+            )
+        return labels
+    kind, declared = table.as_given(labels.column).type, []
+    if pa.types.is_dictionary(kind) and kind.ordered:
+        declared = [str(value) for value in table.as_given(labels.column).chunk(0).dictionary.to_pylist()]
+    order = find_class_order(
+        labels.names, labels.column, ordered=options.ordered, order=options.order, declared=declared
+    )
+    return labels if order is None else labels.in_order(order)
 
 
 def _copies(copies: Units | None, table: Table) -> list[str]:

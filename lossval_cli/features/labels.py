@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.errors import CellError, SchemaError
+from lossval_cli.features.class_order import ClassOrder
 from lossval_cli.features.roles import Roles
 from lossval_cli.tables.column_types import ColumnType, is_text
 from lossval_cli.tables.spelling import MOST_VALUES, describe_variants, find_variants
@@ -23,13 +24,17 @@ HEAVY_TAIL = 10.0
 FARTHEST = 1e15
 """Standardised targets are held within ±FARTHEST, whose square float32 can still hold."""
 
+MOST_STEPS = 12
+"""Ordered classes that are listed."""
+
 VALUES_SHOWN = 3
 """Values an error lists before it says how many more there are."""
 
 
 @dataclass(frozen=True)
 class ClassLabels:
-    """The classes of the training rows: numbers in numeric order, anything else in text order."""
+    """The classes of the training rows: numbers in numeric order, anything else in text order; ordered classes in
+    their own order."""
 
     column: str
     names: tuple[str, ...]
@@ -40,6 +45,10 @@ class ClassLabels:
     _keys: pa.Array
     """What labels are compared with (K,): whole numbers exactly, other numbers as float64, anything else as text."""
     _trained: ColumnType
+    is_ordered: bool = False
+    """Whether the classes are steps of a scale."""
+    _sorted: tuple[int, ...] = ()
+    """(K,) where each class stands when they are sorted, of ordered classes."""
 
     @classmethod
     def fit(cls, train: Table, roles: Roles) -> ClassLabels:
@@ -113,6 +122,32 @@ class ClassLabels:
             if old and new:
                 return f": {quote(new[0])} and {quote(old[0])} differ in spelling only"
         return ""
+
+    def in_order(self, order: ClassOrder) -> ClassLabels:
+        """The same classes as steps of a scale."""
+        indices = np.array(order.indices)
+        notice = (
+            f"label {format_name(self.column)}: classes are ordered ({order.reason}), so that a label is the more "
+            f"doubtful the more steps it is away: {' < '.join(self.names[i] for i in order.indices[:MOST_STEPS])}"
+            f"{' < …' if len(indices) > MOST_STEPS else ''}; --unordered decides otherwise"
+        )
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in indices),
+            counts=self.counts[indices],
+            notices=(*self.notices, notice),
+            _keys=self._keys.take(pa.array(indices)),
+            is_ordered=True,
+            _sorted=order.indices,
+        )
+
+    def from_sorted(self, columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Columns (n, K) of the sorted classes, as scikit-learn has them, in the order of `names`."""
+        return np.ascontiguousarray(columns[:, list(self._sorted)]) if self._sorted else columns
+
+    def sorted_names(self) -> list[str]:
+        """The classes as they are sorted."""
+        return [self.names[i] for i in np.argsort(self._sorted)] if self._sorted else list(self.names)
 
     def decode(self, classes: npt.NDArray[np.integer]) -> list[str]:
         """Class indices (N,) -> names."""

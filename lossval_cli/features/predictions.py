@@ -18,6 +18,7 @@ import pyarrow as pa
 from scipy.optimize import linear_sum_assignment
 
 from lossval_cli.errors import SchemaError, UsageError
+from lossval_cli.features.class_order import canonical_label
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.roles import Roles
@@ -164,9 +165,9 @@ class _Reader:
         if array.ndim != 2 or array.shape[1] != K:
             raise UsageError(
                 f"{name}: shape {array.shape}, but label {format_name(self.labels.column)} has {K} classes: give "
-                f"probabilities of shape ({len(array)}, {K}), columns in the order {_some(self.labels.names)}"
+                f"probabilities of shape ({len(array)}, {K}), columns in the order {_some(self.labels.sorted_names())}"
             )
-        return _probabilities(array, name)[rows], False
+        return self.labels.from_sorted(_probabilities(array, name)[rows]), False
 
     def columns(self, table: Table, names: Sequence[str], name: str) -> tuple[Floats, bool]:
         """Predictions in columns of a table, and whether their names say which class each is of."""
@@ -195,17 +196,17 @@ class _Reader:
         A column is called like its class, perhaps after a beginning that all columns share (`p_yes`, `p_no`).
         """
         assert isinstance(self.labels, ClassLabels)
-        classes = [_canonical(label) for label in self.labels.names]
+        classes = [canonical_label(label) for label in self.labels.names]
         shared = _common_beginning(names)
         for start in sorted({0, *(i + 1 for i, letter in enumerate(shared) if letter in "_-:. "), len(shared)}):
-            called = {_canonical(column[start:]): column for column in names}
+            called = {canonical_label(column[start:]): column for column in names}
             if set(called) == set(classes) or (len(names) == 1 and len(classes) == 2 and set(called) <= set(classes)):
                 return {classes.index(label): column for label, column in called.items()}
         if len(names) == 1 and len(classes) == 2:
-            end = [i for i, label in enumerate(classes) if _canonical(names[0]).endswith(f"_{label}")]
+            end = [i for i, label in enumerate(classes) if canonical_label(names[0]).endswith(f"_{label}")]
             return {end[0]: names[0]} if len(end) == 1 else None
-        called = {_canonical(column): column for column in names}
-        absent = [label for label in self.labels.names if _canonical(label) not in called]
+        called = {canonical_label(column): column for column in names}
+        absent = [label for label in self.labels.names if canonical_label(label) not in called]
         unknown = [column for label, column in called.items() if label not in classes]
         problems = [f"no column for class {_some(absent)}"] if absent else []
         problems += [f"column {_some(unknown)} is no class"] if unknown else []
@@ -269,15 +270,6 @@ def _common_beginning(names: Sequence[str]) -> str:
     first, last = min(names), max(names)
     same = next((i for i, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
     return first[:same] if len(names) > 1 else ""
-
-
-def _canonical(label: str) -> str:
-    """Labels that are numbers compare as numbers: `1` and `1.0` are one class."""
-    text = label.strip()
-    try:
-        return f"{float(text):.12g}"
-    except ValueError:
-        return text
 
 
 def _load_array(path: Path, name: str) -> Any:
@@ -360,9 +352,10 @@ def _check_order(
     text = f"{name}: predictions say less than chance about the labels"
     if is_named:
         return [f"{text}; are they of this table, and in its order of rows?"]
+    column = labels.sorted_names().index(labels.names[int(best[moved])])
     raise SchemaError(
-        f"{text}, and column {int(best[moved])} fits class {quote(labels.names[moved])} better: the order is "
-        f"{_some(labels.names)}; give a table whose columns are called like the classes"
+        f"{text}, and column {column} fits class {quote(labels.names[moved])} better: the order is "
+        f"{_some(labels.sorted_names())}; give a table whose columns are called like the classes"
     )
 
 

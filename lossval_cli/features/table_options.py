@@ -52,6 +52,10 @@ class TableOptions:
     """Column of dates or numbers in whose order folds are contiguous."""
     require_labels: bool = False
     """Refuse rows without a label instead of leaving them out."""
+    ordered: bool | None = None
+    """Whether classes are steps of a scale; None: where that is certain."""
+    order: str | Sequence[str] = ()
+    """The classes from one end of their scale to the other."""
     predictions: Any = None
     """Out-of-fold predictions of the user's own model for the training rows: a file, columns, or an array."""
     val_predictions: Any = None

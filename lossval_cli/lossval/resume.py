@@ -26,7 +26,8 @@ def run_identity(dataset: Dataset, settings: Settings) -> Identity:
     return {
         **settings_identity(settings),
         "tables": {f"the {name} table": _digest(part) for name, part in tables.items()},
-        "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task},
+        "roles": {"label": roles.label, "features": list(roles.features), "task": roles.task}
+        | {"classes": list(getattr(dataset.labels, "names", ()))},
         "decisions": {} if dataset.reviewed is None else {"the decided rows": _reviewed_digest(dataset.reviewed)},
         "order": {"the rows of a chunk": dataset.layout.chunk_rows},
     }

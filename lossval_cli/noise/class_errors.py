@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lossval_cli.noise.flags import choose_suspects, in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
+from lossval_cli.noise.ordered_classes import predict_ordered, steps_apart
 from lossval_cli.noise.out_of_fold import LARGE, draw_folds, predict_classes
 from lossval_cli.noise.random_flips import TOWARDS_FREQUENT, estimate_flips
 from lossval_cli.noise.stacking import LEAST_PROBABILITY, calibrate, mix, own, stack
@@ -55,8 +56,9 @@ RARE = 0.1
 """The same where the rarer of two classes has no more than this share: it is usually the one that was overlooked."""
 
 DOUBTFUL_PER_FLIP = 2.0
-"""Three or more unordered classes: as many again for each label that seems flipped at random. Annotators
-confuse classes in ways that are partly systematic."""
+"""Three or more classes: as many again for each label that seems flipped at random. Annotators
+confuse classes in ways that are partly systematic. Of ordered classes, only those that are probably two steps away:
+neighbours are confused where nothing is wrong."""
 
 FEWEST_OF_CLASS = 3
 """Distinct rows of a class below which its labels are not flagged."""
@@ -74,6 +76,7 @@ def find_wrong_classes(
     trusted: Trusted | None = None,
     units: Ints | None = None,
     ordered: bool = False,
+    numbered: bool = False,
     expected_share: float | None = None,
     seed: int = 0,
     trees: float = 1.0,
@@ -81,8 +84,9 @@ def find_wrong_classes(
 ) -> LabelErrors:
     """X (N, D), classes y (N,) below K, the networks' out-of-fold probabilities (N, K).
 
-    units (N,): rows of one unit are not predicted from one another.  ordered: classes are steps of a scale, of which
-    neighbours are easily confused.  expected_share: what the user expects.  trees: of the forests, as a multiple.
+    units (N,): rows of one unit are not predicted from one another.  ordered: classes are numbered in their
+    order, and a label is the more doubtful the more steps it is away.  numbered: classes are written as numbers, of
+    which neighbours are easily confused.  expected_share: what the user expects.  trees: of the forests, as a multiple.
     alone: no other models are fitted to the given labels.
     """
     N, K = network.shape
@@ -94,6 +98,9 @@ def find_wrong_classes(
     trusted_fold = np.where(copy_of >= 0, fold[copy_of], -1) if J else copy_of
 
     models = {} if alone else predict_classes(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
+    if ordered and not alone:
+        models |= predict_ordered(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
+    steps = steps_apart(y, K) if ordered else None
     base_predictions = [(network, np.zeros((0, K))), *((m.rows, m.trusted) for m in models.values())]
     if trusted is not None:
         seen = copy_of >= 0
@@ -116,7 +123,7 @@ def find_wrong_classes(
     if trusted is None:
         # Where flips show, they are taken to hit both classes alike.
         power = 0.5 if K > 2 else 0.0 if flips.low > CLEAR_FLIPS else TOWARDS_FREQUENT
-        score = _contradiction(given, y, rates, power)
+        score = _contradiction(given, y, rates, power, steps)
         probability = in_order_of(score, flips.probability)
         low, high = flips.low, min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
     else:
@@ -135,11 +142,15 @@ def find_wrong_classes(
         unseen = with_mean(score, doubt * (UNSEEN if trusted is None else UNSEEN_BY_TRUSTED) * min(high, MOST_UNSEEN))
         probability = np.maximum(probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
         most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
-        if K > 2 and not ordered:
+        if K > 2 and not (ordered or numbered):
             most = max(most, DOUBTFUL_PER_FLIP * flips.share)
         probability = _with_doubtful(
             probability, score, np.where(is_enough, _contradiction(given, y, rates, 0.5), 0.0), doubt * most
         )
+        if steps is not None:
+            far = np.where(is_enough, (given * (steps > 1)).sum(axis=1), 0.0)
+            most = doubt * DOUBTFUL_PER_FLIP * flips.share
+            probability = _with_doubtful(probability, score, far, most)
     probability = np.where(is_enough, probability, 0.0)
     suspect, threshold = choose_suspects(probability)
     share = float(probability.mean())
@@ -156,11 +167,14 @@ def find_wrong_classes(
     )
 
 
-def _contradiction(probabilities: Floats, y: Ints, rates: Floats, power: float) -> Floats:
+def _contradiction(probabilities: Floats, y: Ints, rates: Floats, power: float, steps: Floats | None = None) -> Floats:
     """(N,) how far another class beats the row's own, 0 to 1: p' / (p' + p_own), where each probability is divided by
-    a power of the class's frequency, since the rare class is the one that is overlooked."""
+    a power of the class's frequency, since the rare class is the one that is overlooked. steps (N, K): of ordered
+    classes, another one counts for as much as it is steps away."""
     relative = probabilities / np.maximum(rates, 1e-9) ** power
     mine = own(relative, y)
+    if steps is not None:
+        relative = relative * steps
     relative[np.arange(len(y)), y] = -1.0
     other = relative.max(axis=1)
     result: Floats = other / np.maximum(other + mine, 1e-300)

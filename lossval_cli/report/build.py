@@ -243,6 +243,7 @@ def _data(dataset: Dataset) -> dict[str, Any]:
             "time": dataset.roles.time,
             "task": dataset.roles.task,
             "classes": getattr(dataset.labels, "names", None),
+            "ordered": getattr(dataset.labels, "is_ordered", False),
         },
         "target_leakage": _target_leakage(dataset),
         "unlabelled": _unlabelled(dataset),
