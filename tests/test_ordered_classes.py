@@ -16,7 +16,7 @@ import lossval_cli
 from lossval_cli import LossvalError
 from lossval_cli.features.class_order import find_class_order
 from lossval_cli.losses import cross_entropy, cumulative_cross_entropy
-from lossval_cli.noise.class_errors import find_wrong_classes
+from lossval_cli.noise.class_errors import Scale, find_wrong_classes
 
 FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4, "effort": "low"}
 NAMES = ["low", "medium", "high", "very high"]
@@ -122,7 +122,7 @@ def test_a_far_grade_is_more_suspect_and_the_order_helps_to_find_wrong_ones() ->
     chance = np.full((len(X), 4), 0.25)  # networks that say nothing: the other models decide
     off = np.abs(label - truth)
     found = {
-        ordered: find_wrong_classes(X, label.astype(np.int64), chance, ordered=ordered).probability
+        ordered: find_wrong_classes(X, label.astype(np.int64), chance, scale=Scale(is_ordered=ordered)).probability
         for ordered in (True, False)
     }
     rank = {ordered: values.argsort().argsort() / len(X) for ordered, values in found.items()}

@@ -6,6 +6,8 @@ two look alike: then flags are few, and the interval of the share is wide.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -68,6 +70,20 @@ LITTLE_SKILL = 0.1
 a contradiction on its own means nothing."""
 
 
+class Scale(NamedTuple):
+    """What kind of classes labels are."""
+
+    is_ordered: bool = False
+    """Classes are numbered in their order, and a label is the more doubtful the more steps it is away."""
+    are_numbers: bool = False
+    """Classes are written as numbers, of which neighbours are easily confused."""
+    labels: int = 1
+    """How many labels a row has of which this is one: no more rows are doubted on their own for that."""
+
+
+UNORDERED = Scale()
+
+
 def find_wrong_classes(
     X: RowSource,
     y: Ints,
@@ -75,8 +91,7 @@ def find_wrong_classes(
     *,
     trusted: Trusted | None = None,
     units: Ints | None = None,
-    ordered: bool = False,
-    numbered: bool = False,
+    scale: Scale = UNORDERED,
     expected_share: float | None = None,
     seed: int = 0,
     trees: float = 1.0,
@@ -84,9 +99,8 @@ def find_wrong_classes(
 ) -> LabelErrors:
     """X (N, D), classes y (N,) below K, the networks' out-of-fold probabilities (N, K).
 
-    units (N,): rows of one unit are not predicted from one another.  ordered: classes are numbered in their
-    order, and a label is the more doubtful the more steps it is away.  numbered: classes are written as numbers, of
-    which neighbours are easily confused.  expected_share: what the user expects.  trees: of the forests, as a multiple.
+    units (N,): rows of one unit are not predicted from one another.  scale: what kind of classes they are.
+    expected_share: what the user expects.  trees: of the forests, as a multiple.
     alone: no other models are fitted to the given labels.
     """
     N, K = network.shape
@@ -98,9 +112,9 @@ def find_wrong_classes(
     trusted_fold = np.where(copy_of >= 0, fold[copy_of], -1) if J else copy_of
 
     models = {} if alone else predict_classes(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
-    if ordered and not alone:
+    if scale.is_ordered and not alone:
         models |= predict_ordered(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
-    steps = steps_apart(y, K) if ordered else None
+    steps = steps_apart(y, K) if scale.is_ordered else None
     base_predictions = [(network, np.zeros((0, K))), *((m.rows, m.trusted) for m in models.values())]
     if trusted is not None:
         seen = copy_of >= 0
@@ -142,10 +156,13 @@ def find_wrong_classes(
         unseen = with_mean(score, doubt * (UNSEEN if trusted is None else UNSEEN_BY_TRUSTED) * min(high, MOST_UNSEEN))
         probability = np.maximum(probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
         most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
-        if K > 2 and not (ordered or numbered):
+        if K > 2 and not (scale.is_ordered or scale.are_numbers):
             most = max(most, DOUBTFUL_PER_FLIP * flips.share)
         probability = _with_doubtful(
-            probability, score, np.where(is_enough, _contradiction(given, y, rates, 0.5), 0.0), doubt * most
+            probability,
+            score,
+            np.where(is_enough, _contradiction(given, y, rates, 0.5), 0.0),
+            doubt * most / scale.labels,
         )
         if steps is not None:
             far = np.where(is_enough, (given * (steps > 1)).sum(axis=1), 0.0)

@@ -15,7 +15,7 @@ from lossval_cli.features.labels import ClassLabels
 from lossval_cli.features.row_keys import row_keys
 from lossval_cli.features.streaming import shard
 from lossval_cli.features.typed_columns import TypedColumns
-from lossval_cli.noise.class_errors import find_wrong_classes
+from lossval_cli.noise.class_errors import Scale, find_wrong_classes
 from lossval_cli.noise.label_errors import NoiseEstimate, combine, with_thresholds
 from lossval_cli.noise.label_estimates import Trusted
 from lossval_cli.noise.number_errors import find_wrong_numbers
@@ -76,8 +76,7 @@ def estimate_noise(
                 predictions,
                 trusted=_trusted(dataset, predict),
                 units=dataset.fold_units,
-                ordered=dataset.labels.is_ordered,
-                numbered=all(_is_number(name) for name in dataset.labels.names),
+                scale=Scale(dataset.labels.is_ordered, all(_is_number(name) for name in dataset.labels.names)),
                 expected_share=expected_share,
                 seed=seed,
                 trees=trees,
