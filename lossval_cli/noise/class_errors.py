@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lossval_cli.noise.flags import choose_suspects, in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.ordered_classes import predict_ordered, steps_apart
-from lossval_cli.noise.out_of_fold import LARGE, draw_folds, predict_classes
+from lossval_cli.noise.out_of_fold import LARGE, OutOfFold, draw_folds, predict_classes
 from lossval_cli.noise.random_flips import TOWARDS_FREQUENT, estimate_flips
 from lossval_cli.noise.stacking import LEAST_PROBABILITY, calibrate, mix, own, stack
 from lossval_cli.noise.trusted_labels import learn_true_labels
@@ -112,10 +112,12 @@ def find_wrong_classes(
     trusted_fold = np.where(copy_of >= 0, fold[copy_of], -1) if J else copy_of
 
     models = {} if alone else predict_classes(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
+    ordered: dict[str, OutOfFold] = {}
     if scale.is_ordered and not alone:
-        models |= predict_ordered(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
+        ordered = predict_ordered(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
     steps = steps_apart(y, K) if scale.is_ordered else None
-    base_predictions = [(network, np.zeros((0, K))), *((m.rows, m.trusted) for m in models.values())]
+    every = models | ordered
+    base_predictions = [(network, np.zeros((0, K))), *((m.rows, m.trusted) for m in every.values())]
     if trusted is not None:
         seen = copy_of >= 0
         by_network = np.where(seen[:, None], network[np.maximum(copy_of, 0)], trusted.predictions)
@@ -127,7 +129,14 @@ def find_wrong_classes(
         weights = weights * np.exp((fit - fit.max()) / CLEARLY_WORSE)
         weights /= weights.sum()
     given, given_trusted = (mix(weights, [base[i] for base in base_predictions]) for i in (0, 1))
-    calibrated, calibrated_trusted = calibrate(base_predictions, (given, given_trusted), y)
+    compared = base_predictions
+    if trusted is not None and steps is not None:
+        # The model of the true label, fitted to few rows, follows the order less well: beside predictions that follow
+        # it, every given label would seem to know more than the true one.
+        compared = base_predictions[: len(base_predictions) - len(ordered)]
+        weights = weights[: len(compared)] / weights[: len(compared)].sum()
+        given, given_trusted = (mix(weights, [base[i] for base in compared]) for i in (0, 1))
+    calibrated, calibrated_trusted = calibrate(compared, (given, given_trusted), y)
     flips = estimate_flips(given, y, seed)
 
     rates = np.bincount(y, minlength=K) / N
