@@ -157,6 +157,28 @@ def test_trusted_rows_that_agree_leave_hard_labels_alone() -> None:
     assert find(X, y, trusted=trusted).suspect.mean() <= 0.02
 
 
+def test_trusted_rows_that_speak_against_errors_silence_the_usual_doubts() -> None:
+    """Without them, the labels that contradict most are flagged in every table: one in a hundred."""
+    flagged = []
+    for seed in range(3):
+        X = table(2500, seed)
+        y = events(X, 1.5, seed)
+        trusted = trusted_rows(X[2000:], y[2000:], X[:2000], y[:2000])
+        flagged.append(find(X[:2000], y[:2000], trusted=trusted).suspect.mean())
+    assert np.mean(flagged) <= 0.005
+
+
+def test_a_kind_of_flip_that_hardly_ever_happens_clears_no_label() -> None:
+    """Of 0s, some that look like 1s are called 1; of 1s, three in ten are called 0."""
+    X, rng = table(1800, 0, 6), np.random.default_rng(0)
+    true = (rng.random(1800) < expit(2 * X[:, 0] + X[:, 1] - 1)).astype(np.int64)
+    wrong = np.where(true == 1, rng.random(1800) < 0.3, (X[:, 0] > 1) & (rng.random(1800) < 0.5))
+    given = np.where(wrong, 1 - true, true)[:1500]
+    errors = find(X[:1500], given, trusted=trusted_rows(X[1500:], true[1500:], X[:1500], given))
+    overlooked = wrong[:1500] & (given == 1)
+    assert errors.probability[overlooked].mean() > 0.01
+
+
 def test_a_handful_of_trusted_rows_changes_little() -> None:
     X = table(800)
     y, _ = flipped((X[:, 0] > 0).astype(np.int64), 0.1)

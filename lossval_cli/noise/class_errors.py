@@ -153,7 +153,7 @@ def find_wrong_classes(
         truth = learn_true_labels(
             X, y, trusted.X, trusted.y.astype(np.int64), (calibrated, calibrated_trusted), base_predictions, seed, trees
         )
-        score, doubt = truth.score, 1 - truth.shown
+        score, doubt = truth.score, truth.open
         probability = np.maximum(in_order_of(score, flips.probability), truth.shown * score)
         low, high = max(flips.low, truth.low), truth.high
     high = max(high, flips.high)

@@ -32,11 +32,17 @@ def choose_suspects(probability: Floats) -> tuple[npt.NDArray[np.bool_], float]:
     return probability >= threshold, threshold
 
 
+def log_odds(probability: Floats, least: float = 1e-6) -> Floats:
+    """Of probabilities (N,), none taken to be nearer to 0 or 1 than `least`."""
+    result: Floats = logit(np.clip(probability, least, 1 - least))
+    return result
+
+
 def with_mean(probability: Floats, mean: float) -> Floats:
     """The same order, with all log-odds moved by one number so that the probabilities (N,) average to `mean`."""
     if not 1e-6 < mean < 1 - 1e-6:
         return np.full(len(probability), min(max(mean, 0.0), 1.0))
-    odds = logit(np.clip(probability, 1e-6, 1 - 1e-6))
+    odds = log_odds(probability)
     shift = brentq(lambda d: float(expit(odds + d).mean()) - mean, -40, 40)
     result: Floats = expit(odds + shift)
     return result

@@ -22,12 +22,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
-from lossval_cli.noise.flags import with_mean
+from lossval_cli.noise.flags import log_odds, with_mean
 from lossval_cli.noise.stacking import LEAST_PROBABILITY, fill_classes, log_ratios, own, pool_logarithms
 from lossval_cli.runtime.row_loader import RowSource
 
@@ -51,9 +52,18 @@ LITTLE_GAIN, CLEAR_GAIN = 1.5, 4.0
 """Nats by which true labels are predicted better than given labels would be, from which on errors begin to show, and
 from which on they are certain. Clean tables stay below 2.4."""
 
-LITTLE_LEFT, CLEARLY_LEFT = 2.0, 3.5
+NO_GAIN = 1.0
+"""Nats by which they are predicted worse, from which on trusted rows speak against errors."""
+
+LEFT = {True: (0.5, 3.0), False: (2.0, 3.5)}
 """Nats for each class but one, in as many rows as there are trusted ones, by which flips explain the given labels
 worse than predictions of them do: below, errors are flips, and above, they follow the features."""
+
+LEAST_FOLLOWS = 0.4
+"""Weight of a rule in the order of rows of two classes, at least: with two kinds of flips, a rule looks like them."""
+
+CLEARED = 0.002
+"""Probability of a flip, at least, that is mixed with a rule."""
 
 LABEL_POWER = 0.25
 """Power of the likelihood of a label where errors follow a rule: it then says little beyond the features."""
@@ -70,6 +80,7 @@ class TrueLabels(NamedTuple):
 
     score: Floats  # (N,) probability that each given label is wrong, if any are
     shown: float  # how sure it is that any are
+    open: float  # how far they leave open whether any are
     low: float  # interval of the share of wrong labels
     high: float
 
@@ -99,7 +110,8 @@ def learn_true_labels(
     # Flips: the given label depends on the true one alone. How much worse does that explain the given labels?
     flips = _fit_flips(truth, y)
     left = (_log_likelihood(given[0], y) - _log_likelihood(truth @ flips, y)) / len(y) * len(y_trusted) / (K - 1)
-    by_rule = float(np.clip((left - LITTLE_LEFT) / (CLEARLY_LEFT - LITTLE_LEFT), 0, 1))
+    little, clearly = LEFT[K == 2]
+    by_rule = float(np.clip((left - little) / (clearly - little), 0, 1))
     as_flips = 1 - own(_given_the_label(truth, flips, y, 1.0), y)
     as_rule = 1 - own(_given_the_label(truth, flips, y, LABEL_POWER), y)
 
@@ -112,11 +124,15 @@ def learn_true_labels(
         by_flips = fewest
         as_flips = with_mean(as_flips, by_flips)
     follows = max(by_rule, 1 - shown)
-    score = follows * with_mean(as_rule, most) + (1 - follows) * as_flips
+    # Of two classes, a kind of flip that hardly ever happens must not clear what the rule accuses.
+    order, least = (max(follows, LEAST_FOLLOWS), CLEARED) if K == 2 else (follows, 1e-6)
+    mixed = expit(order * log_odds(as_rule) + (1 - order) * log_odds(as_flips, least))
+    score = with_mean(mixed, follows * most + (1 - follows) * by_flips)
     unseen = most * (UNSEEN + (REACH - UNSEEN) * float(np.clip(gain, 0, 1)))
     low = shown * (by_rule * 0.8 * fewest + (1 - by_rule) * 0.6 * by_flips)
-    seen = by_rule * REACH * most + (1 - by_rule) * (0.75 * by_flips + 0.25 * most)
-    return TrueLabels(score, shown, low, (1 - shown) * unseen + shown * seen)
+    seen = order * REACH * most + (1 - order) * (0.75 * by_flips + 0.25 * most)
+    doubt = (1 - shown) * float(np.clip(1 + gain / NO_GAIN, 0, 1))
+    return TrueLabels(score, shown, doubt, low, (1 - shown) * unseen + shown * seen)
 
 
 def _fit_flips(truth: Floats, y: Ints) -> Floats:
