@@ -222,7 +222,7 @@ def test_no_checkpoint_with_a_stream(cli: Callable[..., Outcome], option: tuple[
 
 def test_the_published_algorithm_is_not_cut_short(cli: Callable[..., Outcome]) -> None:
     refused = cli("score", "train.csv", "--preset", "paper", "--time-limit", "1h")
-    assert refused.code == 2 and "method paper can be neither saved nor cut short" in refused.err
+    assert refused.code == 2 and "method paper has neither checkpoints nor a time limit" in refused.err
 
 
 def test_time_limit_is_said_everywhere(cli: Callable[..., Outcome]) -> None:
@@ -231,24 +231,26 @@ def test_time_limit_is_said_everywhere(cli: Callable[..., Outcome]) -> None:
     assert done.code == 0
     report = json.loads(Path("train.lossval/report.json").read_text())
     epoch = report["summary"]["stopped_in_epoch"]
-    assert f"time was up after epoch {epoch} of 100000: " in report["notices"][0]
+    assert f"the time limit ended training after epoch {epoch} of 100000: " in report["notices"][0]
     assert (
         report["notices"][0] in done.err
         and f"Stopped early     the time limit ended training in epoch {epoch}" in done.out
     )
     assert any(check["level"] == "look" and "the time limit ended" in check["text"] for check in report["health"])
     assert Path("train.lossval/scores.csv").read_text().count("\n") == 61
-    assert f"time was up after epoch {epoch}" in Path("train.lossval/report.md").read_text()
+    assert f"the time limit ended training after epoch {epoch}" in Path("train.lossval/report.md").read_text()
 
 
 def test_a_check_is_cut_short_and_gone_on_with(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
-    """The verdict says that time was up; with --resume it is that of a whole run, and the checkpoint goes."""
+    """The verdict says that training was cut short; with --resume it is that of a whole run."""
     check = ["check", "train.csv", "--val", "val.csv", *quick, "--max-suspects", "60", "--threads", "1"]
     left = Path(".train.check.checkpoint")
     whole = cli(*check)
     cut = cli(*check, "--time-limit", "0.001s", "--checkpoint-every", "1h")
     assert cut.code == 0 and left.exists()
-    assert "note: the time limit ended training in epoch 1: " in cut.out and "time was up after epoch 1 of 2" in cut.err
+    assert (
+        "note: the time limit ended training in epoch 1: " in cut.out and "ended training after epoch 1 of 2" in cut.err
+    )
     assert "the time limit" not in whole.out
     resumed = cli(*check, "--resume")
     assert (resumed.code, resumed.out) == (whole.code, whole.out) and not left.exists()

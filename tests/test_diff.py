@@ -87,8 +87,8 @@ def test_without_ids_and_without_the_table_rows_are_not_matched(cli: Cli, score:
     outcome = cli("diff", old, new)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        "error: rows cannot be matched: the runs have no id columns in common, and a table is not where it was when it "
-        "was scored: put it back, or score both with --id\n"
+        "error: rows cannot be matched: the runs have no id columns in common, and a table is no longer at the path "
+        "where it was scored: put it back, or score both with --id\n"
     )
     assert cli("diff", old, old).out.startswith("old.csv -> old.csv: 60 rows matched by row number (the table is the")
 
@@ -131,7 +131,7 @@ def test_ids_that_repeat_are_refused_by_name_where_the_table_is_gone(
     assert outcome.code == 2
     assert re.match(
         r"error: rows cannot be matched by cust, whose values repeat \(old.csv: '\d+' in \d rows, '\d+' in \d rows, "
-        r"'\d+' in \d rows and \d+ more; old.csv: .*\), nor by what they hold, since a table is not where it was",
+        r"'\d+' in \d rows and \d+ more; old.csv: .*\), nor by their content, since a table is no longer at the path",
         outcome.err,
     )
 

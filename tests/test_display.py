@@ -18,7 +18,7 @@ SUMMARY = """\
 wine.csv: 1,200 rows, quality (3 classes)
 
 Suspects          131 (10.9%)
-  label           113  label differs from prediction
+  label           113  unlikely label
   features         16  unusual features
   label+features    2  both label and features
 Noise share       11.9% of the rows, likely 9.8% to 14.1%
@@ -31,7 +31,7 @@ Removal           macro f1 ▂▃▅▇█▇▁·  lowest 0, 1, 2, 5, 10, 20, 3
 3 of 131 suspects, the most likely wrong first
 rank  bottle  quality  predicted  noise  why
    1  b-17    poor     good         99%  both label and features
-   2  b-4     good     poor         98%  label differs from prediction
+   2  b-4     good     poor         98%  unlikely label
    3  b-1100  good     good         91%  unusual features
 
 Written           wine.lossval/

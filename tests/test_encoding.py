@@ -414,7 +414,7 @@ def test_missing_only_in_validation_is_imputed_with_a_notice() -> None:
     val = table({"x": pa.array([None, 2.0, None])}, "val.parquet")
     np.testing.assert_array_equal(encoder.transform(val)[:, 0], np.repeat(X[1, 0], 3))
     assert encoder.differences(val) == (
-        "val.parquet: column x: 2 missing cells, training has none; the training median stands in",
+        "val.parquet: column x: 2 missing cells, training has none; replaced by the training median",
     )
 
 
@@ -459,7 +459,7 @@ def test_useless_columns_are_left_out_with_a_notice() -> None:
         (["a"], "train.parquet: no feature column is left to learn from: "
                 "column a is not used: every row has the same value, '1'"),
         ([], "train.parquet: no feature column is left to learn from: "
-             "the label, ids and excluded columns are all there is"),
+             "it has only the label, ids and excluded columns"),
     ],
 )  # fmt: skip
 def test_no_column_left_is_an_error(features: Sequence[str], message: str) -> None:

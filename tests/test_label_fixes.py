@@ -112,5 +112,5 @@ def test_a_prediction_that_is_not_known_changes_nothing() -> None:
 @pytest.mark.parametrize("kind", [pa.dictionary(pa.int8(), pa.string()), pa.duration("s")])
 def test_a_column_that_holds_no_number_is_refused(kind: pa.DataType) -> None:
     stored = array(list("12345") if pa.types.is_dictionary(kind) else [1, 2, 3, 4, 5], kind)
-    with pytest.raises(UsageError, match=r"the label is stored as .*, which holds no predicted number"):
+    with pytest.raises(UsageError, match=r"the label is stored as .*, which cannot hold a predicted number"):
         suggested(stored, "regression", {1: "3.5"})

@@ -150,7 +150,7 @@ class Odd(ClassifierMixin, BaseEstimator):
         (Odd("random"), "not deterministic"),
         (Odd("shape"), r"predict_proba returned shape \(\d+,\)"),
         (Odd("nan"), "not finite"),
-        (Odd("sum"), "no probabilities of sum 1"),
+        (Odd("sum"), "not probabilities with sum 1"),
         (DummyClassifier(), "ignores its input"),
     ],
 )

@@ -174,7 +174,7 @@ NAMED = pd.DataFrame(P, columns=["ant", "bee", "cat"])
         (changed(7, np.nan), r"row 7 has no prediction \(1 such row"),
         (changed(9, [0.5, 0.5, 0.5]), r"row 9: probabilities sum to 1.5, not 1"),
         (changed(9, [3.0, -1.0, -1.0]), "row 9 has 3, which is not a probability.*softmax"),
-        (P[:, [1, 2, 0]], "less than chance.*fits class 'ant' better: the order is 'ant', 'bee', 'cat'"),
+        (P[:, [1, 2, 0]], "less than by chance.*fits class 'ant' better: the order is 'ant', 'bee', 'cat'"),
         (NAMED.rename(columns={"bee": "wasp"}), "no column for class 'bee' and column 'wasp' is no class"),
         (NAMED.assign(dog=0.0), "column 'dog' is no class"),
         (NAMED.assign(key=TRAIN["key"][::-1].to_numpy()), "row 0 has key 'k239', but row 0 of <DataFrame> has 'k0'"),

@@ -92,10 +92,13 @@ def a_report(**changes: Any) -> dict[str, Any]:
 
 
 def test_what_to_check_first_follows_from_the_probabilities() -> None:
-    assert first_rows(a_report()) == "Check the first 4 suspects: about 3 of them are wrong."
-    assert first_rows(a_report(summary={"suspects": 4})) == "Check all 4 suspects: about 3 of them are wrong."
+    assert first_rows(a_report()) == "Check the first 4 suspects: about 3 of them are expected to be wrong."
+    assert (
+        first_rows(a_report(summary={"suspects": 4}))
+        == "Check all 4 suspects: about 3 of them are expected to be wrong."
+    )
     few = [{"suspect": "label", "noise_probability": p} for p in (0.62, 0.45)]
-    assert first_rows(a_report(suspects=few)) == "Check the first 2 suspects: about 1 of them is wrong."
+    assert first_rows(a_report(suspects=few)) == "Check the first 2 suspects: about 1 of them is expected to be wrong."
     assert first_rows(a_report(suspects=[])) == ""
 
 
@@ -119,6 +122,6 @@ def test_a_report_of_a_run_explains_its_suspects(cli: Any, tables: Path) -> None
     outcome = cli("score", "train.csv", "--val", "val.csv", "--effort", "low", "--removal", "off")
     assert outcome.code == 0, outcome.err
     page = Path("train.lossval/report.html").read_text()
-    if "label differs from prediction" in outcome.out:
+    if "unlikely label" in outcome.out:
         assert " nearest rows" in page
         assert "The model gives: " in page

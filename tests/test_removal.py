@@ -168,7 +168,7 @@ def test_many_evaluation_rows_are_drawn_from_and_that_is_reported() -> None:
 def test_evaluation_on_validation_rows_names_the_way_to_fresher_ones(short: RemovalStudy) -> None:
     assert short.evaluated_on == "validation"
     said = removal_notice(short.to_dict())
-    assert said == "evaluated on validation rows; with --test, on rows that nothing else has used"
+    assert said == "evaluated on validation rows; use --test to evaluate on rows that nothing else has used"
 
 
 def test_without_suspects_nothing_but_the_curves_is_trained() -> None:

@@ -186,7 +186,7 @@ def test_a_column_that_is_called_sample_weight_is_a_notice() -> None:
     notices = [notice for notice in decide(columns).notices if "weights" in notice]
     assert notices == [
         "column 'sample_weight' is named like sample weights and is used as a feature; "
-        "--weight sample_weight weights the rows by it, --feature sample_weight settles it"
+        "--weight sample_weight weights the rows by it, --feature sample_weight confirms it"
     ]
     assert decide(columns, weight="sample_weight").features == ("weight",)
     assert len(decide(columns, features=["sample_weight"]).notices) == 1
@@ -359,13 +359,13 @@ TRAIN = pd.DataFrame({"row id": range(N), "age": NOISE, "zip": NOISE, "y": BINAR
         (
             ["age", "y"],
             True,
-            "<DataFrame> lacks 1 column of <DataFrame>: zip; to go on without it: --exclude zip",
+            "<DataFrame> lacks 1 column of <DataFrame>: zip; to continue without it: --exclude zip",
         ),
         (
             ["Age", "foo", "y"],
             True,
             "<DataFrame> lacks 2 columns of <DataFrame>: age, zip; it has instead: Age (for age?), foo; "
-            "to go on without them: --exclude age --exclude zip",
+            "to continue without them: --exclude age --exclude zip",
         ),
         (["age", "zip"], True, "<DataFrame> lacks 1 column of <DataFrame>: y (the label)"),
         (

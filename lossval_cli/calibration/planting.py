@@ -57,8 +57,8 @@ def plant_noise(dataset: Dataset, rate: float, free: Bools, rng: np.random.Gener
     feature_rows = order[~np.isin(order, label_rows)][:count]
     if min(len(label_rows), len(feature_rows)) < max(count, 1):
         raise UsageError(
-            f"--rates {rate:g} of {pluralize(len(order), 'row')} of {format_name(table.name)} that are not suspect "
-            "leaves nothing to plant or nothing to plant it in: give other rates or a larger table"
+            f"--rates {rate:g}: {format_name(table.name)} has {pluralize(len(order), 'row')} that are not suspect, "
+            "too few to plant errors in this share of them: give other rates or a larger table"
         )
     columns = {name: table.data[name] for name in table.column_names}
     columns[dataset.roles.label] = _with_labels(columns[dataset.roles.label], y, label_rows, rng)

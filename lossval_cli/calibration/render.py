@@ -20,8 +20,8 @@ NOTES = (
     "Precision: of the flagged rows, those planted; at least: if every flag on a row left out is a false "
     "one. Rows that are wrong in the table itself and were not suspect count as false flags. Ranges are 95% "
     "Wilson intervals over the rows of all repeats.",
-    "Share planted is of rows not left out; errors of the table's own are not in it.",
-    "Chosen and measured on the same trials, so a little too good for rows to come.",
+    "The planted share refers to the rows that were not left out; errors that the table itself has are not counted.",
+    "Thresholds were chosen and measured on the same trials, so expect slightly less on new rows.",
 )
 
 

@@ -349,8 +349,8 @@ KINDS_OF_RULE: dict[str, KindOfRule] = {
     "max_leakage": KindOfRule(_leakage, "rows", "validation and test rows that are in TRAIN"),
     "max_conflicting_duplicates": KindOfRule(_conflicts, "rows", "equal rows with different labels"),
     "max_invalid_cells": KindOfRule(_invalid_cells, "rows", "cells that do not fit the type of their column"),
-    "max_target_leakage": KindOfRule(_target_leakage, "share", "how well a column alone tells the label"),
-    "max_suspect_increase": KindOfRule(_increase, "share", "share of suspects more than in the baseline"),
+    "max_target_leakage": KindOfRule(_target_leakage, "share", "how well a single column predicts the label"),
+    "max_suspect_increase": KindOfRule(_increase, "share", "increase of the share of suspects since the baseline"),
 }
 """Every rule, in the order in which they are reported."""
 

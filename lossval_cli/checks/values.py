@@ -127,7 +127,7 @@ def find_new_rows(run: LoadedRun, baseline: LoadedRun) -> NewRows:
     mask = row_mask(len(run.row), [*found.only_second, *changed])
     note = f"{len(found.only_second):,} of {pluralize(len(run.row), 'row')} are new"
     what = f"{pluralize(len(relabelled), 'label')}, features of {len(edited):,}"
-    what += " (not compared: a table is not where it was)" if found.edited is None else ""
+    what += " (not compared: a table is no longer at its path)" if found.edited is None else ""
     note += f", {len(changed):,} known rows changed ({what})" if changed else ", no known row changed"
     return NewRows(mask, f"{note}; suspects and noise are of new and changed rows")
 
@@ -225,7 +225,7 @@ def _leakage(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]:
     for part in parts:
         count = _get(report, "leakage", part, "other_rows")
         if count is None:
-            return None, f"the report does not say what training shares with {part}"
+            return None, f"the report does not say which rows training shares with {part}"
         for kind in ("relabelled_rows", "near_rows"):
             count += int(_get(report, "leakage", part, kind) or 0)
         shared, rows = shared + int(count), rows + int(tables[part]["rows"])

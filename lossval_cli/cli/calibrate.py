@@ -66,7 +66,7 @@ class CalibrationOptions(OptionGroup):
 @grouped_options
 def calibrate(
     train: Annotated[
-        str, typer.Argument(metavar="TRAIN", help="Table in copies of which noise is planted.", show_default=False)
+        str, typer.Argument(metavar="TRAIN", help="Table to plant noise in copies of.", show_default=False)
     ],
     options: RunOptions,
     plan: CalibrationOptions,

@@ -93,8 +93,8 @@ def clean(
 ) -> None:
     """Write the table of a run without bad rows, with better labels, or with weights.
 
-    Rows that are kept are not changed otherwise: columns, types and order stay, in a CSV file every byte. The
-    table must be the one that was scored. With --drop and --relabel, relabelled rows are kept.
+    Kept rows are otherwise unchanged, in a CSV file byte for byte. The table must be the one that was scored. With
+    --drop and --relabel together, relabelled rows are kept.
     """
     if not (changes.drop or changes.relabel or changes.decisions or changes.add_weights is not None):
         raise UsageError(

@@ -29,7 +29,7 @@ def demo(
 ) -> None:
     """Score 2,000 white wines, 300 of them with a wrong quality score, and count how many are found.
 
-    Needs no network. The wines, the trusted ones and the truth are in the examples directory.
+    Needs no network. The two tables and the list of wrong scores are in the examples directory.
     """
     folder = next(i for i in DIRECTORIES if (i / "wine.csv").is_file())
     target = output or "wine.lossval"

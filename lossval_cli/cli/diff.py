@@ -24,8 +24,8 @@ def diff(
 ) -> None:
     """Compare two run directories: rows that were added, removed or became suspect.
 
-    Rows are matched by their ids; where ids repeat or are missing, by their content (all columns but the label),
-    for which both tables must be where they were when they were scored. Exits with 0 whatever changed.
+    Rows are matched by their ids or, where ids repeat or are missing, by their content (all columns but the label);
+    both tables must then still be at their paths. Exits with 0 whatever changed.
     """
     from lossval_cli.runs.diff import compare, comparison_lines, comparison_markdown
     from lossval_cli.runs.loaded import read_run

@@ -27,9 +27,9 @@ def history(
     ] = None,
     force: options.Force = False,
 ) -> None:
-    """Show suspects, noise, metric and decisions of several runs, the oldest first.
+    """Show suspects, noise, metric and decisions of several runs, oldest first.
 
-    Shares of different tables can be compared as far as the tables can.
+    Compare shares only between runs on similar tables.
     """
     from lossval_cli.runs.history import HEAD, history_lines, history_markdown, history_rows, read_history
     from lossval_cli.runtime.atomic_write import check_file, write_file

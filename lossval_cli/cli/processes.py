@@ -43,5 +43,5 @@ def processes() -> Iterator[ProcessGroup]:
                 raise
             raise KeyboardInterrupt(
                 "interrupted, or ended because another process of this run is gone; nothing was written "
-                "(with --checkpoint-every, the same command with --resume goes on from the last checkpoint)"
+                "(with --checkpoint-every, the same command with --resume continues from the last checkpoint)"
             ) from interrupt

@@ -48,8 +48,8 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="VAL",
-            help="Trusted table against which importance is measured; its labels are not used in training, only in "
-            "the noise estimate.",
+            help="Trusted table against which importance is measured; its labels are used in the noise estimate, "
+            "not in training.",
         ),
     ] = None
     test: Annotated[
@@ -124,8 +124,8 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What predicts the labels, cross-fitted: networks, boosting, forest, linear, or module:factory of "
-            "your own (it is imported and run) [default: networks].",
+            help="Model that predicts the labels, cross-fitted: networks, boosting, forest, linear, or module:factory "
+            "of your own (it is imported and run) [default: networks].",
         ),
         Only(*TRAINING),
     ] = None
@@ -147,7 +147,7 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="WORDS",
-            help="The words that mean missing, separated by commas, instead of the usual ones; empty for none.",
+            help="Words that mean missing, separated by commas, instead of the usual ones; 'empty' for none.",
         ),
     ] = None
     decimal: Annotated[
@@ -176,8 +176,8 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="SHARE",
-            help="Share of wrong labels that you expect, e.g. 20%: taken as far as the table does not contradict it "
-            "[default: as the table shows].",
+            help="Share of wrong labels that you expect, e.g. 20%; used as far as the table does not contradict it "
+            "[default: estimated from the table].",
         ),
         Only(*TRAINING),
     ] = None

@@ -80,7 +80,8 @@ def score(
         str,
         typer.Argument(
             metavar="TRAIN",
-            help="Table to score: CSV, Parquet, a directory or glob of Parquet files, or - for CSV on standard input.",
+            help="Table to score: a file, directory, glob or URL of CSV, JSON lines, Parquet or Arrow, or - for "
+            "standard input.",
             show_default=False,
         ),
     ],

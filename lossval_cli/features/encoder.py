@@ -95,7 +95,7 @@ class Encoder:
             start += encoder.width
         unused = [f"column {format_name(name)} is not used: {reason}" for name, reason in dropped.items()]
         if not blocks:
-            reasons = "; ".join(unused) or "the label, ids and excluded columns are all there is"
+            reasons = "; ".join(unused) or "it has only the label, ids and excluded columns"
             raise SchemaError(f"{format_name(train.name)}: no feature column is left to learn from: {reasons}")
         types = {block.column: block.kind for block in blocks}
         return cls(tuple(blocks), tuple(unused + notices), types, dropped, tuple(sources), tuple(encoders))
@@ -149,7 +149,7 @@ class Encoder:
             absent -= len(table.column_as(source.column, source.trained).invalid)
             if absent and encoder.missing == 0:
                 numeric = isinstance(encoder, NumberEncoder | DateEncoder)
-                stand_in = "; the training median stands in" if numeric else ""
+                stand_in = "; replaced by the training median" if numeric else ""
                 notices.append(f"{where}: {pluralize(absent, 'missing cell')}, training has none{stand_in}")
             if isinstance(encoder, NumberEncoder):
                 far, present = encoder.far(values), len(values) - absent

@@ -349,13 +349,13 @@ def _check_order(
     if own >= chance or swapped < own + 0.05:
         return []
     moved = int(np.flatnonzero(best != np.arange(K))[0])
-    text = f"{name}: predictions say less than chance about the labels"
+    text = f"{name}: predictions agree with the labels less than by chance"
     if is_named:
         return [f"{text}; are they of this table, and in its order of rows?"]
     column = labels.sorted_names().index(labels.names[int(best[moved])])
     raise SchemaError(
         f"{text}, and column {column} fits class {quote(labels.names[moved])} better: the order is "
-        f"{_some(labels.sorted_names())}; give a table whose columns are called like the classes"
+        f"{_some(labels.sorted_names())}; give a table whose columns have the names of the classes"
     )
 
 
@@ -370,8 +370,8 @@ def _too_good(
     right = float((rows.argmax(axis=1) == y).mean())
     if len(y) >= FEWEST_PERFECT and right >= 1 - PERFECT:
         return [
-            f"{name}: predictions agree with {right:.1%} of the labels; a model that was fitted on these rows knows "
-            "their wrong labels too and finds none: they must be out-of-fold (cross_val_predict)"
+            f"{name}: predictions agree with {right:.1%} of the labels: they must be out-of-fold (cross_val_predict), "
+            "since a model reproduces the labels of rows that it was fitted on, right or wrong"
         ]
     if val is None or y_val is None or len(y_val) < FEWEST_PERFECT:
         return []
@@ -380,5 +380,5 @@ def _too_good(
         return []
     return [
         f"{name}: predictions agree with {right:.0%} of the training labels, but with {on_val:.0%} of the validation "
-        "labels; are they out-of-fold (cross_val_predict)? A model knows the labels it was fitted on"
+        "labels; are they out-of-fold (cross_val_predict)? A model reproduces the labels it was fitted on"
     ]

@@ -55,7 +55,7 @@ def decide_roles(train: Table, options: TableOptions, task: str = "auto") -> Rol
     notices: list[str] = []
     for name in asked.ids:
         if pa.types.is_nested(train.data.schema.field(name).type):
-            raise SchemaError(f"--id {format_name(name)}: its cells are lists or records, which name no row")
+            raise SchemaError(f"--id {format_name(name)}: its cells are lists or records, which cannot identify rows")
     meant = [name for name in (asked.weight, asked.group, asked.time) if name is not None]
     label = asked.label
     if label is None:
@@ -152,7 +152,7 @@ def _without(missing: Sequence[str]) -> str:
     """The options that go on without some features."""
     few = " ".join(f"--exclude {shlex.quote(name)}" for name in missing[:3] if format_name(name) == name)
     options = few if few.count("--exclude ") == len(missing) else "--exclude COLUMN for each"
-    return f"; to go on without {'it' if len(missing) == 1 else 'them'}: {options}"
+    return f"; to continue without {'it' if len(missing) == 1 else 'them'}: {options}"
 
 
 def _check_known(train: Table, asked: AskedColumns) -> None:

@@ -64,18 +64,18 @@ def meaning_notices(train: Table, asked: AskedColumns, features: Sequence[str], 
         if is_split(train, name):
             notices.append(
                 f"column {quote(name)} looks like parts of the data (train and test, or folds) and is used as a "
-                f"feature; --exclude {shlex.quote(name)} leaves it out, --feature {shlex.quote(name)} settles it"
+                f"feature; --exclude {shlex.quote(name)} leaves it out, --feature {shlex.quote(name)} confirms it"
             )
         elif asked.weight is None and _is_weight_name(name) and _could_be_weight(train, name):
             notices.append(
                 f"column {quote(name)} is named like sample weights and is used as a feature; "
-                f"--weight {shlex.quote(name)} weights the rows by it, --feature {shlex.quote(name)} settles it"
+                f"--weight {shlex.quote(name)} weights the rows by it, --feature {shlex.quote(name)} confirms it"
             )
         elif asked.group is None and GROUP_NAMES.fullmatch(name) and (count := _group_count(train, name)):
             notices.append(
                 f"column {quote(name)} looks like groups of rows ({pluralize(count, 'value')} in "
                 f"{pluralize(train.rows, 'row')}) and is used as a feature; --group {shlex.quote(name)} keeps the rows "
-                f"of a group together, --feature {shlex.quote(name)} settles it"
+                f"of a group together, --feature {shlex.quote(name)} confirms it"
             )
     return notices
 
@@ -108,7 +108,7 @@ def read_groups(train: Table, column: str) -> tuple[Indices, list[str]]:
     its own. Raises SchemaError where there is one group only."""
     values = train.typed(column)
     if pa.types.is_nested(values.type):
-        raise SchemaError(f"--group {format_name(column)}: its cells are lists or records, which name no group")
+        raise SchemaError(f"--group {format_name(column)}: its cells are lists or records, which cannot be groups")
     encoded = values.combine_chunks().dictionary_encode()
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     missing = np.flatnonzero(codes < 0)

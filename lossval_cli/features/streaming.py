@@ -140,7 +140,7 @@ def _refuse_large_file(source: Any, memory: int | None) -> None:
     least = process() + 2 * Path(source).stat().st_size
     if least > memory:
         raise UsageError(
-            f"--max-memory {amount(memory)} cannot be kept: {format_name(str(source))} needs more than "
+            f"--max-memory {amount(memory)} is too little: {format_name(str(source))} needs more than "
             f"{amount(least)}; raise it, or store the table as Parquet, which is read in parts"
         )
 
@@ -157,7 +157,7 @@ def sample_rows(table: Table) -> tuple[Table, list[str]]:
     starts = np.linspace(0, table.rows - PAGE_ROWS, pages).astype(np.int64)
     rows = np.unique((starts[:, None] + np.arange(PAGE_ROWS)).ravel())
     notice = (
-        f"{format_name(table.name)}: what its columns hold is decided on {pluralize(len(rows), 'row')} of "
+        f"{format_name(table.name)}: types and roles of its columns are decided on {pluralize(len(rows), 'row')} of "
         f"{table.rows:,}, evenly spread"
     )
     return block_table(table, table.data.take(rows), 0), [notice]

@@ -71,8 +71,9 @@ class TargetLeakage(NamedTuple):
         also = f"; so does {join_names(self.others, 3)}" if self.others else ""
         options = " ".join(f"--exclude {shlex.quote(name)}" for name in (*self.columns, *self.others))
         return (
-            f"{'column' if one else 'columns'} {names} {'alone tells' if one else 'together tell'} the label almost "
-            f"perfectly ({how}){also}; if known only after the label, it hides wrong labels: leave out with {options}"
+            f"{'column' if one else 'columns'} {names} {'alone predicts' if one else 'together predict'} the label "
+            f"almost perfectly ({how}){also}; if known only after the label, it hides wrong labels: leave "
+            f"out with {options}"
         )
 
 

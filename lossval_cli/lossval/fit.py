@@ -103,8 +103,8 @@ def fit_with_retries(
         monitor.restarts += (reason,)
     if fit.stopped:
         notices += (
-            f"time was up after epoch {len(fit.history)} of {settings.epochs}: scores are based on what was learned "
-            "by then, and are less settled than those of a complete run",
+            f"the time limit ended training after epoch {len(fit.history)} of {settings.epochs}: the scores are less "
+            "reliable than those of a complete run",
         )
     return replace(fit, notices=(*notices, *fit.notices))
 
@@ -186,7 +186,8 @@ def _has_collapsed(importance: Floats) -> bool:
 def _train_paper(dataset: Dataset, settings: Settings, runtime: Runtime, on_epoch: OnEpoch | None) -> Fit:
     if runtime.monitor.is_needed:
         raise UsageError(
-            "method paper can be neither saved nor cut short: leave out --checkpoint-every, --resume and --time-limit"
+            "method paper has neither checkpoints nor a time limit: leave out --checkpoint-every, --resume and "
+            "--time-limit"
         )
     if dataset.weights is not None:
         raise UsageError("method paper has no sample weights: leave out --weight")

@@ -101,7 +101,9 @@ def _predict(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: int |
         found = whole
         sums = found.sum(axis=1)
         if np.isfinite(found).all() and ((found < -1e-6).any() or (np.abs(sums - 1) > 0.01).any()):
-            raise TrainingError(f"model {model.name}: predict_proba returned rows that are no probabilities of sum 1")
+            raise TrainingError(
+                f"model {model.name}: predict_proba returned rows that are not probabilities with sum 1"
+            )
     if not np.isfinite(found).all():
         raise TrainingError(f"model {model.name}: {method} returned a value that is not finite")
     return found

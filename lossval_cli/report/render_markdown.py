@@ -83,7 +83,7 @@ def _removal(study: Mapping[str, Any] | None) -> list[list[str]]:
     head = ["removed", *(format_percent(fraction) for fraction in study["fractions"])]
     strategies = {"lowest first": "lowest_first", "any rows": "random", "highest first": "highest_first"}
     rows = [[name, *(measured(value) for value in study[strategy])] for name, strategy in strategies.items()]
-    better = "greater is better" if study["greater_is_better"] else "less is better"
+    better = "higher is better" if study["greater_is_better"] else "lower is better"
     base = f"{metric_name(study)} of {curve_words(study)} on {study['evaluated_on']} rows, {better}; "
     base += f"{measured(study['baseline']['mean'])} with all"
     return [["### Removing rows"], [f"{escaped(study['verdict'], 300)} ({base})"], _table(head, rows)]

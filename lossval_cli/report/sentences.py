@@ -1,4 +1,4 @@
-"""Every sentence about a run, for terminal, HTML, Markdown, `check` and SARIF alike; nothing is computed here.
+"""Every sentence about a run, for terminal, HTML, Markdown, `check` and SARIF; nothing is computed here.
 
 Findings are data; these functions put them in words. Those that take a report take the dict that `build_report`
 returned or that was read from report.json, in which any section may be null: redacted, or unknown to the method.
@@ -19,14 +19,14 @@ LITTLE_SKILL = 0.1
 KIND_WORDS = {"label": "label", "features": "features", "label+features": "label and features"}
 
 REASONS = {
-    "label": "The label differs from the prediction.",
+    "label": "The label is unlikely.",
     "features": "The features are unusual.",
-    "label+features": "The label differs from the prediction, and the features are unusual.",
+    "label+features": "The label is unlikely, and the features are unusual.",
 }
 """Why a row of each kind is suspect, where its own reason, which quotes the user's cells, is not at hand."""
 
 SHORT_REASONS = {
-    "label": "label differs from prediction",
+    "label": "unlikely label",
     "features": "unusual features",
     "label+features": "both label and features",
     "": "not suspect",
@@ -317,7 +317,7 @@ def first_rows(report: Mapping[str, Any]) -> str:
         return f"Check it: it is wrong with a probability of {format_percent(listed[0], 0)}."
     which = "all" if len(listed) == report["summary"].get("suspects") else "the first"
     are = "is" if wrong == 1 else "are"
-    return f"Check {which} {len(listed):,} suspects: about {wrong:,} of them {are} wrong."
+    return f"Check {which} {len(listed):,} suspects: about {wrong:,} of them {are} expected to be wrong."
 
 
 def features_reason(cells: Sequence[str]) -> str:
@@ -342,7 +342,7 @@ def validation_rows(rows: int, *, held_out: bool, few: bool, trusted: bool) -> s
     text = f"{pluralize(rows, 'validation row')} {'was' if rows == 1 else 'were'} "
     text += "held out from the training table" if held_out else "given"
     text += ", too few for reliable feature evidence" if few else ""
-    return f"{text}; the noise estimate takes their labels for right." if trusted else f"{text}."
+    return f"{text}; the noise estimate assumes that their labels are right." if trusted else f"{text}."
 
 
 def repeated_rows(tables: Sequence[tuple[str, int, int]]) -> str:
@@ -365,8 +365,10 @@ def transport_health(error: float, anchors: Mapping[str, Any] | None, *, rough: 
     return f"Transport did not converge (marginal error {format_percent(error)}): raise blur."
 
 
-def scoring_networks(networks: int) -> str:
+def scoring_networks(networks: int, *, out_of_fold: bool) -> str:
     """One sentence on how many networks each importance is the mean of."""
+    if networks > 1 and not out_of_fold:
+        return f"Each row was scored by {networks} networks that trained on it; raise folds to score it out-of-fold."
     if networks > 1:
         return f"Each row was scored by {networks} networks that did not train on it."
     return "Only one network scored each row, so importance_std is empty; raise members."
@@ -472,8 +474,8 @@ def removal_verdict(study: Mapping[str, Any]) -> str:
     trials = {trial["model"]: trial for trial in same}
     first, *others = study["recommended_for"]
     best = trials[first]
-    text = f"Recommended: {strategy_words(best['strategy'], best['share'])} improves {MODEL_WORDS[first]} on {on} "
-    text += f"({_change(study, best)}; {_error_change(study, best)})."
+    text = f"Recommended: {strategy_words(best['strategy'], best['share'])} improves the predictions of "
+    text += f"{MODEL_WORDS[first]} on {on} ({_error_change(study, best)}; {_change(study, best)})."
     if others:
         text += f" It also improves {' and '.join(MODEL_WORDS[name] for name in others)}."
     if unhelped := [MODEL_WORDS[name] for name in trials if name not in study["recommended_for"]]:
@@ -489,7 +491,7 @@ def _not_recommended(study: Mapping[str, Any], on: str) -> str:
     what, model = strategy_words(best["strategy"], best["share"]), MODEL_WORDS[best["model"]]
     return (
         f"Not recommended: {what} improves the predictions of {model} on {on} ({_error_change(study, best)}), but "
-        f"{metric_name(study)} does not change significantly ({_change(study, best)})."
+        f"{metric_name(study)} does not improve ({_change(study, best)})."
     )
 
 
@@ -499,7 +501,7 @@ def removal_notice(study: Mapping[str, Any]) -> str | None:
     if leaked := study.get("leaked_rows"):
         parts.append(f"evaluated on {study['evaluated_on']} rows of which {leaked:,} are in the training table")
     elif study["evaluated_on"] == "validation":
-        parts.append("evaluated on validation rows; with --test, on rows that nothing else has used")
+        parts.append("evaluated on validation rows; use --test to evaluate on rows that nothing else has used")
     used, available = study["training_rows"]
     if used < available:
         parts.append(f"retrained on {used:,} rows drawn from {available:,}")
@@ -517,7 +519,8 @@ def _change(study: Mapping[str, Any], trial: Mapping[str, Any]) -> str:
     if gain["low"] is None:
         return text
     low, high = (format_number(end, 3, "+") for end in sorted(sign * gain[end] for end in ("low", "high")))
-    return f"{text}, 95% CI {low} to {high}"
+    unclear = ", not significant" if gain["low"] <= 0 <= gain["high"] else ""
+    return f"{text}, 95% CI {low} to {high}{unclear}"
 
 
 def _error_change(study: Mapping[str, Any], trial: Mapping[str, Any]) -> str:

@@ -98,7 +98,7 @@ def _stored(texts: Sequence[str], kind: pa.DataType) -> pa.Array:
         return pa.array([int(text) for text in texts], kind)
     if pa.types.is_floating(kind):
         return pa.array([float(text) for text in texts], pa.float64()).cast(kind)
-    raise UsageError(f"--relabel: the label is stored as {kind}, which holds no predicted number")
+    raise UsageError(f"--relabel: the label is stored as {kind}, which cannot hold a predicted number")
 
 
 def _count_decimals(label: LabelColumn) -> int | None:

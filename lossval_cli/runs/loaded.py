@@ -179,7 +179,7 @@ def _scored(
     if len(row) != report["summary"]["rows"] + left_out or (np.sort(row) != np.arange(len(row))).any():
         raise ValueError("the scores do not cover every row exactly once")
     if strange := {kind for kind in suspect if kind} - set(KINDS):
-        raise ValueError(f"no row can be suspect by {quote(strange.pop())}")
+        raise ValueError(f"{quote(strange.pop())} is not a kind of suspect")
     called = {
         # A name that `--safe-csv` took for a formula has an apostrophe in front.
         name: f"'{given}" if f"'{given}" in table.column_names and given not in table.column_names else given

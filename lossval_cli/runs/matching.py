@@ -145,9 +145,9 @@ def _shared_keys(runs: Sequence[LoadedRun]) -> tuple[str, list[list[str]]]:
     if contents is None:
         said = "; ".join(_repeats(run, own, repeated) for run, own in zip(runs, keys, strict=True))
         raise UsageError(
-            f"rows cannot be matched by {join_names(names[0])}, whose values repeat ({said.strip('; ')}), nor by what "
-            "they hold, since a table is not where it was when it was scored: put it back, or score with an --id that "
-            "is different in every row"
+            f"rows cannot be matched by {join_names(names[0])}, whose values repeat ({said.strip('; ')}), nor by "
+            "their content, since a table is no longer at the path where it was scored: put it back, or score with an "
+            "--id that is different in every row"
         )
     longer = [
         [f"{key} {content}" if key in repeated else key for key, content in zip(own, found, strict=True)]
@@ -164,8 +164,8 @@ def _content_keys(runs: Sequence[LoadedRun]) -> tuple[str, list[list[str]]]:
     if len(runs) > 1 and len(digests) == 1 and None not in digests:
         return "row", [[str(row) for row in run.row.tolist()] for run in runs]
     raise UsageError(
-        "rows cannot be matched: the runs have no id columns in common, and a table is not where it was when it was "
-        "scored: put it back, or score both with --id"
+        "rows cannot be matched: the runs have no id columns in common, and a table is no longer at the path "
+        "where it was scored: put it back, or score both with --id"
     )
 
 

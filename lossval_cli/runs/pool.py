@@ -108,8 +108,8 @@ def _training_table(path: Path, run: LoadedRun, record: dict[str, Any], data: st
     if data is None:
         if run.train is None:
             raise ReadError(
-                f"{format_name(run.path or run.name)}, which {called} was made on, is not there any more or has "
-                "changed: say where it is with --data FILE, or score it again"
+                f"{format_name(run.path or run.name)}, which {called} was made on, is no longer there or has "
+                "changed: give its path with --data FILE, or score it again"
             )
         return run.train
     table = read_table(data, ReadOptions.of_record(record.get("settings")))

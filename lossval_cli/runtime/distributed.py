@@ -208,5 +208,5 @@ def _clear_errors() -> Iterator[None]:
     except RuntimeError as error:
         raise DistributedError(
             "another process of this run has ended or cannot be reached; nothing was written "
-            "(with --checkpoint-every, the same command with --resume goes on from the last checkpoint)"
+            "(with --checkpoint-every, the same command with --resume continues from the last checkpoint)"
         ) from error

@@ -220,7 +220,7 @@ class _Splitter:
         same = np.flatnonzero((np.abs(lengths - lengths[0]) <= 2) & (first == first[0]))[1:]
         again = [i for i in same if self.data[self.starts[i] : self.stops[i]].rstrip(b"\r\n") == header]
         if again:
-            self._notice(f"{_lines_of(self.lines[again])} {_are(len(again))} left out: the header once more")
+            self._notice(f"{_lines_of(self.lines[again])} {_are(len(again))} left out: the header repeated")
             keep = np.ones(self.starts.size, bool)
             keep[again] = False
             self._keep(keep)

@@ -1,8 +1,8 @@
 """Dates and times as people and programs write them, to microseconds since 1970 (UTC).
 
 Every cell is taken apart by the first of `SPELLINGS` that it fits. Where day and month are both numbers, their order
-is decided for the whole column: by the option, by a number above 12, by the training table, by other columns of the
-file, by a day that is always the first of the month, by the order of the rows, and last by custom (points: day first).
+is decided for the whole column: by the option, by a number above 12, by points (day first), by the training table, by
+other columns of the file, by a day that is always the first of the month, by the order of the rows; else month first.
 """
 
 from __future__ import annotations

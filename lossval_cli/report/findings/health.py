@@ -86,7 +86,7 @@ def _transport(fit: Fit) -> Check:
 def _spread(settings: Settings, rows: int) -> Check:
     members, folds = settings.ensemble_size(rows)
     networks = members // folds if folds > 1 else members
-    return "members", networks > 1, scoring_networks(networks)
+    return "members", networks > 1, scoring_networks(networks, out_of_fold=folds > 1)
 
 
 def _ties(fit: Fit) -> Check:
