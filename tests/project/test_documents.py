@@ -208,3 +208,9 @@ def test_the_page_of_the_architecture_has_every_room_in_its_order() -> None:
     height = {room: i for i, rooms in enumerate(LAYERS) for room in rooms}
     assert [height[name] for name in named] == sorted(height[name] for name in named)
     assert set(height) - set(named) == {"__main__"}
+
+
+def test_the_lines_that_the_readme_shows_are_those_of_the_tutorial() -> None:
+    shown = re.search(r"```text\n(Suspects .*?)```", PAGES["README.md"], re.DOTALL)
+    assert shown is not None
+    assert set(shown[1].splitlines()) <= set(PAGES["docs/tutorial.md"].splitlines())
