@@ -21,6 +21,7 @@ from lossval_cli.runs.decisions import (
     append_decisions,
     decision_lines,
     final_verdicts,
+    header_line,
     parse_decisions,
     read_decisions,
 )
@@ -292,3 +293,30 @@ def test_the_next_run_into_the_directory_keeps_the_decisions(
 
 def test_lines_of_decisions_are_made_of_the_columns_in_order() -> None:
     assert decision_lines([decision("k", "drop")]).startswith("k,,drop,")
+
+
+@pytest.mark.parametrize("saved", ["key;where;decision;value\r\nk;line 2;keep;\r\n", "\ufeffkey,decision\nk,keep"])
+def test_a_file_that_a_spreadsheet_has_saved_is_appended_to(tmp_path: Path, saved: str) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text(saved, encoding="utf-8", newline="")
+    more = [decision("l", "relabel", value="a;b,c", note="n"), decision("m", "drop", probability=0.5)]
+    for one in more:
+        append_decisions(path, [one])
+    found = read_decisions(path)
+    assert found.damaged == []
+    assert [one.key for one in found.decisions] == ["k", "l", "m"]
+    assert found.decisions[1:] == more
+
+
+def test_two_reviewers_who_both_begin_the_file_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text((header_line() + decision_lines([decision("a", "keep")])) * 2)
+    assert read_decisions(path) == ([decision("a", "keep")] * 2, [])
+
+
+@pytest.mark.parametrize("text", ["007", "1/2", "1.5", "1e5", "2024-03-01", "TRUE", "12345678901234567890", "+5"])
+def test_what_a_spreadsheet_would_save_as_something_else_is_kept_as_text(text: str) -> None:
+    wrote = decision(text, "relabel", value=text, label="12")
+    line = decision_lines([wrote])
+    assert line.startswith(f"'{text},,relabel,,'{text},12,")
+    assert parse_decisions((header_line() + line).encode(), "d.csv").decisions == [wrote]

@@ -103,6 +103,18 @@ def test_two_reviewers_see_each_other_and_their_disagreement(session: Session) -
     assert session.states()[0]["state"] == "keep"
 
 
+def test_undo_follows_the_file_where_a_spreadsheet_has_changed_the_times(session: Session) -> None:
+    session.decide([0], "drop")
+    session.decide([1], "keep")
+    text = session.path.read_text(encoding="utf-8")
+    times = [one.time for one in session.decisions]
+    for time, other in zip(times, ("31.12.2026 10:00", "01.01.2027 10:00"), strict=True):
+        text = text.replace(time, other)
+    session.path.write_text(text, encoding="utf-8")
+    assert session.undo() == [1]
+    assert session.undo() == [0]
+
+
 def test_undo_takes_back_what_was_decided_at_once(session: Session) -> None:
     session.decide([0, 1, 2], "drop")
     session.decide([3], "keep")
@@ -187,8 +199,10 @@ def test_a_number_is_stored_as_its_column_writes_numbers(cli: Callable[..., Outc
     for typed, stored in (("1234.5", "1234,5"), ("1234,5", "1234,5"), ("7", "7")):
         session.decide([0], "relabel", value=typed)
         assert read_decisions(session.path).decisions[-1].value == stored
-    with pytest.raises(UsageError, match="is not a number"):
+    with pytest.raises(UsageError, match="is not a number: labels of this table are numbers"):
         session.decide([0], "relabel", value="much")
+    with pytest.raises(UsageError, match="is not a number: column age holds numbers"):
+        session.decide([0], "fix", column="age", value="4o")
     assert session.states()[0]["state"] == "relabel"
     assert main(["clean", "train.lossval", "-o", "out.csv", "--decisions", "--quiet"]) == 0
     row = session.items[0].row

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from lossval_cli.report import plots
 from lossval_cli.report.sentences import (
+    LISTED,
     cell,
     class_probabilities,
     curve_words,
@@ -52,7 +53,7 @@ def render_html(report: Mapping[str, Any]) -> str:
     style, script = (loader.get_source(environment, f"report.{kind}")[0] for kind in ("css", "js"))
     level, text = verdict(report)
     study, classes = report.get("removal"), report.get("classes")
-    suspects = [(row, suspect_facts(row, report)) for row in report["suspects"]]
+    suspects = [(row, suspect_facts(row, report)) for row in report["suspects"][:LISTED]]
     any_suspects = bool(report["summary"]["suspects"])
     return environment.get_template("report.html").render(
         report=report,

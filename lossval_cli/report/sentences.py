@@ -16,6 +16,9 @@ LITTLE_SKILL = 0.1
 """Share of the label's uncertainty that out-of-fold predictions remove, below which relabelling is not advised: that of
 `noise.class_errors`."""
 
+LISTED = 100
+"""Suspects that the page lists and the first sentence is about."""
+
 KIND_WORDS = {"label": "label", "features": "features", "label+features": "label and features"}
 
 REASONS = {
@@ -309,7 +312,8 @@ def deciding_cells(found: Sequence[Mapping[str, Any]]) -> str:
 
 def first_rows(report: Mapping[str, Any]) -> str:
     """How many of the listed suspects are expected to be wrong; empty where none is listed or that is not known."""
-    listed = [row["noise_probability"] for row in report["suspects"] if row.get("noise_probability") is not None]
+    rows = report["suspects"][:LISTED]
+    listed = [row["noise_probability"] for row in rows if row.get("noise_probability") is not None]
     if not listed:
         return ""
     wrong = round(sum(listed))

@@ -38,7 +38,7 @@ from lossval_cli.runs.decisions import (
     single_verdict,
 )
 from lossval_cli.runs.loaded import LoadedRun, read_run
-from lossval_cli.runs.matching import hash_cells, identify_run, is_position
+from lossval_cli.runs.matching import hash_cells, identify_run, is_position, same_label
 from lossval_cli.runs.scores_io import as_text
 from lossval_cli.score_columns import KINDS
 from lossval_cli.tables.numbers import NumberForm
@@ -170,9 +170,11 @@ class Session:
         if any("\0" in text or len(text) > LONGEST_VALUE for text in (value, column, note)):
             raise UsageError("the text is too long, or holds a null character")
         if action == RELABEL:
-            value = self._as_written(value.strip())
-        if action == FIX and (column not in self.columns or column == self.label):
-            raise UsageError(f"the table has no feature column {format_name(column)}")
+            value = self._as_label(value.strip())
+        if action == FIX:
+            if column not in self.columns:
+                raise UsageError(f"the table has no feature column {format_name(column)}")
+            value = self._as_cell(column, value)
         if action not in (RELABEL, FIX):
             value = column = ""
         time = datetime.now(UTC).isoformat(timespec="microseconds")  # equal for rows decided at once, and for no others
@@ -182,19 +184,21 @@ class Session:
     def undo(self) -> list[int]:
         """Take back what this reviewer decided last, rows decided at once together; their indices in the queue."""
         self.refresh()
-        stacks: dict[str, list[tuple[int, Decision]]] = {}
-        for index, one in self._seen:
+        stacks: dict[str, list[tuple[int, int, Decision]]] = {}
+        for position, (index, one) in enumerate(self._seen):
             if one.reviewer != self.reviewer:
                 continue
             stack = stacks.setdefault(one.key, [])
             if one.decision != UNDO:
-                stack.append((index, one))
+                stack.append((position, index, one))
             elif stack:
                 stack.pop()
-        last = max((stack[-1][1].time for stack in stacks.values() if stack), default=None)
-        taken = [stack[-1] for stack in stacks.values() if stack and stack[-1][1].time == last]
-        if not taken:
+        tops = [stack[-1] for stack in stacks.values() if stack]
+        if not tops:
             return []
+        last = max(tops)[2].time  # by the order of the file: a spreadsheet may have changed the times
+        at_once = [top for top in tops if top[2].time == last and _EXACT.search(last)]
+        taken = [(index, one) for _, index, one in at_once or [max(tops)]]
         time = datetime.now(UTC).isoformat(timespec="microseconds")
         lines = [
             Decision(key=one.key, where=one.where, decision=UNDO, time=time, reviewer=self.reviewer) for _, one in taken
@@ -203,28 +207,23 @@ class Session:
         self.refresh()
         return [index for index, _ in taken]
 
-    def _as_written(self, value: str) -> str:
-        """A new label as its column writes it: numbers may be typed with a point, or as the column has them."""
+    def _as_label(self, value: str) -> str:
+        """A new label as its column writes it."""
         if not value:
             raise UsageError("type the right label")
         if self.classes:
+            return next((name for name in self.classes if same_label(name, value)), value)
+        kind = None if self.run.train is None else self.run.train.column(self.label).type
+        return _as_number(value, None if kind is None else kind.form, "labels of this table are numbers")
+
+    def _as_cell(self, column: str, value: str) -> str:
+        """A new cell as its column writes it; empty where the value is not known."""
+        kind = None if self.run.train is None else self.run.train.column(column).type
+        if not value.strip() or kind is None or kind.noun != "a number":
             return value
-        table = self.run.train
-        form = None if table is None else table.column(self.label).type.form
-        if not isinstance(form, NumberForm):
-            if _number(value) is None:
-                raise UsageError(f"{quote(value)} is not a number, as labels of this table are")
-            return value
-        if form.is_clock and _CLOCK.fullmatch(value):
-            return value
-        is_marked = bool(form.mark) and form.mark in value  # 25% is 0.25, as it is predicted
-        plain = value.replace(form.mark, "").strip() if is_marked else value
-        number = _number(plain)
-        if number is None:
-            number = _number(plain.replace(form.group or " ", "").replace(form.decimal, "."))
-        if number is None:
-            raise UsageError(f"{quote(value)} is not a number, as labels of this table are")
-        return form.write(number * form.scale if is_marked else number, None)
+        said = f"column {format_name(column)} holds numbers; leave the cell empty where the value is not known"
+        return _as_number(value.strip(), kind.form, said)
+
 
     def _decision(self, index: int, action: str, value: str, column: str, note: str, time: str) -> Decision:
         item = self.items[index]
@@ -376,6 +375,29 @@ class Session:
 
 
 _CLOCK = re.compile(r"\d+:\d\d(:\d\d)?")
+
+_EXACT = re.compile(r":\d\d\.\d{6}")
+"""Of a time as this session writes it, which no two decisions share unless they were made at once."""
+
+
+def _as_number(value: str, form: object, what: str) -> str:
+    """A typed number as its column writes it: with a point, or as the column has them. Raises UsageError, which says
+    `what`."""
+    no_number = UsageError(f"{quote(value)} is not a number: {what}")
+    if not isinstance(form, NumberForm):
+        if _number(value) is None:
+            raise no_number
+        return value
+    if form.is_clock and _CLOCK.fullmatch(value):
+        return value
+    is_marked = bool(form.mark) and form.mark in value  # 25% is 0.25, as it is predicted
+    plain = value.replace(form.mark, "").strip() if is_marked else value
+    number = _number(plain)
+    if number is None:
+        number = _number(plain.replace(form.group or " ", "").replace(form.decimal, "."))
+    if number is None:
+        raise no_number
+    return form.write(number * form.scale if is_marked else number, None)
 
 
 def _number(text: str) -> float | None:

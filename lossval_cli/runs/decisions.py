@@ -1,8 +1,9 @@
 """decisions.csv: what reviewers decided about rows, one line a decision, appended and never rewritten.
 
 Line breaks inside cells are escaped, so that a damaged line damages no other; it stays in the file, is reported, and
-counts for nothing. What a spreadsheet would evaluate has an
-apostrophe in front.
+counts for nothing. What a spreadsheet would evaluate, or would save as something else, has an apostrophe in front. A
+line of column names may come again: what follows it has its columns. So a file that a spreadsheet has saved with
+semicolons can be appended to.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ DECISIONS = "decisions.csv"
 
 KEEP, RELABEL, FIX, DROP, SKIP, UNDO = ACTIONS = ("keep", "relabel", "fix", "drop", "skip", "undo")
 """`skip` puts a row off; `undo` takes back the reviewer's last decision about the row."""
+
+_CONVERTED = re.compile(r"(?is)true|false|[+\-]?[\d.,].*")
+_UNCHANGED = re.compile(r"-?(0|[1-9]\d{0,14})")
+"""What a spreadsheet turns into a number, a date or a truth value, and the whole numbers that stay what they are."""
 
 _FORMULA = re.compile(r"['=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+\-]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?")
@@ -110,9 +115,7 @@ def parse_decisions(data: bytes, called: str) -> DecisionFile:
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if not any(lines):
         return DecisionFile([], [])
-    head = lines[0].decode("utf-8", "replace").rstrip("\r")
-    delimiter = next((mark for mark in ",;\t" if mark in head), ",")
-    names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
+    names, delimiter = _names(lines[0])
     if missing := [name for name in _NEEDED if name not in names]:
         raise ReadError(
             f"{called} is not a file of decisions: its first line has no column {missing[0]}; "
@@ -122,6 +125,9 @@ def parse_decisions(data: bytes, called: str) -> DecisionFile:
     for number, line in enumerate(lines[1:], 2):
         if not line.strip():
             continue
+        if _is_head(line):
+            names, delimiter = _names(line)
+            continue
         try:
             decisions.append(_parse(line.decode("utf-8").rstrip("\r"), names, delimiter))
         except UnicodeDecodeError:
@@ -129,6 +135,21 @@ def parse_decisions(data: bytes, called: str) -> DecisionFile:
         except (ValueError, csv.Error) as error:
             damaged.append(Damaged(number, str(error)))
     return DecisionFile(decisions, damaged)
+
+
+def _names(line: bytes) -> tuple[list[str], str]:
+    """The columns that a first line names, and the delimiter."""
+    head = line.decode("utf-8", "replace").rstrip("\r")
+    delimiter = next((mark for mark in ",;\t" if mark in head), ",")
+    return [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])], delimiter
+
+
+def _is_head(line: bytes) -> bool:
+    """Whether a line further down holds column names, and nothing else."""
+    if b"decision" not in line:
+        return False
+    names = set(_names(line)[0])
+    return names.issuperset(_NEEDED) and names <= {*COLUMNS, ""}
 
 
 def _parse(line: str, names: Sequence[str], delimiter: str) -> Decision:
@@ -169,9 +190,10 @@ def append_decisions(path: Path, decisions: Iterable[Decision]) -> None:
         try:
             size = os.fstat(descriptor).st_size
             text = decision_lines(decisions)
-            if not size:
+            before = path.read_bytes() if size else b""
+            if not _has_our_columns(before):
                 text = header_line() + text
-            elif not _ends_line(path, size):
+            if before and not before.endswith(b"\n"):
                 text = "\n" + text
             data = text.encode("utf-8", "backslashreplace")
             while data:
@@ -186,10 +208,11 @@ def append_decisions(path: Path, decisions: Iterable[Decision]) -> None:
         raise OutputError(f"{format_name(str(path))} cannot be written: {reason}") from error
 
 
-def _ends_line(path: Path, size: int) -> bool:
-    with path.open("rb") as file:
-        file.seek(size - 1)
-        return file.read(1) == b"\n"
+def _has_our_columns(data: bytes) -> bool:
+    """Whether lines that are appended to a file are read as having COLUMNS."""
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    last = next((line for line in reversed(lines[1:]) if _is_head(line)), lines[0])
+    return last.rstrip(b"\r") == header_line().rstrip().encode()
 
 
 def header_line() -> str:
@@ -202,16 +225,25 @@ def decision_lines(decisions: Iterable[Decision]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     for decision in decisions:
-        writer.writerow([_cell(getattr(decision, name)) for name in COLUMNS])
+        writer.writerow([_cell(name, getattr(decision, name)) for name in COLUMNS])
     return stream.getvalue()
 
 
-def _cell(value: str | float | None) -> str:
+def _cell(name: str, value: str | float | None) -> str:
     if value is None:
         return ""
     if isinstance(value, float | int):
         return f"{value:.6g}"
-    return neutral("".join(_ESCAPES.get(char, char) for char in value))
+    if name == "time":  # which spreadsheets leave as it is
+        return value
+    return kept_as_text("".join(_ESCAPES.get(char, char) for char in value))
+
+
+def kept_as_text(text: str) -> str:
+    """With an apostrophe in front of what a spreadsheet would evaluate, or save as something else: 007, 1/2, 1e5."""
+    if _CONVERTED.fullmatch(text) and not _UNCHANGED.fullmatch(text):
+        return f"'{text}"
+    return neutral(text)
 
 
 def neutral(text: str) -> str:

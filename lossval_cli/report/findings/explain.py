@@ -18,12 +18,13 @@ from lossval_cli.report.findings.deciding_columns import find_deciding_columns
 from lossval_cli.report.findings.names import Json, cell, cut, rounded
 from lossval_cli.report.findings.neighbours import describe_neighbours
 from lossval_cli.report.findings.table_scan import TableScan
-from lossval_cli.report.sentences import features_reason, label_reason, neighbours_reason, unsure_label
+from lossval_cli.report.sentences import LISTED, features_reason, label_reason, neighbours_reason, unsure_label
 from lossval_cli.score_columns import given_names
 from lossval_cli.text.format import format_number, pluralize
 
-TOP = 100
-"""Suspects that the report lists; the scores hold all of them."""
+EXPLAINED = 500
+"""Suspects that get a reason, more than one reviewer decides about in a day; the scores hold all of them. Columns that
+decide against a label, which take longest to find, are sought for those alone that the report lists."""
 
 COLUMNS = 24
 """Feature cells shown of a row: the unusual ones first, then in the order of the table."""
@@ -44,19 +45,20 @@ def explain_suspects(
     seed: int,
     trees: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """The TOP most probable suspects, the most probable first; of equal probabilities the least important.
+    """The EXPLAINED most probable suspects, the most probable first; of equal probabilities the least important.
 
     `table`: the ranked rows; `kinds` (N,) in the order of the file.
     """
     order = table["row"].to_numpy()
     index = np.flatnonzero(kinds[order] != "")
     probability = table["noise_probability"].to_numpy(zero_copy_only=False)[index]
-    index = index[np.argsort(-probability, kind="stable")][:TOP]
+    index = index[np.argsort(-probability, kind="stable")][:EXPLAINED]
     names = given_names(dataset.roles.label, dataset.roles.ids)
     cells = _Cells(dataset, fit, noise, seen, order[index])
     by_label = np.array([row for row in order[index] if "label" in kinds[row]], np.int64)
     neighbours = describe_neighbours(dataset, by_label)
-    deciding = find_deciding_columns(dataset, fit.predictions, by_label, seed, trees)
+    listed = by_label[np.isin(by_label, order[index[:LISTED]])]
+    deciding = find_deciding_columns(dataset, fit.predictions, listed, seed, trees)
     result = []
     for i, ranked in zip(index, table.take(pa.array(index)).to_pylist(), strict=True):
         row = int(order[i])
