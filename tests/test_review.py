@@ -323,13 +323,20 @@ def test_merging_lists_disagreements(run: Path, cli: Callable[..., Outcome]) -> 
 
 
 def test_the_terminal_has_the_keys_of_the_page(run: Path, cli: Callable[..., Outcome]) -> None:
-    keys = "k\nr\nyes\nf\nage\n44\nd\nu\ns\nx\n?\nc\nq\n"
+    keys = "g\nd\nu\nk\nr\nyes\nf\nage\n44\nd\nu\nn\nby phone\ns\nx\n?\nc\nr\nyse\nno\nq\n"
     done = cli("review", str(run), "--terminal", "--reviewer", "ann", stdin=keys.encode())
     assert done.code == 0, done.err
-    found = read_decisions(run / "decisions.csv").decisions
+    *group, keep, relabel, fix, drop, undo, skip = read_decisions(run / "decisions.csv").decisions
+    alike = len(group) // 2
+    assert [one.decision for one in group] == [*["drop"] * alike, *["undo"] * alike]
+    assert alike > 1
+    found = [keep, relabel, fix, drop, undo, skip]
     assert [one.decision for one in found] == ["keep", "relabel", "fix", "drop", "undo", "skip"]
-    assert (found[1].value, found[2].column, found[2].value) == ("yes", "age", "44")
+    assert (found[1].value, found[2].column, found[2].value, found[5].note) == ("yes", "age", "44", "by phone")
     assert "3 reviewed, 2 were wrong." in done.out.replace("\n", " ")
+    assert f"The next decision is for all {alike} undecided rows: labelled" in done.out
+    assert "no row of the table is labelled yse; type it again" in done.out
+    assert done.out.endswith("  lossval clean train.lossval -o cleaned.csv --decisions\n")
     assert "\x1b" not in done.out
 
 

@@ -100,6 +100,8 @@ def test_every_decision_by_keys(review: Review, session: Session) -> None:  # no
     review.press("1", "4 of")
     page.keyboard.press("r")
     page.get_by_label("Another label").fill("perhaps")
+    page.keyboard.press("Enter")
+    assert page.get_by_text("No row is labelled perhaps").is_visible()
     review.press("Enter", "5 of")
     page.keyboard.press("f")
     page.get_by_label("Column").select_option("age")
@@ -170,7 +172,7 @@ def test_filters_and_the_list(review: Review, session: Session) -> None:  # noqa
     chosen = page.locator("#list [aria-current]").inner_text()
     assert page.locator("#where").inner_text().split(",")[0] in chosen
     page.get_by_label("Suspect by").select_option("label+features")
-    assert page.get_by_text("No row fits").is_visible()
+    page.get_by_text("No row fits").wait_for()
 
 
 def test_what_another_reviewer_decides_is_seen_and_disputed(review: Review, session: Session) -> None:  # noqa: F811

@@ -16,9 +16,6 @@ Examples:
   lossval demo -o wines --quiet
 """
 
-DIRECTORIES = (Path(__file__).parents[1] / "examples", Path(__file__).parents[2] / "examples")
-"""Where the example lies: inside the installed package, or beside it in a checkout."""
-
 
 def demo(
     output: Annotated[
@@ -31,7 +28,9 @@ def demo(
 
     Needs no network. The two tables and the list of wrong scores are in the examples directory.
     """
-    folder = next(i for i in DIRECTORIES if (i / "wine.csv").is_file())
+    from lossval_cli.runs.loaded import EXAMPLES as FOLDERS
+
+    folder = next(i for i in FOLDERS if (i / "wine.csv").is_file())
     target = output or "wine.lossval"
     score(train=str(folder / "wine.csv"), val=str(folder / "wine_val.csv"), output=target, quiet=quiet)
     wrong = _column(folder / "wine_truth.csv", "id")

@@ -78,7 +78,7 @@ def review(
         _needs("starlette", "uvicorn", what="the page of lossval review")
     from lossval_cli.review.session import Session
 
-    session = Session(run_directory, _reviewer(reviewer), _run(run_directory, data))
+    session = Session(run_directory, _reviewer(reviewer), _run(run_directory, data), data)
     session.refresh()
     if session.damaged:
         first = session.damaged[0]

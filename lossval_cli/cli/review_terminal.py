@@ -21,6 +21,13 @@ MOST_CELLS = 16
 """Cells of a row that are listed; `C` lists all."""
 LONGEST_CELL = 200
 
+MORE_KEYS = (
+    "G  Group: the next decision is for all rows like this one; again for the next group",
+    "N  Note: write a note for the next decision",
+    "C  Cells: show all of them, in full; * marks those that speak against the row",
+    "Q  Quit",
+)
+
 QUIT = ("q", "\x04", "")
 
 
@@ -32,19 +39,28 @@ def review_on_terminal(session: Session) -> None:
     _tell(progress_sentence(session.forecast()))
     while index is not None:
         show("\n" + "\n".join(_card(session, index)) + "\n")
+        group, note = "", ""
         while True:
             key = _key("[K]eep [R]elabel [F]ix [D]rop [S]kip [U]ndo [?] [Q]uit: ")
             if key in QUIT:
                 show("\n")
+                _tell(f"Decisions are in {session.path}; to apply them:")
+                show(f"  {session.command}\n")
                 return
             if key == "?":
-                _tell(*(f"{name}  {title}: {what}" for name, _, title, what in KEYS), "C  all cells", "Q  quit")
+                _tell(*(f"{name}  {title}: {what}" for name, _, title, what in KEYS), *MORE_KEYS)
                 continue
             if key == "c":
                 show("\n".join(_cells(session, index, every=True)) + "\n")
                 continue
+            if key == "g":
+                group = _next_group(session, index, group)
+                continue
+            if key == "n":
+                note = _line("note for the next decision: ")
+                continue
             try:
-                after = _act(session, index, key)
+                after = _act(session, index, key, group, note)
             except UsageError as error:
                 _tell(f"{error}")
                 continue
@@ -54,14 +70,30 @@ def review_on_terminal(session: Session) -> None:
         seen = session.forecast()
         _tell(*(line for line in (progress_sentence(seen), random_sentence(seen), stop_sentence(seen)) if line))
         index = after if after >= 0 else _following(session, index)
-    _tell("Every row is decided.")
+    _tell("Every row is decided or skipped. To apply the decisions:")
+    show(f"  {session.command}\n")
 
 
-def _act(session: Session, index: int, key: str) -> int | None:
+def _next_group(session: Session, index: int, group: str) -> str:
+    """The group after `group` of those that a row is in, '' after the last; says what the next decision is for."""
+    found = [one for one in session.card(index)["group_sizes"] if len(session.members(one["group"], index)) > 1]
+    names = [str(one["group"]) for one in found]
+    following = ([*names, ""] if group not in names else [*names[names.index(group) + 1 :], ""])[0]
+    words = next((one["words"] for one in found if one["group"] == following), "")
+    rows = len(session.members(following, index)) if following else 1
+    if not names:
+        _tell("No other undecided row is like this one.")
+    else:
+        _tell(f"The next decision is for all {rows:,} undecided rows: {words}" if following else "This row only.")
+    return following
+
+
+def _act(session: Session, index: int, key: str, group: str, note: str) -> int | None:
     """Do what a key says: the next row to show, -1 for the following one, None to ask again."""
     plain = {"k": "keep", "d": "drop", "s": "skip"}
+    rows = session.members(group, index) if group else [index]
     if key in plain:
-        session.decide([index], plain[key])
+        session.decide(rows, plain[key], note=note)
         return -1
     if key == "u":
         undone = session.undo()
@@ -74,14 +106,18 @@ def _act(session: Session, index: int, key: str) -> int | None:
         value = _line(f"right label{f' [{escape_control(suggested)}]' if suggested else ''}: ") or suggested or ""
         if not value:
             return None
-        session.decide([index], "relabel", value=value)
+        if session.is_new_label(value):
+            again = _line(f"no row of the table is labelled {escape_control(value)}; type it again to use it: ")
+            if again != value:
+                return None
+        session.decide(rows, "relabel", value=value, note=note)
         return -1
     if key == "f":
         marked = next((one["column"] for one in session.card(index)["cells"] if one["mark"]), "")
         column = _line(f"column{f' [{escape_control(marked)}]' if marked else ''}: ") or marked
         if not column:
             return None
-        session.decide([index], "fix", column=column, value=_line("it should hold: "))
+        session.decide(rows, "fix", column=column, value=_line("it should hold: "), note=note)
         return -1
     return None
 

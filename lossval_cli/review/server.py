@@ -234,6 +234,7 @@ def _page(session: Session) -> tuple[str, str]:
         keys=KEYS,
         kinds=KIND_WORDS,
         classes=session.classes,
+        command=session.command,
         columns=session.columns,
         is_number=not session.classes,
     )

@@ -18,7 +18,14 @@ from lossval_cli.report.sentences import REASONS, cell, usual
 from lossval_cli.review.nearest import NearestRows
 from lossval_cli.review.progress import Forecast, forecast
 from lossval_cli.review.queue import Item, build_queue
-from lossval_cli.review.words import KIND_WORDS, RANDOM, RANDOM_REASON, UNFLAGGED_REASON
+from lossval_cli.review.words import (
+    KIND_WORDS,
+    RANDOM,
+    RANDOM_REASON,
+    UNFLAGGED_REASON,
+    clean_command,
+    prediction_reason,
+)
 from lossval_cli.runs.decided_rows import decision_state, match_decisions
 from lossval_cli.runs.decisions import (
     ACTIONS,
@@ -55,11 +62,13 @@ LONGEST_VALUE = 20_000
 
 
 class Session:
-    """What a reviewer works on. Raises ReadError where `directory` is no run, UsageError where it flags no rows or
-    nothing tells them apart."""
+    """What a reviewer works on; `data`: where the table is, if the run does not know.
 
-    def __init__(self, directory: Path, reviewer: str, run: LoadedRun | None = None) -> None:
-        self.directory, self.reviewer = directory, reviewer
+    Raises ReadError where `directory` is no run, UsageError where it flags no rows or nothing tells them apart.
+    """
+
+    def __init__(self, directory: Path, reviewer: str, run: LoadedRun | None = None, data: str | None = None) -> None:
+        self.directory, self.reviewer, self._data = directory, reviewer, data
         self.run = run or read_run(directory)
         if self.run.report["summary"]["estimated_noise_share"] is None:
             raise UsageError(
@@ -80,6 +89,11 @@ class Session:
         self._stamp: tuple[int, int] | None = None
         self._file = DecisionFile([], [])
         self._seen: list[tuple[int, Decision]] = []
+
+    @property
+    def command(self) -> str:
+        """Of `lossval clean`, which applies what is decided."""
+        return clean_command(self.directory, self.run.name, self._data)
 
     # What was decided
 
@@ -224,7 +238,6 @@ class Session:
         said = f"column {format_name(column)} holds numbers; leave the cell empty where the value is not known"
         return _as_number(value.strip(), kind.form, said)
 
-
     def _decision(self, index: int, action: str, value: str, column: str, note: str, time: str) -> Decision:
         item = self.items[index]
         content, fixed = "", ""
@@ -294,9 +307,28 @@ class Session:
         """The summary, and the reason in words."""
         item = self.items[index]
         known = self._said.get(item.row) or {}
-        other = RANDOM_REASON if item.is_random else UNFLAGGED_REASON
-        reason = known.get("reason") or (REASONS[item.kind] if item.kind in KINDS else other)
+        reason = known.get("reason")
+        if reason is None:
+            other = RANDOM_REASON if item.is_random else UNFLAGGED_REASON
+            predicted = self._predicted(item)
+            said = "" if predicted is None else prediction_reason(self.run.given[item.i], *predicted)
+            reason = f"{REASONS[item.kind] if item.kind in KINDS else other} {said}".strip()
         return self.summary(index) | {"reason": reason}
+
+    def _probabilities(self, item: Item) -> list[dict[str, Any]]:
+        """Of the predicted label alone, which the scores have of every row."""
+        predicted = self._predicted(item)
+        if predicted is None or predicted[1] is None:
+            return []
+        return [{"label": predicted[0], "probability": round(predicted[1], 4)}]
+
+    def _predicted(self, item: Item) -> tuple[str, float | None] | None:
+        """The label that the models predict, and its probability, None for numbers."""
+        label, chance = self.run.predicted[item.i], float(self.run.predicted_probability[item.i])
+        if label is None or np.isnan(chance):
+            number = None if label is None or self.classes else _number(label)
+            return None if number is None else (cell(number), None)
+        return label, chance
 
     def cells(self, index: int, names: Sequence[str]) -> list[str | None]:
         """Some cells of a row as the file has them; None where they are missing or not at hand."""
@@ -316,12 +348,25 @@ class Session:
         return self.row_facts(index) | {
             "index": index,
             "predicted": self.run.predicted[item.i],
-            "probabilities": known.get("probabilities") or [],
+            "probabilities": known.get("probabilities") or self._probabilities(item),
             "cells": self._cells_of(item, list(marked), deciding, marked),
             "columns_left_out": max(0, len(self.columns) - MOST_CELLS),
             "nearest": self._nearest_rows(item.row, [*marked, *deciding]),
             "group_sizes": self.group_sizes(item.groups),
         }
+
+    def members(self, group: str, index: int) -> list[int]:
+        """Rows of a group that are undecided, and a row itself."""
+        states = self.states()
+        return [
+            i
+            for i, item in enumerate(self.items)
+            if group in item.groups and (i == index or states[i]["state"] in ("", "disputed"))
+        ]
+
+    def is_new_label(self, value: str) -> bool:
+        """Whether a class is one that no row of the table has."""
+        return bool(self.classes) and not any(same_label(name, value.strip()) for name in self.classes)
 
     def group_sizes(self, groups: Sequence[str]) -> list[dict[str, Any]]:
         """The groups of a row, each with how many rows it has."""

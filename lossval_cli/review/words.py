@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lossval_cli.review.progress import WORTH_IT, Forecast
+from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import format_percent
 
 KIND_WORDS = {
@@ -18,6 +21,14 @@ FEWEST_RANDOM = 5
 """Random rows from which something is said of all others."""
 
 UNFLAGGED_REASON = "Not flagged. Of the rows that are not, it is among the most likely to be wrong."
+
+
+def prediction_reason(given: str | None, predicted: str | None, chance: float | None) -> str:
+    """`The models predict no (61%).`; '' where they predict the given label, or nothing."""
+    if predicted is None or predicted == given:
+        return ""
+    return f"The models predict {predicted}{'' if chance is None else f' ({format_percent(chance, 0)})'}."
+
 
 RANDOM_REASON = (
     "Not a suspect. It was drawn at random from the rows that are not, to learn how many wrong rows were not flagged."
@@ -42,7 +53,7 @@ def progress_sentence(seen: Forecast) -> str:
         said = f"{seen.reviewed:,} reviewed, {seen.wrong or 'none'} {'were' if seen.wrong > 1 else 'was'} wrong."
         verb = "are"
     if not seen.left_rows:
-        return f"{said} Every row is decided."
+        return said
     left = f"about {round(seen.left):,} ({seen.low:,} to {seen.high:,}) of all {seen.left_rows:,} that are left"
     if seen.next_rows == seen.left_rows:
         return f"{said} {left[0].upper()}{left[1:]} {verb}."
@@ -61,10 +72,17 @@ def random_sentence(seen: Forecast) -> str:
     )
 
 
+def clean_command(directory: Path, table: str, data: str | None = None) -> str:
+    """Applies the decisions about a table, which is at `data` where the run does not know; as it can be typed."""
+    ending = next((kind for kind in (".parquet", ".parq", ".pq") if table.lower().endswith(kind)), ".csv")
+    where = "" if data is None else f" --data {shell_word(data)}"
+    return f"lossval clean {shell_word(str(directory))}{where} -o cleaned{ending} --decisions"
+
+
 def stop_sentence(seen: Forecast) -> str:
     """When to stop; '' where it is not yet time."""
     if not seen.left_rows:
-        return "Done. `lossval clean` applies the decisions."
+        return "Every row is decided."
     if seen.next_wrong < WORTH_IT * seen.next_rows:
         return f"You may stop: fewer than one in ten of the next {seen.next_rows:,} is expected to be wrong."
     return ""

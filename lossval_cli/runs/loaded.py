@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # it brings PyTorch along, which reading a run can do without
 
 Texts = Sequence[str | None]
 
+EXAMPLES = (Path(__file__).parents[1] / "examples", Path(__file__).parents[2] / "examples")
+"""Where the tables of `lossval demo` lie: inside the installed package, or beside it in a checkout."""
+
 VERSIONS = {RECORD: RECORD_VERSION, "report.json": REPORT_VERSION}
 """Newest version of each file that is understood; older ones are brought up to it."""
 
@@ -50,6 +53,8 @@ class LoadedRun:
     given: Texts
     """(N,) labels as text."""
     predicted: Texts
+    predicted_probability: npt.NDArray[np.float64]
+    """(N,) of the predicted class; NaN for numbers."""
     importance: npt.NDArray[np.float64]
     feature_evidence: npt.NDArray[np.float64]
     """(N,) NaN where the method does not part importance."""
@@ -115,11 +120,13 @@ def read_run(path: Path) -> LoadedRun:
 
 def path_of_train(path: Path, train: Mapping[str, Any]) -> str | None:
     """Where the training table of the run at `path` is, from the current directory: as run.json says of it
-    (`train`), or beside the run or here if it lay elsewhere and a file of its name does now; else None."""
+    (`train`), or beside the run, here or among the examples if it lay elsewhere and a file of its name is there; else
+    None."""
     parent = path.resolve().parent
     if train["path"] is not None:
         return os.path.relpath(parent / str(train["path"]))
-    candidates = (os.path.relpath(parent / str(train["name"])), str(train["name"]))
+    name = str(train["name"])
+    candidates = (os.path.relpath(parent / name), name, *(os.path.relpath(folder / name) for folder in EXAMPLES))
     return next((candidate for candidate in candidates if os.path.exists(candidate)), None)
 
 
@@ -194,6 +201,7 @@ def _scored(
         ids={name: _texts(table, called[name]) for name in said["ids"] if called[name] in table.column_names},
         given=_texts(table, called[said["label"]]),
         predicted=_texts(table, "predicted"),
+        predicted_probability=_floats(table, "predicted_probability"),
         importance=_floats(table, "importance"),
         feature_evidence=_floats(table, "feature_evidence"),
         noise_probability=_floats(table, "noise_probability"),

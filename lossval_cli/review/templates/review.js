@@ -12,7 +12,10 @@
     return node;
   };
   const percent = (share) => (share === null ? "–" : share > 0.995 ? "over 99%" : share < 0.005 ? "under 1%" : `${Math.round(100 * share)}%`);
-  const shown = (value) => (value === null || value === undefined ? "(missing)" : value);
+  // Characters that are invisible or turn the direction of text are spelled out: they may be what is wrong. Joiners
+  // are part of emoji and of Persian words, not of English ones.
+  const spelled = (text) => text.replace(/[^\P{C}\n\t\u200c\u200d]|(?<=^|[\0-\x7f])[\u200c\u200d]|[\u115f\u1160\u2800\u3164\uffa0\u00a0]/gu, (char) => `\\u{${char.codePointAt(0).toString(16)}}`);
+  const shown = (value) => (value === null || value === undefined ? "(missing)" : spelled(value));
 
   // Talking to the server
 
@@ -48,6 +51,7 @@
     $("random").hidden = !seen.random;
     $("stop").textContent = seen.stop;
     $("stop").hidden = !seen.stop;
+    $("apply").hidden = !seen.stop || !states.some((one) => !["", "skip"].includes(one.state));
     $("plot").innerHTML = seen.plot; // drawn by the server from numbers alone
     trouble(said.damaged ? `${said.damaged} damaged ${said.damaged === 1 ? "line" : "lines"} of decisions.csv left out.` : "");
   };
@@ -81,7 +85,7 @@
         button.type = "button";
         const mark = make("span", marks[states[at].state], "mark");
         mark.setAttribute("aria-hidden", "true");
-        const change = row.suggested ? `${shown(row.given)} → ${row.suggested}` : shown(row.given);
+        const change = row.suggested ? `${shown(row.given)} → ${spelled(row.suggested)}` : shown(row.given);
         const state = make("span", named[states[at].state], "unseen");
         button.append(mark, make("span", `${row.where}, ${change}`), make("span", percent(row.probability), "n"), state);
         if (at === current) button.setAttribute("aria-current", "true");
@@ -112,10 +116,10 @@
     card = said;
     $("kind").textContent = said.kind_words;
     $("position").textContent = `${current + 1} of ${rows.length}`;
-    $("where").textContent = said.ids ? `${said.where}, ${said.ids}` : said.where;
-    $("reason").textContent = said.reason;
+    $("where").textContent = spelled(said.ids ? `${said.where}, ${said.ids}` : said.where);
+    $("reason").textContent = spelled(said.reason);
     $("given").textContent = shown(said.given);
-    $("suggested").textContent = said.suggested ?? "";
+    $("suggested").textContent = spelled(said.suggested ?? "");
     $("suggestion").hidden = said.suggested === null;
     $("chance").textContent = percent(said.probability);
     const longest = Math.max(String(said.given).length, String(said.suggested ?? "").length);
@@ -124,7 +128,7 @@
     $("classes").tBodies[0].replaceChildren(
       ...said.probabilities.map((one) => {
         const line = make("tr", undefined, one.label === said.given ? "is-given" : one.label === said.suggested ? "is-suggested" : "");
-        const head = make("th", one.label), drawn = make("td");
+        const head = make("th", spelled(one.label)), drawn = make("td");
         head.scope = "row";
         head.title = one.label;
         drawn.append(bar(one.probability));
@@ -143,12 +147,12 @@
   const cells = (said) => {
     $("cells").replaceChildren(
       ...said.cells.map((one) => {
-        const text = one.value ?? "(missing)";
+        const text = shown(one.value);
         const pair = make("div", undefined, `${one.mark} ${text.length > 60 || text.includes("\n") ? "text" : ""}`.trim());
         const value = make("dd", text, one.value === null ? "missing" : "");
         if (one.typical) value.append(make("span", `typical: ${one.typical}`, "typical"));
         else if (one.mark === "deciding") value.append(make("span", "speaks against the label", "typical"));
-        pair.append(make("dt", one.column), value);
+        pair.append(make("dt", spelled(one.column)), value);
         return pair;
       }),
     );
@@ -161,7 +165,7 @@
     const table = $("near").querySelector("table");
     const head = make("tr");
     for (const name of ["Row", "Label", ...found.columns]) {
-      const cell = make("th", name);
+      const cell = make("th", spelled(name));
       cell.scope = "col";
       head.append(cell);
     }
@@ -193,7 +197,7 @@
           group = box.checked ? one.group : "";
           for (const other of $("groups").querySelectorAll("input")) other.checked = other.dataset.group === group;
         });
-        label.append(box, `all ${members(one.group).length} undecided rows: ${one.words}`);
+        label.append(box, `all ${members(one.group).length} undecided rows: ${spelled(one.words)}`);
         return label;
       }),
     );
@@ -212,7 +216,7 @@
       list();
       $("card").hidden = true;
       $("nothing").hidden = false;
-      $("nothing").textContent = rows.every((_, i) => !isOpen(i)) ? "Every row is decided. lossval clean applies the decisions." : "No row fits. Choose other filters.";
+      $("nothing").textContent = rows.every((_, i) => !isOpen(i)) ? "Every row is decided or skipped." : "No row fits. Choose other filters.";
       return;
     }
     current = at;
@@ -296,12 +300,21 @@
     const known = isNumber ? [] : [...document.querySelectorAll("#all-classes option")].map((one) => one.value);
     const choices = [...new Set([card.suggested, ...likely, ...known])].filter((name) => name && name !== card.given).slice(0, 24);
     $("label-value").value = "";
+    $("new-label").hidden = true;
+    $("relabel").querySelector("form").onsubmit = (event) => {
+      const typed = $("label-value").value.trim(), said = `No row is labelled ${spelled(typed)}. Press Relabel again to use it.`;
+      if (isNumber || !typed || known.includes(typed) || event.submitter?.value !== "ok" || $("new-label").textContent === said) return;
+      event.preventDefault();
+      $("new-label").textContent = said;
+      $("new-label").hidden = false;
+    };
+    $("new-label").textContent = "";
     $("choices").replaceChildren(
       ...choices.map((name, place) => {
         const button = make("button", undefined, name === card.suggested ? "is-suggested" : "");
         button.type = "button";
         if (place < 9) button.append(make("kbd", String(place + 1)), " ");
-        button.append(name);
+        button.append(spelled(name));
         button.addEventListener("click", () => {
           $("label-value").value = name;
           $("relabel").close("ok");
