@@ -117,35 +117,36 @@ def review(table: Table, decisions: int, mistakes: float, seed: int) -> dict[str
     run = Path("t.lossval")
     session = Session(run, "script")
     truth = np.array([table.wrong[item.row] for item in session.items])
-    covered = []
+    covered, shown = [], []
     suspects = [index for index, item in enumerate(session.items) if not item.is_random]
-    for index in range(min(decisions, len(session.items))):
+    for number in range(min(decisions, len(session.items))):
+        index = session.sequence(session.forecast())[number]
         item = session.items[index]
+        shown.append(index)
         says_wrong = bool(truth[index]) ^ (rng.random() < mistakes)
         value = str(table.true[item.row])
         if says_wrong and value != session.run.given[item.i]:
             session.decide([index], "relabel", value=value)
         else:
             session.decide([index], "drop" if says_wrong else "keep")
-        if (index + 1) % CHECK_EVERY == 0:
+        if (number + 1) % CHECK_EVERY == 0:
             seen = session.forecast()
-            left = int(sum(truth[i] for i in suspects if i > index))
+            left = int(truth[np.setdiff1d(suspects, shown)].sum())
             covered.append(seen.low <= left <= seen.high)
     scores = pd.read_csv(run / "scores.csv").sort_values("row", ignore_index=True)
-    shown = [item.row for item in session.items]
     result: dict[str, Any] = {
         "table": table.name,
         "rows": len(data),
         "wrong": float(table.wrong.mean()),
         "flagged": int(scores["suspect"].notna().sum()),
         "found": {
-            "lossval": int(table.wrong[shown[:100]].sum()),
+            "lossval": int(truth[shown[:100]].sum()),
             "cleanlab": int(table.wrong[_cleanlab(table, seed)[:100]].sum()),
             "random": round(float(100 * table.wrong.mean()), 1),
         },
         "covered": [int(sum(covered)), len(covered)],
     }
-    result["lifted"] = _lift(table, scores, session, options)
+    result["lifted"] = _lift(table, scores, session, shown[:FIRST], options)
     if table.fresh is not None:
         result["accuracy"] = _accuracies(table, scores, run)
     return result
@@ -174,13 +175,15 @@ def _cleanlab(table: Table, seed: int) -> npt.NDArray[np.int64]:
     return order
 
 
-def _lift(table: Table, scores: pd.DataFrame, session: Session, options: list[str]) -> dict[str, float]:
+def _lift(
+    table: Table, scores: pd.DataFrame, session: Session, first: list[int], options: list[str]
+) -> dict[str, float]:
     """Average precision among the rows that the first decisions are not about, without and with them."""
     lines = (session.path).read_text(encoding="utf-8").splitlines(keepends=True)
     Path("first.csv").write_text("".join(lines[: FIRST + 1]), encoding="utf-8")
     assert lossval(["score", "t.csv", "-o", "again", "--decisions", "first.csv", *options]) == 0
     again = pd.read_csv("again/scores.csv").sort_values("row", ignore_index=True)
-    rest = np.setdiff1d(np.arange(len(scores)), [item.row for item in session.items[:FIRST]])
+    rest = np.setdiff1d(np.arange(len(scores)), [session.items[index].row for index in first])
     before, after = (
         float(average_precision_score(table.wrong[rest], one["noise_probability"][rest])) for one in (scores, again)
     )

@@ -55,6 +55,7 @@ def flag_rows(run: Path) -> None:
     first = scores["row"] < SUSPECTS
     scores["suspect"] = np.where(first, "label", "")
     scores["noise_probability"] = np.where(first, 0.9 - 0.02 * scores["row"], 0.1)
+    scores["label_noise_probability"], scores["feature_noise_probability"] = scores["noise_probability"], 0.0
     scores.to_csv(run / "scores.csv", index=False)
 
 
@@ -214,7 +215,7 @@ def test_a_number_is_stored_as_its_column_writes_numbers(cli: Callable[..., Outc
 
 def test_before_any_decision_the_probabilities_are_believed() -> None:
     p = np.full(100, 0.8)
-    seen = forecast(p, [None] * 100, [], [])
+    seen = forecast(p, ["label"] * 100, [None] * 100, [], [])
     assert 60 < seen.left < 85
     assert seen.low < 60
     assert seen.high > 85
@@ -223,7 +224,7 @@ def test_before_any_decision_the_probabilities_are_believed() -> None:
 def test_a_reviewer_who_confirms_half_corrects_the_calibration() -> None:
     p = np.full(200, 0.8)
     decided: list[bool | None] = [i % 2 == 0 for i in range(60)]
-    seen = forecast(p, decided + [None] * 140, list(range(60)), [])
+    seen = forecast(p, ["label"] * 200, decided + [None] * 140, list(range(60)), [])
     assert (seen.reviewed, seen.wrong) == (60, 30)
     assert abs(seen.left - 70) < 12
     assert seen.low < 70 < seen.high
@@ -239,13 +240,21 @@ def test_the_interval_covers_what_is_left_as_often_as_it_says() -> None:
         true = 1 / (1 + np.exp(-(rng.normal(0, 1) + np.log(p / (1 - p)))))
         wrong = rng.random(120) < true
         decided: list[bool | None] = [bool(is_wrong) for is_wrong in wrong[:40]] + [None] * 80
-        seen = forecast(p, decided, list(range(40)), [])
+        seen = forecast(p, ["label"] * 120, decided, list(range(40)), [])
         covered += seen.low <= wrong[40:].sum() <= seen.high
     assert covered >= 0.8 * 200
 
 
+def test_the_kind_that_turns_out_right_is_asked_about_first() -> None:
+    """Features that are unusual without being wrong do not keep wrong labels waiting."""
+    p, parts = np.repeat([0.9, 0.6], 50), ["features"] * 50 + ["label"] * 50
+    assert forecast(p, parts, [None] * 100, [], []).left_order[0] == 0
+    decided: list[bool | None] = [False] * 8 + [None] * 42 + [True] * 2 + [None] * 48
+    assert forecast(p, parts, decided, [], []).left_order[:48] == list(range(52, 100))
+
+
 def test_random_rows_tell_how_many_were_not_flagged() -> None:
-    seen = forecast(np.array([0.5]), [None], [], [False] * 29 + [True])
+    seen = forecast(np.array([0.5]), ["label"], [None], [], [False] * 29 + [True])
     assert 0 < seen.others_low < 1 / 30 < seen.others_high < 0.2
     assert (
         "about 1 (0 to 1) of all 1" in progress_sentence(seen).lower()

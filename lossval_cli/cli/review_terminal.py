@@ -125,16 +125,19 @@ def _act(session: Session, index: int, key: str, group: str, note: str) -> int |
 def _following(session: Session, after: int) -> int | None:
     """The next undecided row, of the earlier ones after the last; skipped rows wait for another day."""
     session.refresh()
-    open_rows = [i for i, one in enumerate(session.states()) if one["state"] in ("", "disputed")]
-    return next((i for i in open_rows if i > after), open_rows[0] if open_rows else None)
+    states, order = session.states(), session.sequence(session.forecast())
+    open_rows = [i for i in order if states[i]["state"] in ("", "disputed") and i != after]
+    later = set(order[order.index(after) + 1 :] if after >= 0 else order)
+    return next((i for i in open_rows if i in later), open_rows[0] if open_rows else None)
 
 
 def _card(session: Session, index: int) -> list[str]:
     card = session.card(index)
     ids = f", {card['ids']}" if card["ids"] else ""
+    position = session.sequence(session.forecast()).index(index) + 1
     chance = "unknown" if card["probability"] is None else format_percent(card["probability"], 0)
     lines = [
-        f"{index + 1} of {len(session.items)}  {card['where']}{ids}  ({card['kind_words']})",
+        f"{position} of {len(session.items)}  {card['where']}{ids}  ({card['kind_words']})",
         *textwrap.wrap(card["reason"], WIDTH),
         f"label {card['given']}"
         + (f", suggested {card['suggested']}" if card["suggested"] else "")

@@ -2,7 +2,9 @@
 
 A row that the run calls wrong with probability p is wrong with sigmoid(a + b logit p). Before any decision a is near 0
 and b near 1; the decisions give the posterior of both, on a grid. A reviewer who confirms half of the 80-percent rows
-thus corrects what is expected of the rest. (Platt scaling with a prior: Platt, 1999.)
+thus corrects what is expected of the rest. (Platt scaling with a prior: Platt, 1999.) Rows that are suspect by their
+label and those suspect by their features have an a and b each: unusual features are no errors in one table and nearly
+always errors in another.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from scipy.special import betaincinv, expit, logit
 Floats = npt.NDArray[np.float64]
 
 SHIFTS = np.linspace(-4.0, 4.0, 65)
-"""a on the grid; prior N(0, 1.25²): the chances of half of the rows may well be off by a factor of three."""
-SHIFT_DEVIATION = 1.25
+"""a on the grid; prior N(0, 2²): the odds may well be off by a factor of seven."""
+SHIFT_DEVIATION = 2.0
 SLOPES = np.linspace(0.0, 2.5, 26)
 """b on the grid; prior N(1, 0.5²)."""
 SLOPE_MEAN, SLOPE_DEVIATION = 1.0, 0.5
@@ -34,14 +36,14 @@ CLOSEST = 0.01
 DRAWS = 2_000
 INTERVAL = 0.9
 NEXT = 50
-"""Rows of the forecast: the next in the queue."""
+"""Rows of the forecast: those that are asked about next."""
 
 WORTH_IT = 0.1
 """Expected share of wrong rows among the next, below which reviewing hardly pays."""
 
 
 class Forecast(NamedTuple):
-    """What is known of S suspects, R of them reviewed, in the order of the queue."""
+    """What is known of S suspects, R of them reviewed."""
 
     reviewed: int
     wrong: int
@@ -55,34 +57,31 @@ class Forecast(NamedTuple):
     others_wrong: int
     others_low: float  # interval of the share of wrong rows among those that are not suspect
     others_high: float
-    probabilities: Floats  # (S,) corrected
+    left_order: list[int]  # those that are left, the most probable first
     found: list[int]  # wrong rows among the first 0, 1, ... R reviewed
     expected: Floats  # (L + 1,) expected wrong rows after 0, 1, ... L more, with an interval
     expected_low: Floats
     expected_high: Floats
 
 
-def forecast(probability: Floats, decided: list[bool | None], order: list[int], others: list[bool]) -> Forecast:
-    """probability (S,) of the suspects in the order of the queue, NaN counts as a half; decided (S,): whether each was
-    found wrong, None where nobody has said; order: the decided ones as they were decided; others: what was found of
-    random rows."""
+def forecast(
+    probability: Floats, parts: list[str], decided: list[bool | None], order: list[int], others: list[bool]
+) -> Forecast:
+    """probability (S,) of the suspects in the order of the queue, NaN counts as a half; parts (S,): what of them is
+    suspect; decided (S,): whether each was found wrong, None where nobody has said; order: the decided ones as they
+    were decided; others: what was found of random rows."""
     z = logit(np.clip(np.nan_to_num(probability, nan=0.5), CLOSEST, 1 - CLOSEST))
     seen = np.array([is_wrong is not None for is_wrong in decided], bool)
     wrong = np.array([bool(is_wrong) for is_wrong in decided], bool)
-    shift, slope = (grid.ravel() for grid in np.meshgrid(SHIFTS, SLOPES, indexing="ij"))
-    log_posterior = -0.5 * (shift / SHIFT_DEVIATION) ** 2 - 0.5 * ((slope - SLOPE_MEAN) / SLOPE_DEVIATION) ** 2
-    for value, is_wrong in zip(z[seen], wrong[seen], strict=True):
-        chance = MISTAKES + (1 - 2 * MISTAKES) * expit(shift + slope * value)
-        log_posterior += np.log(chance if is_wrong else 1 - chance)
-    weight = np.exp(log_posterior - log_posterior.max())
-    weight /= weight.sum()
-
     rng = np.random.default_rng(len(z))
-    drawn = rng.choice(len(weight), DRAWS, p=weight)
-    odds = shift[drawn, None] + slope[drawn, None] * z  # (DRAWS, S)
+    odds = np.zeros((DRAWS, len(z)))
+    for part in sorted(set(parts)):
+        own = np.array([one == part for one in parts], bool)
+        odds[:, own] = _draw_odds(z[own], wrong[own & seen], z[own & seen], rng)
     corrected = expit(odds).mean(axis=0)
     by_draw = expit(odds + rng.normal(0.0, DISCREPANCY, (DRAWS, 1)))
     left = np.flatnonzero(~seen)
+    left = left[np.argsort(-corrected[left], kind="stable")]
     paths = np.cumsum(rng.random((DRAWS, len(left))) < by_draw[:, left], axis=1)
     paths = np.hstack([np.zeros((DRAWS, 1), np.int64), paths])
     tail = (1 - INTERVAL) / 2
@@ -103,9 +102,22 @@ def forecast(probability: Floats, decided: list[bool | None], order: list[int], 
         # Clopper and Pearson (1934)
         others_low=float(betaincinv(k, n - k + 1, tail)) if k else 0.0,
         others_high=float(betaincinv(k + 1, n - k, 1 - tail)) if n > k else 1.0,
-        probabilities=corrected,
+        left_order=left.tolist(),
         found=np.cumsum([0, *(bool(decided[i]) for i in order)]).tolist(),
         expected=np.concatenate([[0.0], np.cumsum(corrected[left])]),
         expected_low=low.astype(np.float64),
         expected_high=high.astype(np.float64),
     )
+
+
+def _draw_odds(z: Floats, wrong: npt.NDArray[np.bool_], seen: Floats, rng: np.random.Generator) -> Floats:
+    """(DRAWS, n) log-odds of n rows of one part with logits z, by the posterior after the rows with logits `seen`."""
+    shift, slope = (grid.ravel() for grid in np.meshgrid(SHIFTS, SLOPES, indexing="ij"))
+    log_posterior = -0.5 * (shift / SHIFT_DEVIATION) ** 2 - 0.5 * ((slope - SLOPE_MEAN) / SLOPE_DEVIATION) ** 2
+    for value, is_wrong in zip(seen, wrong, strict=True):
+        chance = MISTAKES + (1 - 2 * MISTAKES) * expit(shift + slope * value)
+        log_posterior += np.log(chance if is_wrong else 1 - chance)
+    weight = np.exp(log_posterior - log_posterior.max())
+    drawn = rng.choice(len(weight), DRAWS, p=weight / weight.sum())
+    odds: Floats = shift[drawn, None] + slope[drawn, None] * z
+    return odds

@@ -1,5 +1,5 @@
-"""Which rows a reviewer sees, in which order: suspects, the most probable first, then the most probable of the rows
-that are not flagged, and among them a few random rows.
+"""Which rows a reviewer is asked about: suspects, the most probable of the rows that are not flagged, and a few random
+rows.
 
 Suspects are a biased sample. Rows drawn at random from all others say what the suspects cannot: how many wrong rows
 were not flagged. Each row carries its chance of being shown.
@@ -12,6 +12,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from lossval_cli.runs.loaded import LoadedRun
 from lossval_cli.runs.matching import Identity, own_keys
@@ -40,6 +41,8 @@ class Item(NamedTuple):
     key: str
     kind: str  # label, features, label+features, or '' for a row that is not flagged
     probability: float  # that it is wrong; NaN where that is not known
+    part: str  # what is more likely wrong, label or features
+    part_probability: float  # that it is
     chance: float  # of being shown
     groups: tuple[str, ...]  # of rows that are like it
 
@@ -50,14 +53,16 @@ class Item(NamedTuple):
 
 
 def build_queue(run: LoadedRun, identity: Identity) -> list[Item]:
-    """The rows to review, in their order; the same for the same run."""
+    """The rows to review; the same for the same run. Their order before any decision."""
     keys = own_keys(run)
     suspects = run.suspect_at()[:MOST_SUSPECTS].tolist()
     fewest = min(FEWEST_LIKELY, int(LARGEST_SHARE * run.labelled.sum()))
     if len(suspects) < fewest:
         rest = np.flatnonzero(run.labelled & np.array([not kind for kind in run.suspect], bool))
-        order_of_rest = np.argsort(-np.nan_to_num(run.noise_probability[rest], nan=-1.0), kind="stable")
-        suspects += rest[order_of_rest[: fewest - len(suspects)]].tolist()
+        wanted = fewest - len(suspects)
+        # Where features are unusual but not wrong, no row with a wrong label would be among the most probable ones.
+        likely = [*_largest(run.noise_probability, rest, wanted), *_largest(run.label_probability, rest, wanted)]
+        suspects += list(dict.fromkeys(likely))
     queued = np.zeros(len(run.row), np.bool_)
     queued[suspects] = True
     others = np.flatnonzero(run.labelled & ~queued)
@@ -82,11 +87,24 @@ def build_queue(run: LoadedRun, identity: Identity) -> list[Item]:
             keys[i],
             run.suspect[i] or "",
             float(run.noise_probability[i]),
+            *_part(run, i),
             chance if i in random else 1.0,
             groups.get(i, ()),
         )
         for i in order
     ]
+
+
+def _largest(probability: npt.NDArray[np.float64], rows: npt.NDArray[np.int64], count: int) -> list[int]:
+    found: list[int] = rows[np.argsort(-np.nan_to_num(probability[rows], nan=-1.0), kind="stable")[:count]].tolist()
+    return found
+
+
+def _part(run: LoadedRun, i: int) -> tuple[str, float]:
+    label, features = float(run.label_probability[i]), float(run.feature_probability[i])
+    if math.isnan(label) or math.isnan(features):
+        return "features" if run.suspect[i] == "features" else "label", float(run.noise_probability[i])
+    return ("features", features) if features > label else ("label", label)
 
 
 def _groups(run: LoadedRun, identity: Identity, suspects: list[int]) -> dict[int, tuple[str, ...]]:

@@ -180,6 +180,7 @@ def _state(session: Session, *, with_rows: bool = False) -> dict[str, Any]:
     seen = session.forecast()
     said: dict[str, Any] = {
         "states": session.states(),
+        "order": session.sequence(seen),
         "progress": {
             "sentence": progress_sentence(seen),
             "random": random_sentence(seen),

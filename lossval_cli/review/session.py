@@ -17,7 +17,7 @@ from lossval_cli.errors import UsageError
 from lossval_cli.report.sentences import REASONS, cell, usual
 from lossval_cli.review.nearest import NearestRows
 from lossval_cli.review.progress import Forecast, forecast
-from lossval_cli.review.queue import Item, build_queue
+from lossval_cli.review.queue import RANDOM_EVERY, Item, build_queue
 from lossval_cli.review.words import (
     KIND_WORDS,
     RANDOM,
@@ -164,13 +164,32 @@ class Session:
     def forecast(self) -> Forecast:
         """How many of the rows that are left are wrong."""
         agreed = self.outcome().agreed
-        suspects = [index for index, item in enumerate(self.items) if not item.is_random]
+        suspects = self._suspects
         position = {index: i for i, index in enumerate(suspects)}
         found = [agreed[str(index)].is_wrong if str(index) in agreed else None for index in suspects]
         order = [position[int(key)] for key in _by_time(agreed) if int(key) in position]
         others = [agreed[key].is_wrong for key in agreed if int(key) not in position]
-        probability = np.array([self.items[index].probability for index in suspects], np.float64)
-        return forecast(probability, found, order, others)
+        probability = np.array([self.items[index].part_probability for index in suspects], np.float64)
+        parts = [self.items[index].part for index in suspects]
+        return forecast(probability, parts, found, order, others)
+
+    @cached_property
+    def _suspects(self) -> list[int]:
+        """Rows of the queue that were not drawn at random."""
+        return [index for index, item in enumerate(self.items) if not item.is_random]
+
+    def sequence(self, seen: Forecast) -> list[int]:
+        """All rows of the queue: decided and skipped ones as they were decided, then the others, the most probable
+        first as the decisions let expect, every RANDOM_EVERY-th a random one."""
+        agreed, _, skipped = self.outcome()
+        done = [int(key) for key in _by_time(agreed | skipped)]
+        is_done = set(done)
+        suspects = [self._suspects[i] for i in seen.left_order if self._suspects[i] not in is_done]
+        random = [index for index, item in enumerate(self.items) if item.is_random and index not in is_done]
+        while suspects:
+            at_turn = random and (len(done) + 1) % RANDOM_EVERY == 0
+            done.append(random.pop(0) if at_turn else suspects.pop(0))
+        return done + random
 
     # Deciding
 

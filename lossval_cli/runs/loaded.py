@@ -60,6 +60,9 @@ class LoadedRun:
     """(N,) NaN where the method does not part importance."""
     noise_probability: npt.NDArray[np.float64]
     """(N,) NaN where the method estimates no noise."""
+    label_probability: npt.NDArray[np.float64]
+    feature_probability: npt.NDArray[np.float64]
+    """(N,) of its two parts."""
     suspect: Texts
     """(N,) '', label, features or label+features."""
     path: str | None
@@ -205,6 +208,8 @@ def _scored(
         importance=_floats(table, "importance"),
         feature_evidence=_floats(table, "feature_evidence"),
         noise_probability=_floats(table, "noise_probability"),
+        label_probability=_floats(table, "label_noise_probability"),
+        feature_probability=_floats(table, "feature_noise_probability"),
         suspect=suspect,
         path=path,
         find_train=find_train,

@@ -3,7 +3,7 @@
   const $ = (id) => document.getElementById(id);
   const token = new URLSearchParams(location.search).get("token") ?? "";
   const isNumber = document.body.dataset.number === "yes";
-  let rows = [], states = [], visible = [], current = -1, card = null, group = "", busy = false, undoNext = false;
+  let rows = [], states = [], order = [], visible = [], current = -1, card = null, group = "", busy = false, undoNext = false;
 
   const make = (tag, text, css) => {
     const node = document.createElement(tag);
@@ -45,6 +45,7 @@
 
   const take = (said) => {
     states = said.states;
+    order = said.order;
     const seen = said.progress;
     $("sentence").textContent = seen.sentence;
     $("random").textContent = seen.random;
@@ -76,7 +77,7 @@
   const named = { "": "undecided", keep: "kept", relabel: "relabelled", fix: "fixed", drop: "dropped", skip: "skipped", disputed: "in dispute" };
   const most = 300; // rows of the list; filters reach the others
   const list = () => {
-    visible = rows.map((_, at) => at).filter((at) => fits(at) || at === current);
+    visible = order.filter((at) => fits(at) || at === current);
     const fitting = visible.filter(fits).length;
     $("count").textContent = `${fitting} of ${rows.length} rows${fitting > most ? `, the first ${most} listed` : ""}`;
     $("list").replaceChildren(
@@ -115,7 +116,7 @@
   const paint = (said) => {
     card = said;
     $("kind").textContent = said.kind_words;
-    $("position").textContent = `${current + 1} of ${rows.length}`;
+    $("position").textContent = `${order.indexOf(current) + 1} of ${rows.length}`;
     $("where").textContent = spelled(said.ids ? `${said.where}, ${said.ids}` : said.where);
     $("reason").textContent = spelled(said.reason);
     $("given").textContent = shown(said.given);
@@ -182,7 +183,7 @@
     );
   };
 
-  const members = (name) => rows.map((_, at) => at).filter((at) => rows[at].groups.includes(name) && (isOpen(at) || at === current));
+  const members = (name) => order.filter((at) => rows[at].groups.includes(name) && (isOpen(at) || at === current));
   const groups = (sizes) => {
     const offered = sizes.filter((one) => members(one.group).length > 1);
     if (!offered.some((one) => one.group === group)) group = "";
@@ -240,9 +241,10 @@
     if (next !== undefined) show(next);
   };
 
+  // The order follows the decisions, so that the next row is the most probable one.
   const following = (after) => {
-    const fitting = rows.map((_, at) => at).filter(fits);
-    return fitting.find((at) => at > after) ?? fitting.find((at) => at !== after) ?? -1;
+    const fitting = order.filter((at) => fits(at) && at !== after);
+    return fitting.find((at) => order.indexOf(at) > order.indexOf(after)) ?? fitting[0] ?? -1;
   };
 
   // Deciding
@@ -384,8 +386,7 @@
   });
   for (const id of ["by-state", "by-kind", "by-label", "by-group"]) {
     $(id).addEventListener("change", () => {
-      const first = rows.findIndex((_, at) => fits(at));
-      show(first, { focus: false });
+      show(order.find(fits) ?? -1, { focus: false });
     });
   }
 
