@@ -1,4 +1,4 @@
-"""The Python entrance: `lossval_cli.score`."""
+"""The Python function of `lossval score`: `lossval_cli.score`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other commands in Python, with the words of the command line: check, diff, calibrate, acquire."""
+"""The Python functions of the commands check, diff, calibrate and acquire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known about every row -> the ranked table that users read."""
+"""Fit and noise estimate -> the ranked table of scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run found, and what can be done with it in Python: show, write, clean."""
+"""The result of a run in Python: scores and report, and methods to show, write and clean."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How far to believe the flags on the user's own table: plant noise in it, and count what is found."""
+"""How reliable the flags are on the user's own table: plant noise in copies of it, and count what is found."""

@@ -1,1 +1,1 @@
-"""Rules about data, the values they ask for, the results, and the formats other tools read them in."""
+"""`lossval check`: rules, the values that they compare with limits, results, and output formats."""

@@ -1,4 +1,4 @@
-"""What data may be like: rules as data, values as data, and a result for each rule. Nothing is printed here.
+"""Rules and values in, one result per rule out. Nothing is printed here.
 
 A rule that cannot be evaluated is `unknown`, which is never a pass.
 """

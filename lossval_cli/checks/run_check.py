@@ -1,4 +1,4 @@
-"""The gate: what rules say of a run."""
+"""A check of one run: its values, the result of each rule, and the rows to look at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From runs to what a gate needs: the values its rules ask for, and the rows it points at."""
+"""From a run to the values that rules compare with limits, and to the rows that the outputs list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs, and how a line of arguments becomes one of them."""
+"""The list of commands, and how arguments are parsed into one of them."""
 
 from __future__ import annotations
 

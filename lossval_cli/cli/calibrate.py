@@ -1,4 +1,4 @@
-"""`lossval calibrate`: how far to believe the flags on this table."""
+"""`lossval calibrate`: how reliable the flags are on a table."""
 
 from __future__ import annotations
 

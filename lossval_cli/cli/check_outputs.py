@@ -1,4 +1,4 @@
-"""How `lossval check` tells its outcome: in which formats, to which files, and where people look."""
+"""Where `lossval check` writes its result: formats, files, standard output and the GitHub job summary."""
 
 from __future__ import annotations
 

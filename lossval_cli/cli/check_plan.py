@@ -1,4 +1,4 @@
-"""What `lossval check` asks of the data: rules from options and settings files, and the baseline."""
+"""The rules of `lossval check`, from options and settings files, and its baseline."""
 
 from __future__ import annotations
 

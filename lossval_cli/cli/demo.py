@@ -1,4 +1,4 @@
-"""`lossval demo`: the main job on the example that ships with the package, with the answer looked up."""
+"""`lossval demo`: score the example that ships with the package, and compare the result with its known errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that stand together in a dataclass: each field is one option of every command that takes the group.
+"""Groups of options as dataclasses: each field is one option of every command that has the group.
 
 `@grouped_options` replaces a parameter that is annotated with a subclass of `OptionGroup` by the group's fields,
 so that Typer sees plain options, and builds the object again when the command is called.

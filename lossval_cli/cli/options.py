@@ -1,4 +1,4 @@
-"""Choices, and options that several commands have which do not train."""
+"""Choices, and options that are shared by commands that do not train."""
 
 from __future__ import annotations
 

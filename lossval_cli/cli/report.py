@@ -1,4 +1,4 @@
-"""`lossval report`: the pages of a run once more, without training."""
+"""`lossval report`: write the pages of a run again, without training."""
 
 from __future__ import annotations
 

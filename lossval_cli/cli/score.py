@@ -1,4 +1,4 @@
-"""`lossval score`: from a table to ranked rows."""
+"""`lossval score`: rank the rows of a table and write a run directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranked rows to where `-o` points: standard output or one file."""
+"""Write ranked rows to standard output or to one file."""
 
 from __future__ import annotations
 

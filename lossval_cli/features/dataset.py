@@ -1,4 +1,4 @@
-"""From what the user names to arrays: read the tables, decide roles, check that they agree, encode."""
+"""From the user's tables to arrays: read the tables, decide roles, check that the tables agree, encode."""
 
 from __future__ import annotations
 

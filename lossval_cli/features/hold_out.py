@@ -1,4 +1,4 @@
-"""Which training rows stand in for a validation table where none is given."""
+"""Which training rows are held out for validation if no validation table is given."""
 
 from __future__ import annotations
 

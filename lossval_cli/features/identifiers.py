@@ -1,4 +1,4 @@
-"""Which columns only identify rows: known by their names or by the shape of their values, and no features.
+"""Which columns only identify rows, by their names or by the shape of their values; they are not features.
 
 That all cells of a column differ does not make it an id: timestamps, titles, queries and amounts differ too.
 """

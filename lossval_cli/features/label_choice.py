@@ -1,4 +1,4 @@
-"""Which column is the label where nobody said: one with such a name, or a last column that is clearly one."""
+"""Which column is the label if the user does not say: one with such a name, or a clear last column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each column is for: the label, ids, features; and whether two tables agree on it."""
+"""The role of each column (label, id, feature, left out), and whether two tables have the same columns."""
 
 from __future__ import annotations
 

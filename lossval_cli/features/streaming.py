@@ -1,5 +1,5 @@
-"""Tables that do not fit into memory stay in their Parquet or Arrow files: which ones these are, how their rows
-are divided among processes and chunks, and which of them columns are decided on."""
+"""Tables that do not fit into memory stay in their Parquet or Arrow files: which tables these are, how their
+rows are divided among processes and chunks, and which rows decide the roles and types of columns."""
 
 from __future__ import annotations
 

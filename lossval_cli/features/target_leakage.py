@@ -1,4 +1,4 @@
-"""Columns that tell the label almost perfectly: known only after it, perhaps, and then wrong labels stay hidden.
+"""Columns that predict the label almost perfectly: if they are known only after the label, they hide wrong labels.
 
 Classes: a tree of few leaves on one column, or on two, is fitted on half of a sample and measured on the other half.
 Numbers: the rank correlation with one column, or the fit of a sum or a product of two.

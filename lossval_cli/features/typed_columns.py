@@ -1,4 +1,4 @@
-"""Training columns as their owner sees them: numbers, dates and levels before any encoding, a few rows at a time."""
+"""Training columns before encoding, as numbers, dates and levels, a few rows at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows without a label: nothing can be learned from them or said of them, so they are left out and listed."""
+"""Rows without a label: they are left out of training and come last in the scores."""
 
 from __future__ import annotations
 

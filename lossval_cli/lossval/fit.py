@@ -1,4 +1,4 @@
-"""Dataset -> Fit, by the method that the settings name; what is tried again when training fails.
+"""Dataset -> Fit, by the method of the settings, with retries if training diverges or runs out of memory.
 
 Training is repeated with a tenth of the step size where it diverges or ends with nearly all weight on a few
 rows, and with fewer rows on the device where its memory is not enough.

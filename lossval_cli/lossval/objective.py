@@ -5,8 +5,8 @@
     loss        L            ∂ log/∂w_n ∝ ℓ_n / L
     transport   OT^p         ∂ log/∂w_n ∝ p f_n / OT
 
-(Wibiral et al., arXiv 2412.04158; L = Σ w_n ℓ_n / N.) The gradient is the sum of what a row's label did and
-what its features did, and both are without unit. `ot_power` p = 2 is the paper's formula, 1 its unsquared
+(Wibiral et al., arXiv 2412.04158; L = Σ w_n ℓ_n / N.) The gradient is the sum of a label part and a
+feature part, and both are dimensionless. `ot_power` p = 2 is the paper's formula, 1 its unsquared
 ablation.
 
 Deviations from the paper (`method = "paper"` has none of them, see paper.py)
@@ -24,10 +24,12 @@ Deviations from the paper (`method = "paper"` has none of them, see paper.py)
     would drown the labels and overlook a single wrong cell.
  6. The networks minimise Σ w ℓ / Σ w over a batch; L and OT scale the step of the weights alone. In the paper
     the networks descend the product.
- 7. Numbers have the loss huber(0.5) of the standardised target instead of the squared error, and networks are
+ 7. Numbers have the loss huber(0.5) of the standardised target instead of the squared error, ordered classes the
+    cross-entropy of every boundary between two steps, and networks are
     AdamW-trained ensembles of three layers with SiLU whose inputs are scaled by how much each column says
     about the label.
- 8. Sample weights s (all 1 without --weights) multiply the loss and the mass of a row, as if the row stood in
+ 8. A row's relative loss ℓ_n / L counts at most 20 in one epoch, so that no epoch uses up the range of its weight.
+ 9. Sample weights s (all 1 without --weight) multiply the loss and the mass of a row, as if the row stood in
     the table s times.
 """
 

@@ -1,4 +1,4 @@
-"""What a run has to agree with to continue from a checkpoint: anything that changes what is found."""
+"""What must be equal to continue from a checkpoint: everything that changes the result."""
 
 from __future__ import annotations
 

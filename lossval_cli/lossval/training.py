@@ -3,7 +3,7 @@
     w ← 1;  f, g ← transport of w/N to the validation rows
     for every epoch:
         for every batch of rows:                                                                 (network)
-            each member: AdamW step on  Σ w_n ℓ_n / Σ w_n  over the rows of the batch it trains on
+            each member: AdamW step on  Σ w_n ℓ_n / W  over the rows of the batch that it trains on
             ℓ_n ← mean loss of row n over the members that do not train on it              (cross_fitting)
         log w_n ← log w_n − η (ℓ_n / L + p f_n / OT),  then w to mean 1      once per epoch    (weights)
         f, g ← transport of the new w/N, warm-started,                       in some epochs    (transport)
@@ -13,6 +13,7 @@
     E       members         networks, trained side by side
     J       len(g)          validation rows in the transport
     B                       rows of a batch
+    W       total           Σ s w of an average batch, over the rows that a member trains on  (E, 1)
     ℓ       evidence.losses loss of each row, out of fold                                 (n,)
     L       L               weighted mean loss, Σ s w ℓ / Σ s                              scalar
     w       state.w         importance weights, Σ s w = Σ s (mean 1)                       (n,)

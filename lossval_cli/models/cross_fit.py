@@ -1,4 +1,4 @@
-"""Out-of-fold predictions of an estimator: the same folds, groups and order of time as the networks have."""
+"""Out-of-fold predictions of an estimator, with the folds, groups and order of time that the networks have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How surprising each cell is: by its own column, by the other columns of its row, and by its spelling.
+"""How improbable each cell is given its own column, the other columns of its row, and its spelling.
 
     far         a number beyond the bulk of its column                              (number_cells)
     residual    a number away from what the other columns predict, in local deviations  (cross_forest)

@@ -1,4 +1,4 @@
-"""The two entrances to this folder: outliers before training, wrong labels and flags after it."""
+"""The two functions that the pipeline calls: outliers before training, wrong labels and flags after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the nearest of some rows is."""
+"""The distance of each row to the nearest of some reference rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it does to a model to leave out, relabel or weigh rows as the ranking says, on held-out rows.
+"""How models change on held-out rows if rows are left out, relabelled or weighted by the ranking.
 
 A linear model is retrained for the whole curve: without the lowest, the highest and random rows. Strategies that
 may be advised are tried with gradient boosting as well (models). Whether one is advised is decided in

@@ -1,4 +1,4 @@
-"""Inline SVG for the report: markup in, markup out, no number computed but where a mark lies.
+"""Inline SVG plots for the report; only the positions of marks are computed here.
 
 Colours, fonts and line widths are the style sheet's: marks carry classes alone, so that one drawing serves
 light, dark and print.

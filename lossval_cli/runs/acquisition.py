@@ -1,4 +1,4 @@
-"""Which unlabelled rows to have labelled: where importance is expected, and unlike one another.
+"""Which unlabelled rows to have labelled: important by prediction, and different from one another.
 
 Active data acquisition as the LossVal paper has it: a regressor learns importance from the features of the
 training rows and is asked about the candidates. Of the two parts of log-importance only the feature evidence

@@ -1,4 +1,4 @@
-"""What decisions change in the table of a run: rows that go, new labels, fixed cells, rows that stay as they are."""
+"""What decisions change in the table of a run: rows to drop, new labels, fixed cells, rows to leave alone."""
 
 from __future__ import annotations
 

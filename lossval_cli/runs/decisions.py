@@ -1,4 +1,4 @@
-"""decisions.csv: what reviewers decided about rows, one line a decision, appended and never rewritten.
+"""decisions.csv: what reviewers decided about rows, one line per decision, appended and never rewritten.
 
 Line breaks inside cells are escaped, so that a damaged line damages no other; it stays in the file, is reported, and
 counts for nothing. What a spreadsheet would evaluate, or would save as something else, has an apostrophe in front. A

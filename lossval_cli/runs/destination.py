@@ -1,4 +1,4 @@
-"""Where `-o` points: a run directory, one file of scores, or standard output."""
+"""The destination of `-o`: a run directory, one file of scores, or standard output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs side by side: rows that came, went or changed sides, and what changed of the whole."""
+"""Two runs compared: rows that were added, removed, or became or ceased to be suspect; and totals."""
 
 from __future__ import annotations
 

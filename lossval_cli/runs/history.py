@@ -1,4 +1,4 @@
-"""Several runs in the order of their time: whether the data gets better."""
+"""Several runs in the order of time: whether the data improves."""
 
 from __future__ import annotations
 

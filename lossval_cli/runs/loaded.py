@@ -1,4 +1,4 @@
-"""Runs as later commands see them: read from a run directory, or just made."""
+"""A finished run, read from a run directory or just computed, for the commands that use one."""
 
 from __future__ import annotations
 

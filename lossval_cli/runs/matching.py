@@ -1,4 +1,4 @@
-"""Which rows of two runs are the same row: by ids, by what the rows hold, never by where they stand.
+"""Which rows of two runs are the same row: matched by ids or by content, never by position.
 
 A key that several rows share does not say which is which; it is completed by the content of the row, and where the
 tables are not at hand for that, the runs cannot be compared.

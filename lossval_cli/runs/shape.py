@@ -1,4 +1,4 @@
-"""What report.json must look like where later commands read it, so that a damaged one is one clear line.
+"""The parts of report.json that other commands read, checked so that a damaged file gives one clear error.
 
 Not the shipped JSON schema: that describes what this version writes, and reports of earlier versions, which lack some
 of it, are read too; and jsonschema, which would check it, is needed by the tests alone.

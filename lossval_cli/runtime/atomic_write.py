@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all.
+"""Atomic writes: files and directories appear completely or not at all.
 
 What is written lies in a private directory (0700) or file (0600) beside the target until it is complete and on disk;
 then renaming puts it in place. An older run directory is renamed aside first; a run that is killed between the two

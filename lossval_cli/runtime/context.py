@@ -1,4 +1,4 @@
-"""What a run computes with: device, processes, deadline, checkpoint and a directory for encoded rows."""
+"""The runtime of a run: device, processes, deadline, checkpoint and a directory for encoded rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classes of few rows are meant to be classes: scikit-learn's doubt about that concerns no user."""
+"""Silences scikit-learn's warning that a label with many classes might be meant as a number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that depends on the operating system, in one place, each with what happens where the system lacks it.
+"""Everything that depends on the operating system, each with a fallback.
 
 Importing this file imports nothing heavy. What is not here is the standard library's and the same everywhere.
 """

@@ -1,4 +1,4 @@
-"""What a run may use and where it keeps what it needs: nothing here changes what is found, time aside."""
+"""The limits and paths of a run: time, memory, checkpoint, scratch directory. Only a time limit changes results."""
 
 from __future__ import annotations
 

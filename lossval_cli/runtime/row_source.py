@@ -1,4 +1,4 @@
-"""Rows that are read when they are asked for, whatever reads them; without PyTorch."""
+"""The interface of encoded rows that are read on demand; without PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the user wants cells to be read, where the table itself leaves a choice or its reading is to be overruled."""
+"""The user's options for reading cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the records of a CSV file begin and end, which line is the header, and which lines are no rows.
+"""Where the records of a CSV file begin and end, which line is the header, and which lines are not rows.
 
 Comments, titles, empty rows, a second header and totals are left out, each with a notice.
 """

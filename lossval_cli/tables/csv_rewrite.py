@@ -1,4 +1,4 @@
-"""A CSV file written again with changes: what is kept are the bytes of the input.
+"""A CSV file written again with changes; all other bytes are those of the input.
 
 Every change is an edit, (start, stop, new bytes) of the text; whatever no edit covers is copied. So header,
 byte-order mark, delimiter, quotes, line endings and every digit stay as they are.

@@ -1,4 +1,4 @@
-"""The encoding of a text table: UTF-8, UTF-16, or else what its letters look like; what was taken is said."""
+"""The encoding of a text table: UTF-8, UTF-16, or else the encoding that its letters suggest; a notice names it."""
 
 from __future__ import annotations
 

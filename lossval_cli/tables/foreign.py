@@ -1,4 +1,4 @@
-"""Files that are not tables, though their names say so: recognised by how they begin, refused with what to do."""
+"""Files that are not tables: recognised by their first bytes, and refused with a line that says what to do."""
 
 from __future__ import annotations
 

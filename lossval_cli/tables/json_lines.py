@@ -1,4 +1,4 @@
-"""JSON to columns: one object a line (JSON lines), or an array of objects."""
+"""JSON to columns: one object per line (JSON lines), or an array of objects."""
 
 from __future__ import annotations
 

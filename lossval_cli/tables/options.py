@@ -1,4 +1,4 @@
-"""How the user says that a file is to be read, where the file does not say so itself."""
+"""The user's options for reading a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what the user names to columns: the format is known by the first bytes of a file, not by its name."""
+"""From a name to columns: the format is detected from the first bytes of a file, not from its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be changed of a table on disk: rows taken out, cells replaced, a column added. All else stays."""
+"""Changes to a table on disk: rows removed, cells replaced, a column added; the rest is preserved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text that holds cells of the user's table and still is nothing but text, whoever reads it.
+"""Escaping: cells of the user's table stay plain text in terminals, Markdown, CI logs and spreadsheets.
 
 GitHub's runner looks for `##[command]` anywhere in a line that a step prints and for `::command::` at its
 start, whatever the format of the line; so no format may print the first, and all begin lines with words of

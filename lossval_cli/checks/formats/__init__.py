@@ -1,4 +1,4 @@
-"""What a gate found, as each kind of reader wants it: one file a format, each a function to text."""
+"""The result of a check in each output format: one file per format, each with a function that returns text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workflow commands of GitHub Actions: an annotation a broken rule and for each of the worst ten rows.
+"""Workflow commands of GitHub Actions: one annotation for each failed rule and for each of the worst ten rows.
 
 GitHub shows ten annotations of a kind a step. What a cell holds is escaped as the runner unescapes it, so
 that it can end neither the command nor the line.

@@ -1,4 +1,4 @@
-"""GitLab's code quality report: an issue a suspect, shown in the diff of a merge request."""
+"""GitLab's code quality report: one issue per suspect, shown in the diff of a merge request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything a gate found, for programs."""
+"""The whole result of a check as JSON."""
 
 from __future__ import annotations
 

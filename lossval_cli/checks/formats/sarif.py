@@ -1,5 +1,4 @@
-"""SARIF 2.1.0 for code hosts: a check a suspect row, at its line of a CSV file or as a row of a Parquet
-file."""
+"""SARIF 2.1.0 for code hosts: one result per suspect row, at its line of a CSV file or as a row of Parquet."""
 
 from __future__ import annotations
 

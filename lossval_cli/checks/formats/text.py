@@ -1,4 +1,4 @@
-"""A line a rule, as pytest has a line a test, and the worst rows where a rule was broken."""
+"""Plain text: one line per rule, and the worst rows if a rule failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Categories -> one number a level while levels are few, a fixed small vector a level where they are many."""
+"""Categories -> one indicator per level if there are few levels, a small hashed vector per level if there are many."""
 
 from __future__ import annotations
 

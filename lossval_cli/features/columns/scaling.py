@@ -1,4 +1,4 @@
-"""The two rules by which columns become comparable: standardise each number, weigh each block.
+"""How columns become comparable: each number is standardised, and each block is scaled by its width.
 
 The transport cost is a sum of squared differences over all encoded numbers. It treats columns alike only if
 each column contributes the same to it, so every block is scaled to total variance 1: two random training

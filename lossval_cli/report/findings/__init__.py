@@ -1,1 +1,1 @@
-"""What the report says beyond the scores, one question a file. Numbers in, JSON-serialisable dicts out."""
+"""What the report says beyond the scores: one question per file, numbers in, JSON-serialisable dicts out."""

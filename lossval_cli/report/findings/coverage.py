@@ -1,4 +1,4 @@
-"""How much of validation lies where training has next to nothing: there the model has to guess.
+"""How many validation rows are far from every training row: the model extrapolates there.
 
 A validation row is uncovered when its nearest training row is farther away than the nearest other training
 row is for all but UNUSUAL of the training rows. Both distances are taken to the same sample of training

@@ -1,4 +1,4 @@
-"""Which columns decide against a label: those without whose value the prediction would be less sure.
+"""Which columns decide against a label: those whose removal makes the prediction less certain.
 
 A forest is fitted on other rows than the explained ones. A column of a row is replaced by its values in background
 rows (occlusion; Zeiler & Fergus, 2014, for images; with several replacements, the interventional expectation of

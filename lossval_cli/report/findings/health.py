@@ -1,4 +1,4 @@
-"""Whether the run itself can be trusted: checks that are reported whatever they say."""
+"""Whether the run itself can be trusted: checks that are always reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where suspects gather: the categories and ranges of a column that hold more of them than chance would.
+"""Where suspects are concentrated: categories and ranges of a column with more of them than chance explains.
 
 Each is a look: a binomial test of its suspects against the share in the whole table (which is conservative
 beside the hypergeometric test that it stands in for). All looks together are corrected by Holm's method,
