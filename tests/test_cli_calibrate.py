@@ -173,7 +173,7 @@ def test_malformed_files_are_one_line(verb: str, change: Callable[[str], str] | 
         (["--repeats", "0"], "'--repeats'"),
         (["--preset", "paper"], "preset paper only ranks rows and flags none"),
         (["-o", "train.csv"], "train.csv is read by this command: name another file"),
-        (["--rates", "0.001"], "--rates 0.001 of "),
+        (["--rates", "0.001"], "--rates 0.001: "),
     ],
 )
 def test_lines_that_make_no_sense(arguments: list[str], message: str, cli: Cli) -> None:
