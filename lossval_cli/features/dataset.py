@@ -11,10 +11,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
-from lossval_cli.errors import DataError, SchemaError, SettingsError, UsageError
-from lossval_cli.features.class_order import find_class_order
+from lossval_cli.errors import DataError, UsageError
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.encoded_file import EncodedFile, encode_streamed
 from lossval_cli.features.encoder import Encoder
@@ -29,9 +27,10 @@ from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, 
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
 from lossval_cli.features.streaming import Layout, plan_layout, read_or_stream, sample_rows, shard
 from lossval_cli.features.table_options import ColumnRule, Role, TableOptions, asked_columns, spelled_as
+from lossval_cli.features.target import choose_loss, fit_labels, in_order
 from lossval_cli.features.target_leakage import TargetLeakage, find_class_leakage, find_number_leakage
-from lossval_cli.features.unlabelled import Unlabelled, leave_out_unlabelled, missing_word_hint
-from lossval_cli.losses import Loss, check_loss, check_targets, find_loss
+from lossval_cli.features.unlabelled import Unlabelled, leave_out_unlabelled
+from lossval_cli.losses import Loss, check_targets
 from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.memory import MemoryEstimate, amount
@@ -51,13 +50,6 @@ FEWEST_ROWS = 10
 
 COPIES_WORTH_A_NOTICE = 0.01
 """Share of rows that are copies from which it is said; the report counts fewer, too."""
-
-DEFAULT_LOSS = {"classification": "cross_entropy", "regression": "huber(0.5)"}
-"""Huber bends at half a standard deviation of the target: wrong labels must not steer the network."""
-
-
-ORDERED_LOSS = "cumulative_cross_entropy"
-"""Of ordered classes."""
 
 
 @dataclass(frozen=True)
@@ -179,20 +171,10 @@ def load_dataset(
     notices += [*roles.notices, *sample_notices, *unlabelled_notices]
     val_table = _read_other(val, "validation", table, roles, reading, notices, require_labels=require)
     test_table = _read_other(test, "test", table, roles, reading, notices, require_labels=require)
-    try:
-        labels = (ClassLabels if roles.task == "classification" else NumberLabels).fit(sharded, roles)
-    except SchemaError as error:
-        hint = "" if unlabelled is None else missing_word_hint(unlabelled, roles.label)
-        raise SchemaError(f"{error}{hint}") from None
-    labels = _ordered(labels, table, options)
+    labels = in_order(fit_labels(sharded, roles, unlabelled), table, options)
     encoder = Encoder.fit(sample, roles.features, roles.kinds)
     notices += [*labels.notices, *encoder.notices]
-    is_ordered = isinstance(labels, ClassLabels) and labels.is_ordered
-    loss = find_loss(settings.loss or (ORDERED_LOSS if is_ordered else DEFAULT_LOSS[roles.task]), roles.task)
-    if loss.ordered and not is_ordered:
-        raise SettingsError([f"loss: {loss.name!r} needs ordered classes: --ordered or --order says that they are"])
-    if ":" in (settings.loss or ""):  # the user's own
-        check_loss(loss, len(labels.names) if isinstance(labels, ClassLabels) else None)
+    loss = choose_loss(labels, roles, settings)
 
     size = MemoryEstimate(
         table.rows,
@@ -204,16 +186,8 @@ def load_dataset(
     layout = plan_layout(table, size, runtime)
     encode = _Encoding(roles, encoder, labels, loss)
     y = encode.labels_of(sharded, "training")
-    if isinstance(table.data, StreamedTable):
-        assert runtime.scratch is not None  # without it no table is streamed
-        file = encode_streamed(table, encoder, settings.storage, runtime.scratch, layout.processes)
-        notices.append(
-            f"{format_name(table.name)} stays in its file; its encoded rows take {amount(file.nbytes)} of disk in "
-            f"{format_name(str(file.path.parent.parent))} while the run lasts"
-        )
-        own = Split(table, file, y)
-    else:
-        own = Split(table, encoder.transform(table), y)
+    own, encoded_notices = _encode_training(table, y, encoder, settings, runtime, layout)
+    notices += encoded_notices
     weights = None if roles.weight is None else read_weights(sharded, roles.weight)
     groups = time_order = keys = copies = None
     if roles.group is not None:
@@ -233,17 +207,11 @@ def load_dataset(
     if target_leakage is not None and target_leakage.is_almost_perfect:
         notices.append(target_leakage.notice(is_number=isinstance(labels, NumberLabels)))
     if val_table is None:
-        assert own.y is not None
         stratify = roles.task == "classification"
         units = join_units(groups, copies)
-        held_out = hold_out(own.y, settings, stratify=stratify, units=units, time_order=time_order)
-        which = "the last " if time_order is not None else ""
-        whole = f" in whole groups by {quote(roles.group)}" if roles.group is not None else ""
-        notices.append(
-            f"no --val: {which}{pluralize(len(held_out), 'training row')} ({len(held_out) / table.rows:.0%}) held out "
-            f"for validation{whole}; they are scored too"
-        )
-        val_split = Split(table, own.X[held_out], own.y[held_out])
+        held_out = hold_out(y, settings, stratify=stratify, units=units, time_order=time_order)
+        notices.append(_hold_out_notice(held_out, table, roles))
+        val_split = Split(table, own.X[held_out], y[held_out])
     else:
         held_out = None
         notices += encoder.differences(val_table)
@@ -269,13 +237,11 @@ def load_dataset(
     test_split = None if test_table is None else encode.split(test_table, "test")
     overlaps: dict[str, Overlap] = {}
     for what, split in (("validation", None if held_out is not None else val_split), ("test", test_split)):
-        if split is None or keys is None or own.y is None:
-            continue
-        other_keys = row_keys((values for _, values in encoder.read(split.table)), split.table.rows)
-        found = find_overlap(keys, own.y, own.X, other_keys, split.y, split.X[:], len(encoder.blocks))
-        overlaps[what] = found
-        if is_suspicious(found, keys):
-            notices.append(found.notice(split.table.name, table.name, what))
+        if split is not None and keys is not None:
+            other_keys = row_keys((values for _, values in encoder.read(split.table)), split.table.rows)
+            overlaps[what] = find_overlap(keys, y, own.X, other_keys, split.y, split.X[:], len(encoder.blocks))
+            if is_suspicious(overlaps[what], keys):
+                notices.append(overlaps[what].notice(split.table.name, table.name, what))
     notices += _copies(copies, table)
     return Dataset(
         own,
@@ -298,6 +264,35 @@ def load_dataset(
         target_leakage=target_leakage,
         unlabelled=unlabelled,
         overlaps=overlaps,
+    )
+
+
+def _encode_training(
+    table: Table,
+    y: npt.NDArray[np.generic],
+    encoder: Encoder,
+    settings: Settings,
+    runtime: Runtime,
+    layout: Layout,
+) -> tuple[Split, list[str]]:
+    """The encoded training rows, in memory or, of a table that stays in its file, in a file of their own."""
+    if not isinstance(table.data, StreamedTable):
+        return Split(table, encoder.transform(table), y), []
+    assert runtime.scratch is not None  # without it no table is streamed
+    file = encode_streamed(table, encoder, settings.storage, runtime.scratch, layout.processes)
+    notice = (
+        f"{format_name(table.name)} stays in its file; its encoded rows take {amount(file.nbytes)} of disk in "
+        f"{format_name(str(file.path.parent.parent))} while the run lasts"
+    )
+    return Split(table, file, y), [notice]
+
+
+def _hold_out_notice(held_out: npt.NDArray[np.int64], table: Table, roles: Roles) -> str:
+    which = "the last " if roles.time is not None else ""
+    whole = f" in whole groups by {quote(roles.group)}" if roles.group is not None else ""
+    return (
+        f"no --val: {which}{pluralize(len(held_out), 'training row')} ({len(held_out) / table.rows:.0%}) held out "
+        f"for validation{whole}; they are scored too"
     )
 
 
@@ -326,23 +321,6 @@ def _read_other(
     other, _, unlabelled_notices = leave_out_unlabelled(other, roles.label, what, require_labels=require_labels)
     notices += unlabelled_notices
     return other
-
-
-def _ordered(labels: ClassLabels | NumberLabels, table: Table, options: TableOptions) -> ClassLabels | NumberLabels:
-    """The labels, as steps of a scale where they are ordered classes."""
-    if isinstance(labels, NumberLabels):
-        if options.ordered or options.order:
-            raise UsageError(
-                "--ordered and --order are for classes, and the task is regression, where numbers have an order"
-            )
-        return labels
-    kind, declared = table.as_given(labels.column).type, []
-    if pa.types.is_dictionary(kind) and kind.ordered:
-        declared = [str(value) for value in table.as_given(labels.column).chunk(0).dictionary.to_pylist()]
-    order = find_class_order(
-        labels.names, labels.column, ordered=options.ordered, order=options.order, declared=declared
-    )
-    return labels if order is None else labels.in_order(order)
 
 
 def _copies(copies: Units | None, table: Table) -> list[str]:
