@@ -58,7 +58,7 @@ RARE = 0.1
 """The same where the rarer of two classes has no more than this share: it is usually the one that was overlooked."""
 
 DOUBTFUL_PER_FLIP = 2.0
-"""Three or more classes: as many again for each label that seems flipped at random. Annotators
+"""Three or more classes: as many again for each label that is flipped at random beyond doubt. Annotators
 confuse classes in ways that are partly systematic. Of ordered classes, only those that are probably two steps away:
 neighbours are confused where nothing is wrong."""
 
@@ -166,7 +166,7 @@ def find_wrong_classes(
         probability = np.maximum(probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
         most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
         if K > 2 and not (scale.is_ordered or scale.are_numbers):
-            most = max(most, DOUBTFUL_PER_FLIP * flips.share)
+            most = max(most, DOUBTFUL_PER_FLIP * flips.low)
         probability = _with_doubtful(
             probability,
             score,
@@ -175,7 +175,7 @@ def find_wrong_classes(
         )
         if steps is not None:
             far = np.where(is_enough, (given * (steps > 1)).sum(axis=1), 0.0)
-            most = doubt * DOUBTFUL_PER_FLIP * flips.share
+            most = doubt * DOUBTFUL_PER_FLIP * flips.low
             probability = _with_doubtful(probability, score, far, most)
     probability = np.where(is_enough, probability, 0.0)
     suspect, threshold = choose_suspects(probability)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit, logsumexp, ndtri
 from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +44,9 @@ MOST_COUNTED = 2_000
 MOST_RANKED = 400_000
 """Pairs of rows and classes, at most, that the curve is fitted to."""
 
+ABOUT_THE_SAME = 1.5
+"""Three or more classes: the ratio of frequencies up to which they share a curve."""
+
 TOWARDS_FREQUENT = 0.25
 """Two classes: labels flip into the more frequent class more easily, by this power of the ratio of frequencies."""
 
@@ -63,36 +66,65 @@ class Flips(NamedTuple):
 def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
     """Out-of-fold probabilities (N, K) and labels y (N,) -> which labels were flipped at random, and how many."""
     N, K = probabilities.shape
+    counted = min(MOST_COUNTED, N)
     rates = np.maximum(np.bincount(y, minlength=K) / N, 1e-6)
+    probability = np.zeros(N)
     if K == 2:
         ratio = (rates[1] / rates[0]) ** TOWARDS_FREQUENT
         total = rates[0] * ratio + rates[1] / ratio
         into_1, into_0 = np.minimum(0.5, SHARES * ratio / total), np.minimum(0.5, SHARES / ratio / total)
-        curve = _fit_curve(probabilities[:, 1], y == 1, into_1, 1 - into_0, N, seed)
-        probability = np.zeros(N)
-        for i in np.flatnonzero(curve.posterior > 1e-4):
+        curve = _fit_curve(probabilities[:, 1], y == 1, into_1, 1 - into_0, counted, seed)
+        posterior = _posterior([curve])
+        for i in np.flatnonzero(posterior > 1e-4):
             is_1 = curve.height(i, curve.z)
             flipped = np.where(y == 1, into_1[i] * (1 - is_1), into_0[i] * is_1)
             kept = np.where(y == 1, (1 - into_0[i]) * is_1, (1 - into_1[i]) * (1 - is_1))
-            probability += curve.posterior[i] * flipped / np.maximum(flipped + kept, 1e-12)
-    else:  # every pair of a row and a class is one case of the curve
-        is_own = (y[:, None] == np.arange(K)).ravel()
-        curve = _fit_curve(probabilities.ravel(), is_own, SHARES / (K - 1), 1 - SHARES, N, seed)
-        z = curve.z.reshape(N, K)[np.arange(N), y]
-        probability = np.zeros(N)
-        for i in np.flatnonzero(curve.posterior > 1e-4):
-            right = curve.height(i, z)
-            flipped = SHARES[i] / (K - 1) * (1 - right)
-            probability += curve.posterior[i] * flipped / np.maximum(flipped + (1 - SHARES[i]) * right, 1e-12)
+            probability += posterior[i] * flipped / np.maximum(flipped + kept, 1e-12)
+    else:  # every pair of a row and a class is one case
+        groups = _equally_frequent(rates)
+        curves = []
+        for group in groups:
+            is_own = (y[:, None] == group).ravel()
+            rows = counted * len(group) / K
+            curves.append(_fit_curve(probabilities[:, group].ravel(), is_own, SHARES / (K - 1), 1 - SHARES, rows, seed))
+        posterior = _posterior(curves)
+        for group, curve in zip(groups, curves, strict=True):
+            own = np.flatnonzero(np.isin(y, group))
+            z = curve.z.reshape(N, len(group))[own, np.searchsorted(group, y[own])]
+            for i in np.flatnonzero(posterior > 1e-4):
+                right = curve.height(i, z)
+                flipped = SHARES[i] / (K - 1) * (1 - right)
+                probability[own] += posterior[i] * flipped / np.maximum(flipped + (1 - SHARES[i]) * right, 1e-12)
     tail = (1 - INTERVAL) / 2
-    low, high = np.interp([tail, 1 - tail], curve.posterior.cumsum(), SHARES)
+    low, high = np.interp([tail, 1 - tail], posterior.cumsum(), SHARES)
     if low < SHARES[1]:  # there may be none
         low = 0.0
-    return Flips(probability, float(curve.posterior @ SHARES), float(low), float(high))
+    return Flips(probability, float(posterior @ SHARES), float(low), float(high))
+
+
+def _equally_frequent(rates: Floats) -> list[Ints]:
+    """Classes (K,) in groups of about the same frequency, each in ascending order: they share a curve. Of classes that
+    are not, base rates alone would say which label a row has, and the most frequent one, never sure, would seem to be
+    full of flips."""
+    groups: list[list[int]] = []
+    for k in np.argsort(rates, kind="stable").tolist():
+        if not groups or rates[k] > ABOUT_THE_SAME * rates[groups[-1][0]]:
+            groups.append([])
+        groups[-1].append(k)
+    return [np.sort(group) for group in groups]
+
+
+def _posterior(curves: list[_Curve]) -> Floats:
+    """(SHARES,) posterior of the share π that all curves have."""
+    log_posterior = np.sum([curve.log_likelihood for curve in curves], axis=0) - SHARES / MEAN_SHARE
+    # The grid is not even: a node stands for the stretch up to its neighbours.
+    posterior: Floats = np.exp(log_posterior - log_posterior.max()) * np.gradient(SHARES)
+    posterior /= posterior.sum()
+    return posterior
 
 
 class _Curve(NamedTuple):
-    posterior: Floats  # (SHARES,)
+    log_likelihood: Floats  # (SHARES,) averaged over a and b
     heights: Floats  # (SHARES, bins) of σ(a z + b), averaged over a and b
     bins: Floats  # (bins,) z of each
     z: Floats  # (M,) normal scores of the predictions
@@ -104,7 +136,7 @@ class _Curve(NamedTuple):
 
 
 def _fit_curve(
-    predicted: Floats, happens: npt.NDArray[np.bool_], lower: Floats, upper: Floats, rows: int, seed: int
+    predicted: Floats, happens: npt.NDArray[np.bool_], lower: Floats, upper: Floats, rows: float, seed: int
 ) -> _Curve:
     """predicted (M,), whether it happened (M,), asymptotes for each share, rows that they count as."""
     z = ndtri((rankdata(predicted) - 0.5) / len(predicted))
@@ -120,16 +152,11 @@ def _fit_curve(
     base = logit(np.clip(happens.mean(), 1e-4, 1 - 1e-4))
     slope, midpoint = SLOPES[:, None, None], MIDPOINTS[None, :, None]
     heights = expit(slope * (middle - midpoint) + base / (1 + slope**2))  # (slopes, midpoints, bins)
-    counted = min(MOST_COUNTED, rows) / len(ranked)
-    log_posterior = np.empty((len(SHARES), len(SLOPES), len(MIDPOINTS)))
+    counted = rows / len(ranked)
+    log_likelihood = np.empty((len(SHARES), len(SLOPES), len(MIDPOINTS)))
     for i, (low, high) in enumerate(zip(lower, upper, strict=True)):
         chance = np.clip(low + (high - low) * heights, 1e-6, 1 - 1e-6)
-        log_posterior[i] = counted * (np.log(chance) @ k + np.log1p(-chance) @ (n - k))
-    log_posterior -= (SHARES / MEAN_SHARE)[:, None, None]
-    weights = np.exp(log_posterior - log_posterior.max())
-    # The grid is not even: a node stands for the stretch up to its neighbours.
-    weights *= np.gradient(SHARES)[:, None, None]
-    weights /= weights.sum()
-    posterior = weights.sum(axis=(1, 2))
-    mean = np.einsum("psm,smb->pb", weights, heights) / np.maximum(posterior, 1e-300)[:, None]
-    return _Curve(posterior, mean, middle, z)
+        log_likelihood[i] = counted * (np.log(chance) @ k + np.log1p(-chance) @ (n - k))
+    averaged = logsumexp(log_likelihood, axis=(1, 2))
+    weights = np.exp(log_likelihood - averaged[:, None, None])
+    return _Curve(averaged, np.einsum("psm,smb->pb", weights, heights), middle, z)
