@@ -31,7 +31,7 @@ from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.optimizer import AdamW
 from lossval_cli.lossval.paper import PaperSettings, fit_paper
 from lossval_cli.lossval.setup import TrainingData
-from lossval_cli.lossval.training import batch_size_for, learning_rate_factor, train_lossval
+from lossval_cli.lossval.training import learning_rate_factor, train_lossval
 from lossval_cli.noise.outliers import find_outliers
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import Settings
@@ -64,12 +64,13 @@ def plain_training(training_data: TrainingData, settings: Settings) -> None:
     )
     optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
     loss = find_loss("cross_entropy", "classification")
-    batches = math.ceil(len(X) / (settings.batch_size or batch_size_for(len(X))))
+    epochs, batch_size, _ = settings.schedule(len(X))
+    batches = math.ceil(len(X) / batch_size)
     step = 0
-    for _ in range(settings.epochs):
+    for _ in range(epochs):
         total = torch.zeros(())
         for rows in torch.randperm(len(X), generator=generator).chunk(batches):
-            factor = learning_rate_factor(step, settings.epochs * batches)
+            factor = learning_rate_factor(step, epochs * batches)
             step += 1
             value = loss.per_row(network(X[rows], training=True), y[rows]).mean()
             value.backward()

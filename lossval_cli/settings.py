@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lossval_cli.errors import SettingsError
 from lossval_cli.presets import preset_path, read_toml
@@ -32,11 +32,19 @@ COLUMNS_TABLE = "columns"
 
 
 EFFORTS: dict[str, dict[str, object]] = {
-    "low": {"members": 4, "folds": 4, "epochs": 12},
+    "low": {"members": 4, "folds": 4},
     "default": {},
     "high": {"members": 32, "folds": 8},
 }
 """What each effort sets, unless a preset, a file or an option does."""
+
+EPOCHS = {"low": 12, "default": 25, "high": 25}
+"""Passes over a table of up to SMALL_TABLE rows."""
+
+VISITS = {"low": 250_000, "default": 500_000, "high": 2_000_000}
+"""Rows times epochs of larger tables: what ranking needs is steps, not passes."""
+
+MIN_EPOCHS = 3
 
 TREES = {"low": 0.25, "default": 1.0, "high": 2.0}
 """Trees in the forests beside the networks, as a multiple of the default."""
@@ -101,6 +109,14 @@ def _knob(default: object, kind: type, why: str, **limits: Any) -> Any:
     return field(default=default, metadata={"knob": Knob(kind, why, **limits)})
 
 
+class Schedule(NamedTuple):
+    """How long training takes, and its steps."""
+
+    epochs: int
+    batch_size: int
+    weight_learning_rate: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one run, checked."""
@@ -145,18 +161,29 @@ class Settings:
         "auto is cross_entropy for classes, cumulative_cross_entropy for ordered ones, huber(0.5) for numbers",
         auto=True,
     )
-    epochs: int = _knob(25, int, "passes over the training rows", low=1, high=100_000)
+    epochs: int | None = _knob(
+        None,
+        int,
+        "passes over the training rows; auto is 25 (effort low: 12), of more than 10,000 rows fewer, at least 3",
+        low=1,
+        high=100_000,
+        auto=True,
+    )
     batch_size: int | None = _knob(
         None,
         int,
-        "rows per step; auto is about an eighth of the rows, from 32 to 1,024",
+        "rows per step; auto is about an eighth of the rows, from 32 to 1,024; of more than 10,000 rows 256 to 1,024",
         low=1,
         high=1_000_000,
         auto=True,
     )
     learning_rate: float = _knob(0.003, float, "peak step size of the network", low=1e-6, high=10)
     weight_learning_rate: float = _knob(
-        0.01, float, "step size of the log-weights, per epoch and unit of relative loss", low=0, high=10
+        0.01,
+        float,
+        "step size of the log-weights, per epoch and unit of relative loss; larger where auto epochs are fewer",
+        low=0,
+        high=10,
     )
     weight_decay: float = _knob(0.01, float, "decoupled weight decay of the network (AdamW)", low=0, high=10)
     dropout: float = _knob(0.0, float, "share of hidden units dropped per step", low=0, high=0.9)
@@ -348,6 +375,19 @@ class Settings:
         members = self.members or max(16 if rows <= SMALL_TABLE else 8, self.folds or 1)
         return members, self.folds or min(members, max(2, members // 2))
 
+    def schedule(self, rows: int) -> Schedule:
+        """How long training takes for a table of `rows` rows, where that is left to the method.
+
+        Fewer epochs take larger steps of the weights, so that importance spreads as far.
+        """
+        epochs = self.epochs
+        usual = EPOCHS[self.effort]
+        if epochs is None:
+            fewer = max(MIN_EPOCHS, round(VISITS[self.effort] / rows)) if rows > SMALL_TABLE else usual
+            epochs = min(usual, fewer)
+        rate = self.weight_learning_rate * (usual / epochs if self.epochs is None else 1)
+        return Schedule(epochs, min(rows, self.batch_size or _batch_size(rows)), rate)
+
     def tree_factor(self) -> float:
         """How many trees forests have, as a multiple of their default."""
         return TREES[self.effort]
@@ -355,6 +395,14 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """Name -> value in the order of this file, None where the method chooses."""
         return dataclasses.asdict(self)
+
+
+def _batch_size(rows: int) -> int:
+    """A power of two: about an eighth of the rows from 32 to 1,024; of a large table, which makes fewer passes, from
+    256."""
+    if rows > SMALL_TABLE:
+        return int(2 ** min(10, max(8, round(math.log2(rows / 160)))))
+    return int(2 ** min(10, max(5, round(math.log2(rows / 8)))))
 
 
 def _layers(

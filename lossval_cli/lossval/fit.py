@@ -102,9 +102,10 @@ def fit_with_retries(
             del fit  # before there is another
         monitor.restarts += (reason,)
     if fit.stopped:
+        done, planned = len(fit.history), fit.history[-1].epochs
         notices += (
-            f"the time limit ended training after epoch {len(fit.history)} of {settings.epochs}: the scores are less "
-            "reliable than those of a complete run",
+            f"the time limit ended training after epoch {done} of {planned}: the scores are less reliable than those of "
+            "a complete run",
         )
     return replace(fit, notices=(*notices, *fit.notices))
 
@@ -193,16 +194,17 @@ def _train_paper(dataset: Dataset, settings: Settings, runtime: Runtime, on_epoc
         raise UsageError("method paper has no sample weights: leave out --weight")
     y = dataset.train.y
     assert y is not None
+    paper = PaperSettings.of(settings)
 
     def report(epoch: PaperEpoch) -> None:
         if on_epoch is not None:
-            on_epoch(_as_epoch(epoch, settings.epochs))
+            on_epoch(_as_epoch(epoch, paper.epochs))
 
     fit = fit_paper(
         dataset.train.X[:],
         y,
         dataset.val.X[:],
-        PaperSettings.of(settings),
+        paper,
         classes=dataset.classes,
         generator=torch.Generator().manual_seed(settings.seed),
         # The published losses are the method's own; a loss the user names replaces them.
@@ -217,7 +219,7 @@ def _train_paper(dataset: Dataset, settings: Settings, runtime: Runtime, on_epoc
         label_evidence=unknown,
         feature_evidence=unknown,
         predictions=fit.predictions.double().numpy(),
-        history=tuple(_as_epoch(epoch, settings.epochs) for epoch in fit.history),
+        history=tuple(_as_epoch(epoch, paper.epochs) for epoch in fit.history),
     )
 
 

@@ -70,13 +70,14 @@ def fit_predictions(
     assert dataset.train.y is not None
     losses = row_losses(dataset.loss, internal, dataset.train.y).to(device)
     refreshes = REFRESHES if transport.is_cached else 1
+    epochs, _, eta = settings.schedule(N)
     history = []
-    for epoch in range(settings.epochs):
+    for epoch in range(epochs):
         evidence.losses[0] = losses
-        w, L = step_weights(evidence, w, potentials, objective, eta=settings.weight_learning_rate, s=s, total=N)
-        if objective.uses_transport and is_refresh(epoch, settings.epochs, refreshes):
+        w, L = step_weights(evidence, w, potentials, objective, eta=eta, s=s, total=N)
+        if objective.uses_transport and is_refresh(epoch, epochs, refreshes):
             potentials = transport.refresh(w * s / N, tolerance=TOLERANCE, generator=generator)
-        history.append(Epoch(epoch + 1, settings.epochs, L, potentials.cost))
+        history.append(Epoch(epoch + 1, epochs, L, potentials.cost))
         if on_epoch is not None:
             on_epoch(history[-1])
     label, feature = (part.double().cpu().numpy() for part in (evidence.label, evidence.feature))

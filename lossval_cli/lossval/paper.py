@@ -28,7 +28,7 @@ from torch.nn import functional
 from lossval_cli.errors import TrainingError
 from lossval_cli.losses import Loss, cross_entropy, squared_error
 from lossval_cli.lossval.network import ACTIVATIONS
-from lossval_cli.settings import Settings
+from lossval_cli.settings import EPOCHS, Settings
 
 Objective = Literal["product", "loss", "transport", "additive"]
 
@@ -59,7 +59,7 @@ class PaperSettings:
     def of(cls, settings: Settings) -> PaperSettings:
         """Those of a run."""
         return cls(
-            epochs=settings.epochs,
+            epochs=settings.epochs or EPOCHS[settings.effort],
             batch_size=settings.batch_size or 32,
             learning_rate=settings.learning_rate,
             layers=settings.layers,

@@ -12,7 +12,6 @@ import torch
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.optimizer import AdamW
-from lossval_cli.lossval.training import batch_size_for
 from lossval_cli.runtime.memory import amount
 from lossval_cli.settings import Settings
 from lossval_cli.text.format import format_duration, pluralize
@@ -44,7 +43,7 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
     """Times TIMED_STEPS steps on rows of zeros."""
     rows, processes = dataset.train.table.rows, dataset.layout.processes
     members, _ = settings.ensemble_size(rows)
-    batch = min(rows, settings.batch_size or batch_size_for(rows))
+    epochs, batch, _ = settings.schedule(rows)
     network = Ensemble(
         members,
         dataset.encoder.width,
@@ -63,5 +62,5 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
-    steps = settings.epochs * math.ceil(rows / batch)
+    steps = epochs * math.ceil(rows / batch)
     return TimeEstimate(rows, OVERHEAD * steps * statistics.median(seconds), dataset.layout.peak_bytes)

@@ -21,7 +21,7 @@
     a       masses          masses of the training rows, s w / Σ s, sum 1                   (n,)
     f, g    potentials.f .g dual potentials of the transport, f with the outlier penalty  (n,), (J,)
     OT      potentials.cost transport cost, Σ a f                                          scalar
-    p, η    settings        ot_power and weight_learning_rate
+    p, η    settings        ot_power and weight_learning_rate (schedule)
 
 A row's log-weight is the sum of two running totals, label evidence (what ℓ did) and feature evidence (what f
 did). Rows may be on the device, in a file or shared by several processes (row_loader, distributed). After any
@@ -123,13 +123,14 @@ def train_lossval(
     objective = Objective(settings.objective, settings.ot_power)
     state = start_training(data, rows, s, settings, runtime)
     network, evidence, transport = state.network, state.evidence, state.transport
-    batches = math.ceil(N / min(N, settings.batch_size or batch_size_for(N)))
+    epochs, batch_size, eta = settings.schedule(N)
+    batches = math.ceil(N / batch_size)
     batches = max(batches, chunk_count(N, data.chunk_rows))
-    first_averaged = math.floor(settings.epochs * (1 - AVERAGED))
+    first_averaged = math.floor(epochs * (1 - AVERAGED))
     refreshes = REFRESHES if transport.is_cached else 1
     stopped = False
     monitor.start()
-    for epoch in range(len(state.history), settings.epochs):
+    for epoch in range(len(state.history), epochs):
         # --- networks: each member descends Σ w ℓ / Σ w over the rows it trains on ----------------------
         for chunk in rows.chunks(batches, state.generator):  # m rows: all of them, or as many as fit
             trains, scores = evidence.masks(chunk.rows)  # (E, m): 1 or 0, and shares that sum to 1
@@ -144,7 +145,7 @@ def train_lossval(
                 # The sum over members gives each of them the gradient of its own weighted mean loss.
                 torch.autograd.backward((batch_losses * coefficients[:, batch]).sum())
                 processes.all_reduce_gradients(network.parameters())
-                rate = learning_rate_factor(state.step, settings.epochs * batches)
+                rate = learning_rate_factor(state.step, epochs * batches)
                 state.optimizer.step(settings.learning_rate * rate)
                 state.step += 1
                 losses[:, batch] = batch_losses.detach()
@@ -160,7 +161,7 @@ def train_lossval(
             state.w,
             state.potentials,
             objective,
-            eta=settings.weight_learning_rate,
+            eta=eta,
             s=s,
             total=N,
             processes=processes,
@@ -172,12 +173,12 @@ def train_lossval(
             )
 
         # --- transport: the potentials of the new weights, warm-started ----------------------------------
-        if objective.uses_transport and is_refresh(epoch, settings.epochs, refreshes):
+        if objective.uses_transport and is_refresh(epoch, epochs, refreshes):
             a = state.w * s / N
             state.potentials = transport.refresh(a, tolerance=TOLERANCE, generator=state.generator)
 
-        state.history.append(Epoch(epoch + 1, settings.epochs, L, state.potentials.cost))
-        stopped = monitor.end_epoch(epoch + 1, settings.epochs, lambda: state.tensors(processes), processes)
+        state.history.append(Epoch(epoch + 1, epochs, L, state.potentials.cost))
+        stopped = monitor.end_epoch(epoch + 1, epochs, lambda: state.tensors(processes), processes)
         if on_epoch is not None:
             on_epoch(state.history[-1])
         if stopped:
@@ -243,11 +244,6 @@ def _predictor(
         return _to_numpy(answer if classes is not None else answer.squeeze(-1))
 
     return predict
-
-
-def batch_size_for(rows: int) -> int:
-    """About an eighth of the rows, a power of two from 32 to 1,024."""
-    return int(2 ** min(10, max(5, round(math.log2(rows / 8)))))
 
 
 def learning_rate_factor(step: int, steps: int) -> float:
