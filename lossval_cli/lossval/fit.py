@@ -104,8 +104,8 @@ def fit_with_retries(
     if fit.stopped:
         done, planned = len(fit.history), fit.history[-1].epochs
         notices += (
-            f"the time limit ended training after epoch {done} of {planned}: the scores are less reliable than those of "
-            "a complete run",
+            f"the time limit ended training after epoch {done} of {planned}: the scores are less reliable than those "
+            "of a complete run",
         )
     return replace(fit, notices=(*notices, *fit.notices))
 
