@@ -1,7 +1,7 @@
 """How improbable each cell is given its own column, the other columns of its row, and its spelling.
 
     far         a number beyond the bulk of its column                              (number_cells)
-    residual    a number away from what the other columns predict, in local deviations  (cross_forest)
+    residual    a number away from what the other columns predict, in local deviations  (cross_forest, linear_cells)
     unlikely    a level to which the other columns give little probability          (cross_forest)
     misspelt    a rare level one or two edits away from a frequent one, a number that stands for a missing
                 value                                                               (spelling, stand_ins)
@@ -24,6 +24,7 @@ import pandas as pd
 
 from lossval_cli.noise.cross_forest import Cells, CrossForest, Ints, Prediction
 from lossval_cli.noise.level_cells import LevelCells
+from lossval_cli.noise.linear_cells import LinearCells
 from lossval_cli.noise.moved_cells import MovedCells
 from lossval_cli.noise.number_cells import NumberCells, Side
 from lossval_cli.noise.tails import LightTail, Tail
@@ -100,6 +101,7 @@ class CellModel:
     _moved: MovedCells
     _shares: Mapping[int, Floats]
     """(bins,) of the cells, of levels and of numbers in steps."""
+    _linear: LinearCells | None = None
     _tails: _Tails | None = None
 
     @classmethod
@@ -136,6 +138,13 @@ class CellModel:
             model._forest = CrossForest.fit(
                 Cells(inputs, codes, clipped), input_column, targets, target_column, bins, group, trees, rng
             )
+            predicted = model._forest.predict(Cells(inputs, codes, clipped), np.arange(len(frame)))
+            errors = {
+                i: np.where(predicted.trees[:, i] > 0, clipped[:, i] - predicted.mean[:, i], np.nan)
+                for i in numbers
+                if i not in in_steps and np.isfinite(clipped[:, i]).any()
+            }
+            model._linear = LinearCells.fit(inputs, _first_inputs(input_column), errors)
         return model
 
     def raw(self, frame: pd.DataFrame, fitted: Ints | None = None) -> _Raw:
@@ -143,7 +152,7 @@ class CellModel:
         codes, values, misspelt, rarity = self._codes(frame, counted=fitted is not None)
         inputs, _ = self._inputs(codes, values)
         cells = Cells(inputs, codes, values)
-        prediction = self._forest.predict(cells, fitted)
+        prediction = self.predict(cells, fitted)
         deviation, surprisal = np.zeros_like(values), np.zeros_like(values)
         asked = prediction.trees > 0
         distance = np.abs(values - prediction.mean) / np.sqrt(prediction.variance + LEAST_DEVIATION**2)
@@ -209,16 +218,14 @@ class CellModel:
         # A level that hardly any cell has is rare, whatever the other columns predict.
         return CellEvidence(far, residual, np.maximum(unlikely, raw.rarity), raw.misspelt, raw.moved)
 
-    def deviations(self, raw: _Raw) -> Floats:
-        """(n, D) of numbers from their centres, NaN elsewhere."""
-        found = np.full_like(raw.cells.values, np.nan)
-        for i, column in self.numbers.items():
-            found[:, i] = column.deviations(raw.cells.values[:, i])
-        return found
-
     def predict(self, cells: Cells, fitted: Ints | None = None) -> Prediction:
         """What the other columns say of each cell."""
-        return self._forest.predict(cells, fitted)
+        prediction = self._forest.predict(cells, fitted)
+        if self._linear is not None and self._linear.coefficients:
+            input_of = _first_inputs(self._inputs(cells.codes[:0], cells.values[:0])[1])
+            for i, mean in self._linear.predict(cells.inputs, input_of).items():
+                prediction.mean[:, i], prediction.variance[:, i] = mean, self._linear.variance[i]
+        return prediction
 
     def likely_levels(
         self, cells: Cells, column: int, fitted: Ints | None = None
@@ -275,6 +282,12 @@ class CellModel:
                 inputs += list((codes[:, i, None] == np.arange(self.levels[i].bins)).T)
             owner += [i] * (len(inputs) - len(owner))
         return np.stack(inputs, axis=1).astype(np.float32), np.array(owner)
+
+
+def _first_inputs(owner: Ints) -> dict[int, int]:
+    """Of each column, the first of its inputs: of a number, the number itself. owner (inputs,): their columns."""
+    columns, first = np.unique(owner, return_index=True)
+    return {int(column): int(i) for column, i in zip(columns, first, strict=True)}
 
 
 def _typical_surprisal(surprisal: Floats, codes: Ints, bins: int) -> Floats:

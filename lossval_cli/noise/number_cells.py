@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from lossval_cli.noise.stand_ins import find_stand_ins
 from lossval_cli.noise.tails import LightTail, Tail
@@ -47,6 +46,13 @@ LEAST_TAIL = 0.05
 """Scale of the lightest tail, in units of the column's spread."""
 
 
+FEWEST_STEPS = 4
+"""Evenly spaced values that a column counts in, at least; other columns of few values may hold codes."""
+
+COUNT_SLACK = 1.5
+"""Factor on the scale of the tail of counts, as many of them are spread more widely than a geometric tail."""
+
+
 class Side(NamedTuple):
     """One tail of a column, and the second mode beyond it if there is one."""
 
@@ -54,7 +60,8 @@ class Side(NamedTuple):
     mode_start: float
     mode_end: float
     mode_neg_log_p: float
-    light: LightTail | None
+    light: LightTail | Tail | None
+    """A tail in the column's unit: of a normal column, or of counts."""
 
     @classmethod
     def fit(cls, outward: Floats, distances: Floats, total: int, quantiles: tuple[float, float]) -> Side | None:
@@ -68,7 +75,7 @@ class Side(NamedTuple):
         # A discrete column's tail falls by steps: one step to the next value is its shortest scale.
         step = float(further[0] - start) if len(np.unique(ordered)) <= FEW_VALUES and len(further) else 0.0
         tail = Tail.fit(ordered, quantiles, max(LEAST_TAIL, step))
-        light = LightTail.fit(distances) if step == 0.0 else None
+        light = LightTail.fit(distances) if step == 0.0 else _tail_of_counts(distances, quantiles)
         steps = np.diff(further, prepend=start)
         left = np.arange(len(further), 0, -1)
         modes = np.flatnonzero((steps > np.maximum(GAP * (further - start), 2 * tail.scale)) & (left >= MODE * total))
@@ -164,15 +171,6 @@ class NumberCells:
         distances: Floats = np.abs(self.unscale(scaled) - self.unscale(np.zeros(1)))
         return distances
 
-    def deviations(self, scaled: Floats) -> Floats:
-        """(n,) from the centre. In a column of steps by rank, as a normal column has them: what is not zero in one of
-        a hundred cells is not infinitely far from the others."""
-        if not self.in_steps:
-            return scaled
-        below, up_to = (np.searchsorted(self.sorted_values, scaled, side) for side in ("left", "right"))
-        ranks: Floats = np.asarray(ndtri((below + up_to + 1) / (2 * len(self.sorted_values) + 2)))
-        return np.where(np.isfinite(scaled), ranks, np.nan)
-
     def standing_in(self, values: Floats) -> Floats:
         """(n,) nats of evidence that a value stands for a missing one."""
         evidence = np.zeros(len(values))
@@ -183,6 +181,17 @@ class NumberCells:
     def bin(self, scaled: Floats) -> npt.NDArray[np.int64]:
         """(n,) the bin of each, the last one for missing cells."""
         return np.where(np.isfinite(scaled), np.searchsorted(self.edges, scaled), self.bins - 1).astype(np.int64)
+
+
+def _tail_of_counts(distances: Floats, quantiles: tuple[float, float]) -> Tail | None:
+    """A geometric tail, of a side whose bulk lies in even steps; None where it does not."""
+    values = np.unique(np.round(distances, 9))
+    bulk = values[values <= np.quantile(distances, 0.98)]
+    steps = np.diff(bulk)
+    if len(bulk) < FEWEST_STEPS or steps.max() > 1.001 * steps.min():
+        return None
+    tail = Tail.fit(distances, quantiles, float(steps[0]))
+    return tail._replace(scale=COUNT_SLACK * tail.scale)
 
 
 def within_reach(values: Floats) -> Floats:

@@ -2,9 +2,10 @@
 
     cells   how improbable each cell is given its column, its row and its spelling        (cell_evidence)
     ways    a row's cells summarised in the ways a row can be wrong:
-                cell      its least probable number           cells   the excess evidence of all numbers together
-                residual  its least predictable number        spread  squared distance from the columns' centres
-                level     its least likely level              typo    its most likely misspelling or stand-in
+                cell      its least probable number
+                cells     the excess evidence of all numbers together
+                level     its least likely level
+                typo      its most likely misspelling or stand-in
                 moved     how much likelier it is once numbers are moved to other columns
     odds    −log p of each way under its own robust tail, and the share of each way      (two_groups)
     noise   a density ratio of noisy copies to rows                                       (row_noise)
@@ -40,7 +41,7 @@ from lossval_cli.runtime.row_loader import RowSource
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Way = Literal["cell", "residual", "level", "typo", "moved", "cells", "spread"]
+Way = Literal["cell", "cells", "level", "typo", "moved"]
 
 FIT_ROWS = 8_192
 """Rows that everything is fitted on."""
@@ -54,7 +55,7 @@ BLOCK_ROWS = 16_384
 
 TREES = 48
 
-WAYS: tuple[Way, ...] = ("cell", "residual", "level", "typo", "moved", "cells", "spread")
+WAYS: tuple[Way, ...] = ("cell", "cells", "level", "typo", "moved")
 
 WAY_TAIL = (0.75, 0.95)
 """Quantiles between which a way's tail is fitted: up to a twentieth of the rows may be wrong in it."""
@@ -65,8 +66,8 @@ ORDINARY = 1.5
 MOST_OF_A_CELL = 8.0
 """Nats, at most, that one cell adds to a sum over cells."""
 
-FAR = 5.0
-"""Deviations, at most, that one number adds to the spread."""
+LEAST_SCALE = 1.0
+"""Of the tail of a way, nats: that of right cells."""
 
 RANKED_SHARE = 0.01
 """Share of outliers that the penalty assumes at least, so that rows are ranked where none is an outlier."""
@@ -219,8 +220,8 @@ class OutlierModel:
         everything = np.arange(len(frame))
         raw = cells.raw(prepared, everything)
         cells.fit_tails(raw, np.ones(len(frame), bool), LOOSE)
-        ways = _ways(cells.evidence(raw), cells.deviations(raw))
-        tails = {way: Tail.fit(ways[way], WAY_TAIL, _least(way)) for way in WAYS if np.ptp(ways[way]) > 0}
+        ways = _ways(cells.evidence(raw))
+        tails = {way: Tail.fit(ways[way], WAY_TAIL, LEAST_SCALE) for way in WAYS if np.ptp(ways[way]) > 0}
         neg_log_p = _neg_log_p(ways, tails)
         baseline = _class_baseline(neg_log_p, alike)
         neg_log_p = np.maximum(neg_log_p - baseline[alike], 0.0)
@@ -248,7 +249,7 @@ class OutlierModel:
         if len(new):
             prepared = self.view.prepare(frame.iloc[new])
             raw = self.cells.raw(prepared)
-            neg_log_p = _neg_log_p(_ways(self.cells.evidence(raw), self.cells.deviations(raw)), self.tails)
+            neg_log_p = _neg_log_p(_ways(self.cells.evidence(raw)), self.tails)
             alike = np.zeros(len(new), np.int64) if classes is None else classes[new]
             baseline = np.vstack([self.class_baseline, np.zeros(len(WAYS))])  # of an unseen class: none
             neg_log_p = np.maximum(neg_log_p - baseline[np.minimum(alike, len(baseline) - 1)], 0.0)
@@ -301,23 +302,15 @@ def _canonical(prepared: pd.DataFrame, view: TableView) -> tuple[Ints, Ints]:
     return order, pd.factorize(copies[order])[0].astype(np.int64)
 
 
-def _least(way: Way) -> float:
-    """Scale of the shortest tail: that of right cells for evidence in nats, of χ² for squares."""
-    return 2.0 if way == "spread" else 1.0
-
-
-def _ways(evidence: CellEvidence, deviations: Floats) -> dict[Way, Floats]:
-    """The ways a row can be wrong, (n,) each; deviations (n, D) of its numbers from their centres."""
-    number = evidence.far + evidence.residual
+def _ways(evidence: CellEvidence) -> dict[Way, Floats]:
+    """The ways a row can be wrong, (n,) each."""
     excess = np.clip(evidence.far - ORDINARY, 0.0, MOST_OF_A_CELL)
     return {
-        "cell": number.max(axis=1),
-        "residual": evidence.residual.max(axis=1),
+        "cell": (evidence.far + evidence.residual).max(axis=1),
+        "cells": excess.sum(axis=1),
         "level": evidence.unlikely.max(axis=1),
         "typo": evidence.misspelt.max(axis=1),
         "moved": evidence.moved.max(axis=1),
-        "cells": excess.sum(axis=1),
-        "spread": np.square(np.clip(np.nan_to_num(deviations), -FAR, FAR)).sum(axis=1),
     }
 
 
