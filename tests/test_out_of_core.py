@@ -224,7 +224,7 @@ import lossval_cli.pipeline
 from lossval_cli.cli import main
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.memory import process
-limit = process() // 10**6 + 230
+limit = process() // 10**6 + 210
 code = main([*sys.argv[1:], "--max-memory", f"{limit}MB"])
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(code, int(peak.split()[1]) * 1024, limit * 10**6)
@@ -255,9 +255,9 @@ def test_peak_memory_is_kept(tables: Path) -> None:
 
 
 def blocks(rng: np.random.Generator) -> pa.Table:
-    """30,000 rows of 20 columns."""
-    X = rng.standard_normal((30_000, 20))
-    columns = {f"x{i:02}": X[:, i] for i in range(20)}
+    """30,000 rows of 12 columns."""
+    X = rng.standard_normal((30_000, 12))
+    columns = {f"x{i:02}": X[:, i] for i in range(12)}
     return pa.table(columns | {"label": np.where(X[:, 0] + X[:, 1] > 0, "yes", "no")})
 
 

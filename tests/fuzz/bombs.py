@@ -95,7 +95,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "page.parquet": _page,
     "tensor.parquet": _tensor,
     "growing.parquet": _growing,
-    "zeros.arrow": lambda: _arrow(pa.table({"a": np.zeros(40 * ROWS), "label": _labels(40 * ROWS)})),
+    "zeros.arrow": lambda: _arrow(pa.table({"a": np.zeros(15 * ROWS), "label": _labels(15 * ROWS)})),
     "zeros.lz4.arrow": lambda: _arrow(pa.table({"a": np.zeros(20 * ROWS), "label": _labels(20 * ROWS)}), "lz4"),
     "text.arrow": lambda: _arrow(pa.table({"a": _repeated("x" * 10**6), "label": _labels(ROWS)})),
     "missing.arrow": lambda: _arrow(pa.table({"a": pa.nulls(50 * ROWS), "label": pa.nulls(50 * ROWS)})),
