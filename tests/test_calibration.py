@@ -62,6 +62,7 @@ def planted(dataset: Dataset, rate: float = 0.2, seed: int = 0) -> Planted:
     return plant_noise(dataset, rate, free, np.random.default_rng(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["label", "price"])
 @pytest.mark.parametrize("form", ["csv", "comma", "parquet", "frame"])
 def test_planted_rows_and_no_others_are_changed(form: str, label: str, tmp_path: Path) -> None:
@@ -94,6 +95,7 @@ def test_planted_rows_and_no_others_are_changed(form: str, label: str, tmp_path:
     load_dataset(found.table, None, options=TableOptions(label=label), settings=SETTINGS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "comma"])
 def test_planted_numbers_are_written_as_the_column_is(form: str, tmp_path: Path) -> None:
     """No row may be recognised by its digits alone."""
@@ -107,6 +109,7 @@ def test_planted_numbers_are_written_as_the_column_is(form: str, tmp_path: Path)
     assert found.table.typed("price").is_null() == missing
 
 
+@pytest.mark.slow
 def test_no_class_dies_out(tmp_path: Path) -> None:
     frame = mixed()
     frame["label"] = ["rare", "rare"] + ["yes", "no"] * 59

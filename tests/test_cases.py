@@ -105,6 +105,7 @@ def test_a_column_is_the_same_however_it_is_written(spelling: str, separator: st
     assert clean.encoder.types["v"] == written.encoder.types["v"] != "text"
 
 
+@pytest.mark.slow
 def test_what_looks_like_a_number_and_is_a_code_stays_text() -> None:
     codes = {
         "exponent": [f"{v % 9 + 1}E{v % 90 + 10}" for v in PRICES],
@@ -147,6 +148,7 @@ def test_a_feature_by_which_the_file_is_sorted_is_a_feature(name: str) -> None:
     assert load(write({name: amounts, **base()})).encoder.types[name] == "number"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pattern",
     [

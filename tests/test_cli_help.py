@@ -84,6 +84,7 @@ def test_as_a_module() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"lossval {__version__}\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(
     ("line", "word", "offered"), [("lossval sc", 1, "score"), ("lossval score x --safe", 3, "--safe-csv")]

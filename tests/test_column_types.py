@@ -410,6 +410,7 @@ def test_every_column_of_every_table_is_typed_once(tmp_path: Path, monkeypatch: 
     assert (typed.count(60), typed.count(24)) == (5, 5)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=30))
 def test_any_cells_are_read_without_an_error_and_none_is_lost(cells: list[str]) -> None:
@@ -431,6 +432,7 @@ def test_numbers_survive_being_written_in_any_countrys_way(numbers: list[float],
     assert found == pytest.approx([round(number, 2) for number in numbers], abs=0.006)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(
     st.lists(st.datetimes(datetime(1970, 1, 1), datetime(2068, 12, 31)), min_size=12, max_size=30),

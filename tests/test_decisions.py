@@ -201,6 +201,7 @@ def keys(run: Path) -> list[str]:
     return [found[i] for i in loaded.row.argsort().tolist()]
 
 
+@pytest.mark.slow
 def test_clean_applies_decisions_and_leaves_every_other_byte(run: Path, cli: Callable[..., Outcome]) -> None:
     key = keys(run)
     lines = Path("train.csv").read_text().splitlines(keepends=True)
@@ -232,6 +233,7 @@ def test_clean_applies_decisions_and_leaves_every_other_byte(run: Path, cli: Cal
     assert "1 decision left out: the row was changed after the decision" in done.err
 
 
+@pytest.mark.slow
 def test_what_reviewers_kept_is_not_dropped_with_the_suspects(run: Path, cli: Callable[..., Outcome]) -> None:
     scores = pd.read_csv(run / "scores.csv").sort_values("row", ignore_index=True)
     suspects = scores.loc[scores["suspect"].notna(), "row"].tolist()
@@ -273,6 +275,7 @@ def test_clean_of_parquet_stores_decided_values_in_the_type_of_the_column(
     assert "'old' cannot be stored in column age, which holds int64" in done.err
 
 
+@pytest.mark.slow
 def test_clean_without_a_file_of_decisions_says_what_writes_one(run: Path, cli: Callable[..., Outcome]) -> None:
     done = cli("clean", str(run), "-o", "out.csv", "--decisions")
     assert done.code == 2
@@ -280,6 +283,7 @@ def test_clean_without_a_file_of_decisions_says_what_writes_one(run: Path, cli: 
     assert not Path("out.csv").exists()
 
 
+@pytest.mark.slow
 def test_the_next_run_into_the_directory_keeps_the_decisions(
     run: Path, cli: Callable[..., Outcome], quick: tuple[str, ...]
 ) -> None:

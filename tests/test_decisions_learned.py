@@ -67,6 +67,7 @@ def test_decisions_order_the_other_rows_better() -> None:
     assert after > before + 0.05
 
 
+@pytest.mark.slow
 def test_a_reviewer_who_keeps_most_suspects_lowers_the_share() -> None:
     X, y, p, _, predictions = example()
     rows = np.argsort(-p)[:40]

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import lossval_cli
 
 
+@pytest.mark.slow
 def test_degenerate_columns_are_scored_and_reported(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     n = 120

@@ -127,6 +127,7 @@ def test_the_published_algorithm_has_no_suspects() -> None:
     assert "Noise share" not in text
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(TEXT, min_size=4, max_size=4), TEXT)
 def test_whatever_cells_hold_the_lines_fit_and_say_nothing_to_the_terminal(cells: list[str], name: str) -> None:

@@ -64,6 +64,7 @@ def test_its_unusual_cells_are_shown(run: str, cli: Cli) -> None:
     assert '<td class="cell">900</td>' in Path(run, "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_it_is_compared(run: str, cli: Cli, quick: tuple[str, ...]) -> None:
     assert cli("score", "old.csv", "--val", "val.csv", *quick, "-o", "new.lossval", "-q").code == 0
     outcome = cli("diff", run, "new.lossval")

@@ -41,6 +41,7 @@ def bytes_of(original: Any, keep: np.ndarray, **changes: Any) -> bytes:
 CASE = tuple[list[str], list[list[str]], bytes, list[int], str]
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(written(), st.data())
 def test_kept_records_are_the_inputs_own_bytes_and_the_removed_are_the_rest(case: CASE, data: st.DataObject) -> None:
@@ -59,6 +60,7 @@ def test_kept_records_are_the_inputs_own_bytes_and_the_removed_are_the_rest(case
     assert bytes_of(original, np.ones(len(rows), bool)) == content
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(written(), st.data())
 def test_changed_cells_read_back_and_no_other_cell_changes(case: CASE, data: st.DataObject) -> None:

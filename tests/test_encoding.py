@@ -73,6 +73,7 @@ def mixed(rows: int = 400, seed: int = 0) -> dict[str, pa.Array]:
     }
 
 
+@pytest.mark.slow
 def test_every_kind_is_recognised() -> None:
     columns = mixed()
     encoder = Encoder.fit(table(columns), sorted(columns))
@@ -116,6 +117,7 @@ def test_blocks_tile_the_matrix_in_feature_order() -> None:
     assert encoder.blocks[0] == Block("amount", "number", 0, 1)
 
 
+@pytest.mark.slow
 def test_every_block_weighs_the_same() -> None:
     columns = mixed(3_000)
     encoder = Encoder.fit(table(columns), sorted(columns))
@@ -200,6 +202,7 @@ def test_the_unit_of_a_number_does_not_matter(whole: list[int], unit: float, shi
     np.testing.assert_allclose(fit_one(-np.array(whole, np.float64))[1], -X, atol=2e-6, rtol=2e-6)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=40),
@@ -307,6 +310,7 @@ def test_dates_a_whole_cycle_apart_differ_only_in_how_late_they_are() -> None:
     assert np.all(np.diff(X[:, 0]) > 0)
 
 
+@pytest.mark.slow
 def test_similar_texts_are_near_each_other() -> None:
     rng = np.random.default_rng(6)
     garden = ["quiet", "garden", "with", "old", "trees", "and", "a", "pond", "behind", "the", "house"]
@@ -343,6 +347,7 @@ def test_texts_without_any_word_are_harmless() -> None:
 # Rows, columns, formats
 
 
+@pytest.mark.slow
 def test_row_order_only_permutes_rows() -> None:
     columns = mixed()
     order = np.random.default_rng(7).permutation(400)
@@ -353,6 +358,7 @@ def test_row_order_only_permutes_rows() -> None:
     np.testing.assert_allclose(Y, X[order], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_csv_and_parquet_of_one_table_are_encoded_alike(tmp_path: Path) -> None:
     data = pa.table(mixed())
     pa.csv.write_csv(data, tmp_path / "t.csv")

@@ -60,6 +60,7 @@ def test_columns_without_spread_and_labels_without_spread_say_nothing(classes: i
     assert (relevance(X, torch.zeros_like(y), torch.ones(1, ROWS), classes, 6) == MIN_SCALE).all()
 
 
+@pytest.mark.slow
 def test_units_and_order_of_columns_do_not_matter() -> None:
     X, y = training_data(3)
     trains = torch.ones(1, ROWS)

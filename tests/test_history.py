@@ -13,6 +13,8 @@ from conftest import QUICK, Outcome, frame
 from lossval_cli.runs.decisions import append_decisions
 from tests.test_decisions import decision
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Outcome]
 
 

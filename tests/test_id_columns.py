@@ -35,6 +35,7 @@ COLUMNS: dict[str, tuple[str, Sequence[object]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", COLUMNS)
 def test_scores_are_those_without_the_id(case: str, cli: Cli, quick: Quick) -> None:
     name, values = COLUMNS[case]
@@ -57,6 +58,7 @@ def test_an_index_in_the_last_column_of_parquet_is_not_the_label(cli: Cli, quick
     assert json.loads(Path("part.lossval/run.json").read_text())["roles"]["ids"] == ["__index_level_0__"]
 
 
+@pytest.mark.slow
 def test_acquire_says_which_ids_repeat_and_which_rows_are_known(cli: Cli, quick: Quick) -> None:
     table = PLAIN.assign(customer_id=NUMBERS)
     table.to_csv("data.csv", index=False)

@@ -17,6 +17,8 @@ from lossval_cli.noise.number_mixture import Scores
 from lossval_cli.noise.out_of_fold import FOLDS, draw_folds
 from lossval_cli.noise.random_flips import estimate_flips
 
+pytestmark = pytest.mark.slow
+
 
 def table(rows: int, seed: int = 0, columns: int = 5) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float32)

@@ -53,7 +53,10 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: gzip.compress(b"a,label\n" + b"1,x\n2,y\n" * (4 << 20), 9),
         "would grow from",
     ),
-    "rows.csv.bz2": (lambda: bz2.compress(b"a,label\n") + bz2.compress(b"1,x\n2,y\n" * (1 << 16)) * 48, "more than 16,777,216"),
+    "rows.csv.bz2": (
+        lambda: bz2.compress(b"a,label\n") + bz2.compress(b"1,x\n2,y\n" * (1 << 16)) * 48,
+        "more than 16,777,216",
+    ),
     "rows.csv.zst": (lambda: _zstd(b"a,label\n" + b"1,x\n2,y\n" * (16 << 20)), "more than 16,777,216"),
     "blank.csv.zst": (lambda: _zstd(b"a,label\n" + b"\n" * (15 << 20) + b"1,x\n" * 9), "are needed"),
     "names.csv.zst": (lambda: _zstd(b"a" + b",b" * (7 << 20) + b"\n1\n"), "columns; at most 20,000 are read"),

@@ -9,6 +9,7 @@ import pytest
 import lossval_cli
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_many_classes_of_few_rows_give_no_warning() -> None:
     rng = np.random.default_rng(0)

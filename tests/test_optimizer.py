@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from lossval_cli.lossval.optimizer import AdamW
 
 
+@pytest.mark.slow
 def test_steps_are_those_of_torch_and_go_on_from_a_checkpoint() -> None:
     generator = torch.Generator().manual_seed(0)
     ours = [torch.randn(3, 4, 5, generator=generator).requires_grad_() for _ in range(2)]
@@ -32,6 +34,7 @@ def test_steps_are_those_of_torch_and_go_on_from_a_checkpoint() -> None:
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.slow
 def test_no_step_loads_the_compiler() -> None:
     code = (
         "import sys, torch\n"

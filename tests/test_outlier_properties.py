@@ -79,6 +79,7 @@ def test_a_sensor_that_is_off_is_a_state_of_the_table() -> None:
     assert flagged(table).mean() <= 0.02
 
 
+@pytest.mark.slow
 def test_another_unit_or_a_column_of_noise_changes_next_to_no_flag() -> None:
     table = households()
     table.loc[:9, "income"] *= 12

@@ -120,6 +120,7 @@ def test_one_far_cell_is_enough(table) -> None:
     assert np.mean([name == f"x{i}" for name, i in zip(named, column, strict=True)]) > 0.9
 
 
+@pytest.mark.slow
 def test_more_columns_than_rows_do_not_make_every_row_familiar() -> None:
     """Rows are scored by folds they are not in, or principal directions would fit them exactly."""
     X = np.random.default_rng(0).standard_normal((120, 300)).astype(np.float32)
@@ -166,6 +167,7 @@ def test_unseen_levels_count_as_the_rarest() -> None:
     assert ratios[0] < ratios[1] == ratios[2]
 
 
+@pytest.mark.slow
 def test_a_rare_class_of_its_own_kind_is_no_noise() -> None:
     """Three rows in a hundred lie far from all others; what lies far even for its class is an outlier."""
     X, classes = make_classification(

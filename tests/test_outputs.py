@@ -294,6 +294,7 @@ def contents() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_what_a_command_reads_is_not_written_over(cli: Callable[..., Outcome], quick: tuple[str, ...]) -> None:
     """Not with --force, not through another name, and not by --output-file, which asks for no --force."""
     assert cli("score", "train.csv", "--val", "val.csv", *quick, "-q").code == 0

@@ -61,6 +61,7 @@ def test_a_table_of_few_categories_repeats_itself_and_leaks_nothing() -> None:
     assert not [notice for notice in dataset.notices if "leak" in notice or "copies" in notice]
 
 
+@pytest.mark.slow
 def test_the_training_table_as_validation_is_said(cli: Cli) -> None:
     TRAIN.to_csv("train.csv", index=False)
     TRAIN.to_csv("val.csv", index=False)
@@ -75,6 +76,7 @@ def test_the_training_table_as_validation_is_said(cli: Cli) -> None:
     assert cli(*gate).code == 1
 
 
+@pytest.mark.slow
 def test_a_gate_counts_near_copies_and_other_labels_as_leaks(cli: Cli, quick: tuple[str, ...]) -> None:
     TRAIN.to_csv("train.csv", index=False)
     gate = ("check", "train.csv", "--val", "val.csv", *quick, "--max-suspects", "100%", "--max-leakage", "5%")

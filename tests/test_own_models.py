@@ -57,6 +57,7 @@ class Recorded(KNeighborsClassifier):
         return super().predict_proba(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     ["boosting", "forest", "linear", LogisticRegression(), KNeighborsClassifier, lambda: LogisticRegression(C=0.1)],
@@ -66,6 +67,7 @@ def test_estimators_find_wrong_labels(model: Any) -> None:
     assert roc_auc_score(WRONG, noise(model)) > 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["boosting", "forest", "linear", KNeighborsRegressor(5)])
 def test_estimators_predict_numbers_in_the_unit_of_the_label(model: Any) -> None:
     rng = np.random.default_rng(0)
@@ -91,6 +93,7 @@ def module(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(inputs, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, outputs))
 
 
+@pytest.mark.slow
 def test_a_module_is_trained_in_the_loop_of_the_method() -> None:
     options = {"epochs": 15, "members": 6}
     first = lossval_cli.score(TRAIN, label="label", model=module, **FAST | options)
@@ -160,6 +163,7 @@ def test_what_goes_wrong_in_the_model_is_one_line(model: Any, message: str) -> N
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_the_command_imports_a_model_from_the_current_directory(
     cli: Callable[..., Outcome], tables: Path, quick: tuple[str, ...]
 ) -> None:
@@ -173,6 +177,7 @@ def test_the_command_imports_a_model_from_the_current_directory(
     assert bad.code == 2 and len(bad.err.splitlines()) == 1 and not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_may_be_a_function() -> None:
     def own(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(predictions, targets, reduction="none")

@@ -52,6 +52,7 @@ def expected() -> pd.DataFrame:
     return by_row(score(P))
 
 
+@pytest.mark.slow
 def test_labels_follow_from_the_predictions_alone(expected: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     """The features say nothing here, so nothing else can have found these rows; and no network is trained."""
     assert roc_auc_score(WRONG, expected["noise_probability"]) > 0.95
@@ -79,6 +80,7 @@ def test_columns_come_in_any_order(given: Callable[[], Any], expected: pd.DataFr
     pd.testing.assert_frame_equal(by_row(score(given())), expected, check_exact=False, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_files_and_columns_are_read_alike(tmp_path: Path, expected: pd.DataFrame) -> None:
     named = pd.DataFrame(P, columns=["ant", "bee", "cat"])
     named.to_csv(tmp_path / "p.csv", index=False)
@@ -94,12 +96,14 @@ def test_files_and_columns_are_read_alike(tmp_path: Path, expected: pd.DataFrame
     assert "p_ant" not in found.dataset.roles.features
 
 
+@pytest.mark.slow
 def test_trusted_labels_count_with_their_predictions() -> None:
     result = score(P, val_predictions=P_VAL)
     assert roc_auc_score(WRONG, by_row(result)["noise_probability"]) > 0.95
     assert not any("--val-predictions" in notice for notice in result.report["notices"])
 
 
+@pytest.mark.slow
 def test_without_predictions_of_trusted_rows_they_are_approximated_where_features_can() -> None:
     unexplained = score(P).report["notices"]
     assert any("their labels are not used" in notice for notice in unexplained)
@@ -113,6 +117,7 @@ def test_without_predictions_of_trusted_rows_they_are_approximated_where_feature
     assert any("approximated from the features" in notice for notice in explained)
 
 
+@pytest.mark.slow
 def test_rows_without_a_label_may_have_predictions_or_not() -> None:
     train = TRAIN.copy()
     train.loc[[3, 70], "label"] = None
@@ -122,6 +127,7 @@ def test_rows_without_a_label_may_have_predictions_or_not() -> None:
     pd.testing.assert_frame_equal(whole.scores, labelled.scores)
 
 
+@pytest.mark.slow
 def test_two_classes_may_have_one_probability() -> None:
     train = TRAIN.assign(label=np.where(TRAIN["label"] == "ant", "no", "yes"))
     one = 1 - P[:, 0]
@@ -147,6 +153,7 @@ def test_numbers_are_predicted_in_their_own_unit() -> None:
     assert (found["suspect"][:12] != "").sum() >= 10
 
 
+@pytest.mark.slow
 def test_predictions_that_know_every_label_are_reported() -> None:
     known = pd.get_dummies(TRAIN["label"]).to_numpy(float)
     result = score(known)
@@ -205,6 +212,7 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], me
         lossval_cli.score(TRAIN, VAL, label="label", ids="key", **FAST | options)
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_file_or_columns(cli: Callable[..., Outcome], tables: Path, quick: tuple[str, ...]) -> None:
     train = pd.read_csv("train.csv")
     yes = np.where(train["size"] > 0, 0.9, 0.1)

@@ -183,6 +183,7 @@ def test_pinned_learning_curve() -> None:
     assert result.predictions.shape == (120,)
 
 
+@pytest.mark.slow
 def test_the_generator_decides_every_bit() -> None:
     before = torch.get_rng_state()
     first, again, other = fit(seed=5), fit(seed=5), fit(seed=6)

@@ -30,6 +30,7 @@ def result(train: pd.DataFrame) -> Result:
     return lossval_cli.score(train, frame(40, seed=1), ids="customer", **FAST)
 
 
+@pytest.mark.slow
 def test_a_result_is_shown_in_a_line_and_in_a_notebook(result: Result) -> None:
     assert repr(result).startswith("<lossval Result: 80 rows of <DataFrame>, ")
     assert len(repr(result)) < 200
@@ -96,12 +97,14 @@ def test_a_written_result_is_a_run_directory(result: Result, tmp_path: Path) -> 
     assert lossval_cli.check(result, max_suspects="90%").passed
 
 
+@pytest.mark.slow
 def test_runs_are_compared(result: Result) -> None:
     other = lossval_cli.score(frame(70), frame(40, seed=1), ids="customer", **FAST)
     found = lossval_cli.diff(result, other)
     assert found.matched == 70 and len(found.removed) == 10
 
 
+@pytest.mark.slow
 def test_the_pool_is_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     frame(80).to_csv("train.csv", index=False)
@@ -111,6 +114,7 @@ def test_the_pool_is_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(found) == 5 and found["predicted_importance"].notna().all()
 
 
+@pytest.mark.slow
 def test_flags_are_calibrated() -> None:
     found = lossval_cli.calibrate(
         frame(80), frame(40, seed=1), rates=[0.1], label="label", ids="customer", epochs=2, members=2

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
@@ -118,6 +119,7 @@ def test_reasons_say_what_the_model_gives_the_label() -> None:
     assert label_reason("3.1", None, "7.2", None) == "Labelled 3.1, but the model predicts 7.2."
 
 
+@pytest.mark.slow
 def test_a_report_of_a_run_explains_its_suspects(cli: Any, tables: Path) -> None:
     outcome = cli("score", "train.csv", "--val", "val.csv", "--effort", "low", "--removal", "off")
     assert outcome.code == 0, outcome.err

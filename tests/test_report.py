@@ -94,6 +94,7 @@ def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
+@pytest.mark.slow
 def test_a_report_is_what_its_schema_says(noisy: Result) -> None:
     content = check(noisy.report)
     assert list(content)[:4] == ["schema_version", "verdict", "summary", "removal"]
@@ -155,6 +156,7 @@ def test_counts_agree_with_the_scores(noisy: Result) -> None:
     assert len(shape["evidence"]["points"]["label"]) == len(scores)
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_report(tmp_path: Path) -> None:
     reports = []
     for _ in range(2):
@@ -181,6 +183,7 @@ def test_the_published_algorithm_has_a_report_too(tmp_path: Path) -> None:
     assert "does not estimate which" in content["verdict"]["text"]
 
 
+@pytest.mark.slow
 def test_numbers_as_labels(tmp_path: Path) -> None:
     frames = []
     for seed, rows in ((0, 300), (1, 100)):
@@ -216,6 +219,7 @@ def check_redacted(report: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_a_hostile_table_is_cut_and_stays_data(tmp_path: Path) -> None:
     nasty = [
         "<script>alert(1)</script>",

@@ -23,6 +23,7 @@ def run(scored: Callable[..., None], quick: tuple[str, ...]) -> Path:
     return RUN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

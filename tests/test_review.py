@@ -231,6 +231,7 @@ def test_a_reviewer_who_confirms_half_corrects_the_calibration() -> None:
     assert seen.found[-1] == 30
 
 
+@pytest.mark.slow
 def test_the_interval_covers_what_is_left_as_often_as_it_says() -> None:
     """Of 200 tables whose probabilities are off by shifts that the prior does not know."""
     rng = np.random.default_rng(5)
@@ -391,6 +392,7 @@ def test_without_the_extra_a_line_says_how_to_install_it(run: Path) -> None:
         assert "pip install 'lossval[review]'" in done.stderr
 
 
+@pytest.mark.slow
 def test_reviewing_loads_no_torch() -> None:
     code = "import lossval_cli.review.session, lossval_cli.review.server, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

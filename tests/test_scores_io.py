@@ -29,6 +29,7 @@ def written(table: pa.Table, form: str, **options: bool) -> bytes:
     return sink.getvalue()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.none() | TEXT, st.none() | TEXT), min_size=1, max_size=6))
 def test_text_comes_back_from_csv_exactly(rows: list[tuple[str | None, str | None]]) -> None:

@@ -88,6 +88,7 @@ def names_of(tree: ast.AST) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_pickle_no_eval_no_yaml_no_network_no_other_programs() -> None:
     offenders = []
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -121,6 +122,7 @@ def test_the_real_commands_open_no_socket(tables: Path) -> None:
     assert socket.socket is not None  # of this process; the test above forbids it in another
 
 
+@pytest.mark.slow
 def test_a_run_directory_holds_no_absolute_paths_and_no_user(
     cli: Cli, quick: tuple[str, ...], tables: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +154,7 @@ def test_a_run_directory_holds_no_absolute_paths_and_no_user(
 HOSTILE = "../../../etc/<script>alert(1)</script>|=cmd()\n::error::owned ##[add-path]x ]]>"
 
 
+@pytest.mark.slow
 def test_names_of_columns_ids_and_classes_are_never_paths_or_code(
     cli: Cli, quick: tuple[str, ...], tables: Path
 ) -> None:
@@ -182,6 +185,7 @@ def test_names_of_columns_ids_and_classes_are_never_paths_or_code(
             assert "<script>" not in done.out
 
 
+@pytest.mark.slow
 def test_redact_holds_in_every_file_and_format(cli: Cli, quick: tuple[str, ...]) -> None:
     table = frame().assign(secret=["swordfish", "hunter2"] * 30, place=[f"street {i}" for i in range(60)])
     table["salary"] = range(73_100, 73_160)

@@ -102,6 +102,7 @@ def test_an_unknown_preset_gets_a_suggestion() -> None:
         Settings.resolve("papr")
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=300, deadline=None)
 @given(
     st.dictionaries(

@@ -24,6 +24,7 @@ def problem() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return X, np.where((X[:, 0] > 0) ^ wrong, "yes", "no"), wrong
 
 
+@pytest.mark.slow
 def test_attributes_are_those_of_score_in_the_order_of_the_rows() -> None:
     X, y, wrong = problem()
     ranker = clone(LossValRanker(epochs=6, members=4)).fit(X, y, X_val=X[:50])

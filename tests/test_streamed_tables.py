@@ -73,6 +73,7 @@ def test_bombs_take_little_memory_whether_they_are_read_whole_or_in_parts(tmp_pa
     assert int(took) < MOST_MIB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["text.parquet", "rows.parquet", "page.parquet"])
 def test_nor_is_a_bomb_read_whole_to_be_cleaned(name: str) -> None:
     with pytest.raises(ReadError, match="would grow from"):
@@ -217,6 +218,7 @@ def after_encoding(monkeypatch: pytest.MonkeyPatch, do: Callable[[Path], None]) 
     monkeypatch.setattr(encoded_file.EncodedFile, "__init__", made)
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_removed_meanwhile_is_read_even_so(
     cli: Cli, everything_stays: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +291,7 @@ def test_columns_without_any_value_take_nothing_and_are_read(cli: Cli, everythin
     assert refused.code == 2 and refused.err.startswith("error: t.data"), refused.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_pipe_is_read_once(cli: Cli, suffix: str) -> None:
     """`score <(command)`: what has been looked into cannot be read again."""

@@ -104,6 +104,7 @@ def test_regression_finds_wrong_numbers() -> None:
     assert roc_auc_score(wrong, -result.label_evidence) > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_another_seed_nearly_the_same_ranks() -> None:
     training_data, _ = make_problem()
     first, again = fit(training_data, epochs=25), fit(training_data, epochs=25)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import lossval_cli
 from lossval_cli.noise.trusted_outliers import share_expected
@@ -29,6 +30,7 @@ def test_a_handful_of_trusted_rows_excuses_nothing() -> None:
     assert share_expected(rows, np.full(20, 0.01))[:5].max() < 0.2
 
 
+@pytest.mark.slow
 def test_trusted_rows_with_the_same_heavy_tails_spare_right_rows() -> None:
     """Three of a hundred rows are far away; cells far beyond them are flagged in any case."""
 

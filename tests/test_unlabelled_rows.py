@@ -28,6 +28,7 @@ def partly(tables: Path) -> pd.DataFrame:
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train.csv", "train.parquet"])
 def test_rows_without_a_label_are_last_in_the_scores_and_the_others_as_without_them(
     name: str, partly: pd.DataFrame, cli: Cli, quick: Quick
@@ -58,6 +59,7 @@ def test_rows_without_a_label_are_last_in_the_scores_and_the_others_as_without_t
     )
 
 
+@pytest.mark.slow
 def test_later_commands_know_rows_without_a_label(partly: pd.DataFrame, cli: Cli, quick: Quick) -> None:
     assert cli("score", "train.csv", "--val", "val.csv", *quick, "-q").code == 0
     diff = json.loads(cli("diff", "train.lossval", "train.lossval", "--output-format", "json").out)
@@ -82,6 +84,7 @@ def test_missing_labels_can_be_refused(partly: pd.DataFrame, cli: Cli, quick: Qu
     )
 
 
+@pytest.mark.slow
 def test_validation_rows_without_a_label_are_left_out_too(cli: Cli, quick: Quick) -> None:
     val = frame(40, seed=1)
     val.loc[::5, "label"] = None

@@ -152,6 +152,7 @@ def test_quality_lists_every_figure_of_a_method_that_gives_all() -> None:
     assert row["reliability"] == "30:0" + " 0:0" * 8 + " 10:10"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("results", "page"), [("quality", "benchmarks"), ("five", "research/benchmarks-five")])
 def test_benchmark_pages_are_of_the_results(results: str, page: str) -> None:
     pytest.importorskip("matplotlib")

@@ -98,6 +98,7 @@ def test_tables_with_nothing_wrong_say_so() -> None:
         assert len(made.train) == len(made.wrong) == 1_000
 
 
+@pytest.mark.slow
 def test_a_peer_that_knows_the_label_by_heart_finds_the_flips() -> None:
     pytest.importorskip("cleanlab")
     pytest.importorskip("skrub")
