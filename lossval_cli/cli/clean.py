@@ -37,6 +37,9 @@ PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 """Ending of a CSV file -> how it is packed."""
 OTHER_ENDINGS = (".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".html", ".htm", ".md", ".zip")
 
+LEAST_PROBABILITY = 0.8
+"""Noise probability from which a row is relabelled, unless --min-probability says otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeOptions(OptionGroup):
@@ -96,15 +99,7 @@ def clean(
     Kept rows are otherwise unchanged, in a CSV file byte for byte. The table must be the one that was scored. With
     --drop and --relabel together, relabelled rows are kept.
     """
-    if not (changes.drop or changes.relabel or changes.decisions or changes.add_weights is not None):
-        raise UsageError(
-            "nothing to do: give --decisions, --drop suspects, label, features or lowest:5%, --relabel, or "
-            "--add-weights COLUMN"
-        )
-    if changes.min_probability is not None and not changes.relabel:
-        raise UsageError("--min-probability goes with --relabel")
-    if removed is not None and not (changes.drop or changes.decisions):
-        raise UsageError("--removed goes with --drop or --decisions: nothing is left out without one of them")
+    _check_options(changes, removed)
     from lossval_cli.runs.clean import check_drops, plan_cleaning, read_drop
     from lossval_cli.runs.decided_cells import plan_decisions
     from lossval_cli.runs.decisions import find_decisions
@@ -118,10 +113,7 @@ def clean(
 
     drops = [read_drop(text) for text in changes.drop or ()]
     check_drops(drops)
-    try:
-        least = 0.8 if changes.min_probability is None else float(parse_share(changes.min_probability))
-    except ValueError as error:
-        raise UsageError(f"--min-probability {error}") from None
+    least = _least_probability(changes.min_probability)
     targets = [output] if removed is None else [output, removed]
     path = find_original(run_directory, data)
     _check_targets(targets, path, run_directory, force=force)
@@ -163,6 +155,26 @@ def clean(
     _write(output, write_cleaned, force=force)
     if not quiet:
         _tell(targets, cleaning, changes.add_weights, decided)
+
+
+def _check_options(changes: ChangeOptions, removed: str | None) -> None:
+    """Raise UsageError for options that do nothing, alone or without others."""
+    if not (changes.drop or changes.relabel or changes.decisions or changes.add_weights is not None):
+        raise UsageError(
+            "nothing to do: give --decisions, --drop suspects, label, features or lowest:5%, --relabel, or "
+            "--add-weights COLUMN"
+        )
+    if changes.min_probability is not None and not changes.relabel:
+        raise UsageError("--min-probability goes with --relabel")
+    if removed is not None and not (changes.drop or changes.decisions):
+        raise UsageError("--removed goes with --drop or --decisions: nothing is left out without one of them")
+
+
+def _least_probability(given: str | None) -> float:
+    try:
+        return LEAST_PROBABILITY if given is None else float(parse_share(given))
+    except ValueError as error:
+        raise UsageError(f"--min-probability {error}") from None
 
 
 def _check_targets(targets: Sequence[str], path: str, run: Path, *, force: bool) -> None:

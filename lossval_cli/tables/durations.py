@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.tables.numbers import NumberForm, NumberReading, Parts
+from lossval_cli.tables.cell_parts import Parts
+from lossval_cli.tables.numbers import NumberForm, NumberReading
 
 _CLOCK: Final = (
     r"^(?:(?P<days>-?\d{1,5}) days?,? \+?)?"

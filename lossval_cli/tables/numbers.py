@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossval_cli.tables.cell_parts import Bools, Floats, Parts, as_floats, matches
+from lossval_cli.tables.number_marks import decide_marks
 from lossval_cli.text.format import quote
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 _GROUPS: Final = "'’\u00a0\u202f"
@@ -57,10 +57,6 @@ _SURE_COMMA: Final = (
     r"^0*,\d+$|^\d+,(?:\d{1,2}|\d{4,})$|^\d{4,},\d+$|^\d{1,3}(?:\.\d{3})+,\d*$|^\d{1,3}(?:\.\d{3}){2,}$"
 )
 
-_MULTIPLIERS: Final = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9, "bn": 1e9, "Mio": 1e6, "Mrd": 1e9, "T": 1e12}
-_LEDGER_SIGNS: Final = {"CR": 1.0, "DR": -1.0}
-"""Credit and debit, as banks write them: 1,250.00 Dr."""
-_SHARES: Final = {"%": 1e-2, "‰": 1e-3}
 _FEW: Final = 5
 """Cells from which points followed by three digits, among short whole numbers, are taken for thousands."""
 
@@ -122,37 +118,6 @@ class NumberHint(NamedTuple):
     is_fixed: bool = False
 
 
-class Parts:
-    """The pieces of U cells that a pattern of named groups takes apart, as NumPy arrays."""
-
-    def __init__(self, cells: pa.Array, pattern: str) -> None:
-        self._parts = pc.extract_regex(cells, pattern)
-        self.found: Bools = np.asarray(self._parts.is_valid())
-
-    def text(self, name: str) -> pa.Array:
-        """(U,) a group, empty where there is none."""
-        return pc.fill_null(pc.struct_field(self._parts, name), "")
-
-    def has(self, name: str) -> Bools:
-        """(U,) whether a group is not empty."""
-        return np.asarray(pc.not_equal(self.text(name), ""))
-
-    def equals(self, name: str, value: str) -> Bools:
-        """(U,) whether a group is this text."""
-        return np.asarray(pc.equal(self.text(name), value))
-
-    def floats(self, name: str) -> Floats:
-        """(U,) a group as numbers, NaN where it is empty."""
-        return as_floats(pc.replace_substring(self.text(name), ",", "."), self.has(name))
-
-
-def as_floats(texts: pa.Array, wanted: Bools) -> Floats:
-    """Texts (U,) as numbers where `wanted`, NaN elsewhere. All wanted ones have to be numbers."""
-    chosen = pc.if_else(pa.array(wanted), texts, pa.scalar(None, texts.type))
-    floats: Floats = chosen.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return floats
-
-
 def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int) -> NumberReading | None:
     """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each. allowed: rows that may
     be annotated (<0.01, 1.5*) before annotations are what the column is made of. None where no cell is a number.
@@ -176,7 +141,7 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.where(negative, -1.0, 1.0) * numbers * np.power(10.0, np.nan_to_num(exponent))
 
-    marks = _decide_marks(parts, values, counts * found, allowed)
+    marks = decide_marks(parts, values, counts * found, allowed)
     found &= marks.fits
     notes = [*separators.notes, *marks.notes]
     annotated = found & (parts.has("before") | parts.has("after"))
@@ -206,8 +171,8 @@ def may_be_thousands(text: pa.ChunkedArray) -> bool:
     cells = pc.unique(text)
     if not pc.all(pc.match_substring_regex(cells, r"^-?[1-9]?\d{0,2}(?:\.\d{3})?$"), min_count=0).as_py():
         return False
-    whole = _matches(cells, r"^-?[1-9]\d{0,2}$")
-    return bool(whole.sum() >= _FEW and _matches(cells, _POINT_THREE).sum() >= _FEW)
+    whole = matches(cells, r"^-?[1-9]\d{0,2}$")
+    return bool(whole.sum() >= _FEW and matches(cells, _POINT_THREE).sum() >= _FEW)
 
 
 def decimal_evidence(cells: pa.Array) -> str | None:
@@ -216,8 +181,8 @@ def decimal_evidence(cells: pa.Array) -> str | None:
     if parts.found.sum() < 0.9 * len(cells):
         return None
     body = pc.utf8_trim_whitespace(parts.text("body"))
-    point = int((_matches(body, _SURE_POINT) & parts.found).sum())
-    comma = int((_matches(body, _SURE_COMMA) & parts.found).sum())
+    point = int((matches(body, _SURE_POINT) & parts.found).sum())
+    comma = int((matches(body, _SURE_COMMA) & parts.found).sum())
     if bool(point) == bool(comma):
         return None
     return "." if point else ","
@@ -234,7 +199,7 @@ def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed
     """What commas and points mean, from all bodies (U,) of numbers with their counts."""
 
     def rows(pattern: str) -> int:
-        return int(counts[_matches(body, pattern)].sum())
+        return int(counts[matches(body, pattern)].sum())
 
     notes: list[str] = []
     is_open = False
@@ -253,13 +218,13 @@ def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed
             decimal = hint.decimal
             mark, three = (".", _POINT_THREE) if rows(_POINT_THREE) else (",", r"^[1-9]\d{0,2},\d{3}$")
             if mark == decimal and rows(three) and rows(r"^[1-9]\d{0,2}$") >= _FEW:
-                example = body[int(np.argmax(_matches(body, three) & (counts > 0)))].as_py()
+                example = body[int(np.argmax(matches(body, three) & (counts > 0)))].as_py()
                 read = example.replace(",", ".")
                 notes.append(
                     f"{quote(example)} is read as {read} (--thousands {mark} reads it as {read.replace('.', '')})"
                 )
         elif point == 0 and comma_three:
-            example = body[int(np.argmax(_matches(body, r"^[1-9]\d{0,2},\d{3}$") & (counts > 0)))].as_py()
+            example = body[int(np.argmax(matches(body, r"^[1-9]\d{0,2},\d{3}$") & (counts > 0)))].as_py()
             read = example.replace(",", "")
             notes.append(f"{quote(example)} is read as {read} (--decimal , reads it as {example.replace(',', '.')})")
         elif point == 0 and point_three >= _FEW and rows(r"^\d{1,3}$") >= _FEW and not rows(r"^\d{4,}$"):
@@ -268,21 +233,21 @@ def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed
         return _Separators(decimal, "," if decimal == "." else ".", notes, is_open)
     group = ""
     if rows(_OTHER_GROUPS) or rows(_SPACE_GROUPS):
-        first = body[int(np.argmax((_matches(body, _OTHER_GROUPS) | _matches(body, _SPACE_GROUPS)) & (counts > 0)))]
+        first = body[int(np.argmax((matches(body, _OTHER_GROUPS) | matches(body, _SPACE_GROUPS)) & (counts > 0)))]
         group = next((char for char in first.as_py() if char in _GROUPS + " "), "")
     return _Separators(decimal, group, notes, is_open)
 
 
 def _has_whole_among_thousands(body: pa.Array, counts: Counts) -> bool:
     """Whether `1.250` and `950` cannot be decimals: zeros at the end are written, so that 950 would be 950.000."""
-    three = _matches(body, _POINT_THREE) & (counts > 0)
-    whole = _matches(body, r"^[1-9]\d{0,2}$") & (counts > 0)
-    padded = three & _matches(body, "0$")
-    return bool(padded.any() and three.sum() >= _FEW and whole.sum() >= _FEW and not _matches(body, r"^\d{4,}$").any())
+    three = matches(body, _POINT_THREE) & (counts > 0)
+    whole = matches(body, r"^[1-9]\d{0,2}$") & (counts > 0)
+    padded = three & matches(body, "0$")
+    return bool(padded.any() and three.sum() >= _FEW and whole.sum() >= _FEW and not matches(body, r"^\d{4,}$").any())
 
 
 def _thousands_note(body: pa.Array, counts: Counts) -> list[str]:
-    example = body[int(np.argmax(_matches(body, _POINT_THREE) & (counts > 0)))].as_py()
+    example = body[int(np.argmax(matches(body, _POINT_THREE) & (counts > 0)))].as_py()
     return [f"{quote(example)} is read as {example.replace('.', '')} (--decimal . reads it as {example})"]
 
 
@@ -292,116 +257,39 @@ def _read_bodies(
     """Bodies (U,) as numbers, which of them are numbers, and which are written with decimals. A cell that can only be
     read by the other meaning of comma and point is read by that."""
     by_point, by_comma = (
-        _matches(body, _POINT) | _matches(body, _COMMA_GROUPS),
-        (_matches(body, _COMMA) | _matches(body, _POINT_GROUPS)),
+        matches(body, _POINT) | matches(body, _COMMA_GROUPS),
+        (matches(body, _COMMA) | matches(body, _POINT_GROUPS)),
     )
     if not hint.is_fixed:
         by_point, by_comma = (
-            (by_point, _matches(body, _SURE_COMMA))
+            (by_point, matches(body, _SURE_COMMA))
             if separators.decimal == "."
-            else (_matches(body, _SURE_POINT), by_comma)
+            else (matches(body, _SURE_POINT), by_comma)
         )
     elif separators.decimal == ".":
         by_comma = np.zeros(len(body), bool)
     else:
         by_point = np.zeros(len(body), bool)
     if hint.thousands == "none":
-        by_point &= ~_matches(body, _COMMA_GROUPS)
-        by_comma &= ~_matches(body, _POINT_GROUPS)
+        by_point &= ~matches(body, _COMMA_GROUPS)
+        by_comma &= ~matches(body, _POINT_GROUPS)
     if separators.decimal == ".":
         by_comma &= ~by_point
     else:
         by_point &= ~by_comma
-    grouped = _matches(body, _OTHER_GROUPS)
-    spaced = _matches(body, _SPACE_GROUPS)
+    grouped = matches(body, _OTHER_GROUPS)
+    spaced = matches(body, _SPACE_GROUPS)
     if hint.thousands != " ":
         # Numbers have more or fewer digits (987, 1 234, 12 345); telephone numbers and codes have all the same.
-        digits = pc.utf8_length(body.filter(pa.array(spaced | _matches(body, r"^\d{1,3}$"))))
+        digits = pc.utf8_length(body.filter(pa.array(spaced | matches(body, r"^\d{1,3}$"))))
         if len(pc.unique(digits)) < 2:
-            spaced &= has_mark | _matches(body, r"[.,]")
+            spaced &= has_mark | matches(body, r"[.,]")
     if hint.thousands == "none":
         grouped, spaced = np.zeros_like(grouped), np.zeros_like(spaced)
     without = pc.replace_substring_regex(body, rf"[{_GROUPS} ]", "")
     as_point = pc.replace_substring(without, ",", "")
     as_comma = pc.replace_substring(pc.replace_substring(without, ".", ""), ",", ".")
-    decimal_comma = by_comma | ((grouped | spaced) & _matches(body, ","))
+    decimal_comma = by_comma | ((grouped | spaced) & matches(body, ","))
     written = pc.if_else(pa.array(decimal_comma), as_comma, as_point)
-    fits = _matches(body, _WHOLE) | by_point | by_comma | grouped | spaced
-    return as_floats(written, fits), fits, fits & _matches(written, r"\.")
-
-
-class _Marks(NamedTuple):
-    fits: Bools  # (U,)
-    scales: Floats  # (U,)
-    mark: str
-    before: bool
-    scale: float
-    notes: list[str]
-
-
-def _decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int) -> _Marks:
-    """Which currencies and units are fine, and what they multiply: one mark for the column, or multipliers (1.2K)."""
-    scales = np.ones(len(values))
-    before = parts.has("currency") | parts.has("outside")
-    prefix = pc.binary_join_element_wise(parts.text("outside"), parts.text("currency"), "")
-    texts = pc.if_else(pa.array(before), prefix, parts.text("unit"))
-    encoded = pc.dictionary_encode(pc.utf8_trim_whitespace(texts))
-    index = np.asarray(encoded.indices)
-    written: list[str] = encoded.dictionary.to_pylist()
-    rows = np.bincount(index, weights=counts, minlength=len(written)).astype(np.int64)
-    present = [i for i in np.argsort(-rows, kind="stable").tolist() if written[i] and rows[i]]
-    marked, plain = (
-        index != (written.index("") if "" in written else -1),
-        int(rows[written.index("")]) if "" in written else 0,
-    )
-    if not present:
-        return _Marks(~marked, scales, "", False, 1.0, [])
-    total = sum(int(rows[i]) for i in present)
-    names = [written[i] for i in present]
-    if set(names) <= set(_MULTIPLIERS) and total > allowed and (len(names) > 1 or plain):
-        factors = np.array([_MULTIPLIERS.get(name, 1.0) for name in written])
-        return _Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [])
-    signs = [_LEDGER_SIGNS.get(name.rstrip(".").upper()) for name in written]
-    if all(signs[i] is not None for i in present) and total > allowed and -1.0 in (signs[i] for i in present):
-        example = next(written[i] for i in present if signs[i] == -1.0)
-        factors = np.array([1.0 if sign is None else sign for sign in signs])
-        note = f"'12 {example}' is read as -12: {example} marks a debit"
-        return _Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [note])
-    main = names[0]
-    same = np.array([_mark_key(name) == _mark_key(main) for name in written], bool)
-    own = int(rows[same].sum())
-    scale = _SHARES.get(main, 1.0)
-    fits = same[index] | ~marked
-    scales[same[index] & marked] = scale
-    notes: list[str] = []
-    is_prefix = bool(counts[before & same[index]].sum() > own / 2)
-    if scale != 1.0 and plain:
-        usual = values[~marked & (counts > 0)]
-        fractions = np.quantile(np.abs(usual), 0.95) <= 1.5 if usual.size else True
-        if not fractions and own > plain:
-            scales[~marked] = scale  # 45% beside 45
-        elif not fractions:
-            fits = ~marked
-            own = 0
-    elif own <= allowed and plain and not (is_prefix or len(main) > 1 or not main.isalpha()):
-        fits = ~marked  # 12A among house numbers is not 12
-        own = 0
-    if own and plain:
-        verb = "is" if own == 1 else "are"
-        notes.append(f"{own:,} of {own + plain:,} numbers {verb} written with {quote(main)}, which is left out")
-    elif scale != 1.0 and own:
-        notes.append(f"its numbers are shares: 45{main} is read as {45 * scale:g}")
-    return _Marks(fits, scales, main if own > plain else "", is_prefix, scale if own > plain else 1.0, notes)
-
-
-def _mark_key(mark: str) -> str:
-    """1 year and 2 years, KG and kg have one unit; M and m do not."""
-    if len(mark) < 2 or not mark.isalpha():
-        return mark
-    folded = mark.casefold()
-    return folded.removesuffix("s") if len(folded) > 3 else folded
-
-
-def _matches(texts: pa.Array, pattern: str) -> Bools:
-    found: Bools = pc.fill_null(pc.match_substring_regex(texts, pattern), False).to_numpy(zero_copy_only=False)
-    return found
+    fits = matches(body, _WHOLE) | by_point | by_comma | grouped | spaced
+    return as_floats(written, fits), fits, fits & matches(written, r"\.")
