@@ -154,7 +154,7 @@ def test_a_typo_changes_one_character_or_two_neighbours() -> None:
 
 def test_a_table_too_small_to_plant_in_is_refused() -> None:
     dataset = load_dataset(mixed(20), None, options=TableOptions(label="label"), settings=SETTINGS)
-    with pytest.raises(UsageError, match=r"--rates 0\.01 of 16 rows of <DataFrame>"):
+    with pytest.raises(UsageError, match=r"--rates 0\.01: <DataFrame> has 16 rows that are not suspect"):
         planted(dataset, 0.01)
 
 

@@ -62,7 +62,7 @@ class LoadedRun:
     """(N,) NaN where the method estimates no noise."""
     label_probability: npt.NDArray[np.float64]
     feature_probability: npt.NDArray[np.float64]
-    """(N,) of its two parts."""
+    """(N,) of its two parts; NaN in a run of version 0.1.0, too."""
     suspect: Texts
     """(N,) '', label, features or label+features."""
     path: str | None
@@ -208,8 +208,8 @@ def _scored(
         importance=_floats(table, "importance"),
         feature_evidence=_floats(table, "feature_evidence"),
         noise_probability=_floats(table, "noise_probability"),
-        label_probability=_floats(table, "label_noise_probability"),
-        feature_probability=_floats(table, "feature_noise_probability"),
+        label_probability=_part_of_noise(table, "label_noise_probability"),
+        feature_probability=_part_of_noise(table, "feature_noise_probability"),
         suspect=suspect,
         path=path,
         find_train=find_train,
@@ -224,6 +224,10 @@ def _texts(table: pa.Table, column: str) -> Texts:
 def _floats(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
     values: npt.NDArray[np.float64] = table[column].cast(pa.float64()).to_numpy(zero_copy_only=False)
     return values
+
+
+def _part_of_noise(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
+    return _floats(table, column) if column in table.column_names else np.full(len(table), np.nan)
 
 
 def _read_scores(path: Path) -> pa.Table:
