@@ -55,6 +55,7 @@ def score(
     ids: columns carried to the scores and not learned from.  exclude: columns left out.  features, categories:
     columns that are features whatever they look like, the latter of categories.  weight: a column of sample weights.
     group: a column whose rows stay together in one fold.  time: a column in whose order folds are contiguous.
+    multi_label: what is between the labels of a row that has several, `";"`; columns of lists need none.
     ordered, order: whether classes are steps of a scale, and the classes from one end to the other.
     predictions: out-of-fold predictions of a model of your own, in place of networks: class probabilities (N, K),
     columns in sorted order of the classes or named like them, or numbers (N,); an array, a table, a file, or columns of

@@ -4,6 +4,7 @@ A loss maps a network's output and the targets of the same rows to one number a 
 are leading axes, so that E networks are scored in one call:
 
     classification   prediction (..., B, K) logits    target (..., B) int64     -> (..., B)
+    multilabel       prediction (..., B, T) logits    target (B, T) 0 or 1      -> (..., B)
     regression       prediction (..., B)              target (..., B) float     -> (..., B)
 
 Targets broadcast over the leading axes. `find_loss` turns what a user writes into a `Loss`: a name
@@ -28,7 +29,7 @@ from lossval_cli.own_code import Given, describe_error, load_object
 if TYPE_CHECKING:
     from torch import Tensor
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multilabel"]
 
 SMALLEST_MISS = 2.0**-126
 """The smallest normal float32."""
@@ -64,6 +65,8 @@ class Loss:
         """The network's output as a prediction: probabilities (..., B, K), or the target's unit (..., B)."""
         if self.task == "classification":
             return output.softmax(-1)
+        if self.task == "multilabel":
+            return output.sigmoid()
         return output.exp() if self.link == "log" else output
 
 
@@ -106,6 +109,16 @@ def cumulative_cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
     beyond = log_p.flip(-1).logcumsumexp(-1).flip(-1)[..., 1:]  # log P(y > k)
     boundary = torch.arange(up_to.shape[-1], device=target.device)
     return -torch.where(target.unsqueeze(-1) <= boundary, up_to, beyond).sum(-1)
+
+
+# --- several tags a row -----------------------------------------------------------------------------------
+
+
+def binary_cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
+    """ℓ = −(1/T) Σ_t log P(tag t is as it is), each tag by its own logistic function."""
+    from torch.nn.functional import softplus
+
+    return (softplus(prediction) - target * prediction).mean(-1)
 
 
 # --- regression -------------------------------------------------------------------------------------------
@@ -153,6 +166,7 @@ _REGISTRY = {
             parameter=Parameter("smoothing", 0, 0.9),
         ),
         Loss("cumulative_cross_entropy", "classification", cumulative_cross_entropy, ordered=True),
+        Loss("binary_cross_entropy", "multilabel", binary_cross_entropy),
         Loss("squared_error", "regression", squared_error),
         Loss("absolute", "regression", absolute),
         Loss("huber", "regression", huber, parameter=Parameter("delta", 1e-6, 1e6)),
@@ -221,11 +235,11 @@ def _import_loss(spec: str, task: Task) -> Loss:
 
 
 def _natural(name: str, function: Callable[[Tensor, Tensor], Tensor], task: Task) -> Callable[..., Tensor]:
-    """A function of one network's rows, (B, K) or (B,) and targets (B,), for the shapes of this module.
+    """A function of one network's rows, (B, K) or (B,) and targets (B,) or (B, T), for the shapes of this module.
 
     It returns one value per row, or several, (B, K), of which the mean counts.
     """
-    own_axes = 2 if task == "classification" else 1
+    own_axes, target_axes = 1 if task == "regression" else 2, 2 if task == "multilabel" else 1
 
     def one(prediction: Tensor, target: Tensor) -> Tensor:
         from torch import Tensor
@@ -249,7 +263,8 @@ def _natural(name: str, function: Callable[[Tensor, Tensor], Tensor], task: Task
 
         axes = prediction.shape[:-own_axes]
         members = prediction.reshape(-1, *prediction.shape[-own_axes:])
-        targets = target.expand(*axes, target.shape[-1]).reshape(-1, target.shape[-1])
+        own = target.shape[-target_axes:]
+        targets = target.expand(*axes, *own).reshape(-1, *own)
         rows = torch.stack([one(*pair) for pair in zip(members, targets, strict=True)])
         return rows.reshape(*axes, -1)
 
@@ -270,6 +285,8 @@ def check_loss(loss: Loss, classes: int | None) -> None:
     shape = (2, 3) if classes is None else (2, 3, classes)
     prediction = torch.linspace(-1, 1, math.prod(shape)).reshape(shape).requires_grad_()
     target = torch.ones(3) if classes is None else torch.arange(3) % classes
+    if loss.task == "multilabel" and classes is not None:
+        target = torch.ones(3, classes)
     found = None
     try:
         rows = loss.per_row(prediction, target)

@@ -14,6 +14,7 @@ import numpy as np
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, Source, load_dataset
 from lossval_cli.features.table_options import TableOptions
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.lossval.resume import run_identity, settings_identity
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.lossval.time_estimate import LARGE, TimeEstimate, estimate_time
@@ -94,7 +95,7 @@ def run(
         if not processes.is_main:
             return None
         study = None
-        if removal != "off" and runtime.has_time:
+        if removal != "off" and runtime.has_time and not isinstance(data.labels, TagLabels):
             with clock("removal"):
                 study = study_removal(data, fit, noise, settings, removal)
         with clock("report"):
@@ -180,6 +181,10 @@ def _load(
         settings=settings,
         runtime=replace(runtime, scratch=None) if is_paper else runtime,  # the paper's algorithm takes arrays only
     )
+    if isinstance(data.labels, TagLabels):
+        if decisions is not None:
+            raise UsageError("--decisions knows one label a row, and rows have several tags: leave it out")
+        data = replace(data, notices=(*data.notices, "no removal study: it knows one label a row"))
     if decisions is not None:
         reviewed, notices = find_reviewed(data, decisions)
         data = replace(data, reviewed=reviewed, notices=(*data.notices, *notices))

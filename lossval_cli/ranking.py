@@ -8,9 +8,11 @@ import pyarrow as pa
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels, NumberLabels
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
-from lossval_cli.score_columns import KINDS, given_names
+from lossval_cli.noise.tag_errors import corrected_tags
+from lossval_cli.score_columns import KINDS, TAG_COLUMN, given_names
 
 
 def suspect_kinds(noise: NoiseEstimate | None, rows: int) -> npt.NDArray[np.object_]:
@@ -30,7 +32,7 @@ def rank_rows(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> pa.Tab
     """
     table = dataset.train.table
     order = np.argsort(fit.importance, kind="stable")
-    predicted, probability = _predicted(dataset, fit.predictions)
+    predicted, probability = _predicted(dataset, fit, noise)
     take = pa.array(order)
     lines = None if table.lines is None else table.lines[order]
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
@@ -55,6 +57,10 @@ def rank_rows(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> pa.Tab
     columns["suspect"] = pa.array(suspect_kinds(noise, table.rows)[order], pa.string())
     columns["predicted"] = predicted.take(take)
     columns["predicted_probability"] = pa.array(probability[order], from_pandas=True)
+    if isinstance(dataset.labels, TagLabels) and noise is not None and noise.labels is not None:
+        assert noise.labels.tags is not None
+        for name, values in zip(dataset.labels.names, noise.labels.tags.T, strict=True):
+            columns[f"{TAG_COLUMN}{name}"] = pa.array(values[order])
     return pa.table(columns)
 
 
@@ -83,9 +89,16 @@ def restore_rows(scores: pa.Table, dataset: Dataset) -> pa.Table:
     return pa.concat_tables([scores, pa.table(rest)], promote_options="permissive")
 
 
-def _predicted(dataset: Dataset, predictions: npt.NDArray[np.float64]) -> tuple[pa.Array, npt.NDArray[np.float64]]:
+def _predicted(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> tuple[pa.Array, npt.NDArray[np.float64]]:
     """(N,) the label the model would give, as the user writes labels, and its probability (NaN for
-    numbers)."""
+    numbers and tags)."""
+    predictions = fit.predictions
+    if isinstance(dataset.labels, TagLabels):
+        assert dataset.train.y is not None
+        has = dataset.labels.matrix(dataset.train.y.astype(np.int64)) > 0
+        if noise is not None and noise.labels is not None and noise.labels.tags is not None:
+            has = corrected_tags(has, noise.labels.tags, noise.label_suspect)
+        return pa.array(dataset.labels.written(has), pa.string()), np.full(len(has), np.nan)
     if isinstance(dataset.labels, ClassLabels):
         best = predictions.argmax(axis=1)
         names = pa.array(dataset.labels.names, pa.string())

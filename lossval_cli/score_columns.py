@@ -22,6 +22,9 @@ FIXED_COLUMNS = (
 """Columns of every scores table, a contract; id columns and the label stand between `line` and
 `importance`."""
 
+TAG_COLUMN = "label_noise_probability:"
+"""Of several tags a row, each has a column of its own at the end, called so and like the tag."""
+
 KINDS = ("label", "features", "label+features")
 """What `suspect` holds; it is empty in a row that is not suspect."""
 

@@ -21,6 +21,7 @@ from lossval_cli.calibration.planting import plant_noise
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset, Source, load_dataset
 from lossval_cli.features.table_options import TableOptions
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.pipeline import value_rows
@@ -70,6 +71,8 @@ def run_baseline(
     if settings.method == "paper":
         raise UsageError("preset paper only ranks rows and flags none: calibrate another preset")
     dataset = load_dataset(train, val, options=options, settings=settings)
+    if isinstance(dataset.labels, TagLabels):
+        raise UsageError("calibrate plants one wrong label a row, and rows have several tags: it cannot measure them")
     on_dataset(dataset)
     start = time.perf_counter()
     noise = _noise(dataset, settings, on_epoch)

@@ -89,6 +89,15 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(metavar="COL", help="Column of dates or numbers; folds are contiguous in its order."),
     ] = None
+    multi_label: Annotated[
+        str | None,
+        typer.Option(
+            "--multi-label",
+            metavar="SEPARATOR",
+            help="A row has several labels, with this between them, e.g. ';'. Lists need no option but --label.",
+        ),
+        Only("score", "check", "validate"),
+    ] = None
     ordered: Annotated[
         bool | None,
         typer.Option(

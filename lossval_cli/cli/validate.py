@@ -89,10 +89,13 @@ def _write_columns(dataset: Dataset, path: Path, *, force: bool) -> None:
 def _description(dataset: Dataset) -> list[str]:
     from rich.cells import cell_len, set_cell_size
 
+    from lossval_cli.features.tags import TagLabels
     from lossval_cli.text.escape import escape_ci
 
     roles, table = dataset.roles, dataset.train.table
     classes = "" if dataset.classes is None else f" into {dataset.classes} classes"
+    if isinstance(dataset.labels, TagLabels):
+        classes = f" with {len(dataset.labels.names)} tags"
     lines = [
         f"{escape_control(table.name)}: {table.rows:,} rows, {pluralize(len(table.column_names), 'column')}; "
         f"{roles.task}{classes}, {pluralize(dataset.encoder.width, 'encoded feature')}"

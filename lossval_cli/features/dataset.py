@@ -27,7 +27,8 @@ from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, 
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
 from lossval_cli.features.streaming import Layout, plan_layout, read_or_stream, sample_rows, shard
 from lossval_cli.features.table_options import ColumnRule, Role, TableOptions, asked_columns, spelled_as
-from lossval_cli.features.target import choose_loss, fit_labels, in_order
+from lossval_cli.features.tags import TagLabels
+from lossval_cli.features.target import Labels, choose_loss, fit_labels, in_order
 from lossval_cli.features.target_leakage import TargetLeakage, find_class_leakage, find_number_leakage
 from lossval_cli.features.unlabelled import Unlabelled, leave_out_unlabelled
 from lossval_cli.losses import Loss, check_targets
@@ -54,7 +55,8 @@ COPIES_WORTH_A_NOTICE = 0.01
 
 @dataclass(frozen=True)
 class Split:
-    """A table as arrays: X (n, D), y (n,); y is None where the table has no label."""
+    """A table as arrays: X (n, D), y (n,), of several tags a row their sets (`TagLabels`); y is None where the table
+    has no label."""
 
     table: Table
     X: RowSource
@@ -73,7 +75,7 @@ class Dataset:
     """(J,) training rows that stand in for a validation table, None where one was given."""
     roles: Roles
     encoder: Encoder
-    labels: ClassLabels | NumberLabels
+    labels: Labels
     loss: Loss
     notices: tuple[str, ...]
     layout: Layout
@@ -129,8 +131,13 @@ class Dataset:
 
     @property
     def classes(self) -> int | None:
-        """K, or None for numbers."""
+        """K, or None for numbers and for tags."""
         return len(self.labels.names) if isinstance(self.labels, ClassLabels) else None
+
+    @property
+    def outputs(self) -> int | None:
+        """K classes or T tags that a network gives a number each, None for numbers."""
+        return None if isinstance(self.labels, NumberLabels) else len(self.labels.names)
 
 
 def load_dataset(
@@ -159,9 +166,13 @@ def load_dataset(
     options = replace(options, exclude=(*options.exclude, *own_columns))
     sharded = shard(table, runtime.processes)
     sample, sample_notices = sample_rows(sharded)
-    task = "classification" if settings.task == "auto" and (options.ordered or options.order) else settings.task
+    told = options.multi_label is None and (options.ordered or options.order)
+    task = "classification" if settings.task == "auto" and told else settings.task
     roles = decide_roles(sample, options, task)
-    find_metric(settings.metric, roles.task)  # better refused now than after training
+    if roles.task != "multilabel":
+        find_metric(settings.metric, roles.task)  # better refused now than after training
+    elif settings.metric is not None:
+        raise UsageError("--metric is for the removal study, which a table of several tags a row does not have")
     require = options.require_labels
     table, unlabelled, unlabelled_notices = leave_out_unlabelled(table, roles.label, "training", require_labels=require)
     if unlabelled is not None:
@@ -171,7 +182,7 @@ def load_dataset(
     notices += [*roles.notices, *sample_notices, *unlabelled_notices]
     val_table = _read_other(val, "validation", table, roles, reading, notices, require_labels=require)
     test_table = _read_other(test, "test", table, roles, reading, notices, require_labels=require)
-    labels = in_order(fit_labels(sharded, roles, unlabelled), table, options)
+    labels = in_order(fit_labels(sharded, roles, options, unlabelled), table, options)
     encoder = Encoder.fit(sample, roles.features, roles.kinds)
     notices += [*labels.notices, *encoder.notices]
     loss = choose_loss(labels, roles, settings)
@@ -179,7 +190,7 @@ def load_dataset(
     size = MemoryEstimate(
         table.rows,
         encoder.width,
-        len(labels.names) if isinstance(labels, ClassLabels) else 1,
+        1 if isinstance(labels, NumberLabels) else len(labels.names),
         round(settings.val_fraction * table.rows) if val_table is None else val_table.rows,
         *_ensemble(settings, table.rows, held_out=val_table is None),
     )
@@ -207,7 +218,7 @@ def load_dataset(
     if target_leakage is not None and target_leakage.is_almost_perfect:
         notices.append(target_leakage.notice(is_number=isinstance(labels, NumberLabels)))
     if val_table is None:
-        stratify = roles.task == "classification"
+        stratify = roles.task != "regression"
         units = join_units(groups, copies)
         held_out = hold_out(y, settings, stratify=stratify, units=units, time_order=time_order)
         notices.append(_hold_out_notice(held_out, table, roles))
@@ -344,16 +355,16 @@ def _ensemble(settings: Settings, rows: int, *, held_out: bool) -> tuple[int, in
     return members, members if held_out or folds == 1 else -(-members // folds)
 
 
-def _find_target_leakage(
-    seen: Table, own: Split, encoder: Encoder, labels: ClassLabels | NumberLabels, seed: int
-) -> TargetLeakage | None:
+def _find_target_leakage(seen: Table, own: Split, encoder: Encoder, labels: Labels, seed: int) -> TargetLeakage | None:
+    if isinstance(labels, TagLabels):
+        return None
     if isinstance(labels, NumberLabels):
         return find_number_leakage(encoder.read(seen), as_floats(seen.typed(labels.column)))
     assert own.y is not None
     return find_class_leakage(own.X, own.y.astype(np.int64), encoder.blocks, seed)
 
 
-def _absent_classes(labels: ClassLabels | NumberLabels, val: Split) -> list[str]:
+def _absent_classes(labels: Labels, val: Split) -> list[str]:
     """A notice where the validation table has labels, but none of some class."""
     if not isinstance(labels, ClassLabels) or val.y is None:
         return []
@@ -374,13 +385,15 @@ class _Encoding:
 
     roles: Roles
     encoder: Encoder
-    labels: ClassLabels | NumberLabels
+    labels: Labels
     loss: Loss
 
     def split(self, table: Table, what: str) -> Split:
         has_label = self.roles.label in table.column_names
         if what == "validation" and has_label:
-            has_label = table.label_column(self.roles.label).values.null_count < table.rows
+            has_label = table.as_given(self.roles.label).null_count < table.rows
+            if not isinstance(self.labels, TagLabels):
+                has_label = table.label_column(self.roles.label).values.null_count < table.rows
         return Split(table, self.encoder.transform(table), self.labels_of(table, what) if has_label else None)
 
     def labels_of(self, table: Table, what: str) -> npt.NDArray[np.generic]:

@@ -22,6 +22,7 @@ from lossval_cli.features.class_order import canonical_label
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.roles import Roles
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.tables.frames import is_frame
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.table import Table, read_table
@@ -93,7 +94,7 @@ def read_predictions(
     val: Table | None,
     y: npt.NDArray[np.generic],
     y_val: npt.NDArray[np.generic] | None,
-    labels: ClassLabels | NumberLabels,
+    labels: ClassLabels | NumberLabels | TagLabels,
     roles: Roles,
     reading: ReadOptions,
 ) -> Predictions:
@@ -132,7 +133,7 @@ def read_predictions(
 class _Reader:
     """Sources of one run; collects notices."""
 
-    def __init__(self, labels: ClassLabels | NumberLabels, roles: Roles, reading: ReadOptions) -> None:
+    def __init__(self, labels: ClassLabels | NumberLabels | TagLabels, roles: Roles, reading: ReadOptions) -> None:
         self.labels, self.roles, self.reading = labels, roles, reading
         self.notices: list[str] = []
 
@@ -157,6 +158,14 @@ class _Reader:
             if array.ndim != 1:
                 raise UsageError(f"{name}: shape {array.shape}, but the label is a number: give one per row, (N,)")
             return _finite(array, name)[rows], True
+        if isinstance(self.labels, TagLabels):
+            if array.shape != (len(array), len(self.labels.names)):
+                raise UsageError(
+                    f"{name}: shape {array.shape}, but label {format_name(self.labels.column)} has "
+                    f"{len(self.labels.names)} tags: give one probability each, columns in the order "
+                    f"{_some(self.labels.names)}"
+                )
+            return _in_range(array, name)[rows], False
         K = len(self.labels.names)
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
@@ -180,6 +189,11 @@ class _Reader:
                     "column is needed, or one called prediction"
                 )
             return _finite(values[chosen[0]], name, table), True
+        if isinstance(self.labels, TagLabels):
+            absent = [tag for tag in self.labels.names if tag not in values]
+            if absent or len(names) > len(self.labels.names):
+                raise SchemaError(f"{name}: one column per tag is needed, called like it: {_some(self.labels.names)}")
+            return _in_range(np.column_stack([values[tag] for tag in self.labels.names]), name, table), True
         order = self._order(names, name)
         if order is None:
             return self._second_class(values[names[0]], name, table), False
@@ -310,15 +324,7 @@ def _finite(values: Floats, name: str, table: Table | None = None) -> Floats:
 
 def _probabilities(values: Floats, name: str, table: Table | None = None) -> Floats:
     """(n, K) checked, and of sum 1 to rounding."""
-    _finite(values.sum(axis=1), name, table)
-    outside = np.flatnonzero((values < -1e-6).any(axis=1) | (values > 1 + 1e-6).any(axis=1))
-    if len(outside):
-        row = int(outside[0])
-        worst = float(values[row][np.abs(values[row] - 0.5).argmax()])
-        raise UsageError(
-            f"{name}: {_where(row, table)} has {worst:.4g}, which is not a probability from 0 to 1; of logits, give "
-            "the softmax"
-        )
+    values = _in_range(values, name, table)
     sums = values.sum(axis=1)
     wrong = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
     if len(wrong):
@@ -328,6 +334,20 @@ def _probabilities(values: Floats, name: str, table: Table | None = None) -> Flo
             f"({pluralize(len(wrong), 'such row')} in all)"
         )
     return np.ascontiguousarray(np.clip(values, 0, 1) / sums[:, None])
+
+
+def _in_range(values: Floats, name: str, table: Table | None = None) -> Floats:
+    """(n, K) checked to be probabilities, whatever they sum to."""
+    _finite(values.sum(axis=1), name, table)
+    outside = np.flatnonzero((values < -1e-6).any(axis=1) | (values > 1 + 1e-6).any(axis=1))
+    if len(outside):
+        row = int(outside[0])
+        worst = float(values[row][np.abs(values[row] - 0.5).argmax()])
+        raise UsageError(
+            f"{name}: {_where(row, table)} has {worst:.4g}, which is not a probability from 0 to 1; of logits, give "
+            "the softmax"
+        )
+    return values
 
 
 def _check_order(

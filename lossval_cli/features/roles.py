@@ -16,10 +16,11 @@ from lossval_cli.features.label_choice import choose_label
 from lossval_cli.features.special_columns import meaning_notices
 from lossval_cli.features.table_options import AskedColumns, ColumnKind, TableOptions, asked_columns
 from lossval_cli.tables.column_types import ColumnType, is_text
+from lossval_cli.tables.stored_types import is_text_list
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import closest_name, format_name, join_names, pluralize, quote
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multilabel"]
 
 MAX_INTEGER_CLASSES = 20
 MIN_ROWS_PER_CLASS = 5
@@ -61,7 +62,9 @@ def decide_roles(train: Table, options: TableOptions, task: str = "auto") -> Rol
     if label is None:
         label, notice = choose_label(train, (*asked.ids, *asked.exclude, *asked.features, *meant))
         notices.append(notice)
-    _check_label(train, label)
+    is_tags = _is_multilabel(train, label, options)
+    if not is_tags:
+        _check_label(train, label)
     set_aside = {label, *asked.ids, *asked.exclude, *meant} - set(asked.features)
     rest = [name for name in train.column_names if name not in set_aside]
     undecided = [name for name in rest if name not in asked.features]
@@ -77,7 +80,12 @@ def decide_roles(train: Table, options: TableOptions, task: str = "auto") -> Rol
             f"ids {join_names((*asked.ids, *found)) or 'none'}, excluded {join_names(asked.exclude) or 'none'}"
         )
     notices += [*_key_notices(train, asked, undecided), *meaning_notices(train, asked, features, label)]
-    if task == "auto":
+    chosen: Task
+    if is_tags:
+        chosen = "multilabel"
+        if task != "auto":
+            raise UsageError(f"--task {task}: rows of label {format_name(label)} have several tags; leave --task out")
+    elif task == "auto":
         chosen, reason = _choose_task(train, label)
         notices.append(f"task: {chosen} ({reason}); --task decides otherwise")
     else:
@@ -164,6 +172,26 @@ def _check_known(train: Table, asked: AskedColumns) -> None:
                 f"{option} {format_name(name)}: {format_name(train.name)} has no such column; {hint}"
                 f"its columns are {join_names(train.column_names)}"
             )
+
+
+def _is_tag_list(kind: pa.DataType) -> bool:
+    """Whether cells are lists of text or whole numbers."""
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return is_text_list(kind) or bool(is_list and pa.types.is_integer(kind.value_type))
+
+
+def _is_multilabel(train: Table, label: str, options: TableOptions) -> bool:
+    """Whether the label holds several tags a row: cells are lists, or --multi-label says what is between tags."""
+    kind = train.data.schema.field(label).type
+    if options.multi_label is None:
+        return _is_tag_list(kind) and label == options.label
+    if not options.multi_label:
+        raise UsageError("--multi-label needs the text between two tags, e.g. --multi-label ';'")
+    if _is_tag_list(kind):
+        raise UsageError(f"--multi-label: label {format_name(label)} holds lists: leave the option out")
+    if not is_text(kind):
+        raise UsageError(f"--multi-label: label {format_name(label)} holds no text")
+    return True
 
 
 def _check_label(train: Table, label: str) -> None:

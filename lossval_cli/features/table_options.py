@@ -52,6 +52,8 @@ class TableOptions:
     """Column of dates or numbers in whose order folds are contiguous."""
     require_labels: bool = False
     """Refuse rows without a label instead of leaving them out."""
+    multi_label: str | None = None
+    """What is between the tags of a label, where a row has several."""
     ordered: bool | None = None
     """Whether classes are steps of a scale; None: where that is certain."""
     order: str | Sequence[str] = ()

@@ -35,8 +35,8 @@ def relevance(
 ) -> Tensor:
     """(E, D) up to 1, for each of E members from the rows it trains on alone.
 
-    X (n, D) of a table of so many `columns`, which are one or several inputs each; y (n,); weights (E, n), 0
-    where a member does not train on a row; `classes` K, or None for numbers; `min_scale`: scale of a column
+    X (n, D) of a table of so many `columns`, which are one or several inputs each; y (n,), or tags (n, T); weights
+    (E, n), 0 where a member does not train on a row; `classes` K, or None for numbers; `min_scale`: scale of a column
     that says nothing, where there are ENOUGH_ROWS per column.
     """
     min_scale *= min(1.0, max(len(X), MIN_ROWS) / (ENOUGH_ROWS * columns))
@@ -44,6 +44,8 @@ def relevance(
     X = X.double()
     X = X - X.mean(0)
     distinct, member = torch.unique(weights, dim=0, return_inverse=True)  # as many as folds
+    if y.ndim > 1:  # several tags a row: what a column says of the one that it says most about
+        return torch.stack([relevance(X, tag, weights, 2, columns, min_scale) for tag in y.long().T]).amax(0)
     signal = [1 - chance / _f_statistic(X[own > 0], y[own > 0], own[own > 0].double(), classes) for own in distinct]
     return torch.stack(signal)[member].clamp(min_scale, 1.0).to(weights)
 

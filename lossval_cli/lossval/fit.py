@@ -15,6 +15,7 @@ import torch
 
 from lossval_cli.errors import Diverged, TrainingError, UsageError
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.lossval.own_networks import MakeModule
 from lossval_cli.lossval.paper import PaperEpoch, PaperSettings, fit_paper
 from lossval_cli.lossval.setup import TrainingData
@@ -156,10 +157,10 @@ def training_data(dataset: Dataset, penalty: Floats, make_module: MakeModule | N
     assert y is not None  # load_dataset sees to it that the training table has a label
     return TrainingData(
         dataset.train.X,
-        y,
+        dataset.labels.matrix(y.astype(np.int64)) if isinstance(dataset.labels, TagLabels) else y,
         dataset.val.X[:],
         len(dataset.encoder.blocks),
-        dataset.classes,
+        dataset.outputs,
         penalty,
         held_out=dataset.held_out,
         weights=dataset.weights,

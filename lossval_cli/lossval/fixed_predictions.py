@@ -14,6 +14,7 @@ import torch
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import NumberLabels
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.losses import Loss
 from lossval_cli.lossval.cost import MAX_SWEEPS, TOLERANCE, make_transport
 from lossval_cli.lossval.cross_fitting import IN_SAMPLE, EvidenceAccumulator
@@ -68,7 +69,10 @@ def fit_predictions(
     objective = Objective(settings.objective, settings.ot_power)
     internal = to_loss_units(dataset, predictions)
     assert dataset.train.y is not None
-    losses = row_losses(dataset.loss, internal, dataset.train.y).to(device)
+    y = dataset.train.y
+    if isinstance(dataset.labels, TagLabels):
+        y = dataset.labels.matrix(y.astype(np.int64))
+    losses = row_losses(dataset.loss, internal, y).to(device)
     refreshes = REFRESHES if transport.is_cached else 1
     epochs, _, eta = settings.schedule(N)
     history = []
@@ -115,6 +119,8 @@ def from_loss_units(dataset: Dataset, values: npt.NDArray[np.generic]) -> Floats
 def row_losses(loss: Loss, predictions: Floats, y: npt.NDArray[np.generic]) -> torch.Tensor:
     """(N,) of predictions (N, K) or (N,), as if a network had made them."""
     found = torch.as_tensor(predictions, dtype=torch.float32)
+    if loss.task == "multilabel":
+        return loss.per_row(found.logit(LEAST_PROBABILITY), torch.as_tensor(y))
     if loss.task == "classification":
         found = found.clamp(min=LEAST_PROBABILITY).log()
         return loss.per_row(found, torch.as_tensor(y.astype(np.int64)))

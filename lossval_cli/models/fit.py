@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.lossval.fit import train
 from lossval_cli.lossval.fixed_predictions import fit_predictions
 from lossval_cli.lossval.state import Epoch
@@ -63,7 +64,18 @@ def fit_model(
 
 def check_model(dataset: Dataset, settings: Settings, runtime: Runtime) -> None:
     """Refuse before training what cannot be done. Raises UsageError and SettingsError, one line."""
-    own = choose_model(settings, dataset.roles) is not None
+    model = choose_model(settings, dataset.roles)
+    own = model is not None
+    if isinstance(dataset.labels, TagLabels):
+        if settings.method == "paper":
+            raise UsageError("preset paper knows one label a row: use another preset for several tags")
+        if runtime.processes.world_size > 1:
+            raise UsageError("several tags a row are scored in one process: start it without torchrun")
+        if isinstance(model, Estimator):
+            raise UsageError(
+                f"--model {model.name} predicts one label a row, and rows have several tags: leave it out, or give "
+                "--predictions of your own"
+            )
     if not own and dataset.predictions is None:
         return
     what = "--model" if own else "--predictions"

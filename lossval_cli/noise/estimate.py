@@ -14,6 +14,7 @@ from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
 from lossval_cli.features.row_keys import row_keys
 from lossval_cli.features.streaming import shard
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.noise.class_errors import Scale, find_wrong_classes
 from lossval_cli.noise.label_errors import NoiseEstimate, combine, with_thresholds
@@ -21,6 +22,7 @@ from lossval_cli.noise.label_estimates import Trusted
 from lossval_cli.noise.number_errors import find_wrong_numbers
 from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 from lossval_cli.noise.reviewed import learn_from_reviews, without_decided
+from lossval_cli.noise.tag_errors import find_wrong_tags
 from lossval_cli.noise.thresholds import Thresholds
 from lossval_cli.noise.trusted_outliers import relative_to_trusted
 from lossval_cli.runtime.many_classes import many_classes_are_meant
@@ -82,6 +84,18 @@ def estimate_noise(
                 trees=trees,
                 alone=alone,
             )
+        elif isinstance(dataset.labels, TagLabels):
+            labels = find_wrong_tags(
+                train.X,
+                dataset.labels.matrix(train.y.astype(np.int64)),
+                predictions,
+                trusted=_trusted(dataset, predict),
+                units=dataset.fold_units,
+                expected_share=expected_share,
+                seed=seed,
+                trees=trees,
+                alone=alone,
+            )
         else:
             y = train.y.astype(np.float64)
             labels = find_wrong_numbers(
@@ -115,7 +129,10 @@ def _trusted(dataset: Dataset, predict: Predict | None) -> Trusted | None:
         known, first = np.unique(dataset.keys, return_index=True)
         i = np.minimum(np.searchsorted(known, keys), len(known) - 1)
         copy_of = np.where(known[i] == keys, first[i], -1)
-    return Trusted(X, val.y, predict(X), copy_of)
+    y: npt.NDArray[np.generic] = val.y
+    if isinstance(dataset.labels, TagLabels):
+        y = dataset.labels.matrix(val.y.astype(np.int64))
+    return Trusted(X, y, predict(X), copy_of)
 
 
 def _is_number(name: str) -> bool:

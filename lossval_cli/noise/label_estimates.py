@@ -33,6 +33,7 @@ class LabelErrors(NamedTuple):
     predictions: Floats  # (N, K) or (N,) out-of-fold, of all models together
     skill: float  # share of the base rate's uncertainty (log loss, or variance of scores) that predictions remove
     class_too_small: Bools  # (N,) too few rows of its class
+    tags: Floats | None = None  # (N, T) of several tags a row: that each is wrong
 
 
 EXPECTED_DEVIATION = 0.4

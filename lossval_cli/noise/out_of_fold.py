@@ -99,6 +99,27 @@ def predict_classes(
     }
 
 
+def predict_tags(
+    X: RowSource,
+    Y: npt.NDArray[np.float32],
+    fold: Ints,
+    X_trusted: npt.NDArray[np.float32],
+    trusted_fold: Ints,
+    seed: int,
+    trees: float = 1.0,
+) -> OutOfFold:
+    """Probabilities (N, T) and (J, T) of tags Y (N, T) that are there (1) or not (0), by one forest for all of them."""
+
+    def make() -> Any:
+        return ExtraTreesRegressor(round(60 * trees), min_samples_leaf=3, max_features=0.5, random_state=seed)
+
+    def respond(model: Any, rows: npt.NDArray[np.float32]) -> Floats:
+        probabilities: Floats = model.predict(rows)
+        return probabilities
+
+    return _cross_fit(make, "forest", respond, X, Y, fold, X_trusted, trusted_fold, (Y.shape[1],), seed)
+
+
 def predict_numbers(
     X: RowSource,
     y: Floats,

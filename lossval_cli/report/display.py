@@ -113,7 +113,8 @@ def _title(report: Mapping[str, Any]) -> Text:
     roles = data["roles"]
     name = data["tables"]["train"]["name"]
     classes = roles["classes"]
-    what = "regression" if classes is None else f"{len(classes)} classes"
+    kind = "tags" if roles["task"] == "multilabel" else "classes"
+    what = "regression" if classes is None else f"{len(classes)} {kind}"
     return Text(fit(f"{name}: {report['summary']['rows']:,} rows, {roles['label']} ({what})", WIDTH).rstrip(), "bold")
 
 

@@ -275,6 +275,15 @@ def label_reason(given: str, chance: float | None, predicted: str, odds: float |
     return f"{least}." if predicted == given else f"{least}; it predicts {predicted} ({format_percent(odds, 0)})."
 
 
+def tags_reason(given: str, doubtful: Sequence[tuple[str, bool, float]]) -> str:
+    """Which tags of a row are doubted: name, whether the row has it, what the model gives it."""
+    said = [
+        f"{'' if has else 'lacks '}{tag}, to which the model gives {format_percent(chance, 0)}"
+        for tag, has, chance in doubtful
+    ]
+    return f"Labelled {given}: {'; '.join(said)}."
+
+
 def unsure_label(given: str, predicted: str) -> str:
     """The sentence on the label of a row whose features are unusual."""
     return f"With such features the prediction says little about the label (labelled {given}, predicted {predicted})."

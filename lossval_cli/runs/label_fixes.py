@@ -49,6 +49,8 @@ def suggested_labels(label: LabelColumn, rows: Rows, predicted: Sequence[str | N
     """
     if label.task == "classification":
         return _classes(label, rows, predicted)
+    if label.task == "multilabel":
+        return _tags(label, rows, predicted)
     return _numbers(label, rows, predicted)
 
 
@@ -62,6 +64,15 @@ def _classes(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) ->
     first = np.unique(y, return_index=True)[1]  # (K,) every class has a row
     values = label.stored.take(pa.array(first[suggested[changed]]))
     return Cells(label.name, rows[changed], values.combine_chunks())
+
+
+def _tags(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) -> Cells:
+    """Sets of tags as text; a row that would have none keeps its tags, since an empty cell is a missing label."""
+    if not is_text(label.stored.type):
+        raise UsageError(f"--relabel: the label is stored as {label.stored.type}, not as text; correct it yourself")
+    changed = np.array([bool(text) for text in predicted], bool)
+    texts = [text for text in predicted if text]
+    return Cells(label.name, rows[changed], pa.array(texts, label.stored.type))
 
 
 def _class_index(name: str | None, index: dict[str, int]) -> int:

@@ -19,11 +19,18 @@ _HOLLOW = pa.list_(pa.null())
 
 
 def is_left_out(kind: pa.DataType) -> bool:
-    """Whether values of a type are not read: records, maps, and lists of anything but numbers."""
+    """Whether values of a type are not read: records, maps, and lists of anything but numbers and text."""
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
     if isinstance(inner, pa.BaseExtensionType):
         return is_left_out(inner.storage_type) or getattr(inner, "extension_name", "") == "arrow.json"
-    return bool(pa.types.is_nested(inner)) and not is_vector(inner)
+    return bool(pa.types.is_nested(inner)) and not is_vector(inner) and not is_text_list(inner)
+
+
+def is_text_list(kind: pa.DataType) -> bool:
+    """Whether a value is a list of text, which only a label can be."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind)) and (
+        pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+    )
 
 
 def is_vector(kind: pa.DataType) -> bool:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.runtime.many_classes import many_classes_are_meant
 
 TREES = 50
@@ -49,7 +50,7 @@ def find_deciding_columns(
     X, y = dataset.train.X, dataset.train.y
     assert y is not None
     others = np.setdiff1d(np.arange(len(X)), rows)
-    if not len(rows) or len(others) < FEWEST_ROWS:
+    if not len(rows) or len(others) < FEWEST_ROWS or isinstance(dataset.labels, TagLabels):
         return {}
     rng = np.random.default_rng([seed, len(X)])
     fitted = others if len(others) <= SAMPLE else np.sort(rng.choice(others, SAMPLE, replace=False))

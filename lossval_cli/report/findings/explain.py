@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.features.dataset import Dataset
-from lossval_cli.features.labels import ClassLabels
+from lossval_cli.features.labels import ClassLabels, NumberLabels
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.cell_report import CellFinding
 from lossval_cli.noise.label_errors import NoiseEstimate
@@ -18,7 +19,14 @@ from lossval_cli.report.findings.deciding_columns import find_deciding_columns
 from lossval_cli.report.findings.names import Json, cell, cut, rounded
 from lossval_cli.report.findings.neighbours import describe_neighbours
 from lossval_cli.report.findings.table_scan import TableScan
-from lossval_cli.report.sentences import LISTED, features_reason, label_reason, neighbours_reason, unsure_label
+from lossval_cli.report.sentences import (
+    LISTED,
+    features_reason,
+    label_reason,
+    neighbours_reason,
+    tags_reason,
+    unsure_label,
+)
 from lossval_cli.score_columns import given_names
 from lossval_cli.text.format import format_number, pluralize
 
@@ -134,6 +142,8 @@ class _Cells:
         labels, y = self.dataset.labels, self.dataset.train.y
         if "label" not in kind or y is None:
             return None
+        if isinstance(labels, TagLabels) and labels.decode(y[[row]].astype(np.int64))[0] == predicted:
+            return None
         if isinstance(labels, ClassLabels) and labels.names[int(y[row])] == predicted:
             return None
         return cell(predicted)
@@ -173,6 +183,8 @@ class _Cells:
     def probabilities(self, row: int) -> list[dict[str, Any]] | None:
         """What the model gives the labels that it finds most likely, and the given one; None for numbers."""
         labels, y = self.dataset.labels, self.dataset.train.y
+        if isinstance(labels, TagLabels):
+            return [{"label": cut(tag), "probability": self.finite(chance)} for tag, _, chance in self._tags(row)]
         if y is None or not isinstance(labels, ClassLabels):
             return None
         likely = self.fit.predictions[row]
@@ -191,17 +203,34 @@ class _Cells:
         given = str(
             cell(ranked[given_names(self.dataset.roles.label, self.dataset.roles.ids)[self.dataset.roles.label]])
         )
-        if not isinstance(self.dataset.labels, ClassLabels):
+        labels, y = self.dataset.labels, self.dataset.train.y
+        if isinstance(labels, TagLabels) and y is not None:
+            row = int(ranked["row"])
+            return cut(labels.decode(y[[row]].astype(np.int64))[0]), cut(str(ranked["predicted"]))
+        if isinstance(self.dataset.labels, NumberLabels):
             return given, format_number(float(ranked["predicted"]))
         return given, cut(str(ranked["predicted"]))
 
     def _label_reason(self, row: int, ranked: dict[str, Any]) -> str:
         given, predicted = self._labels(ranked)
+        if isinstance(self.dataset.labels, TagLabels):
+            return tags_reason(given, self._tags(row))
         chance = self.given_probability(row)
         if chance is None:
             return label_reason(given, None, predicted, None)
         shown = given if self.suggested(row, "label", ranked["predicted"]) is None else predicted
         return label_reason(given, chance, shown, float(ranked["predicted_probability"]))
+
+    def _tags(self, row: int) -> list[tuple[str, bool, float]]:
+        """The tags that are most probably wrong: name, whether the row has it, what the model gives it."""
+        labels, y = self.dataset.labels, self.dataset.train.y
+        if not isinstance(labels, TagLabels) or y is None or self.noise is None or self.noise.labels is None:
+            return []
+        assert self.noise.labels.tags is not None
+        wrong, has = self.noise.labels.tags[row], labels.matrix(y[[row]].astype(np.int64))[0] > 0
+        order = np.argsort(-wrong, kind="stable")[:MOST_CLASSES]
+        shown = [t for i, t in enumerate(order.tolist()) if i == 0 or wrong[t] > 0.5]
+        return [(labels.names[t], bool(has[t]), float(self.fit.predictions[row, t])) for t in shown]
 
     def _unusual_cell(self, row: int, finding: CellFinding) -> dict[str, Any]:
         """One column's contribution; `text` reads after the row's other unusual columns."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
 from lossval_cli.features.dataset import Dataset
-from lossval_cli.features.labels import ClassLabels
+from lossval_cli.features.labels import NumberLabels
 from lossval_cli.ranking import in_units
 from lossval_cli.report.findings.names import cell, cut, rounded
 
@@ -55,7 +55,7 @@ def describe_neighbours(dataset: Dataset, rows: npt.NDArray[np.int64]) -> dict[i
         if len(others):
             nearest = [_named(dataset, sample, int(i)) for i in others[:SHOWN]]
             found[row] = _describe(dataset, y[others], nearest, trusted[others])
-            if dataset.classes is not None:
+            if not isinstance(dataset.labels, NumberLabels):
                 found[row]["same"] = int((y[others] == train.y[row]).sum())
     return found
 
@@ -65,9 +65,8 @@ def _describe(
 ) -> dict[str, Any]:
     """Labels y (k,) of the neighbours, counted or as quartiles; `nearest`: the first of them by name."""
     shown: list[Any]
-    if isinstance(dataset.labels, ClassLabels):
-        names = dataset.labels.names
-        shown = [cut(names[int(value)]) for value in y]
+    if not isinstance(dataset.labels, NumberLabels):
+        shown = [cut(name) for name in dataset.labels.decode(y.astype(np.int64))]
         said: dict[str, Any] = {
             "labels": [{"label": label, "rows": rows} for label, rows in Counter(shown).most_common(SHOWN)]
         }

@@ -15,6 +15,7 @@ from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
 from lossval_cli.features.row_keys import Keys, row_keys
+from lossval_cli.features.tags import TagLabels
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.column_counts import ColumnCounts, count_column
 from lossval_cli.tables.table import Table
@@ -89,4 +90,11 @@ def _label_counts(dataset: Dataset, suspects: npt.NDArray[np.bool_]) -> ColumnCo
         rows = np.bincount(y, minlength=len(names))
         members = np.bincount(y, weights=np.arange(float(len(y))), minlength=len(names))
         return ColumnCounts(column, tuple(names), rows, np.stack(counted, axis=1), members, None, None)
+    if isinstance(dataset.labels, TagLabels):
+        assert dataset.train.y is not None
+        has = dataset.labels.matrix(dataset.train.y.astype(np.int64)).astype(np.int64)  # (N, T)
+        first = np.arange(float(len(has))) @ has
+        return ColumnCounts(
+            column, dataset.labels.names, has.sum(axis=0), has.T @ suspects.astype(np.int64), first, None, None
+        )
     return count_column(column, "number", as_floats(table.typed(column)), suspects)
