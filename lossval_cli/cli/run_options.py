@@ -96,7 +96,6 @@ class RunOptions(OptionGroup):
             metavar="SEPARATOR",
             help="A row has several labels, with this between them, e.g. ';'. Lists need no option but --label.",
         ),
-        Only("score", "check", "validate"),
     ] = None
     ordered: Annotated[
         bool | None,
