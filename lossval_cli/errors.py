@@ -7,12 +7,12 @@ LossvalError                     2   anything reported to the user in one line
 │   ├── ReadError                2   the file is missing, empty, cut short or not what it says it is
 │   ├── SchemaError              2   columns are missing, doubled, or differ between two tables
 │   └── CellError                2   one value cannot be used; names line or row, column and value
-├── TrainingError                2   the method could not go on (nothing to learn from)
+├── TrainingError                2   training failed (the loss diverged, nothing to learn from)
 │   └── Diverged                 2   the loss or a weight is no longer finite
 ├── DeviceError                  2   the device asked for is not there
-├── TeamError                    2   another process of a run on several is gone
+├── DistributedError             2   another process of a run on several has ended
 ├── OutputError                  2   the result could not be written
-└── GateFailed                   1   `lossval check` found the data worse than agreed
+└── GateFailed                   1   a rule of `lossval check` failed
 
 The number is the exit code of the command. Codes are a contract and are never renumbered.
 """
@@ -57,7 +57,7 @@ class CellError(DataError):
 
 
 class TrainingError(LossvalError):
-    """The method could not go on: the loss diverged or there is nothing to learn from."""
+    """Training failed: the loss diverged or there is nothing to learn from."""
 
 
 class Diverged(TrainingError):

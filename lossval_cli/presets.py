@@ -48,7 +48,7 @@ def read_settings(path: Path, what: str = "settings file") -> bytes:
 
 @functools.cache
 def _read_once(path: Path) -> bytes:
-    """What is no file, a pipe say, has nothing more to say when it is asked a second time."""
+    """The content of a pipe or the like, which can be read only once."""
     return read_small(path, MAX_SETTINGS_BYTES)
 
 

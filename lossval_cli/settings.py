@@ -47,7 +47,7 @@ VISITS = {"low": 250_000, "default": 500_000, "high": 2_000_000}
 MIN_EPOCHS = 3
 
 TREES = {"low": 0.25, "default": 1.0, "high": 2.0}
-"""Trees in the forests beside the networks, as a multiple of the default."""
+"""Trees of the noise estimate, as a multiple of the default."""
 
 Origin = Literal["built in", "effort", "preset", "file", "given"]
 """Where a setting is from: nowhere else, the effort, the preset, a settings file, or an option."""

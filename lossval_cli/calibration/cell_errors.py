@@ -29,16 +29,16 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class CellErrors:
-    """Of m rows."""
+    """Errors of m rows."""
 
     kinds: npt.NDArray[np.str_]
     """(m,)"""
     numbers: dict[str, Floats]
-    """Of each column of numbers, (m,) what its cells become; NaN where one is missing."""
+    """Column of numbers -> (m,) the new cells; NaN where one is missing."""
     others: dict[str, Bools]
-    """Of each other column, (m,) whether a cell becomes that of another row."""
+    """Other column -> (m,) whether a cell becomes that of another row."""
     typos: dict[str, Bools]
-    """Of each column of words, (m,) whether a cell gets a typo."""
+    """Column of words -> (m,) whether a cell gets a typo."""
 
 
 def draw_errors(

@@ -61,13 +61,13 @@ class Found:
     flagged: int
     """Rows flagged, of those that are counted."""
     right: int
-    """Of them, rows in which noise of the kind was planted."""
+    """Flagged rows in which noise of the kind was planted."""
     doubtful: int
     """Flags on rows that are left out since they were suspect before."""
 
     @property
     def precision(self) -> Share:
-        """Of the flags, those on planted rows."""
+        """Precision: flags on planted rows, of all flags."""
         return Share(self.right, self.flagged)
 
     @property
@@ -77,7 +77,7 @@ class Found:
 
     @property
     def recall(self) -> Share:
-        """Of the planted rows, those flagged."""
+        """Recall: flagged planted rows, of all planted rows."""
         return Share(self.right, self.planted)
 
     @property
@@ -158,7 +158,7 @@ def as_scored(kind: str) -> Callable[[NoiseEstimate], Bools]:
 
 
 def measure_reliability(trials: Sequence[Trial], eligible: Bools) -> list[Reliability]:
-    """Of the rows given .8 to .9, so many were planted; a line a tenth, all rates and repeats together."""
+    """Share of planted rows among those given a probability of .8 to .9, and so on: one entry per tenth, all trials."""
     stated = np.concatenate([trial.noise.probability[eligible] for trial in trials])
     planted = np.concatenate([planted_rows(trial, "either")[eligible] for trial in trials])
     tenth = np.minimum((stated * TENTHS).astype(int), TENTHS - 1)

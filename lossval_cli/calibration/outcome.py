@@ -41,7 +41,7 @@ class Calibration:
     repeats: int
     settings: dict[str, Any]
     found: list[Found]
-    """Of the flags as `score` sets them: by kind, then by rate."""
+    """Counts of the flags as `score` sets them: by kind, then by rate."""
     reliability: list[Reliability]
     goal: str
     choices: list[Choice]

@@ -132,7 +132,7 @@ class Measured(NamedTuple):
         """The value that is held against `level`: the number, or its share."""
         number = Fraction(str(self.number))
         if level.share and self.of is not None:
-            # Of no rows there is no share, and nothing to find fault with.
+            # Without rows there is no share, and the rule passes.
             return number / Fraction(str(self.of)) if self.of else Fraction(0)
         return number
 

@@ -18,7 +18,7 @@ def check_run(
     strict: bool = False,
     notes: Sequence[str] = (),
 ) -> CheckResult:
-    """What `rules` say of a run, beside an earlier run; `new_rows_only` looks at rows that the baseline has not.
+    """The results of `rules` for a run, with an earlier run as baseline; `new_rows_only`: for rows that it lacks.
 
     `strict`: a warning fails, too. `notes` go before those about the run.
     """

@@ -53,7 +53,7 @@ class CheckResult:
     strict: bool
     table: str
     path: str
-    """Of the table, with `/`, from the current directory: what code hosts know it by."""
+    """Path of the table from the current directory, with `/`, as code hosts write it."""
     rows: int
     suspects: Sequence[SuspectRow]
     """At most MOST_ROWS, worst first."""
@@ -275,7 +275,7 @@ def _classes(run: LoadedRun, indices: list[int], *, whole: bool) -> dict[str, tu
             suspects[name] += bool(run.suspect[i])
         found = {name: (suspects[name], rows[name]) for name in rows}
         for name in _get(run.report, "data", "roles", "classes") or ():
-            found.setdefault(str(name), (0, 0))  # a class without new rows is no mistake in a name
+            found.setdefault(str(name), (0, 0))  # a class without new rows is not a mistyped name
     if whole:
         for one in run.report.get("classes") or ():
             found[str(one["label"])] = (int(one["suspects"]), int(one["rows"]))

@@ -31,7 +31,7 @@ Examples:
 """
 
 RATES = "0.02,0.05,0.1"
-"""Of each kind: 4 to 20 % of the rows in all, as in the benchmarks' mixed noise. Flags are less precise where
+"""Rates of each kind: 4 to 20 % of the rows in all, as in the benchmarks' mixed noise. Flags are less precise where
 noise is rare, so rates should be those that are expected."""
 
 MOST_PLANTED = 0.4

@@ -139,7 +139,7 @@ def _score(
 
 
 def _evaluate(run: LoadedRun, before: LoadedRun | None, plan: Plan, kept: list[str]) -> CheckResult:
-    """What the rules of `plan` say of a run, beside the baseline `before`; `kept`: notes on what reviewers kept."""
+    """Results of the rules of `plan` for a run, with the baseline `before`; `kept`: notes on what reviewers kept."""
     from lossval_cli.checks.run_check import check_run
 
     return check_run(

@@ -54,7 +54,7 @@ class OutputOptions(OptionGroup):
 def pair_outputs(options: OutputOptions, read: Sequence[str | Path | None]) -> list[tuple[str, str]]:
     """Format and file, in pairs; one format without a file goes to standard output.
 
-    Raises UsageError where they are no pairs, OutputError for a file that cannot be written or is `read`.
+    Raises UsageError if they are not pairs, OutputError for a file that cannot be written or is `read`.
     """
     forms, files = options.output_format or [], options.output_file or []
     if not files and len(forms) <= 1:

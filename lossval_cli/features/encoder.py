@@ -188,7 +188,7 @@ class Source:
     column: str
     trained: ColumnType
     dimensions: int = 0
-    """Of the vectors that the cells are, 0 for any other column."""
+    """Length of the vectors that the cells are, 0 for any other column."""
 
     @property
     def dtype(self) -> pa.DataType:

@@ -49,7 +49,7 @@ NAMES_OF_NUMBERS = ("prediction", "predicted", "y_pred", "pred")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of the user's own model."""
+    """Predictions of the user's own model."""
 
     rows: Floats
     """(N, K) probabilities of the labelled training rows, in the order of `ClassLabels.names`; or (N,) in the unit
@@ -223,7 +223,7 @@ class _Reader:
         absent = [label for label in self.labels.names if canonical_label(label) not in called]
         unknown = [column for label, column in called.items() if label not in classes]
         problems = [f"no column for class {_some(absent)}"] if absent else []
-        problems += [f"column {_some(unknown)} is no class"] if unknown else []
+        problems += [f"column {_some(unknown)} is not a class"] if unknown else []
         raise SchemaError(
             f"{name}: {' and '.join(problems)}; one column per class of label {format_name(self.labels.column)} is "
             f"needed, called like it: {_some(self.labels.names)}"

@@ -157,7 +157,7 @@ def _difference(train: Table, roles: Roles, other: Table, missing: list[str], ex
 
 
 def _without(missing: Sequence[str]) -> str:
-    """The options that go on without some features."""
+    """The options that leave some features out."""
     few = " ".join(f"--exclude {shlex.quote(name)}" for name in missing[:3] if format_name(name) == name)
     options = few if few.count("--exclude ") == len(missing) else "--exclude COLUMN for each"
     return f"; to continue without {'it' if len(missing) == 1 else 'them'}: {options}"

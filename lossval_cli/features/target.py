@@ -27,7 +27,7 @@ DEFAULT_LOSS = {
 }
 """Huber bends at half a standard deviation of the target: wrong labels must not steer the network."""
 ORDERED_LOSS = "cumulative_cross_entropy"
-"""Of ordered classes."""
+"""Default loss of ordered classes."""
 
 
 def fit_labels(table: Table, roles: Roles, options: TableOptions, unlabelled: Unlabelled | None) -> Labels:

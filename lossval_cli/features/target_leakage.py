@@ -64,7 +64,7 @@ class TargetLeakage(NamedTuple):
         return self.strength >= ALMOST_ALL
 
     def notice(self, *, is_number: bool) -> str:
-        """What was found, and how to go on without."""
+        """What was found, and the option that leaves it out."""
         one = len(self.columns) == 1
         names = " and ".join(format_name(name) for name in self.columns)
         how = f"fit {self.strength:.5f}" if is_number else f"{format_percent(self.strength)} of held-out rows right"
@@ -83,7 +83,7 @@ def find_class_leakage(
 ) -> TargetLeakage | None:
     """X (N, D) encoded features, y (N,) classes. Pairs are tried where no single column tells the label.
 
-    None where there are too few rows, or too few beside the most frequent class, to say anything.
+    None where there are too few rows, or too few outside the most frequent class.
     """
     if len(y) < FEWEST_ROWS:
         return None

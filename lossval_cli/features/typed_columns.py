@@ -47,7 +47,7 @@ class ColumnSource(Protocol):
 
 
 class TypedColumns:
-    """Of a table that `encoder` was fitted on; `together`: the same table, of which each process reads its part."""
+    """Columns of a table that `encoder` was fitted on; `together`: the same table, each process reads its part."""
 
     def __init__(self, table: Table, encoder: Encoder, together: Table | None = None) -> None:
         self._table, self._encoder, self._together = table, encoder, together or table
@@ -57,7 +57,7 @@ class TypedColumns:
         return self._table.rows
 
     def sample(self, rows: Ints) -> pd.DataFrame:
-        """Of a table in its files, all processes read their parts together."""
+        """In a streamed table, all processes read their parts together."""
         return self._rows(self._together, rows)
 
     def take(self, rows: Ints) -> pd.DataFrame:
@@ -65,7 +65,7 @@ class TypedColumns:
         return self._rows(self._table, rows)
 
     def blocks(self, own: slice, rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Of a table in memory, columns are typed once."""
+        """In a table in memory, columns are typed once."""
         data = self._table.data
         if not isinstance(data, StreamedTable):
             whole = dict(self._encoder.read(self._table))
@@ -112,7 +112,7 @@ class TypedColumns:
 
 
 class EncodedColumns:
-    """Of encoded rows alone, where no table is at hand: a level is called after its code."""
+    """Columns recovered from encoded rows, if there is no table: a level is named after its code."""
 
     def __init__(self, X: RowSource, blocks: Sequence[Block]) -> None:
         self._X, self._blocks = X, blocks

@@ -49,7 +49,7 @@ def _reviewed_digest(reviewed: ReviewedRows) -> str:
 
 
 def _digest(part: Split) -> str:
-    """Of the bytes of a table's files, or of the arrays that a DataFrame became."""
+    """Hash of the bytes of a table's files, or of the arrays that a DataFrame became."""
     if part.table.sha256 is not None:
         return part.table.sha256
     total = hashlib.sha256(np.ascontiguousarray(part.X[:]).data)

@@ -1,4 +1,4 @@
-"""Everything that changes while training goes on, how it starts, and its form in a checkpoint.
+"""The state of training: what changes from epoch to epoch, and its form in a checkpoint.
 
 A checkpoint holds the rows of the whole table, whichever process they were with: a run may be resumed with
 another number of processes.

@@ -26,11 +26,11 @@ OVERHEAD = 1.3
 
 
 class TimeEstimate(NamedTuple):
-    """Of one run on this machine."""
+    """Time and memory of one run on this machine."""
 
     rows: int
     seconds: float
-    """Of training; reading is done by then, the removal study and the report come after it."""
+    """Seconds of training, without reading before it and without removal study and report after it."""
     peak_bytes: int | None
 
     def text(self) -> str:

@@ -38,7 +38,7 @@ MOST_PREDICTED = 512
 """Columns from which on none is predicted from the others."""
 
 LEAST_DEVIATION = 0.05
-"""Of a prediction, in units of the column's spread: exact relations are not violated by rounding."""
+"""Least deviation of a prediction, in units of the column's spread: rounding does not violate exact relations."""
 
 ENOUGH_TREES = 16
 """Trees that predict a column from which on its residuals can be normal: the variance of few leaves is not known."""
@@ -54,7 +54,7 @@ TYPICAL, ENOUGH_CELLS = 0.7, 10
 hundred has a level that nothing predicts, a third of the leaves hold none."""
 
 LEAST_SCALE = {True: 1.0, False: 0.5}
-"""Of the tail of excess surprisal, in nats: of numbers in steps, and of levels."""
+"""Least scale of the tail of excess surprisal, in nats: of numbers in steps, and of levels."""
 
 
 class CellEvidence(NamedTuple):
@@ -148,7 +148,7 @@ class CellModel:
         return model
 
     def raw(self, frame: pd.DataFrame, fitted: Ints | None = None) -> _Raw:
-        """Of n rows; `fitted` (n,): which of the fitted rows they are."""
+        """Raw evidence of n rows; `fitted` (n,): which of the fitted rows they are."""
         codes, values, misspelt, rarity = self._codes(frame, counted=fitted is not None)
         inputs, _ = self._inputs(codes, values)
         cells = Cells(inputs, codes, values)
@@ -230,7 +230,7 @@ class CellModel:
     def likely_levels(
         self, cells: Cells, column: int, fitted: Ints | None = None
     ) -> list[tuple[str | None, float | None]]:
-        """Of each row, the level that the other columns make most probable, and the probability of its own."""
+        """For each row, the level that the other columns make most probable, and the probability of its own."""
         shares, named = self._forest.shares(cells, column, fitted), list(self.levels[column].named)
         if not shares.size or not named:
             return [(None, None)] * len(cells.codes)

@@ -72,7 +72,7 @@ class _Described:
         self._levels: dict[int, list[tuple[str | None, float | None]]] = {}
 
     def findings(self, i: int, most: int) -> list[CellFinding]:
-        """Of row i."""
+        """Findings of row i, worst first."""
         total = np.sum([kind[i] for kind in self.evidence], axis=0)
         worst = [int(d) for d in np.argsort(-total, kind="stable")[:most] if total[d] >= WORTH_TELLING]
         return [

@@ -50,7 +50,7 @@ LEAST_SHOWN = 0.2
 """Such errors alone make no label more probably wrong than this."""
 
 DOUBTFUL_SHARE = 0.010
-"""Of the rows, those doubted most are flagged if they contradict, though nothing shows that labels are wrong:
+"""Share of the rows, the most doubtful ones, that are flagged if they contradict although nothing shows wrong labels:
 some always are (3 % on average in ten test sets; Northcutt et al., 2021)."""
 
 DOUBTFUL_SHARE_RARE = 0.015
@@ -131,8 +131,8 @@ def find_wrong_classes(
     given, given_trusted = (mix(weights, [base[i] for base in base_predictions]) for i in (0, 1))
     compared = base_predictions
     if trusted is not None and steps is not None:
-        # The model of the true label, fitted to few rows, follows the order less well: beside predictions that follow
-        # it, every given label would seem to know more than the true one.
+        # The model of the true label, fitted to few rows, follows the order less well: compared with predictions that
+        # follow it, every given label would seem to know more than the true one.
         compared = base_predictions[: len(base_predictions) - len(ordered)]
         weights = weights[: len(compared)] / weights[: len(compared)].sum()
         given, given_trusted = (mix(weights, [base[i] for base in compared]) for i in (0, 1))

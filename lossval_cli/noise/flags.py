@@ -33,7 +33,7 @@ def choose_suspects(probability: Floats) -> tuple[npt.NDArray[np.bool_], float]:
 
 
 def log_odds(probability: Floats, least: float = 1e-6) -> Floats:
-    """Of probabilities (N,), none taken to be nearer to 0 or 1 than `least`."""
+    """Log-odds of probabilities (N,), none taken to be nearer to 0 or 1 than `least`."""
     result: Floats = logit(np.clip(probability, least, 1 - least))
     return result
 

@@ -37,7 +37,7 @@ class LabelErrors(NamedTuple):
 
 
 EXPECTED_DEVIATION = 0.4
-"""Of the logarithm of a share that the user expects."""
+"""Standard deviation of the logarithm of the share that the user expects."""
 
 
 def log_prior_of_share(shares: Floats, mean: float, expected: float | None) -> Floats:

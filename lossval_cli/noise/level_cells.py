@@ -20,7 +20,7 @@ MOSTLY = 0.95
 """Share of a level above which a column says nothing of other levels."""
 
 ORDINARY_STEP, MOST_OF_A_STEP = 4.0, 4.0
-"""How many times more cells the next more frequent level has in an open list of levels, by and large; and nats at most
+"""How many times more cells the next more frequent level typically has in an open list of levels; and nats at most
 for a wider step: levels that all have hundreds of cells are a closed list, and one of a single cell is not on it."""
 
 RARE = (3, 0.01)
@@ -63,7 +63,7 @@ class LevelCells:
         return len(self.named) + 3
 
     def evidence(self, cells: npt.NDArray[np.object_], counted: bool) -> LevelEvidence:
-        """Of (n,) strings with None for missing; `counted`: they are among the counted cells."""
+        """For (n,) strings with None for missing; `counted`: they are among the counted cells."""
         codes, levels = pd.factorize(cells)
         own = int(counted)
         bins, rarity, misspelt = np.empty(len(levels), np.int64), np.empty(len(levels)), np.zeros(len(levels))

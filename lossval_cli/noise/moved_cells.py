@@ -45,7 +45,7 @@ BLOCK_ROWS = 2_048
 
 @dataclass(frozen=True)
 class Density:
-    """Of one column of numbers: single values that are frequent, a histogram on the column's scale, heavy tails."""
+    """Density of one column of numbers: frequent single values, a histogram on the column's scale, heavy tails."""
 
     column: NumberCells
     atoms: Floats  # (a,) sorted, in the column's unit
@@ -138,7 +138,7 @@ class MovedCells:
     def _best(
         self, values: Floats
     ) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Of rows (n, d): log likelihood ratio of the best move, its first and last column, and whether those between
+        """For rows (n, d): log likelihood ratio of the best move, its first and last column, and whether those between
         have moved as well."""
         n, d = values.shape
         known = np.isfinite(values)

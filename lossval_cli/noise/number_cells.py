@@ -40,7 +40,7 @@ LARGEST = 1e150
 """Numbers beyond are taken for this: their differences and squares are more than a float holds."""
 
 LEAST_RANGE = 1e-6
-"""Of logarithms: numbers far from zero that hardly differ relative to it are no more symmetric for being rounded."""
+"""Least range of logarithms: below it, rounding makes numbers far from zero look symmetric."""
 
 LEAST_TAIL = 0.05
 """Scale of the lightest tail, in units of the column's spread."""
@@ -104,7 +104,7 @@ class NumberCells:
     sorted_values: Floats
     """(m,) on the scale."""
     edges: Floats
-    """Of the bins."""
+    """Edges of the bins, ascending."""
     limits: tuple[float, float]
     """Between which values are predicted and predict: 99 % of the column."""
     missing: float

@@ -59,7 +59,7 @@ FEWEST = 20
 """Labels below which nothing is said about their tail."""
 
 FALSE_DISCOVERIES = 0.02
-"""Of labels that lie beyond everything."""
+"""False discovery rate of labels that lie beyond everything."""
 
 SKEWED = 0.2
 """Quantile skewness (Bowley's, of the outer tenths) from which logarithms are taken."""

@@ -32,7 +32,7 @@ MEAN_SHARE = 0.25
 SCALING = np.exp(np.linspace(-0.7, 0.3, 11))
 """τ: factor on the local scale, which is a median over right and wrong labels."""
 SCALING_DEVIATION = 0.1
-"""Of log τ, around what a share π of far residuals does to a median."""
+"""Standard deviation of log τ, around the effect of a share π of far residuals on a median."""
 
 TAILS = np.array([3.0, 5.0, 10.0, 30.0])
 """ν, equally likely a priori."""

@@ -93,7 +93,7 @@ class OutlierEstimate(NamedTuple):
     columns: ColumnSource | None = None
 
     def gathered(self, processes: ProcessGroup, total: int) -> OutlierEstimate:
-        """Of all `total` rows on the first process of a group, where each has scored its own."""
+        """The estimate for all `total` rows on the first process of a group, where each has scored its own."""
         probability, penalty = (
             processes.gather_rows(torch.from_numpy(values), total).numpy()
             for values in (self.probability, self.penalty)
@@ -187,7 +187,7 @@ class OutlierModel:
     groups: TwoGroups
     noise: RowNoise | None
     own: _Scores
-    """Of the fitted rows."""
+    """Scores of the fitted rows."""
 
     @classmethod
     def fit(

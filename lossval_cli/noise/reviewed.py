@@ -47,7 +47,7 @@ CLOSEST = 0.01
 """Probabilities nearer to 0 and 1 count as this far from them."""
 
 TRACE = 1e-3
-"""Of what lies beyond, in the log-odds."""
+"""Share of log-odds beyond CLOSEST that is kept, so that the surest rows keep their order."""
 
 SHIFTS = np.linspace(-5.0, 5.0, 401)
 SHIFT_DEVIATION = 1.25
@@ -262,5 +262,5 @@ def _flags(probability: Floats, is_open: Bools) -> tuple[Bools, float]:
 
 
 def _quantile(values: Floats, weight: Floats, q: float) -> float:
-    """Of rising values (n,) with weights (n,)."""
+    """Quantile of ascending values (n,) with weights (n,)."""
     return float(np.interp(q, np.cumsum(weight), values))

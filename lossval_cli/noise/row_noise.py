@@ -108,14 +108,14 @@ class RowNoise:
     log_ratios: Floats
     """(n, 2) L of the fitted rows, with the neighbour and without."""
     interval: tuple[float, float]
-    """Of the share of noisy rows."""
+    """Interval of the share of noisy rows."""
     _terms: _Terms
     _baseline: _ClassBaseline
     _states: int
     """Into which each class is split."""
     _ratios: tuple[_Ratio, ...]
     _tail: Tail | None
-    """Of the log ratios, where they show no two groups."""
+    """Tail of the log ratios, if they do not show two groups."""
 
     @classmethod
     def fit(

@@ -20,7 +20,7 @@ LEAST_PROBABILITY = 1e-4
 STEPS = 60
 
 POOL_PENALTY = 2.0
-"""Of squared weights, in nats."""
+"""Penalty on squared weights, in nats."""
 MOST_WEIGHT = 3.0
 LEAST_POOLED = 0.01
 """A prediction that is certain and wrong must not override the others."""

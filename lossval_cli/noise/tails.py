@@ -22,7 +22,7 @@ LIGHT = 2.95
 column, 3.2 of a t column with five degrees of freedom, 3.8 of an exponential one."""
 
 STILL_LIGHT = 1.5
-"""Ratio of the 98 % quantile to the 93 % quantile up to which the tail goes on being light: 1.29 of a normal column."""
+"""Ratio of the 98 % quantile to the 93 % quantile up to which the tail stays light: 1.29 of a normal column."""
 
 NORMAL_QUANTILE = 1.81
 """93 % quantile of the distances of a normal column, in deviations."""

@@ -24,7 +24,7 @@ FEWEST_TRUSTED = 20
 """Trusted rows below which no model is fitted."""
 
 CLEARLY_NEARER = 0.95
-"""Of the given prediction's mean error: what is not nearer than this to the trusted labels is not used."""
+"""Share of the given prediction's mean error below which the error of another prediction must be for it to be used."""
 
 TREES = 60
 FOLDS = 5

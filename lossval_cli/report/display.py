@@ -67,7 +67,7 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
         lines += [Text(said)]
     lines += [Text(), *_written(written)]
     step = next_step(report, data)
-    if step and written[1:]:  # what goes on from here reads the directory
+    if step and written[1:]:  # the command reads the directory
         does, choices = step
         command = f"lossval clean {shell_word(written[0].rstrip('/'))} {choices}"
         lines += [Text(), Text("Look at the suspects in report.html. Then", "bold"), Text(f"  {command}")]

@@ -36,7 +36,7 @@ _LINKED = re.compile(r"(?i)(?<=&#64;)|(?<=&#35;)|(?<=www)(?=\.)|(?<=:)(?=//)|(?<
 """Where GitHub would see a mention, an address or an issue, whatever the characters are written as."""
 
 _JOINER = "&#8288;"
-"""A character without width that no name and no address goes on after."""
+"""A character without width that ends a name or an address."""
 
 
 def render_markdown(report: Mapping[str, Any]) -> str:

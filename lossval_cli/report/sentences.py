@@ -26,7 +26,7 @@ REASONS = {
     "features": "The features are unusual.",
     "label+features": "The label is unlikely, and the features are unusual.",
 }
-"""Why a row of each kind is suspect, where its own reason, which quotes the user's cells, is not at hand."""
+"""Why a row of each kind is suspect, if its own reason, which quotes the user's cells, is not known."""
 
 SHORT_REASONS = {
     "label": "unlikely label",
@@ -509,7 +509,7 @@ def _not_recommended(study: Mapping[str, Any], on: str) -> str:
 
 
 def removal_notice(study: Mapping[str, Any]) -> str | None:
-    """How the study was done, where that is not as anybody would expect."""
+    """How the study was done, where it is not as expected: sample, epochs, evaluation rows."""
     parts = []
     if leaked := study.get("leaked_rows"):
         parts.append(f"evaluated on {study['evaluated_on']} rows of which {leaked:,} are in the training table")

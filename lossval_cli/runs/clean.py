@@ -86,7 +86,7 @@ def plan_cleaning(
 
     label: given where rows are to be relabelled. A row is if it is suspect by its label alone, with a noise
     probability of at least `min_probability`: the model is unreliable for outliers. A row whose
-    label is put right is no suspect any more; `lowest` drops it all the same.
+    label is corrected is no longer a suspect; `lowest` drops it all the same.
 
     Raises UsageError where the run estimates no noise or has no weights, DataError where no row is left.
     """

@@ -45,13 +45,13 @@ class Decision:
     """One line of the file; its fields are the columns."""
 
     key: str
-    """Of the row, as `runs.matching.own_keys` gives it: its ids, a hash of its content, or both."""
+    """Key of the row, as `runs.matching.own_keys` gives it: its ids, a hash of its content, or both."""
     where: str = ""
     """`line 948`, for people."""
     decision: str
     """One of ACTIONS."""
     column: str = ""
-    """Of a cell that is fixed."""
+    """Column of a cell that is fixed."""
     value: str = ""
     """The new label, or the new cell."""
     label: str = ""

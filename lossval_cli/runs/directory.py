@@ -48,7 +48,7 @@ def render_pages(said: bytes) -> dict[str, bytes]:
 def json_bytes(value: Any) -> bytes:
     """Indented UTF-8 JSON; numbers that JSON cannot hold (NaN, infinity) are null."""
     text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # What is left of bytes that were no text in a file name becomes an escape, which JSON knows.
+    # Bytes of a file name that are not text become escapes, which JSON can hold.
     return text.encode("utf-8", "backslashreplace")
 
 

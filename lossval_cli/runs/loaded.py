@@ -42,7 +42,7 @@ class LoadedRun:
     """N scored rows, lowest importance first, and what the report says of them all."""
 
     name: str
-    """Of the training table, without directories."""
+    """Name of the training table, without directories."""
     report: dict[str, Any]
     row: npt.NDArray[np.int64]
     """(N,) 0-based data rows."""
@@ -66,7 +66,7 @@ class LoadedRun:
     suspect: Texts
     """(N,) '', label, features or label+features."""
     path: str | None
-    """Of the training table, from the current directory; None where it is not known."""
+    """Path of the training table from the current directory; None if it is not known."""
     find_train: Callable[[], Table | None]
     """Finds the training table itself, None where it is not at hand."""
 

@@ -93,7 +93,7 @@ def _csv(table: pa.Table, safe: bool) -> Iterator[bytes]:
             texts = _quoted(_neutral(texts) if safe else texts)
         elif not _is_plain(values.type):
             texts = _quoted(texts)
-        # A blank line is no record: a lone missing cell is written as an empty one.
+        # A blank line is not a record: a lone missing cell is written as an empty one.
         return pc.fill_null(texts, '""' if table.num_columns == 1 else "")
 
     yield from _lines(table, [cell] * table.num_columns, ",", "", "\n")

@@ -46,7 +46,7 @@ OWN_FILES = frozenset(
 """What a run directory is made of; whatever else lies in one belongs to the user and stays."""
 
 PAGES = frozenset({"report.html", "report.md"})
-"""Of these what is made of the others."""
+"""Those that are made from the others."""
 
 _SUFFIX = ".lossval-tmp"
 _ASIDE = ".lossval-old"

@@ -1,4 +1,4 @@
-"""A checkpoint of training: one safetensors file beside the results, whole or not there.
+"""A checkpoint of training: one safetensors file next to the results, written atomically.
 
 It says which run it is of: version, settings and the bytes of the tables. Another run's is refused. Nothing
 in it is ever executed when it is read.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Of one run and process; nothing here changes what is found, time aside."""
+    """The runtime of one run and process; only a time limit in it changes results."""
 
     device_name: str = "cpu"
     processes: ProcessGroup = SINGLE_PROCESS

@@ -20,7 +20,7 @@ PROCESS = 560 * MB
 PyTorch for the CPU alone."""
 
 AT_WORK = 215 * MB
-"""Of that, what is not there yet once everything is imported."""
+"""The part of it that is not yet allocated once everything is imported."""
 
 COSTS = 160 * MB
 """Transport costs kept in memory, and a block of them."""
@@ -32,7 +32,7 @@ LARGEST_CHUNK, SMALLEST_CHUNK = 1 << 20, 1 << 15
 """Rows shuffled together: as many as fit."""
 
 SAMPLE = 100 * MB
-"""Of a table that stays in its files, held in memory while columns are decided on."""
+"""Bytes of a streamed table that are held in memory while its columns are decided."""
 
 
 @cache
@@ -45,7 +45,7 @@ def process() -> int:
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Of a problem: N rows of D numbers, K outputs, J validation rows, E members, M that score a row."""
+    """Memory estimate: N rows of D numbers, K outputs, J validation rows, E members, M that score a row."""
 
     rows: int
     width: int

@@ -31,7 +31,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 """Where Linux says what a container may take."""
 
 _MMAP_THRESHOLD = -3
-"""Of glibc's malloc.h."""
+"""From glibc's malloc.h."""
 
 
 def lock_directory(path: Path) -> int | None:

@@ -27,7 +27,7 @@ class Store(Protocol):
     """Where checkpoints are kept."""
 
     def progress(self) -> Mapping[str, Any] | None:
-        """Of the last checkpoint without its tensors, None where there is none."""
+        """The last checkpoint without its tensors, None if there is none."""
 
     def load(self) -> Saved | None:
         """The last checkpoint, None where there is none."""

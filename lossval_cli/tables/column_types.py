@@ -21,9 +21,9 @@ Rows = npt.NDArray[np.int64]
 TIME: Final = pa.timestamp("us")
 
 _INVALID_SHARE: Final = 20
-"""One cell in so many may not fit the type of its column ..."""
+"""One cell in 20 may not fit the type of its column ..."""
 _FEW_INVALID: Final = 2
-"""... and in small tables so many, if they are at most one in ten."""
+"""... and two in small tables, if they are at most one in ten."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Reading(NamedTuple):
 
 
 def tolerated(cells: int) -> int:
-    """How many of so many cells may not fit the type that the others have."""
+    """How many of `cells` cells may not fit the type that the others have."""
     return max(cells // _INVALID_SHARE, min(_FEW_INVALID, cells // 10))
 
 

@@ -64,7 +64,7 @@ TYPED: Final = (
     ),
     *("undefined", "#NV"),
 )
-"""Missing in columns of numbers, dates and booleans, beside ALWAYS and UNQUOTED."""
+"""Missing in columns of numbers, dates and booleans, in addition to ALWAYS and UNQUOTED."""
 
 WORDY: Final = (
     *_cases("unknown", "missing", "not available", "not applicable", "unavailable", "not known", "no data", "nodata"),

@@ -34,7 +34,7 @@ BLOCK_ROWS = 1 << 14
 """Rows decoded at once, if they are not long."""
 
 BLOCK_BYTES = 64 << 20
-"""What a block of rows that are no text takes at most."""
+"""Most bytes of a block of rows without text."""
 
 BUFFERS = 64 << 20
 """Of all columns, where a file is read in parts."""

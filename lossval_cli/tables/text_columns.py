@@ -350,7 +350,7 @@ def _spread(
 
 
 def _are_codes(clean: pa.Array, counts: Rows, fits: npt.NDArray[np.bool_], total: int) -> bool:
-    """Whether the cells that are no numbers look like codes (V45, E878, 12A): then the numbers are codes, too."""
+    """Whether the cells that are not numbers look like codes (V45, E878, 12A): then the numbers are codes, too."""
     mixed = ~fits & np.asarray(pc.match_substring_regex(clean, r"^(?:\p{L}{1,3}-?\d+(?:\.\d+)?|\d+\p{L})$"))
     return int(counts[mixed].sum()) > max(4, total // 100)
 

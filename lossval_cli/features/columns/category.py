@@ -52,7 +52,7 @@ def frequent_levels(counts: dict[str | None, int]) -> list[str]:
 class OneHotEncoder:
     """One number a level; missing is a level if training rows have it; rare levels share one.
 
-    A level never seen in training joins the rare ones; without any it is no level: equally far from all
+    A level never seen in training joins the rare ones; without any it has no level: equally far from all
     others.
     """
 

@@ -27,7 +27,7 @@ WORD_BITS, CHARACTER_BITS = 15, 16
 _WORD = r"(?u)\b\w+\b"
 
 CHARACTERS = 400
-"""Of a text that are looked at as characters: of a long one its words say enough, and characters take long."""
+"""Characters of a text that are looked at: the words of a long text say enough, and characters take long."""
 
 FIT_TEXTS = 20_000
 """Different texts the directions are found on; more change them little and cost minutes."""
@@ -96,7 +96,7 @@ class TextEncoder:
 
     @classmethod
     def fit(cls, values: pa.ChunkedArray, levels: list[str], random_state: int) -> TextEncoder:
-        """Fit on text `values` (N,); `levels` are its different texts, sorted, so row order is no matter."""
+        """Fit on text `values` (N,); `levels` are its different texts, sorted, so the order of rows does not matter."""
         from sklearn.decomposition import TruncatedSVD
 
         ngrams = _NGrams()

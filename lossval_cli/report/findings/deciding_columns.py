@@ -36,7 +36,7 @@ LEAST = 0.05
 FEWEST_ROWS = 50
 
 MOST_CELLS = 5_000_000
-"""Of the variants that are predicted at once."""
+"""Variants that are predicted at once."""
 
 Floats = npt.NDArray[np.float64]
 

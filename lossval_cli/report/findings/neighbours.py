@@ -16,7 +16,7 @@ from lossval_cli.report.findings.names import cell, cut, rounded
 
 MOST_NEIGHBOURS = 50
 SHARE_OF_ROWS = 0.05
-"""Of a small table fewer rows are near."""
+"""In a small table, fewer rows are near."""
 
 FEWEST_NEIGHBOURS = 5
 SHOWN = 3
