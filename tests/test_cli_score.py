@@ -53,9 +53,8 @@ def rows(text: str) -> pd.DataFrame:
     return frame
 
 
-def test_a_run_directory_holds_every_row_once(cli: Cli, quick: Quick) -> None:
-    outcome = cli("score", "train.csv", "--val", "val.csv", *quick)
-    assert outcome.code == 0
+def test_a_run_directory_holds_every_row_once(once: Cli, quick: Quick) -> None:
+    once("score", "train.csv", "--val", "val.csv", *quick)
     assert set(os.listdir("train.lossval")) == FILES | {"scores.csv"}
     scores = pd.read_csv("train.lossval/scores.csv")
     assert list(scores.columns) == COLUMNS
@@ -67,8 +66,8 @@ def test_a_run_directory_holds_every_row_once(cli: Cli, quick: Quick) -> None:
     assert sorted(os.listdir()) == ["train.csv", "train.lossval", "train.parquet", "val.csv"]
 
 
-def test_decisions_go_to_standard_error_and_the_summary_to_standard_output(cli: Cli, quick: Quick) -> None:
-    outcome = cli("score", "train.csv", "--val", "val.csv", *quick)
+def test_decisions_go_to_standard_error_and_the_summary_to_standard_output(once: Cli, quick: Quick) -> None:
+    outcome = once("score", "train.csv", "--val", "val.csv", *quick)
     assert outcome.err.splitlines() == [
         "label: column label, by its name; --label names another",
         "column 'customer' is treated as an id, not a feature (serial codes)",
@@ -264,16 +263,16 @@ def test_parquet_is_not_for_terminals(cli: Cli) -> None:
     assert "Parquet cannot be shown on a terminal" in outcome.err
 
 
-def test_a_second_run_replaces_the_first_and_keeps_what_the_user_added(cli: Cli, quick: Quick) -> None:
-    assert cli("score", "train.csv", *quick).code == 0
+def test_a_second_run_replaces_the_first_and_keeps_what_the_user_added(cli: Cli, once: Cli, quick: Quick) -> None:
+    once("score", "train.csv", *quick)
     Path("train.lossval/notes.txt").write_text("mine")
     assert cli("score", "train.csv", *quick, "--seed", "5").code == 0
     assert json.loads(Path("train.lossval/run.json").read_text())["seed"] == 5
     assert Path("train.lossval/notes.txt").read_text() == "mine"
 
 
-def test_a_failing_run_leaves_the_older_one(cli: Cli, quick: Quick) -> None:
-    assert cli("score", "train.csv", *quick).code == 0
+def test_a_failing_run_leaves_the_older_one(cli: Cli, once: Cli, quick: Quick) -> None:
+    once("score", "train.csv", *quick)
     before = Path("train.lossval/scores.csv").read_bytes()
     assert cli("score", "train.csv", "--label", "size", "--set", "learning_rate=10", "--val", "no").code == 2
     assert Path("train.lossval/scores.csv").read_bytes() == before

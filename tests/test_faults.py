@@ -152,10 +152,10 @@ def heed_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def test_a_signal_at_any_moment_leaves_the_older_run_or_the_newer(cli: Cli, quick: tuple[str, ...]) -> None:
+def test_a_signal_at_any_moment_leaves_the_older_run_or_the_newer(cli: Cli, once: Cli, quick: tuple[str, ...]) -> None:
     """From the first import to the last rename; what a kill leaves is gone after the next run."""
     moments = random.Random(7)
-    assert cli("score", "train.csv", *quick, "-q").code == 0
+    once("score", "train.csv", *quick, "-q")
     line = ["score", "train.csv", *quick, "-q", "--seed"]
     environment = os.environ | {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"}
     allowed = {"train.csv", "val.csv", "train.parquet", "train.lossval"}
@@ -181,9 +181,9 @@ def test_a_signal_at_any_moment_leaves_the_older_run_or_the_newer(cli: Cli, quic
     assert set(os.listdir()) == allowed
 
 
-def test_a_clock_that_has_jumped_does_not_matter(cli: Cli, quick: tuple[str, ...]) -> None:
+def test_a_clock_that_has_jumped_does_not_matter(cli: Cli, once: Cli, quick: tuple[str, ...]) -> None:
     """A run from the future, by its record and by its files, is read and replaced like any other."""
-    assert cli("score", "train.csv", *quick, "-q").code == 0
+    once("score", "train.csv", *quick, "-q")
     path = Path("train.lossval/run.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"started": "2199-01-01T00:00:00+00:00"}))
     future = time.time() + 3e9

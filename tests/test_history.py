@@ -19,11 +19,11 @@ Cli = Callable[..., Outcome]
 
 
 @pytest.fixture
-def runs(cli: Cli) -> list[str]:
+def runs(once: Cli) -> list[str]:
     """Two runs, the later one of fewer rows, named so that the order of names is not that of time."""
-    assert cli("score", "train.csv", "--val", "val.csv", "-o", "b.lossval", *QUICK).code == 0
+    once("score", "train.csv", "--val", "val.csv", "-o", "b.lossval", *QUICK)
     frame().iloc[:50].to_csv("train.csv", index=False)
-    assert cli("score", "train.csv", "--val", "val.csv", "-o", "a.lossval", *QUICK).code == 0
+    once("score", "train.csv", "--val", "val.csv", "-o", "a.lossval", *QUICK)
     for name, time in (("b.lossval", "2026-01-01T00:00:00+00:00"), ("a.lossval", "2026-01-02T00:00:00+00:00")):
         record = json.loads(Path(name, "run.json").read_text())
         Path(name, "run.json").write_text(json.dumps(record | {"started": time}))
