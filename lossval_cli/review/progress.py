@@ -24,7 +24,7 @@ SLOPES = np.linspace(0.0, 2.5, 26)
 """b on the grid; prior N(1, 0.5²)."""
 SLOPE_MEAN, SLOPE_DEVIATION = 1.0, 0.5
 
-DISCREPANCY = 0.6
+DISCREPANCY = 1.2
 """Standard deviation of a shift of the log-odds of all rows that are left: they differ from the reviewed ones."""
 
 MISTAKES = 0.05

@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # it brings PyTorch along, which reading a run can do without
 
 Texts = Sequence[str | None]
 
+_LATER = ("label_noise_probability", "feature_noise_probability", "predicted_probability")
+"""Columns of the scores that the first versions did not write."""
+
 EXAMPLES = (Path(__file__).parents[1] / "examples", Path(__file__).parents[2] / "examples")
 """Where the tables of `lossval demo` lie: inside the installed package, or beside it in a checkout."""
 
@@ -222,6 +225,9 @@ def _texts(table: pa.Table, column: str) -> Texts:
 
 
 def _floats(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
+    """(N,) NaN for a column that earlier versions did not write."""
+    if column not in table.column_names and column in _LATER:
+        return np.full(table.num_rows, np.nan)
     values: npt.NDArray[np.float64] = table[column].cast(pa.float64()).to_numpy(zero_copy_only=False)
     return values
 

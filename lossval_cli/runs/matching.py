@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -122,10 +122,12 @@ def is_position(key: str) -> bool:
 
 def add_keys(report: dict[str, Any], scores: pa.Table, dataset: Dataset) -> None:
     """Give the listed suspects of a report the keys of their rows, under which decisions are kept; not in tables of
-    more than MOST_KEYED rows, or that stay in their files."""
-    if not report["suspects"] or scores.num_rows > MOST_KEYED or isinstance(dataset.train.table.data, StreamedTable):
+    more than MOST_KEYED rows. Those of a table that stays in its files are known by their ids alone."""
+    if not report["suspects"] or scores.num_rows > MOST_KEYED:
         return
     run = loaded_run(report, scores, dataset)
+    if isinstance(dataset.train.table.data, StreamedTable):
+        run = replace(run, find_train=lambda: None)
     keys = dict(zip(run.row.tolist(), own_keys(run), strict=True))
     for suspect in report["suspects"]:
         if not is_position(keys[suspect["row"]]):
