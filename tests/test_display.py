@@ -37,7 +37,9 @@ rank  bottle  quality  predicted  noise  why
 Written           wine.lossval/
                   scores.csv, report.html, run.json
 
-Look at the suspects in report.html. Then
+Decide about the suspects, one at a time:
+  lossval review wine.lossval
+Or look at them in report.html. Then
   lossval clean wine.lossval -o cleaned.csv --drop lowest:10%
 writes the table without the lowest 10%.
 """

@@ -350,6 +350,14 @@ def test_the_terminal_has_the_keys_of_the_page(run: Path, cli: Callable[..., Out
     assert "\x1b" not in done.out
 
 
+def test_a_run_that_cannot_be_written_to_is_not_reviewed(
+    run: Path, cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _, mode, **__: mode != os.W_OK)
+    done = cli("review", str(run), "--terminal", stdin=b"k\n")
+    assert (done.code, done.err) == (2, "error: train.lossval cannot be written, so that no decision would be kept\n")
+
+
 def test_the_end_of_the_input_ends_the_review(run: Path, cli: Callable[..., Outcome]) -> None:
     assert cli("review", str(run), "--terminal", stdin=b"k\n").code == 0
     assert len(read_decisions(run / "decisions.csv").decisions) == 1

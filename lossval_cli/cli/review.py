@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import webbrowser
 from dataclasses import replace
 from importlib import import_module
@@ -80,6 +81,9 @@ def review(
 
     session = Session(run_directory, _reviewer(reviewer), _run(run_directory, data), data)
     session.refresh()
+    target = session.path if session.path.exists() else session.path.parent
+    if export is None and not os.access(target, os.W_OK):
+        raise OutputError(f"{format_name(str(target))} cannot be written, so that no decision would be kept")
     if session.damaged:
         first = session.damaged[0]
         say(

@@ -69,8 +69,9 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
     step = next_step(report, data)
     if step and written[1:]:  # the command reads the directory
         does, choices = step
-        command = f"lossval clean {shell_word(written[0].rstrip('/'))} {choices}"
-        lines += [Text(), Text("Look at the suspects in report.html. Then", "bold"), Text(f"  {command}")]
+        run = shell_word(written[0].rstrip("/"))
+        lines += [Text(), Text("Decide about the suspects, one at a time:", "bold"), Text(f"  lossval review {run}")]
+        lines += [Text("Or look at them in report.html. Then"), Text(f"  lossval clean {run} {choices}")]
         lines += [Text(line) for line in textwrap.wrap(f"{does}.", WIDTH)]
     return lines
 
