@@ -61,16 +61,15 @@ def test_a_label_column_is_ignored_and_rows_may_come_from_standard_input(run: Cl
     assert piped.code == 0 and piped.out == plain
 
 
-@pytest.mark.parametrize("ending", [".csv.gz", ".jsonl", ".parquet"])
-def test_every_format_holds_the_same_rows(run: Cli, ending: str) -> None:
+def test_every_format_holds_the_same_rows(run: Cli) -> None:
     expected = acquired(run, "-n", "6")
-    name = "next" + ending
-    assert run("acquire", "pool.csv", "--run", "train.lossval", "-n", "6", "-o", name).code == 0
-    read = {".jsonl": lambda path: pd.read_json(path, lines=True), ".parquet": pd.read_parquet}
-    found = read.get(ending, pd.read_csv)(name)
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
-    again = run("acquire", "pool.csv", "--run", "train.lossval", "-n", "6", "-o", name)
-    assert again.code == 2 and "--force" in again.err
+    read = {".jsonl": lambda path: pd.read_json(path, lines=True), ".parquet": pd.read_parquet, ".csv.gz": pd.read_csv}
+    for ending, reader in read.items():
+        line = ("acquire", "pool.csv", "--run", "train.lossval", "-n", "6", "-o", "next" + ending)
+        assert run(*line).code == 0
+        pd.testing.assert_frame_equal(reader("next" + ending), expected, check_dtype=False)
+        again = run(*line)
+        assert again.code == 2 and "--force" in again.err
 
 
 def test_an_id_with_the_name_of_our_column_keeps_both(cli: Cli, quick: tuple[str, ...]) -> None:
@@ -97,7 +96,7 @@ def test_what_cannot_work_is_said_in_one_line(run: Cli) -> None:
     assert "written to a .csv" in refused("pool.csv", "--run", "train.lossval", "-o", "somewhere")
     assert "SHA-256 differs" in refused("pool.csv", "--run", "train.lossval", "--data", "val.csv")
     Path("train.csv").rename("moved.csv")
-    assert "say where it is with --data FILE" in refused("pool.csv", "--run", "train.lossval")
+    assert "give its path with --data FILE" in refused("pool.csv", "--run", "train.lossval")
     assert run("acquire", "pool.csv", "--run", "train.lossval", "--data", "moved.csv").code == 0
     record = json.loads(Path("train.lossval/run.json").read_text())
     del record["roles"]
