@@ -93,7 +93,10 @@ def planted(name: str, share: float, seed: int, rows: int = 20_000, trusted: int
     wrong[rng.choice(len(train), round(share * len(train)), replace=False)] = True
     names, codes = np.unique(train[label].to_numpy(str), return_inverse=True)
     codes[wrong] = (codes[wrong] + rng.integers(1, len(names), wrong.sum())) % len(names)
-    return Case(f"{name}-flips", "planted flips", train.assign(**{label: names[codes]}), label, wrong, trusted=checked)
+    end = "" if share == 0.1 else f"-{share:g}"
+    return Case(
+        f"{name}-flips{end}", "planted flips", train.assign(**{label: names[codes]}), label, wrong, trusted=checked
+    )
 
 
 def far_readings(share: float, seed: int, rows: int = 4_000) -> Case:
@@ -193,6 +196,8 @@ def tables() -> dict[str, Maker]:
             made[f"{name}-{kind}"] = lambda seed, name=name, kind=kind: systematic(name, kind, seed)
     for name in PLANTED:
         made[f"{name}-flips"] = lambda seed, name=name: planted(name, 0.1, seed)
+        made[f"{name}-flips-0.05"] = lambda seed, name=name: planted(name, 0.05, seed, rows=5_000)
+    made["adult-months-0.05"] = lambda seed: far_cells("adult", "age", 0.05, seed)
     for share in (0.002, 0.01):
         made[f"meter-readings-{share:g}"] = lambda seed, share=share: far_readings(share, seed)
         made[f"adult-months-{share:g}"] = lambda seed, share=share: far_cells("adult", "age", share, seed)

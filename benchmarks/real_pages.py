@@ -153,6 +153,22 @@ def right_table(own: pd.DataFrame) -> str:
     return markdown(["family", "table", "rows", "flagged", "stated share", "default check"], rows)
 
 
+def gate_table(own: pd.DataFrame) -> str:
+    """Tables with errors: of how many the default check fails, by the share of wrong rows."""
+    rows = []
+    for family, title in TITLES.items():
+        part = own[(own["kind"] == family) & own["gate"].notna()]
+        many = part["wrong"] >= MANY_WRONG
+        if part.empty:
+            continue
+        failed = [
+            f"{int((half['gate'] != 0).sum())} of {len(half)}" if len(half) else ""
+            for half in (part[many], part[~many])
+        ]
+        rows.append([title, *failed])
+    return markdown(["family", f"fails, {MANY_WRONG:.0%} wrong or more", "fails, fewer wrong"], rows)
+
+
 def each_table(noisy: pd.DataFrame) -> str:
     """One line per table with errors, beside the peer with the highest average precision on that very table."""
     rows = []
@@ -196,6 +212,9 @@ def document(data: dict[str, Any]) -> str:
     clean = own[own["family"].isin(RIGHT)]
     if len(clean):
         parts += ["## Tables without errors", RIGHT_ROWS.format(**restraint(clean)), right_table(clean)]
+    gates = own[~own["family"].isin(RIGHT)]
+    if "gate" in gates and gates["gate"].notna().any():
+        parts += ["## Does the default check fail?", GATES, gate_table(gates)]
     parts += ["## Stated share of noisy rows", SHARES, shares_table(own[~own["family"].isin(RIGHT)])]
     parts += ["## Table by table", each_table(noisy), "## How these were made", made_with(data)]
     return "\n\n".join(parts) + "\n"
@@ -228,6 +247,13 @@ The interval is for noisy rows of any kind; a table whose labels are wrong may h
 not list. Without trusted rows a wrong label and a label that is hard to predict can look alike: see
 [When not to trust it](limits.md)."""
 
+
+MANY_WRONG = 0.05
+"""Share of wrong rows from which a check should fail."""
+
+GATES = """\
+`lossval check` with its default rules, on tables with errors. It is to fail where many rows are wrong, and may pass
+where few are."""
 
 RIGHT_ROWS = """\
 On {tables} tables without errors, many of them made to mislead, lossval flags {mean:.1%} of the rows ({most:.1%} in the

@@ -51,6 +51,14 @@ def test_labels_that_are_hard_to_predict_are_not_called_wrong(strength: float) -
     assert find(X, events(X, strength)).suspect.mean() <= 0.02
 
 
+def test_rows_that_lack_what_explains_their_label_are_not_flagged_for_it() -> None:
+    """A sensor is off in four of ten rows: their labels are hard to predict, those of the others are not."""
+    X = table(1000, 5)
+    y = (X.sum(axis=1) > 0).astype(np.int64)
+    X[np.random.default_rng(5).random(1000) < 0.4, 2:] = 0
+    assert find(X, y).suspect.mean() <= 0.03
+
+
 def test_labels_that_no_feature_explains_are_never_flagged() -> None:
     X = table(600)
     errors = find(X, np.random.default_rng(1).integers(0, 4, 600))

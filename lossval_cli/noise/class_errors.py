@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.noise.flags import choose_suspects, in_order_of, with_mean
+from lossval_cli.noise.flags import LEAST_FLAGGED, choose_suspects, in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.ordered_classes import predict_ordered, steps_apart
 from lossval_cli.noise.out_of_fold import LARGE, OutOfFold, draw_folds, predict_classes
@@ -61,6 +61,10 @@ DOUBTFUL_PER_FLIP = 2.0
 """Three or more classes: as many again for each label that is flipped at random beyond doubt. Annotators
 confuse classes in ways that are partly systematic. Of ordered classes, only those that are probably two steps away:
 neighbours are confused where nothing is wrong."""
+
+FLAGGED_FLIPS = 1.2
+"""Two classes, where trusted rows show no errors: labels that are flagged, relative to the lower end of the interval of
+flips. Where half of a table is hard to predict and the other is not, some seem to show."""
 
 FEWEST_OF_CLASS = 3
 """Distinct rows of a class below which its labels are not flagged."""
@@ -142,7 +146,10 @@ def find_wrong_classes(
     rates = np.bincount(y, minlength=K) / N
     skill = _skill(calibrated, y, rates)
     is_enough = _has_enough_rows(y, units, K)
-    doubt = 1.0  # how far the table leaves open whether labels are wrong
+    doubt, shown = (
+        1.0,
+        0.0,
+    )  # how far the table leaves open whether labels are wrong, and trusted rows show that some are
     if trusted is None:
         # Where flips show, they are taken to hit both classes alike.
         power = 0.5 if K > 2 else 0.0 if flips.low > CLEAR_FLIPS else TOWARDS_FREQUENT
@@ -153,8 +160,8 @@ def find_wrong_classes(
         truth = learn_true_labels(
             X, y, trusted.X, trusted.y.astype(np.int64), (calibrated, calibrated_trusted), base_predictions, seed, trees
         )
-        score, doubt = truth.score, truth.open
-        probability = np.maximum(in_order_of(score, flips.probability), truth.shown * score)
+        score, doubt, shown = truth.score, truth.open, truth.shown
+        probability = np.maximum(in_order_of(score, flips.probability), shown * score)
         low, high = max(flips.low, truth.low), truth.high
     high = max(high, flips.high)
     if expected_share is not None:
@@ -177,6 +184,10 @@ def find_wrong_classes(
             far = np.where(is_enough, (given * (steps > 1)).sum(axis=1), 0.0)
             most = doubt * DOUBTFUL_PER_FLIP * flips.low
             probability = _with_doubtful(probability, score, far, most)
+    if not shown and expected_share is None and K == 2:
+        most = max(DOUBTFUL_SHARE_RARE, FLAGGED_FLIPS * flips.low)
+        beyond = np.argsort(-probability, kind="stable")[int(most * N) :]
+        probability[beyond] = np.minimum(probability[beyond], LEAST_FLAGGED - 0.01)
     probability = np.where(is_enough, probability, 0.0)
     suspect, threshold = choose_suspects(probability)
     share = float(probability.mean())
