@@ -30,7 +30,7 @@ from lossval_cli.report.sentences import (
 from lossval_cli.score_columns import given_names
 from lossval_cli.text.format import format_number, pluralize
 
-EXPLAINED = 500
+EXPLAINED = 300
 """Suspects that get a reason, more than one reviewer decides about in a day; the scores hold all of them. Columns that
 decide against a label, which take longest to find, are sought for those alone that the report lists."""
 
