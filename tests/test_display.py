@@ -67,7 +67,7 @@ def a_report(**changes: Any) -> dict[str, Any]:
         },
         "data": {
             "tables": {"train": {"name": "wine.csv"}},
-            "roles": {"label": "quality", "classes": ["poor", "good", "very very good"]},
+            "roles": {"label": "quality", "task": "classification", "classes": ["poor", "good", "very very good"]},
         },
         "suspects": [],
     } | changes
