@@ -122,7 +122,8 @@ def far_cells(name: str, column: str, share: float, seed: int) -> Case:
     wrong[rng.choice(len(table), round(share * len(table)), replace=False)] = True
     months = (12 * table.loc[wrong, column].astype(int)).astype(str)
     table.loc[wrong, column] = months
-    return Case(f"{name}-months-{share:g}", "far values", table, label, wrong, part="feature")
+    family = "far values" if share < 0.05 else "planted in 5 %"
+    return Case(f"{name}-months-{share:g}", family, table, label, wrong, part="feature")
 
 
 # ---------------------------------------------------------------- tables without errors

@@ -55,7 +55,7 @@ from which on they are certain. Clean tables stay below 2.4."""
 NO_GAIN = 1.0
 """Nats by which they are predicted worse, from which on trusted rows speak against errors."""
 
-LEFT = {True: (0.5, 3.0), False: (2.0, 3.5)}
+LITTLE_LEFT, CLEARLY_LEFT = 2.0, 3.5
 """Nats for each class but one, in as many rows as there are trusted ones, by which flips explain the given labels
 worse than predictions of them do: below, errors are flips, and above, they follow the features."""
 
@@ -110,8 +110,7 @@ def learn_true_labels(
     # Flips: the given label depends on the true one alone. How much worse does that explain the given labels?
     flips = _fit_flips(truth, y)
     left = (_log_likelihood(given[0], y) - _log_likelihood(truth @ flips, y)) / len(y) * len(y_trusted) / (K - 1)
-    little, clearly = LEFT[K == 2]
-    by_rule = float(np.clip((left - little) / (clearly - little), 0, 1))
+    by_rule = float(np.clip((left - LITTLE_LEFT) / (CLEARLY_LEFT - LITTLE_LEFT), 0, 1))
     as_flips = 1 - own(_given_the_label(truth, flips, y, 1.0), y)
     as_rule = 1 - own(_given_the_label(truth, flips, y, LABEL_POWER), y)
 
