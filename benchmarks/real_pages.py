@@ -299,7 +299,8 @@ def readme_table(data: dict[str, Any]) -> str:
     rows = []
     for family, title in TITLES.items():
         part = frame[frame["kind"] == family]
-        own = part[part["method"] == OWN]
+        beside_peers = part.loc[part["method"] != OWN, "case"]
+        own = part[(part["method"] == OWN) & part["case"].isin(beside_peers)]
         if own.empty:
             continue
         table = by_method(part[part["case"].isin(own["case"])])
