@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit, logsumexp, ndtri
-from scipy.stats import rankdata
+from scipy.stats import binom, rankdata
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -47,6 +47,9 @@ MOST_RANKED = 400_000
 ABOUT_THE_SAME = 1.5
 """Three or more classes: the ratio of frequencies up to which they share a curve."""
 
+FEWEST_SUREST = 50
+"""The surest predictions that are looked at: so many, twice as many, and so on."""
+
 TOWARDS_FREQUENT = 0.25
 """Two classes: labels flip into the more frequent class more easily, by this power of the ratio of frequencies."""
 
@@ -74,7 +77,7 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
         total = rates[0] * ratio + rates[1] / ratio
         into_1, into_0 = np.minimum(0.5, SHARES * ratio / total), np.minimum(0.5, SHARES / ratio / total)
         curve = _fit_curve(probabilities[:, 1], y == 1, into_1, 1 - into_0, counted, seed)
-        posterior = _posterior([curve])
+        posterior = _posterior([curve], _log_chance_of_surest(probabilities, y, np.stack([into_1, into_0], axis=1)))
         for i in np.flatnonzero(posterior > 1e-4):
             is_1 = curve.height(i, curve.z)
             flipped = np.where(y == 1, into_1[i] * (1 - is_1), into_0[i] * is_1)
@@ -87,7 +90,7 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
             is_own = (y[:, None] == group).ravel()
             rows = counted * len(group) / K
             curves.append(_fit_curve(probabilities[:, group].ravel(), is_own, SHARES / (K - 1), 1 - SHARES, rows, seed))
-        posterior = _posterior(curves)
+        posterior = _posterior(curves, _log_chance_of_surest(probabilities, y, np.repeat(SHARES[:, None], K, axis=1)))
         for group, curve in zip(groups, curves, strict=True):
             own = np.flatnonzero(np.isin(y, group))
             z = curve.z.reshape(N, len(group))[own, np.searchsorted(group, y[own])]
@@ -114,9 +117,30 @@ def _equally_frequent(rates: Floats) -> list[Ints]:
     return [np.sort(group) for group in groups]
 
 
-def _posterior(curves: list[_Curve]) -> Floats:
-    """(SHARES,) posterior of the share π that all curves have."""
-    log_posterior = np.sum([curve.log_likelihood for curve in curves], axis=0) - SHARES / MEAN_SHARE
+def _log_chance_of_surest(probabilities: Floats, y: Ints, flipped_away: Floats) -> Floats:
+    """(SHARES,) log of the chance that among the n surest predictions as many labels agree as do, for the n of which it
+    is least. flipped_away (SHARES, K): the chance that a label of class k is flipped.
+
+    Flips hit sure and unsure rows alike. Where a part of the rows is predicted without a mistake, hardly any label is
+    flipped, whatever the curve of the other rows looks like.
+    """
+    predicted = probabilities.argmax(axis=1)
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")[:MOST_COUNTED]
+    agree = (predicted == y)[order].cumsum()
+    kept = 1 - flipped_away[:, predicted[order]].cumsum(axis=1) / np.arange(1, len(order) + 1)
+    n = np.unique(np.append(FEWEST_SUREST * 2 ** np.arange(8), len(order)))
+    n = n[(n >= FEWEST_SUREST) & (n <= len(order))]
+    if not len(n):
+        return np.zeros(len(SHARES))
+    chances: Floats = binom.logsf(agree[n - 1] - 1, n, kept[:, n - 1])
+    least: Floats = np.minimum(0.0, chances.min(axis=1) + np.log(len(n)))  # of several (Bonferroni)
+    return least
+
+
+def _posterior(curves: list[_Curve], log_chance: Floats) -> Floats:
+    """(SHARES,) posterior of the share π that all curves have; log_chance (SHARES,): other evidence of it."""
+    log_likelihood = np.sum([curve.log_likelihood for curve in curves], axis=0) + np.maximum(log_chance, -1e6)
+    log_posterior = log_likelihood - SHARES / MEAN_SHARE
     # The grid is not even: a node stands for the stretch up to its neighbours.
     posterior: Floats = np.exp(log_posterior - log_posterior.max()) * np.gradient(SHARES)
     posterior /= posterior.sum()
