@@ -251,6 +251,17 @@ def test_a_frequent_class_that_nobody_predicts_surely_is_not_full_of_flips(stren
         assert estimate_flips(out_of_fold(X, wrong_y), wrong_y, 0).high > 0.08
 
 
+def test_one_sure_class_beside_hopeless_ones_is_not_taken_for_flips() -> None:
+    """A seventh of the rows is predicted without a mistake, the rest not at all: flips would have hit both."""
+    rng = np.random.default_rng(6)
+    y = rng.integers(0, 7, 2100)
+    X = table(2100)
+    X[:, 0] = np.where(y == 0, 5, X[:, 0])
+    chance = np.where((y == 0)[:, None], np.eye(7)[0], np.array([0, *[1 / 6] * 6]))
+    errors = find_wrong_classes(X, y, chance, alone=True)
+    assert errors.suspect.mean() <= 0.02 and errors.low < 0.01
+
+
 def far_numbers(form: str, factor: float, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(4)
     X = table(1000)
