@@ -262,6 +262,16 @@ def test_one_sure_class_beside_hopeless_ones_is_not_taken_for_flips() -> None:
     assert errors.suspect.mean() <= 0.02 and errors.low < 0.01
 
 
+@pytest.mark.parametrize("K", [2, 4])
+def test_sets_of_like_rows_with_one_row_of_each_class_are_not_wrong(K: int) -> None:
+    """Matched pairs, before and after: the nearest rows of each have another label, which says nothing."""
+    X = np.repeat(table(800 // K), K, axis=0) + 0.05 * table(800 // K * K, seed=1)
+    y = np.tile(np.arange(K), 800 // K)
+    i = np.random.default_rng(2).permutation(len(y))
+    errors = find_wrong_classes(X[i], y[i], np.full((len(y), K), 1 / K))
+    assert errors.suspect.mean() <= 0.02 and errors.low < 0.01 and errors.skill < 0.05
+
+
 def far_numbers(form: str, factor: float, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(4)
     X = table(1000)

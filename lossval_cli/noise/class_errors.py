@@ -141,9 +141,14 @@ def find_wrong_classes(
         weights = weights[: len(compared)] / weights[: len(compared)].sum()
         given, given_trusted = (mix(weights, [base[i] for base in compared]) for i in (0, 1))
     calibrated, calibrated_trusted = calibrate(compared, (given, given_trusted), y)
+    rates = np.bincount(y, minlength=K) / N
+    if own(given, y).mean() < (given @ rates).mean():
+        # Less right than by chance: the rows come in sets of like ones, one for each class (pairs, before and after).
+        # The labels of the others of a set say nothing of what is wrong.
+        given, calibrated = np.tile(rates, (N, 1)), np.tile(rates, (N, 1))
+        given_trusted, calibrated_trusted = np.tile(rates, (J, 1)), np.tile(rates, (J, 1))
     flips = estimate_flips(given, y, seed)
 
-    rates = np.bincount(y, minlength=K) / N
     skill = _skill(calibrated, y, rates)
     is_enough = _has_enough_rows(y, units, K)
     doubt, shown = (
