@@ -62,9 +62,11 @@ DOUBTFUL_PER_FLIP = 2.0
 confuse classes in ways that are partly systematic. Of ordered classes, only those that are probably two steps away:
 neighbours are confused where nothing is wrong."""
 
-FLAGGED_FLIPS = 1.2
-"""Two classes, where trusted rows show no errors: labels that are flagged, relative to the lower end of the interval of
-flips. Where half of a table is hard to predict and the other is not, some seem to show."""
+FLAGGED_FLIPS = 1.75
+"""Two classes, where trusted rows show no errors: labels that are flagged at most, relative to the lower end of the
+interval of flips. Where half of a table is hard to predict and the other is not, some seem to show."""
+ALWAYS_FLAGGED = 3
+"""Labels that may be flagged in the smallest of tables."""
 
 FEWEST_OF_CLASS = 3
 """Distinct rows of a class below which its labels are not flagged."""
@@ -191,7 +193,7 @@ def find_wrong_classes(
             probability = _with_doubtful(probability, score, far, most)
     if not shown and expected_share is None and K == 2:
         most = max(DOUBTFUL_SHARE_RARE, FLAGGED_FLIPS * flips.low)
-        beyond = np.argsort(-probability, kind="stable")[int(most * N) :]
+        beyond = np.argsort(-probability, kind="stable")[max(ALWAYS_FLAGGED, int(most * N)) :]
         probability[beyond] = np.minimum(probability[beyond], LEAST_FLAGGED - 0.01)
     probability = np.where(is_enough, probability, 0.0)
     suspect, threshold = choose_suspects(probability)
