@@ -40,7 +40,7 @@ people labelled. Peers train on the trusted rows too.""",
 Public tables with 4 to 11 classes, with about 400 trusted rows. The labels come from a weak tree or from few
 neighbours, or are confused between classes, or are wrong where they are hard to predict.""",
     "planted flips": """\
-10 % of the labels replaced at random, up to 20,000 rows: the easiest kind of wrong label.""",
+5 or 10 % of the labels replaced at random, up to 20,000 rows: the easiest kind of wrong label.""",
     "far values": """\
 Meter readings ten times too large, ages in months, in 0.2 and 1 % of the rows.""",
     "wrong cells": """\
@@ -261,14 +261,15 @@ where few are."""
 
 RIGHT_ROWS = """\
 On {tables} tables without errors, many of them made to mislead, lossval flags {mean:.1%} of the rows ({most:.1%} in the
-worst table), and `lossval check` with its default rules passes {passed} of them."""
+worst table), and `lossval check` with its default rules passes {passed}."""
 
 
-def restraint(clean: pd.DataFrame) -> dict[str, float]:
+def restraint(clean: pd.DataFrame) -> dict[str, Any]:
     """What lossval does to tables in which every row is right."""
     flagged = clean["flagged"]
     passed = int((clean["gate"] == 0).sum())
-    return {"tables": len(clean), "mean": flagged.mean(), "most": flagged.max(), "passed": passed}
+    words = "all of them" if passed == len(clean) else f"{passed} of them"
+    return {"tables": len(clean), "mean": flagged.mean(), "most": flagged.max(), "passed": words}
 
 
 def seeds_of(data: dict[str, Any]) -> list[int]:
