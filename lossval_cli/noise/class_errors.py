@@ -112,22 +112,16 @@ def find_wrong_classes(
     N, K = network.shape
     units = np.arange(N) if units is None else units
     fold = draw_folds(y, units, seed)
-    J = 0 if trusted is None else len(trusted.y)
-    X_trusted = np.zeros((0, X.shape[1]), np.float32) if trusted is None else trusted.X
-    copy_of = np.zeros(0, np.int64) if trusted is None else trusted.copy_of
-    trusted_fold = np.where(copy_of >= 0, fold[copy_of], -1) if J else copy_of
+    others = trusted or Trusted.none(X.shape[1], network)
+    trusted_fold, J = others.folds(fold), len(others.X)
 
-    models = {} if alone else predict_classes(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
+    models = {} if alone else predict_classes(X, y, K, fold, others.X, trusted_fold, seed, trees)
     ordered: dict[str, OutOfFold] = {}
     if scale.is_ordered and not alone:
-        ordered = predict_ordered(X, y, K, fold, X_trusted, trusted_fold, seed, trees)
+        ordered = predict_ordered(X, y, K, fold, others.X, trusted_fold, seed, trees)
     steps = steps_apart(y, K) if scale.is_ordered else None
     every = models | ordered
-    base_predictions = [(network, np.zeros((0, K))), *((m.rows, m.trusted) for m in every.values())]
-    if trusted is not None:
-        seen = copy_of >= 0
-        by_network = np.where(seen[:, None], network[np.maximum(copy_of, 0)], trusted.predictions)
-        base_predictions[0] = (network, by_network)
+    base_predictions = [(network, others.unseen_predictions(network)), *((m.rows, m.trusted) for m in every.values())]
     credit = np.full(len(base_predictions), STACK_CREDIT[0] + min(STACK_CREDIT[1] * N, STACK_CREDIT[2]))
     weights = stack([rows for rows, _ in base_predictions], y, credit)
     if N > LARGE:

@@ -20,6 +20,22 @@ class Trusted(NamedTuple):
     predictions: Floats  # (J, K) or (J,) by the networks
     copy_of: Ints  # (J,) a training row with the same features, -1 where there is none
 
+    @classmethod
+    def none(cls, columns: int, network: Floats) -> Trusted:
+        """No rows, in the shapes that go with `columns` features and the networks' predictions (N, K) or (N,)."""
+        shape = (0, *network.shape[1:])
+        return cls(np.zeros((0, columns), np.float32), np.zeros(0), np.zeros(shape), np.zeros(0, np.int64))
+
+    def folds(self, fold: Ints) -> Ints:
+        """(J,) the fold of the training row that each row is a copy of, -1 where there is none; fold (N,)."""
+        return np.where(self.copy_of >= 0, fold[self.copy_of], -1)
+
+    def unseen_predictions(self, network: Floats) -> Floats:
+        """(J, K) or (J,) the networks' predictions; of copies of a training row that row's, out-of-fold, from `network`
+        (N, K) or (N,)."""
+        is_copy = (self.copy_of >= 0).reshape(-1, *(1,) * (network.ndim - 1))
+        return np.where(is_copy, network[self.copy_of], self.predictions)
+
 
 class LabelErrors(NamedTuple):
     """The estimated errors in the labels of N training rows."""

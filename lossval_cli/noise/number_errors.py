@@ -95,12 +95,10 @@ def find_wrong_numbers(
     scores = Scores.of(y)
     t = scores.score(y)
     fold = draw_folds(np.round(2 * t).astype(np.int64), np.arange(len(y)) if units is None else units, seed)
-    others = trusted or Trusted(np.zeros((0, X.shape[1]), np.float32), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
-    is_copy = others.copy_of >= 0
-    trusted_fold = np.where(is_copy, fold[others.copy_of], -1)
-    models = {} if alone else predict_numbers(X, t, fold, others.X, trusted_fold, seed, trees)
-    by_network = np.where(is_copy, network[others.copy_of], others.predictions)
-    base_predictions = [(scores.score(network), scores.score(by_network)), *models.values()]
+    others = trusted or Trusted.none(X.shape[1], network)
+    models = {} if alone else predict_numbers(X, t, fold, others.X, others.folds(fold), seed, trees)
+    by_network = scores.score(others.unseen_predictions(network))
+    base_predictions = [(scores.score(network), by_network), *models.values()]
     weights = stack_numbers([rows for rows, _ in base_predictions], t)
     given, given_trusted = (mix(weights, [base[i] for base in base_predictions]) for i in (0, 1))
     rows, checked = Predicted(given, y), None

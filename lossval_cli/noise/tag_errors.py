@@ -46,10 +46,8 @@ def find_wrong_tags(
     predictions, of_trusted = network, None if trusted is None else trusted.predictions
     if not alone:
         fold = draw_folds(Y.sum(axis=1).astype(np.int64), units, seed)
-        X_trusted = np.zeros((0, X.shape[1]), np.float32) if trusted is None else trusted.X
-        copy_of = np.zeros(0, np.int64) if trusted is None else trusted.copy_of
-        trusted_fold = np.where(copy_of >= 0, fold[np.maximum(copy_of, 0)], -1)
-        forest = predict_tags(X, Y, fold, X_trusted, trusted_fold, seed, trees)
+        others = trusted or Trusted.none(X.shape[1], network)
+        forest = predict_tags(X, Y, fold, others.X, others.folds(fold), seed, trees)
         predictions = np.empty_like(network)
         of_trusted = None if trusted is None else np.empty_like(trusted.predictions)
         for t in range(T):
