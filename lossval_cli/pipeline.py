@@ -33,6 +33,7 @@ from lossval_cli.runtime.context import Runtime, open_runtime
 from lossval_cli.runtime.device import pick_device
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
 from lossval_cli.runtime.resources import Resources
+from lossval_cli.runtime.sharing import by_one, sharing
 from lossval_cli.settings import Settings
 
 
@@ -84,7 +85,7 @@ def run(
     """
     progress = progress if progress is not None and processes.is_main else Progress()
     clock, started = Clock(progress.stage), datetime.now(UTC)
-    with open_runtime(settings, resources, processes) as runtime:
+    with open_runtime(settings, resources, processes) as runtime, sharing(processes):
         with clock("read"):
             data = _load(tables, options, settings, thresholds, runtime, decisions)
             progress.dataset(data)
@@ -92,12 +93,12 @@ def run(
             progress.estimate(estimate_time(data, settings, runtime.device))
         with clock("train"):
             fit, noise = value_rows(data, settings, runtime, thresholds=thresholds, on_epoch=progress.epoch)
-        if not processes.is_main:
-            return None
         study = None
-        if removal != "off" and runtime.has_time and not isinstance(data.labels, TagLabels):
+        if removal != "off" and by_one(lambda: runtime.has_time) and not isinstance(data.labels, TagLabels):
             with clock("removal"):
                 study = study_removal(data, fit, noise, settings, removal)
+        if not processes.is_main:
+            return None
         with clock("report"):
             scores = rank_rows(data, fit, noise)
             report = build_report(data, fit, noise, study, scores, settings, runtime.device)
@@ -117,7 +118,7 @@ def value_rows(
 ) -> tuple[Fit, NoiseEstimate | None]:
     """Outliers, training, noise: what is known about every training row.
 
-    The noise is None for the paper's algorithm, which only ranks rows, and on all processes but the main one.
+    The noise is None for the paper's algorithm, which only ranks rows. Every process knows the same.
     """
     runtime = runtime or Runtime(str(pick_device(settings.device)))
     if settings.method == "paper":
@@ -125,8 +126,6 @@ def value_rows(
     outliers = estimate_outliers(dataset, settings)
     fit = fit_model(with_trusted_rows(dataset), outliers.penalty, settings, runtime, on_epoch)
     outliers = outliers.gathered(dataset.layout.processes, len(dataset.train.X))
-    if not runtime.is_main:
-        return fit, None
     noise = estimate_noise(
         dataset,
         fit.predictions,
@@ -164,7 +163,7 @@ def _load(
     runtime: Runtime,
     decisions: Path | None = None,
 ) -> Dataset:
-    """Read and encode the tables, the test table by the main process alone, and open the checkpoint."""
+    """Read and encode the tables, and open the checkpoint."""
     runtime.processes.check_agreement(settings_identity(settings))
     is_paper = settings.method == "paper"
     if is_paper and thresholds is not None:
@@ -176,7 +175,7 @@ def _load(
     data = load_dataset(
         tables.train,
         tables.val,
-        tables.test if runtime.is_main else None,
+        tables.test,
         options=options,
         settings=settings,
         runtime=replace(runtime, scratch=None) if is_paper else runtime,  # the paper's algorithm takes arrays only

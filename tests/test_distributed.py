@@ -83,12 +83,13 @@ def test_a_single_process_communicates_with_nobody() -> None:
 
 @pytest.mark.parametrize("case", ["plain", "held out and restarted"])
 def test_two_processes_rank_as_one(tables: Path, cli: Callable[..., Outcome], case: str) -> None:
-    """The same batches, folds and sums: ranks differ by the order of floating-point additions alone. One
-    process writes, the scores of all rows, with the same gate verdict."""
+    """The same batches, folds and sums: ranks differ by the order of floating-point additions alone. Models, rows and
+    retrainings that the processes share are the same, whoever does them. One process writes, the scores of all rows,
+    with the same gate verdict."""
     table = frame(500)
     table.loc[20:60, "label"] = np.where(table.loc[20:60, "size"] > 0, "no", "yes")
     table.to_parquet("train.parquet", index=False)
-    command = [*SCORE, "--set", "epochs=5", "--removal", "off"]
+    command = [*SCORE, "--set", "epochs=5", "--removal", "quick"]
     if case != "plain":  # weights collapse: both start again with smaller steps
         command = [*SCORE[:2], *SCORE[4:], *command[len(SCORE) :]]
         command += ["--set", "weight_learning_rate=9", "--time-limit", "1h"]
@@ -99,15 +100,59 @@ def test_two_processes_rank_as_one(tables: Path, cli: Callable[..., Outcome], ca
     one_scores, two_scores = (
         pd.read_parquet(f"{name}/scores.parquet").set_index("row").sort_index() for name in ("one", "two")
     )
-    assert spearmanr(one_scores["importance"], two_scores["importance"]).statistic > 0.99
-    assert (one_scores["suspect"] == two_scores["suspect"]).mean() > 0.99
+    assert spearmanr(one_scores["importance"], two_scores["importance"]).statistic > 0.999
+    assert (one_scores["suspect"] == two_scores["suspect"]).all()
+    assert (one_scores["feature_noise_probability"] == two_scores["feature_noise_probability"]).all()
     np.testing.assert_allclose(one_scores["label_evidence"], two_scores["label_evidence"], atol=1e-3)
     reports = [json.loads(Path(f"{name}/report.json").read_text()) for name in ("one", "two")]
     suspects = [report["summary"]["suspects"] for report in reports]
     assert suspects[0] == pytest.approx(suspects[1], abs=1)
     assert reports[0]["notices"] == reports[1]["notices"]
+    assert len(reports[0]["removal"]["lowest_first"]) == 4
+    for curve in ("lowest_first", "random"):
+        np.testing.assert_allclose(*(report["removal"][curve] for report in reports), atol=0.01)
     is_restarted = "weights collapsed onto a few of 500 rows; repeated" in reports[1]["notices"][0]
     assert is_restarted == (case != "plain")
+
+
+SHARE = """
+import sys
+from lossval_cli.cli.processes import processes
+from lossval_cli.errors import TrainingError
+from lossval_cli.runtime.sharing import by_one, share, sharing
+
+def square(task):
+    if task == fails:
+        raise TrainingError(f"task {task} cannot be done")
+    done.append(task)
+    return task * task
+
+with processes() as group, sharing(group):
+    for tasks in (0, 1, 2, 5):
+        done, fails = [], None
+        assert share(range(tasks), square) == [task * task for task in range(tasks)]
+        everyone = group.all_gather_object(done)
+        assert sorted(sum(everyone, [])) == list(range(tasks)), everyone
+        assert max(map(len, everyone)) <= tasks // 2 + 1
+    assert by_one(lambda: group.rank) == 0
+    for fails in (0, 4):
+        try:
+            share(range(5), square)
+        except TrainingError as error:
+            assert str(error) == f"task {fails} cannot be done"
+        else:
+            raise AssertionError
+    print(share(range(3), lambda task: task) == [0, 1, 2])
+"""
+
+
+def test_each_task_is_done_once_and_what_one_raises_all_raise(tmp_path: Path) -> None:
+    """None waits for another one that has given up."""
+    script = tmp_path / "share.py"
+    script.write_text(SHARE)
+    done = subprocess.run([*LAUNCHER, "2", str(script)], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "True\n" * 2
 
 
 FIT = """

@@ -73,7 +73,7 @@ PREDICTED_AT_ONCE = 1 << 13
 
 @dataclass(frozen=True)
 class Fit:
-    """What training found out about each row: all N rows on the main process, its own n on another."""
+    """What training found out about each of the N rows."""
 
     importance: Floats
     """(N,) weights of mean 1. Those of the paper's algorithm may be negative."""
@@ -200,14 +200,13 @@ def _predict_out_of_fold(state: State, loss: Loss, classes: int | None) -> None:
 
 
 def _fit(state: State, data: TrainingData, loss: Loss, processes: ProcessGroup, *, stopped: bool) -> Fit:
-    """What is known at the end, gathered by the main process."""
+    """What is known at the end, of all rows on every process: they share what follows."""
     evidence, N, classes = state.evidence, state.transport.rows.total, data.classes
     label, feature, spread, predictions = (
-        _to_numpy(processes.gather_rows(values, N))
+        _to_numpy(processes.gather_rows(values, N, everywhere=True))
         for values in (evidence.label, evidence.feature, evidence.spread(), evidence.predictions())
     )
-    weights = data.weights if processes.is_main else None  # another process has its own rows alone
-    label, feature = normalise(label, feature, weights)
+    label, feature = normalise(label, feature, data.weights)
     importance = np.exp(label + feature)
     return Fit(
         importance=importance,

@@ -7,7 +7,7 @@ that no row is predicted from its own copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.row_source import RowSource
+from lossval_cli.runtime.sharing import row_blocks, share
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -41,8 +42,6 @@ MOST_FITTED_LINEAR = 10_000
 
 MOST_BOOSTED_CLASSES = 12
 """Boosting grows a tree for every class in every round; beyond, a forest has to do."""
-
-PREDICTED_AT_ONCE = 1 << 15
 
 Model = Callable[[], Any]
 
@@ -93,10 +92,7 @@ def predict_classes(
         probabilities[:, model.classes_] = model.predict_proba(rows)
         return probabilities
 
-    return {
-        name: _cross_fit(model, name, respond, X, y, fold, X_trusted, trusted_fold, (K,), seed)
-        for name, model in models.items()
-    }
+    return _cross_fit(models, respond, X, y, fold, X_trusted, trusted_fold, (K,), seed)
 
 
 def predict_tags(
@@ -117,7 +113,7 @@ def predict_tags(
         probabilities: Floats = model.predict(rows)
         return probabilities
 
-    return _cross_fit(make, "forest", respond, X, Y, fold, X_trusted, trusted_fold, (Y.shape[1],), seed)
+    return _cross_fit({"forest": make}, respond, X, Y, fold, X_trusted, trusted_fold, (Y.shape[1],), seed)["forest"]
 
 
 def predict_numbers(
@@ -147,10 +143,7 @@ def predict_numbers(
         predicted: Floats = model.predict(rows)
         return predicted
 
-    return {
-        name: _cross_fit(model, name, respond, X, y, fold, X_trusted, trusted_fold, (), seed)
-        for name, model in models.items()
-    }
+    return _cross_fit(models, respond, X, y, fold, X_trusted, trusted_fold, (), seed)
 
 
 def _linear_classifier(inverse_penalty: float) -> Any:
@@ -171,8 +164,7 @@ def _rounds(count: int, rate: float, trees: float) -> dict[str, Any]:
 
 
 def _cross_fit(
-    make: Model,
-    name: str,
+    kinds: Mapping[str, Model],
     respond: Callable[[Any, npt.NDArray[np.float32]], Floats],
     X: RowSource,
     y: npt.NDArray[Any],
@@ -181,31 +173,41 @@ def _cross_fit(
     trusted_fold: Ints,
     outputs: tuple[int, ...],
     seed: int,
-) -> OutOfFold:
-    models: list[Any] = []
-    for left_out in range(FOLDS):
+) -> dict[str, OutOfFold]:
+    """Of each kind a model for every fold, and what it predicts: first the fits are shared, then the rows."""
+
+    def fit(kind: str, left_out: int) -> Any:
         inside = np.flatnonzero(fold != left_out)
-        most = MOST_FITTED_LINEAR if name == "linear" else MOST_FITTED
+        most = MOST_FITTED_LINEAR if kind == "linear" else MOST_FITTED
         if len(inside) > most:
             inside = np.sort(np.random.default_rng([seed, left_out]).choice(inside, most, replace=False))
         if outputs and len(np.unique(y[inside])) < 2:
-            models.append(DummyClassifier().fit(np.zeros((len(inside), 1)), y[inside]))
-            continue
-        models.append(make().fit(X[inside], y[inside]))
+            return DummyClassifier().fit(np.zeros((len(inside), 1)), y[inside])
+        return kinds[kind]().fit(X[inside], y[inside])
 
-    rows = np.zeros((len(y), *outputs))
-    for start in range(0, len(y), PREDICTED_AT_ONCE):
-        block = np.arange(start, min(start + PREDICTED_AT_ONCE, len(y)))
-        X_block = X[start : start + PREDICTED_AT_ONCE]
-        for left_out, model in enumerate(models):
-            mine = fold[block] == left_out
-            if mine.any():
-                rows[block[mine]] = respond(model, X_block[mine])
-    trusted = np.zeros((len(X_trusted), *outputs))
-    for left_out, model in enumerate(models):
-        alone, copies = trusted_fold < 0, trusted_fold == left_out
-        if alone.any():
-            trusted[alone] += respond(model, X_trusted[alone]) / FOLDS
-        if copies.any():
-            trusted[copies] = respond(model, X_trusted[copies])
-    return OutOfFold(rows, trusted)
+    pairs = [(kind, left_out) for left_out in range(FOLDS) for kind in kinds]
+    models = dict(zip(pairs, share(pairs, lambda pair: fit(*pair)), strict=True))
+
+    def predict(block: slice) -> list[Floats]:
+        X_block, fold_block = X[block], fold[block]
+        found = [np.zeros((len(X_block), *outputs)) for _ in kinds]
+        for left_out in range(FOLDS):
+            mine = fold_block == left_out
+            for kind, rows in zip(kinds, found, strict=True):
+                if mine.any():
+                    rows[mine] = respond(models[kind, left_out], X_block[mine])
+        return found
+
+    blocks = share(row_blocks(len(y)), predict)
+    alone = trusted_fold < 0
+    result = {}
+    for kind, rows in zip(kinds, zip(*blocks, strict=True), strict=True):
+        trusted = np.zeros((len(X_trusted), *outputs))
+        for left_out in range(FOLDS):
+            model, copies = models[kind, left_out], trusted_fold == left_out
+            if alone.any():
+                trusted[alone] += respond(model, X_trusted[alone]) / FOLDS
+            if copies.any():
+                trusted[copies] = respond(model, X_trusted[copies])
+        result[kind] = OutOfFold(np.concatenate(rows), trusted)
+    return result

@@ -93,9 +93,9 @@ class OutlierEstimate(NamedTuple):
     columns: ColumnSource | None = None
 
     def gathered(self, processes: ProcessGroup, total: int) -> OutlierEstimate:
-        """The estimate for all `total` rows on the first process of a group, where each has scored its own."""
+        """The estimate for all `total` rows, on every process of a group, where each has scored its own."""
         probability, penalty = (
-            processes.gather_rows(torch.from_numpy(values), total).numpy()
+            processes.gather_rows(torch.from_numpy(values), total, everywhere=True).numpy()
             for values in (self.probability, self.penalty)
         )
         return _estimate(probability, penalty, self.model, self.columns)

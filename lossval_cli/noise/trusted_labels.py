@@ -30,7 +30,8 @@ from sklearn.preprocessing import StandardScaler
 
 from lossval_cli.noise.flags import log_odds, with_mean
 from lossval_cli.noise.stacking import LEAST_PROBABILITY, fill_classes, log_ratios, own, pool_logarithms
-from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.row_source import RowSource
+from lossval_cli.runtime.sharing import row_blocks, share
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -46,7 +47,6 @@ FEWEST_TREES = 40
 """A row that every tree has drawn is predicted by none: with so many trees one in a hundred million."""
 
 FOLDS = 5
-PREDICTED_AT_ONCE = 1 << 15
 
 LITTLE_GAIN, CLEAR_GAIN = 1.5, 4.0
 """Nats by which true labels are predicted better than given labels would be, from which on errors begin to show, and
@@ -191,22 +191,33 @@ def _fit(
         (LogisticRegression(C=0.3, max_iter=500), scaled),
         (LogisticRegression(C=0.1, max_iter=500), alone),
     ]
-    found = []
-    for model, inputs in kinds:
+
+    def fit(kind: tuple[Any, Callable[[npt.NDArray[np.float32], Floats], Floats]]) -> tuple[Any, Floats]:
+        model, inputs = kind
         A = inputs(X_trusted, logs_trusted)
         out_of_fold = np.zeros((len(A), K))
         if model is not forest:
             for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(A):
                 out_of_fold[left_out] = _probabilities(model, A[fitted], y_trusted[fitted], A[left_out], K)
-        rows = np.empty((len(X), K))
         model.fit(A, y_trusted)
         if model is forest:  # each row by the trees that did not draw it
             out_of_fold = fill_classes(forest.oob_decision_function_, forest.classes_, K)
-        for start in range(0, len(X), PREDICTED_AT_ONCE):
-            part = slice(start, min(start + PREDICTED_AT_ONCE, len(X)))
-            rows[part] = fill_classes(model.predict_proba(inputs(X[part], logs[part])), model.classes_, K)
-        found.append((rows, out_of_fold))
-    return found
+        return model, out_of_fold
+
+    fitted = share(kinds, fit)
+
+    def predict(block: slice) -> list[Floats]:
+        rows, own_logs = X[block], logs[block]
+        return [
+            fill_classes(model.predict_proba(inputs(rows, own_logs)), model.classes_, K)
+            for (_, inputs), (model, _) in zip(kinds, fitted, strict=True)
+        ]
+
+    blocks = share(row_blocks(len(X)), predict)
+    return [
+        (np.concatenate(rows), out_of_fold)
+        for rows, (_, out_of_fold) in zip(zip(*blocks, strict=True), fitted, strict=True)
+    ]
 
 
 def _probabilities(model: Any, A: Floats, y: Ints, rows: Floats, K: int) -> Floats:

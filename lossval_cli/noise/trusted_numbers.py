@@ -16,7 +16,8 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
 from lossval_cli.noise.stacking import mix, stack_numbers
-from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.row_source import RowSource
+from lossval_cli.runtime.sharing import row_blocks, share
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,7 +29,6 @@ CLEARLY_NEARER = 0.95
 
 TREES = 60
 FOLDS = 5
-PREDICTED_AT_ONCE = 1 << 15
 
 
 def learn_true_numbers(
@@ -65,19 +65,29 @@ def learn_true_numbers(
         ),
     ]
     A = inputs(X_trusted, slice(None), 1)
-    found = [given]
-    for model, columns in kinds:
+
+    def fit(kind: tuple[Any, slice]) -> tuple[Any, Floats]:
+        model, columns = kind
         out_of_fold = np.empty(len(A))
         for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(A):
             model.fit(A[fitted, columns], trusted[fitted])
             out_of_fold[left_out] = model.predict(A[left_out, columns])
-        if np.abs(out_of_fold - trusted).mean() > CLEARLY_NEARER * np.abs(given[1] - trusted).mean():
-            continue
-        model.fit(A[:, columns], trusted)
-        rows = np.empty(len(X))
-        for start in range(0, len(X), PREDICTED_AT_ONCE):
-            part = slice(start, min(start + PREDICTED_AT_ONCE, len(X)))
-            rows[part] = model.predict(inputs(X[part], part, 0)[:, columns])
-        found.append((rows, out_of_fold))
+        return model.fit(A[:, columns], trusted), out_of_fold
+
+    most = CLEARLY_NEARER * np.abs(given[1] - trusted).mean()
+    used = [
+        (model, columns, out_of_fold)
+        for (_, columns), (model, out_of_fold) in zip(kinds, share(kinds, fit), strict=True)
+        if np.abs(out_of_fold - trusted).mean() <= most
+    ]
+
+    def predict(block: slice) -> list[Floats]:
+        rows = inputs(X[block], block, 0)
+        return [model.predict(rows[:, columns]) for model, columns, _ in used]
+
+    blocks = share(row_blocks(len(X)), predict) if used else []
+    found = [given]
+    for rows, (_, _, out_of_fold) in zip(zip(*blocks, strict=True), used, strict=True):
+        found.append((np.concatenate(rows), out_of_fold))
     weights = stack_numbers([by_trusted for _, by_trusted in found], trusted)
     return mix(weights, [rows for rows, _ in found]), mix(weights, [by_trusted for _, by_trusted in found])

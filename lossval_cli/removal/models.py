@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.removal.plan import Plan, Pool
+from lossval_cli.runtime.sharing import share
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,27 +76,30 @@ def retrain(
     if kind.name == "boosting":
         X, X_eval = _binned(X, X_eval)
     rng = np.random.default_rng([seed, len(X)])
-    shape = (kind.seeds, len(sets), len(evaluation.y), *(() if classes is None else (classes,)))
-    predictions = np.zeros(shape)
-    for draw in range(kind.seeds):
-        drawn = np.sort(rng.choice(len(X), max(2, round(SUBSET * len(X))), replace=False))
-        for column, index in enumerate(sets):
-            weights = plan.weights[draw, index, drawn].astype(np.float64)
-            labels = pool.relabelled if index == plan.relabelled_set else y
-            assert labels is not None
-            rows, weights = drawn[weights > 0], weights[weights > 0]
-            if classes is not None and len(seen := np.unique(labels[rows])) < 2:
-                predictions[draw, column, :, seen.astype(np.int64)] = 1.0
-                continue
-            model = _model(kind, is_classifier=classes is not None, seed=seed)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of convergence: both sides of a comparison stop as early
-                model.fit(X[rows], labels[rows], sample_weight=weights)
-            if classes is None:
-                predictions[draw, column] = model.predict(X_eval)
-            else:
-                predictions[draw, column][:, model.classes_.astype(np.int64)] = model.predict_proba(X_eval)
-    return predictions
+    drawn = [np.sort(rng.choice(len(X), max(2, round(SUBSET * len(X))), replace=False)) for _ in range(kind.seeds)]
+    shape = (len(evaluation.y), *(() if classes is None else (classes,)))
+
+    def predict(draw: int, index: int) -> Floats:
+        weights = plan.weights[draw, index, drawn[draw]].astype(np.float64)
+        labels = pool.relabelled if index == plan.relabelled_set else y
+        assert labels is not None
+        rows, weights = drawn[draw][weights > 0], weights[weights > 0]
+        predictions = np.zeros(shape)
+        if classes is not None and len(seen := np.unique(labels[rows])) < 2:
+            predictions[:, seen.astype(np.int64)] = 1.0
+            return predictions
+        model = _model(kind, is_classifier=classes is not None, seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of convergence: both sides of a comparison stop as early
+            model.fit(X[rows], labels[rows], sample_weight=weights)
+        if classes is None:
+            predictions[:] = model.predict(X_eval)
+        else:
+            predictions[:, model.classes_.astype(np.int64)] = model.predict_proba(X_eval)
+        return predictions
+
+    trained = share([(draw, index) for draw in range(kind.seeds) for index in sets], lambda task: predict(*task))
+    return np.stack(trained).reshape(kind.seeds, len(sets), *shape)
 
 
 def _binned(

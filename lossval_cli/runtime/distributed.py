@@ -125,8 +125,9 @@ class ProcessGroup:
         found[here] = own[rows[here] - mine.start]
         return self.all_reduce(found)
 
-    def gather_rows(self, own: Tensor, total: int) -> Tensor:
-        """(total, …) from each process's (n, …), on the main process; the others keep what they have.
+    def gather_rows(self, own: Tensor, total: int, *, everywhere: bool = False) -> Tensor:
+        """(total, …) from each process's (n, …), on the main process, or `everywhere`; else the others keep what they
+        have.
 
         Rows travel through main memory in blocks, one process after the other, so that nobody holds more
         than the result.
@@ -138,6 +139,15 @@ class ProcessGroup:
 
         own = own.detach().cpu()
         with _clear_errors():
+            if everywhere:
+                whole = own.new_empty(total, *own.shape[1:])
+                for rank in range(self.world_size):
+                    part = whole[self.own(total, rank)]
+                    if rank == self.rank:
+                        part.copy_(own)
+                    for block in torch.split(part, SENT_ROWS):
+                        dist.broadcast(block, rank)
+                return whole
             if not self.is_main:
                 for block in torch.split(own.contiguous(), SENT_ROWS):
                     dist.send(block, 0)

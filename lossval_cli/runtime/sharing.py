@@ -1,0 +1,66 @@
+"""Tasks that the processes of a run share: each does a part of them, and every process gets all results.
+
+All processes run the same code on the same data. Whoever has many independent things to do (models to fit, blocks of
+rows to predict) hands them to `share`, whatever processes there are; `sharing` says which. What is computed does not
+depend on their number: a task is the same wherever it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
+
+Task = TypeVar("Task")
+Found = TypeVar("Found")
+
+BLOCK_ROWS = 1 << 13
+"""Rows of a task: enough blocks for many processes, and large enough for the calls to cost nothing."""
+
+_PROCESSES: ContextVar[ProcessGroup] = ContextVar("processes", default=SINGLE_PROCESS)
+
+
+@contextmanager
+def sharing(processes: ProcessGroup) -> Iterator[None]:
+    """While the `with` lasts, these processes share what is handed to `share`; all of them have to enter it."""
+    before = _PROCESSES.set(processes)
+    try:
+        yield
+    finally:
+        _PROCESSES.reset(before)
+
+
+def share(tasks: Sequence[Task], run: Callable[[Task], Found]) -> list[Found]:
+    """`[run(task) for task in tasks]`, of which each process does a range and gets the rest from the others.
+
+    All processes have to call it with the same tasks, in the same order; results have to be picklable. What one raises
+    all raise: none is left waiting.
+    """
+    processes = _PROCESSES.get()
+    if processes.world_size == 1:
+        return [run(task) for task in tasks]
+    found: list[Found] = []
+    failed: Exception | None = None
+    try:
+        edges = [-(-rank * len(tasks) // processes.world_size) for rank in (processes.rank, processes.rank + 1)]
+        found = [run(task) for task in tasks[slice(*edges)]]
+    except Exception as error:  # noqa: BLE001, whatever it is, the others wait for an answer
+        failed = error
+    everywhere = processes.all_gather_object((found, failed))
+    for _, raised in everywhere:
+        if raised is not None:
+            raise raised
+    return [result for part, _ in everywhere for result in part]
+
+
+def by_one(run: Callable[[], Found]) -> Found:
+    """What the first process finds, on all of them: for what would differ, such as the time that is left."""
+    return share([None], lambda _: run())[0]
+
+
+def row_blocks(rows: int) -> list[slice]:
+    """0..rows in blocks of BLOCK_ROWS, which do not depend on the number of processes."""
+    return [slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS)]
