@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -362,12 +363,43 @@ def test_a_run_on_several_files_is_written_as_one(cli: Cli, quick: tuple[str, ..
     )
 
 
-def test_what_is_not_written_again_says_what_to_do(cli: Cli, quick: tuple[str, ...]) -> None:
-    with pa.OSFile("rows.arrow", "wb") as file, pa.ipc.new_file(file, pa.table(frame()).schema) as sink:
-        sink.write_table(pa.table(frame()))
-    assert cli("score", "rows.arrow", *quick, "-q").code == 0
-    assert cli("clean", "rows.lossval", "-o", "c.parquet", "--drop", "lowest:4").err == (
-        "error: rows.arrow is an Arrow file, and cleaned tables are CSV or Parquet: save it as Parquet and score that\n"
+def test_json_and_arrow_are_written_as_they_were(cli: Cli, quick: tuple[str, ...]) -> None:
+    table = frame()
+    lines = [json.dumps(row) + "\r\n" for row in table.to_dict("records")]
+    Path("rows.jsonl").write_text("".join(lines), newline="")
+    with pa.OSFile("rows.arrow", "wb") as file, pa.ipc.new_file(file, pa.table(table).schema) as sink:
+        sink.write_table(pa.table(table))
+    for name, run in (("rows.jsonl", "json.lossval"), ("rows.arrow", "arrow.lossval")):
+        assert cli("score", name, "-o", run, *quick, "-q").code == 0
+    clean = ("--drop", "lowest:4", "--removed")
+    assert cli("clean", "json.lossval", "-o", "c.jsonl", *clean, "r.jsonl").code == 0
+    kept, removed = (Path(name).read_bytes().decode().splitlines(keepends=True) for name in ("c.jsonl", "r.jsonl"))
+    assert [line for line in lines if line in kept] == kept and len(kept) == len(lines) - 4
+    assert sorted(kept + removed) == sorted(lines)
+    assert cli("clean", "arrow.lossval", "-o", "c.arrow", *clean, "r.arrow").code == 0
+    back = pa.ipc.open_file("c.arrow").read_all()
+    assert back.schema == pa.table(table).schema and back.num_rows == len(table) - 4
+    assert cli("clean", "json.lossval", "-o", "c.csv", *clean, "r.jsonl", "--force").err == (
+        "error: c.csv: rows.jsonl is JSON and is written as such: name a .jsonl or .jsonl.gz file\n"
+    )
+
+
+def test_several_text_files_are_written_as_one(cli: Cli, quick: tuple[str, ...]) -> None:
+    frames = [frame(40, seed=part) for part in range(2)]
+    Path("parts").mkdir()
+    for part, table in enumerate(frames):
+        table.to_csv(f"parts/{part}.csv", index=False)
+    assert cli("score", "parts/*.csv", "-o", "run.lossval", *quick, "-q").code == 0
+    outcome = cli("clean", "run.lossval", "-o", "c.csv", "--drop", "lowest:4", "--add-weights", "w")
+    assert outcome == Outcome(0, b"", "c.csv: 76 of 80 rows kept, 4 left out, weights in column w\n")
+    lines = [line for part in range(2) for line in Path(f"parts/{part}.csv").read_text().splitlines()[1:]]
+    kept = Path("c.csv").read_text().splitlines()
+    assert [line.rpartition(",")[0] for line in kept[1:]] == [line for line in lines if any(line in k for k in kept)]
+    frames[1][frames[1].columns[::-1]].to_csv("parts/1.csv", index=False)
+    assert cli("score", "parts/*.csv", "-o", "run.lossval", *quick, "-q", "--force").code == 0
+    assert cli("clean", "run.lossval", "-o", "d.csv", "--drop", "lowest:4").err == (
+        "error: parts/*.csv cannot be written as one file: parts/1.csv has its columns in another order than "
+        "parts/0.csv; save the table as Parquet, and score that\n"
     )
 
 

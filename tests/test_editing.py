@@ -23,7 +23,8 @@ from lossval_cli.errors import SchemaError
 from lossval_cli.tables.csv_layout import find_layout
 from lossval_cli.tables.csv_rewrite import CsvOriginal
 from lossval_cli.tables.files import Source
-from lossval_cli.tables.parquet_rewrite import ParquetOriginal
+from lossval_cli.tables.json_rewrite import JsonOriginal
+from lossval_cli.tables.parquet_rewrite import ArrowOriginal, ParquetOriginal
 from lossval_cli.tables.rewrite import Added, Cells
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -264,3 +265,53 @@ def test_pandas_reads_the_rows_that_are_left() -> None:
     assert pd.read_parquet(io.BytesIO(out)).index.tolist() == list(range(6))  # none rather than a wrong one
     out = bytes_of(parquet(sink.getvalue()), np.ones(10, bool))
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(out)), ranged)
+
+
+# --- JSON ---
+
+CHANGED = (
+    (
+        '{"a": 1.50, "b": "x\\u00e9"}\n\n{"b":"y","a":2}\n',
+        '{"a": 1.50, "b": "ü", "w": 0.5}\n\n{"b":"y","a":2,"w":2.0}\n',
+    ),
+    ('\ufeff[{"b": "x"}, {"a": 2, "b": "y"}]', '\ufeff[{"b": "ü", "w": 0.5}, {"a": 2, "b": "y", "w": 2.0}]'),
+    (
+        '[\n  {\n    "b": "x",\n    "c": {"b": 1}\n  },\n  {"b": "y"}\n]\n',
+        '[\n  {\n    "b": "ü",\n    "c": {"b": 1},\n    "w": 0.5\n  },\n  {"b": "y", "w": 2.0}\n]\n',
+    ),
+)
+
+
+@pytest.mark.parametrize(("before", "after"), CHANGED)
+def test_of_json_only_the_values_that_change_are_other_characters(before: str, after: str) -> None:
+    original = JsonOriginal(before.encode(), "t.json")
+    keep = np.ones(2, bool)
+    assert bytes_of(original, keep).decode() == before
+    cells = [Cells("b", np.array([0]), pa.array(["ü"]))]
+    assert bytes_of(original, keep, cells=cells, added=Added("w", np.array([0.5, 2.0]))).decode() == after
+    one = bytes_of(original, np.array([False, True])).decode()
+    assert JsonOriginal(one.encode(), "t.json").table["b"].to_pylist() == ["y"]
+
+
+def test_of_json_a_number_among_texts_stays_a_number() -> None:
+    original = JsonOriginal(b'{"a": 1}\n{"a": "x"}\n{}\n', "t.json")
+    cells = [Cells("a", np.array([0, 1, 2]), pa.array(["2", "2", None]))]
+    assert bytes_of(original, np.ones(3, bool), cells=cells) == b'{"a": 2}\n{"a": "2"}\n{"a": null}\n'
+
+
+# --- Arrow ---
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_arrow_keeps_types_metadata_and_kind(is_stream: bool) -> None:
+    table = pa.table({"x": pa.array([1, 2, 3], pa.int8()), "c": pa.array(["a", "b", "a"]).dictionary_encode()})
+    table = table.replace_schema_metadata({b"mine": b"yes"})
+    sink = io.BytesIO()
+    write, read = (pa.ipc.new_stream, pa.ipc.open_stream) if is_stream else (pa.ipc.new_file, pa.ipc.open_file)
+    with write(sink, table.schema) as writer:
+        writer.write_table(table)
+    original = ArrowOriginal([Source("t.arrow", "t.arrow", sink.getvalue())], "t.arrow")
+    cells = [Cells("x", np.array([2]), pa.array([9], pa.int8()))]
+    found = read(bytes_of(original, np.array([True, False, True]), cells=cells)).read_all()
+    assert found.schema.equals(table.schema, check_metadata=True)
+    assert found.to_pydict() == {"x": [1, 9], "c": ["a", "a"]}

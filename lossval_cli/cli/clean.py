@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
@@ -32,10 +32,15 @@ Examples:
   lossval clean data.lossval -o weighted.parquet --add-weights weight
 """
 
-PARQUET_ENDINGS = (".parquet", ".parq", ".pq")
+ENDINGS = {
+    "CSV": (".csv", ".tsv", ".txt", ".tab", ".psv", ".dat"),
+    "JSON": (".jsonl", ".json", ".ndjson"),
+    "Parquet": (".parquet", ".parq", ".pq"),
+    "Arrow": (".arrow", ".feather", ".arrows", ".ipc"),
+    "a format that is not written": (".xls", ".xlsx", ".html", ".htm", ".md", ".zip"),
+}
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-"""Ending of a CSV file -> how it is packed."""
-OTHER_ENDINGS = (".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".html", ".htm", ".md", ".zip")
+"""Ending of a CSV or JSON file -> how it is packed."""
 
 LEAST_PROBABILITY = 0.8
 """Noise probability from which a row is relabelled, unless --min-probability says otherwise."""
@@ -83,8 +88,8 @@ def clean(
             "-o",
             "--output",
             metavar="FILE|-",
-            help="Cleaned table, in the format of the scored one (.csv, .csv.gz, … or .parquet), or - for "
-            "standard output.",
+            help="Cleaned table, in the format of the scored one (.csv, .csv.gz, …, .jsonl, .parquet or .arrow), or - "
+            "for standard output.",
             show_default=False,
         ),
     ],
@@ -96,8 +101,8 @@ def clean(
 ) -> None:
     """Write the table of a run without bad rows, with better labels, or with weights.
 
-    Kept rows are otherwise unchanged, in a CSV file byte for byte. The table must be the one that was scored. With
-    --drop and --relabel together, relabelled rows are kept.
+    Kept rows are otherwise unchanged, in CSV and JSON byte for byte; several files become one. The table must be the
+    one that was scored. With --drop and --relabel together, relabelled rows are kept.
     """
     _check_options(changes, removed)
     from lossval_cli.runs.clean import check_drops, plan_cleaning, read_drop
@@ -126,7 +131,8 @@ def clean(
         roles = run.report["data"]["roles"]
         table.column(roles["label"])  # refused where the file has none
         cells = CellOptions.of(run.report["settings"])
-        whole = Table(table.table, path, table.form, None, None, options=cells, quoted=table.quoted)
+        form: Literal["csv", "parquet"] = "csv" if table.form in ("CSV", "JSON") else "parquet"
+        whole = Table(table.table, path, form, None, None, options=cells, quoted=table.quoted)
         label = LabelColumn(roles["label"], roles["task"], whole)
     if changes.decisions:
         assert label is not None
@@ -202,16 +208,23 @@ def _check_targets(targets: Sequence[str], path: str, run: Path, *, force: bool)
 
 
 def _check_ending(target: str, form: str, path: str) -> None:
-    """Raise UsageError for a name that promises another format than the table has."""
+    """Raise UsageError for a name that promises another format than the table has; CSV may have any other name."""
+    is_binary = form in ("Parquet", "Arrow")
     if target == "-":
-        if form == "parquet" and is_screen(sys.stdout):
-            raise UsageError("Parquet cannot be shown on a terminal: redirect standard output, or use -o FILE.parquet")
+        if is_binary and is_screen(sys.stdout):
+            raise UsageError(
+                f"{form} cannot be shown on a terminal: redirect standard output, or use -o FILE{ENDINGS[form][0]}"
+            )
         return
-    is_parquet = target.lower().endswith(PARQUET_ENDINGS)
-    if (form == "parquet") != is_parquet or target.lower().endswith(OTHER_ENDINGS):
-        form_name, example = ("Parquet", ".parquet") if form == "parquet" else ("CSV", ".csv or .csv.gz")
+    bare = target.lower()
+    packing = next((end for end in PACKINGS if bare.endswith(end)), "")
+    bare = bare.removesuffix(packing)
+    promised = next((name for name, ends in ENDINGS.items() if bare.endswith(ends)), "CSV")
+    if promised != form or (is_binary and packing):
+        first = ENDINGS[form][0]
+        example = first if is_binary else f"{first} or {first}.gz"
         raise UsageError(
-            f"{format_name(target)}: {format_name(path)} is {form_name} and is written as such: name a {example} file"
+            f"{format_name(target)}: {format_name(path)} is {form} and is written as such: name a {example} file"
         )
 
 

@@ -30,6 +30,9 @@ MOST = 0.5
 FEWEST_GROUPS = 10
 """Values from which a repeated key looks like groups of rows rather than like a category."""
 
+YEARS = 1500, 2100
+"""A sequence between these counts years."""
+
 SAMPLE = 500
 """Values whose form is looked at before that of all."""
 
@@ -94,7 +97,19 @@ _SHAPES = {
     "UUIDs": re.compile(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?").pattern,
     "hexadecimal keys": r"(?:0x)?(?:[0-9a-f]{8,}|[0-9A-F]{8,})",
     "ULIDs": r"[0-9A-HJKMNP-TV-Z]{26}",
+    "random keys": r"[0-9A-Za-z_-]{11,}={0,2}",
+    "file names": r"[^,;]*[^,; ]\.(?i:jpe?g|png|gif|bmp|tiff?|webp|dcm|nii|wav|mp3|flac|ogg|mp4|avi|txt|json|xml|csv|"
+    r"npy|pdf|gz)",
 }
+_RANDOM = {"hexadecimal keys": ("[a-fA-F]", "[0-9]"), "random keys": ("[a-z]", "[A-Z]", "[0-9]")}
+"""What most keys of a shape have, all of one length."""
+
+_TIME_NAMES = re.compile(
+    r"years?|yr|time|t|steps?|date|days?|months?|weeks?|hours?|quarters?|season|epoch|frame|age|depth|distance|"
+    r"jahr|tag|monat|zeit|ann[eé]e|año|anno|ano|rok|год|年",
+    re.IGNORECASE,
+)
+"""What is counted on in the order of a table is a feature."""
 
 _INDEX_NAMES = re.compile(r"unnamed: ?\d+(?:\.\d+)*|__index_level_\d+__|level_0", re.IGNORECASE)
 """What pandas calls an index that was written as a column."""
@@ -123,10 +138,11 @@ def find_identifier(table: Table, column: str) -> Identifier | None:
     - whose name says so (customer_id, CUSTOMERID, order_no, uuid; not paid, humid, valid) and of whose values at
       least half differ;
     - without a name, as an exported index has none, that counts rows;
-    - of UUIDs, hexadecimal keys or serial codes (`K-0001`) that nearly all differ;
-    - or a sequence 1..N in any order, or rising mostly by one.
+    - of UUIDs, hexadecimal or random keys, file names or serial codes (`K-0001`) that nearly all differ;
+    - or a sequence 1..N in any order, or rising mostly by one, of neither years nor times.
 
-    A few repeated or missing values change nothing. Numbers with fractions, dates and booleans never are ids.
+    A few repeated or missing values change nothing, and neither do copies of whole rows. Numbers with fractions, dates
+    and booleans never are ids.
     """
     named, unnamed = says_id(column), is_unnamed(column)
     cells = _keys(table, column)
@@ -138,11 +154,11 @@ def find_identifier(table: Table, column: str) -> Identifier | None:
     is_number = pa.types.is_integer(cells.type)
     if not (named or unnamed or table.rows >= FEWEST_ROWS):
         return None
-    shape = _number_shape(cells) if is_number else _text_shape(cells)
+    shape = _text_shape(cells) if not is_number else "" if _TIME_NAMES.fullmatch(column) else _number_shape(cells)
     if not (named or unnamed or shape):
         return None
     distinct = pc.count_distinct(cells, mode="only_valid").as_py()
-    share = distinct / present
+    share = _share_of_rows(table, distinct, present, NEARLY_ALL if shape else MOST)
     if unnamed and (is_number or share >= NEARLY_ALL) and _counts_rows(column, share, shape):
         return Identifier("an index without a name")
     if named and share >= MOST:
@@ -166,7 +182,16 @@ def find_group_key(table: Table, column: str) -> int | None:
         return None
     present = len(cells) - cells.null_count
     distinct: int = pc.count_distinct(cells, mode="only_valid").as_py()
-    return distinct if FEWEST_GROUPS <= distinct < MOST * present else None
+    is_key = distinct >= FEWEST_GROUPS and _share_of_rows(table, distinct, present, MOST) < MOST
+    return distinct if is_key else None
+
+
+def _share_of_rows(table: Table, distinct: int, present: int, needed: float) -> float:
+    """How many of the cells that have a value differ; where fewer than `needed` do, copies of whole rows count once."""
+    share = distinct / max(present, 1)
+    if share >= needed or 2 * distinct < FEWEST_ROWS:
+        return share
+    return min(1.0, distinct / max(table.distinct_rows - (table.rows - present), 1))
 
 
 def is_unnamed(column: str) -> bool:
@@ -229,6 +254,8 @@ def _number_shape(cells: pa.ChunkedArray) -> str:
     """`running numbers` where whole numbers are 1..N in any order, or rise from row to row, mostly by one; else ''."""
     numbers = cells.drop_null()
     bounds = pc.min_max(numbers).as_py()
+    if YEARS[0] <= bounds["min"] and bounds["max"] <= YEARS[1]:
+        return ""
     span, rows = bounds["max"] - bounds["min"] + 1, len(numbers)
     if NEARLY_ALL * rows <= span <= rows / NEARLY_ALL:
         return "running numbers"
@@ -246,9 +273,9 @@ def _text_shape(cells: pa.ChunkedArray) -> str:
         anchored = rf"^{pattern}$"
         if _matching(sample, anchored) < NEARLY_ALL or _matching(text, anchored) < NEARLY_ALL:
             continue
-        if name == "hexadecimal keys":
+        if letters := _RANDOM.get(name):
             lengths = pc.count_distinct(pc.utf8_length(text)).as_py()
-            if lengths > 1 or _matching(text, "[a-fA-F]") < MOST or _matching(text, "[0-9]") < MOST:
+            if lengths > 1 or any(_matching(text, letter) < MOST for letter in letters):
                 continue
         return name
     return "serial codes" if _is_serial(sample) and _is_serial(text) else ""

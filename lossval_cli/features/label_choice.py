@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import LossvalError, SchemaError
 from lossval_cli.features.identifiers import find_group_key, find_identifier, is_unnamed
-from lossval_cli.features.special_columns import is_split
+from lossval_cli.features.special_columns import GROUP_NAMES, WEIGHT_NAMES, is_split
 from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.files import list_files
 from lossval_cli.tables.stored_types import partitions
@@ -36,10 +36,18 @@ TARGET_WORDS = re.compile(
 )
 """Words that make a last column of numbers clearly the one to predict."""
 
+_DATE_PARTS = re.compile(
+    r"year|month|day|weekday|day_?of_?week|hour|minute|quarter|week|yr|mon|jahr|monat|tag|année|mois|jour",
+    re.IGNORECASE,
+)
+
 MOST_CLASSES = 100
 ROWS_PER_CLASS = 5
 MOST_WHOLE_NUMBERS = 20
 """Up to so many different values, with so many rows each on average, a column holds classes."""
+
+MOST_GAPS = 1.5
+"""Numbers from the first class to the last, for each class."""
 
 LISTED = 8
 
@@ -74,11 +82,13 @@ def choose_label(train: Table, taken: Sequence[str]) -> tuple[str, str]:
     if len(endings) == 1:
         name = endings[0].name
         return name, f"label: column {format_name(name)}, by its name; --label names another"
-    if not endings and candidates and _is_clear(candidates[-1]):
+    is_empty = train.typed(free[-1]).null_count == train.rows and not is_unnamed(free[-1])
+    if not endings and candidates and _is_clear(candidates[-1]) and not is_empty:
         name = candidates[-1].name
         last = "the last one" if name == free[-1] else "the last one that can be a label"
         return name, f"label: column {format_name(name)}, {last}; --label names another"
-    raise SchemaError(_unclear(train, endings or candidates, free))
+    what = f"its last column, {format_name(free[-1])}, is empty" if is_empty else ""
+    raise SchemaError(_unclear(train, endings or candidates, free, what))
 
 
 def partition_keys(train: Table) -> set[str]:
@@ -119,7 +129,16 @@ def _candidate(train: Table, name: str) -> Candidate | None:
     most = MOST_WHOLE_NUMBERS if is_number else MOST_CLASSES
     fractions = pa.types.is_floating(kind) and not pc.all(pc.equal(pc.floor(values), values), min_count=0).as_py()
     few = distinct <= 2 or (distinct <= most and distinct * ROWS_PER_CLASS <= present)
-    return Candidate(name, distinct, few and not fractions)
+    few &= distinct <= 2 or not is_number or are_counted(values)
+    is_other = GROUP_NAMES.fullmatch(name) or WEIGHT_NAMES.fullmatch(name) or _DATE_PARTS.fullmatch(name)
+    return Candidate(name, distinct, few and not fractions and not is_other)
+
+
+def are_counted(values: pa.ChunkedArray) -> bool:
+    """Whether whole numbers are classes that somebody counted, from -1, 0 or 1 on and with few gaps: not heights."""
+    bounds = pc.min_max(values).as_py()
+    span = bounds["max"] - bounds["min"] + 1
+    return bool(-1 <= bounds["min"] <= 1 and MOST_GAPS * pc.count_distinct(values, mode="only_valid").as_py() >= span)
 
 
 def _is_clear(last: Candidate) -> bool:
@@ -130,10 +149,11 @@ def _words(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
-def _unclear(train: Table, candidates: Sequence[Candidate], free: Sequence[str]) -> str:
+def _unclear(train: Table, candidates: Sequence[Candidate], free: Sequence[str], why: str) -> str:
     what = f"{format_name(train.name)}: it is not clear which column is the label"
     if not candidates:
         return f"{what}, since each looks like an id, a date or free text; name it with --label: {join_names(free)}"
+    what += f" ({why})" if why else ""
     ranked = sorted(candidates, key=lambda one: not one.is_classes)  # stable: classes first, each in file order
     listed = ", ".join(one.text for one in ranked[:LISTED])
     more = f" and {len(ranked) - LISTED} more" if len(ranked) > LISTED else ""

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import SchemaError, UsageError
 from lossval_cli.features.identifiers import find_group_key, find_identifier, is_unnamed, says_id
-from lossval_cli.features.label_choice import choose_label
+from lossval_cli.features.label_choice import are_counted, choose_label
 from lossval_cli.features.special_columns import meaning_notices
 from lossval_cli.features.table_options import AskedColumns, ColumnKind, TableOptions, asked_columns
 from lossval_cli.tables.column_types import ColumnType, is_text
@@ -24,6 +24,7 @@ Task = Literal["classification", "regression", "multilabel"]
 
 MAX_INTEGER_CLASSES = 20
 MIN_ROWS_PER_CLASS = 5
+MOST_OTHER_CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _choose_task(train: Table, label: str) -> tuple[Task, str]:
     """Classes or numbers, with the reason.
 
     Whole numbers (also written 0.0, 1.0) are classes when there are at most 20 different ones and on average
-    at least 5 rows to each; two different ones always are.
+    at least 5 rows to each, and more than 10 only where they are counted from 0 or 1; two different ones always are.
     """
     values = train.label_column(label).values
     what = f"label {format_name(label)}"
@@ -238,6 +239,7 @@ def _choose_task(train: Table, label: str) -> tuple[Task, str]:
         return "regression", f"{what} holds numbers with fractions"
     distinct = pc.count_distinct(present).as_py()
     few = distinct <= MAX_INTEGER_CLASSES and distinct * MIN_ROWS_PER_CLASS <= len(present)
+    few &= distinct <= MOST_OTHER_CLASSES or are_counted(present)
     if few or distinct <= 2:
         return "classification", f"{what} holds {pluralize(distinct, 'different whole number')}"
     return "regression", f"{what} holds {pluralize(distinct, 'different number')}"

@@ -25,7 +25,8 @@ WEIGHT_NAMES = re.compile(
 """What columns of sample weights are called. `weight` alone is a body's or a parcel's more often."""
 
 GROUP_NAMES = re.compile(
-    r"groups?|patient|subject|household|family|session|batch|site|hospital|fold|cluster|speaker|participant",
+    r"groups?|patient|subject|household|family|session|batch|site|hospital|fold|cluster|speaker|participant|"
+    r"individual|person|animal",
     re.IGNORECASE,
 )
 

@@ -13,9 +13,11 @@ from lossval_cli.runtime.atomic_write import RECORD
 from lossval_cli.tables.csv_rewrite import CsvOriginal
 from lossval_cli.tables.files import Source, decompress, digest, list_files, read_file
 from lossval_cli.tables.json_lines import is_json
+from lossval_cli.tables.json_rewrite import JsonOriginal
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.parquet import ARROW_MAGIC, MAGIC, STREAM_MAGIC
-from lossval_cli.tables.parquet_rewrite import ParquetOriginal
+from lossval_cli.tables.parquet_rewrite import ArrowOriginal, ParquetOriginal
+from lossval_cli.tables.parts_rewrite import PartsOriginal
 from lossval_cli.tables.rewrite import Original
 from lossval_cli.text.format import format_name
 from lossval_cli.text.urls import is_remote
@@ -43,8 +45,8 @@ def find_original(run: Path, data: str | None) -> str:
 
 
 def open_original(path: str, run: LoadedRun, directory: Path) -> Original:
-    """The table at `path`; ReadError where it is not the one that `run`, of `directory`, was made on, or is
-    not of CSV or Parquet."""
+    """The table at `path`; ReadError where it is not the one that `run`, of `directory`, was made on, or
+    cannot be written again."""
     sources = [Source(file.path, file.relative, read_file(file.path)) for file in list_files(path)]
     if digest(sources) != run.report["data"]["tables"]["train"]["sha256"]:
         raise ReadError(
@@ -52,26 +54,24 @@ def open_original(path: str, run: LoadedRun, directory: Path) -> Original:
             "(its SHA-256 differs): "
             "score it again, or name the right table with --data FILE"
         )
-    table: Original
-    if all(source.data.startswith(MAGIC) for source in sources):
-        table = ParquetOriginal(sources, path)
-    else:
-        options = ReadOptions.of_record(read_part(directory, RECORD).get("settings"))
-        table = CsvOriginal(_csv_of(sources, path), path, options)
+    options = ReadOptions.of_record(read_part(directory, RECORD).get("settings"))
+    table = _original(sources, path, options)
     if table.rows != len(run.row):
         raise ReadError(f"{format_name(str(directory))} is damaged: its scores do not belong to {format_name(path)}")
     return table
 
 
-def _csv_of(sources: Sequence[Source], path: str) -> bytes:
-    """The decompressed bytes of the one CSV file; ReadError where there are several, or it is another format."""
-    advice = "and cleaned tables are CSV or Parquet: save it as Parquet and score that"
-    if len(sources) > 1:
-        raise ReadError(f"{format_name(path)} is several text files, {advice}")
-    (source,) = sources
-    if source.data.startswith((ARROW_MAGIC, STREAM_MAGIC)):
-        raise ReadError(f"{format_name(source.name)} is an Arrow file, {advice}")
+def _original(sources: Sequence[Source], path: str, options: ReadOptions) -> Original:
+    """The files as they can be written again. Raises ReadError."""
+    if all(source.data.startswith(MAGIC) for source in sources):
+        return ParquetOriginal(sources, path)
+    if all(source.data.startswith((ARROW_MAGIC, STREAM_MAGIC)) for source in sources):
+        return ArrowOriginal(sources, path)
+    if len(sources) == 1:
+        return _text(sources[0], path, options)
+    return PartsOriginal([_text(source, source.name, options) for source in sources], sources, path)
+
+
+def _text(source: Source, name: str, options: ReadOptions) -> CsvOriginal | JsonOriginal:
     data = decompress(source)
-    if is_json(data):
-        raise ReadError(f"{format_name(source.name)} is JSON, {advice}")
-    return data
+    return JsonOriginal(data, name) if is_json(data) else CsvOriginal(data, name, options)

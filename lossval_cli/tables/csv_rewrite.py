@@ -31,7 +31,7 @@ _LOOKED_AT = 1_000  # rows from which it is known how numbers are written
 class CsvOriginal:
     """The decompressed bytes of a CSV file and where its records lie. `name` is for messages."""
 
-    form: Literal["csv", "parquet"] = "csv"
+    form: Literal["CSV"] = "CSV"
 
     def __init__(self, data: bytes, name: str, options: ReadOptions | None = None) -> None:
         """Raises ReadError as `find_records` does, and for an encoding that would not be written back as it is."""
@@ -69,15 +69,28 @@ class CsvOriginal:
             raise SchemaError(f"{format_name(self.name)} has no column {format_name(name)}")
         return self._texts[name]
 
-    def write(self, sink: BinaryIO, keep: Mask, *, cells: Sequence[Cells] = (), added: Added | None = None) -> None:
-        """The records of `keep` (N,) to an open binary file. OSError passes through."""
+    def write(
+        self,
+        sink: BinaryIO,
+        keep: Mask,
+        *,
+        cells: Sequence[Cells] = (),
+        added: Added | None = None,
+        rows_alone: bool = False,
+    ) -> None:
+        """The records of `keep` (N,) to an open binary file; rows_alone: without what stands above the first record
+        and below the last. OSError passes through."""
         edits = [*self._without(~keep)]  # sorted, a new last cell stays before what is appended to it
         for one in cells:
             edits += self._replaced(one, keep)
         if added is not None:
-            edits += self._appended(added, keep)
-        sink.write(self.records.text.mark)
-        for piece in _apply(self.records.data, sorted(edits, key=itemgetter(0))):
+            edits += self._appended(added, keep, with_name=not rows_alone)
+        first, last = 0, len(self.records.data)
+        if rows_alone:
+            first, last = int(self.records.starts[0]), int(self.records.stops[-1])
+        else:
+            sink.write(self.records.text.mark)
+        for piece in _apply(self.records.data, sorted(edits, key=itemgetter(0)), first, last):
             sink.write(self.records.text.encode(piece))
 
     @cached_property
@@ -103,9 +116,9 @@ class CsvOriginal:
                 quoted = self.records.data[start : start + 1] == b'"'
                 yield start, stop, b"" if text is None else self._spelled(text, quoted=quoted)
 
-    def _appended(self, added: Added, keep: Mask) -> Iterator[Edit]:
+    def _appended(self, added: Added, keep: Mask, *, with_name: bool) -> Iterator[Edit]:
         between = self.records.delimiter.encode()
-        if self.records.header is not None:
+        if self.records.header is not None and with_name:
             head = self._end(*self.records.header)
             quoted = self.records.data[head - 1 : head] == b'"'
             gap = between * (1 + self.records.missing_fields)
@@ -145,11 +158,11 @@ class CsvOriginal:
             ) from None
 
 
-def _apply(data: bytes, edits: Iterable[Edit]) -> Iterator[bytes | memoryview]:
-    """`data` with its edits, which are sorted and do not overlap, in pieces."""
-    view, done = memoryview(data), 0
+def _apply(data: bytes, edits: Iterable[Edit], first: int, last: int) -> Iterator[bytes | memoryview]:
+    """`data` from `first` to `last` with its edits, which are sorted and do not overlap, in pieces."""
+    view, done = memoryview(data), first
     for start, stop, new in edits:
         yield view[done:start]
         yield new
         done = stop
-    yield view[done:]
+    yield view[done:last]

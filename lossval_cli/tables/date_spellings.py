@@ -58,8 +58,10 @@ SPELLINGS: Final = (
     rf"^(?P<year>\d{{4}})[-/ ]{_NAME}$",
     r"^(?P<year>\d{4})(?:-|/|年|M|m)(?P<month>\d{1,2})月?$",
     r"^(?P<month>\d{2})/(?P<year>\d{4})$",
+    r"^(?P<month>0[1-9]|1[0-2])-(?P<year>19\d\d|20\d\d)$",
     r"^(?P<year>\d{4})[- ]?[QqTt](?P<quarter>[1-4])$",
     r"^[QqTt](?P<quarter>[1-4])[-/ ]?(?P<year>\d{4})$",
+    r"^\\?/Date\((?P<since>-?\d{1,15})(?:[+-]\d{4})?\)\\?/$",  # .NET: milliseconds since 1970
     r"^(?P<year>\d{4})-?W(?P<week>\d{2})(?:-?(?P<weekday>[1-7]))?$",
 )
 ISO: Final = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?$"

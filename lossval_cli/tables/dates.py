@@ -187,6 +187,8 @@ class _Parts:
             days = first - (first + 3) % 7 + 7 * (week - 1) + weekday - 1
             real = (week >= 1) & (week <= 53)
         moment, in_day = self.clock()
+        if "since" in self._names:
+            moment = 1000 * self.number("since", 0)
         return days * _DAY + moment, fits & real & in_day
 
     def clock(self) -> tuple[Ints, Bools]:

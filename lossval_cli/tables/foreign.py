@@ -36,6 +36,7 @@ _HTML = re.compile(rb"<(!doctype html|html|head|body|table)\b", re.IGNORECASE)
 _XML = re.compile(rb"<(\?xml\b|[A-Za-z_][\w:.-]*[\s/>])")
 _ARFF = re.compile(rb"(?:%[^\n]*\n|\s*\n)*@relation\s", re.IGNORECASE)
 _LIBSVM = re.compile(rb"[+-]?\d+(\.\d+)?( \d+:[-+.\deE]+)+ *\r?$", re.MULTILINE)
+_DICT = re.compile(rb"\[?\s*\{'[^'\n]*': ")
 _MARKDOWN_RULE = re.compile(rb"\|?( *:?-+:? *\|)+( *:?-+:? *)?\|? *\r?$")
 _PSQL_RULE = re.compile(rb"-+(\+-+)+\r?$")
 _ALIGNED = re.compile(rb" *\S+(?: {2,}\S+)* *\r?")
@@ -68,6 +69,8 @@ def refuse_text(data: bytes, name: str) -> None:
         )
     if _SQL.match(head):
         raise ReadError(f"{name} is a dump of SQL statements: load it into a database and export the table as CSV")
+    if _DICT.match(head):
+        raise ReadError(f"{name} holds Python dictionaries, not JSON: write each row with json.dumps")
     lines = head.split(b"\n", 3)
     if len(lines) > 1:
         if lines[0].lstrip().startswith(b"|") and _MARKDOWN_RULE.fullmatch(lines[1].strip()):

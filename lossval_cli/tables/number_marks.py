@@ -15,8 +15,8 @@ from lossval_cli.text.format import quote
 Counts = npt.NDArray[np.int64]
 
 _MULTIPLIERS: Final = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9, "bn": 1e9, "Mio": 1e6, "Mrd": 1e9, "T": 1e12}
-_LEDGER_SIGNS: Final = {"CR": 1.0, "DR": -1.0}
-"""Credit and debit, as banks write them: 1,250.00 Dr."""
+_LEDGERS: Final = ({"CR": 1.0, "DR": -1.0}, {"H": 1.0, "S": -1.0}, {"C": 1.0, "D": -1.0})
+"""Credit and debit, as banks write them: 1,250.00 Dr; 1.250,00 S (German: Soll); 1.250,00 D (Portuguese, Spanish)."""
 _SHARES: Final = {"%": 1e-2, "‰": 1e-3}
 
 
@@ -53,10 +53,13 @@ def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int) -> 
     if set(names) <= set(_MULTIPLIERS) and total > allowed and (len(names) > 1 or plain):
         factors = np.array([_MULTIPLIERS.get(name, 1.0) for name in written])
         return Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [])
-    signs = [_LEDGER_SIGNS.get(name.rstrip(".").upper()) for name in written]
-    if all(signs[i] is not None for i in present) and total > allowed and -1.0 in (signs[i] for i in present):
-        example = next(written[i] for i in present if signs[i] == -1.0)
-        factors = np.array([1.0 if sign is None else sign for sign in signs])
+    letters = [name.rstrip(".").upper() for name in written]
+    ledger = next((one for one in _LEDGERS if {letters[i] for i in present} <= set(one)), {})
+    debit = min(ledger, key=lambda name: ledger[name], default="")
+    both = len({letters[i] for i in present}) > 1
+    if total > allowed and any(letters[i] == debit for i in present) and (both or len(debit) > 1):
+        example = next(written[i] for i in present if letters[i] == debit)
+        factors = np.array([ledger.get(name, 1.0) for name in letters])
         note = f"'12 {example}' is read as -12: {example} marks a debit"
         return Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [note])
     main = names[0]

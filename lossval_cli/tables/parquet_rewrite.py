@@ -1,11 +1,12 @@
-"""Parquet, one file or many, written again with changes as one file: the same columns, types, metadata and
-compression."""
+"""Parquet or Arrow, one file or many, written again with changes as one file: the same columns, types and metadata,
+and of Parquet the compression."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Literal
 
@@ -16,24 +17,22 @@ import pyarrow.parquet as pq
 from lossval_cli.errors import ReadError, SchemaError
 from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size
 from lossval_cli.tables.files import Source
-from lossval_cli.tables.parquet import MAGIC, ParquetReader, open_parquet, reading
+from lossval_cli.tables.parquet import MAGIC, STREAM_MAGIC, ArrowReader, ParquetReader, open_parquet, reading
 from lossval_cli.tables.rewrite import Added, Cells, Mask
 from lossval_cli.tables.stored_types import partitions, stack, with_partitions
-from lossval_cli.text.format import format_name
+from lossval_cli.text.format import format_name, join_names
 
 
-class ParquetOriginal:
-    """The columns of Parquet files as stored, one file below the other, with what `key=value` directories
+class StoredOriginal(ABC):
+    """The columns of Parquet or Arrow files as stored, one file below the other, with what `key=value` directories
     say. `name` is for messages.
 
     Raises ReadError where a file is damaged, SchemaError where two do not fit together.
     """
 
-    form: Literal["csv", "parquet"] = "parquet"
+    form: Literal["Parquet", "Arrow"]
 
     def __init__(self, sources: Sequence[Source], name: str) -> None:
-        self._groups: list[pq.RowGroupMetaData] = []
-        self._leaves: list[pq.ColumnSchema] = []
         stored = [self._read(source) for source in sources]
         self._metadata = stored[0].schema.metadata
         self._is_one = len(stored) == 1
@@ -45,18 +44,8 @@ class ParquetOriginal:
         self.name = name
         self.quoted: dict[str, Mask] = {}
 
-    def _read(self, source: Source) -> pa.Table:
-        limit = allowed_size(len(source.data), free=FREE_PARQUET_BYTES)
-        for _ in ParquetReader(source.data, source.name, limit).blocks():
-            pass  # columns are within the limit, other than lists and records
-        with reading(format_name(source.name), "Parquet"):
-            file = open_parquet(source.data)
-            self._leaves += [file.schema.column(i) for i in range(file.metadata.num_columns)]
-            groups = range(file.metadata.num_row_groups)
-            self._groups += [file.metadata.row_group(group) for group in groups]
-            # One by one: lists of categories of several groups are not implemented in one go.
-            read = [file.read_row_group(group) for group in groups]
-            return pa.concat_tables(read) if read else file.read()
+    @abstractmethod
+    def _read(self, source: Source) -> pa.Table: ...
 
     @property
     def rows(self) -> int:
@@ -74,22 +63,58 @@ class ParquetOriginal:
             raise SchemaError(f"{format_name(self.name)} has no column {format_name(name)}")
         return self.table[name]
 
-    def write(self, sink: BinaryIO, keep: Mask, *, cells: Sequence[Cells] = (), added: Added | None = None) -> None:
-        """The rows of `keep` (N,) to an open binary file. OSError passes through."""
+    def _changed(self, keep: Mask, cells: Sequence[Cells], added: Added | None) -> pa.Table:
+        """The rows of `keep` (N,) with new cells and the added column."""
         table = self.table
-        for one in cells:
-            i = table.column_names.index(one.column)
-            table = table.set_column(i, table.schema.field(i), _replaced(table[i], one))
-        table = table.filter(pa.array(keep))
+        try:
+            for one in cells:
+                i = table.column_names.index(one.column)
+                table = table.set_column(i, table.schema.field(i), _replaced(table[i], one))
+            table = table.filter(pa.array(keep))
+        except pa.ArrowNotImplementedError as error:
+            kinds = sorted({str(kind) for kind in table.schema.types if "view" in str(kind)})
+            raise ReadError(
+                f"{format_name(self.name)}: this version of pyarrow cannot change columns of the type "
+                f"{join_names(kinds) or error}: save the table as Parquet, and score that"
+            ) from error
         if added is not None:
             table = table.append_column(added.column, pa.array(added.values[keep]))
         stays = self._is_one and keep.all()
-        metadata = self._metadata if stays else _without_ranges(self._metadata)
+        return table.replace_schema_metadata(self._metadata if stays else _without_ranges(self._metadata))
+
+
+class ParquetOriginal(StoredOriginal):
+    """Parquet files."""
+
+    form = "Parquet"
+
+    def __init__(self, sources: Sequence[Source], name: str) -> None:
+        self._groups: list[pq.RowGroupMetaData] = []
+        self._leaves: list[pq.ColumnSchema] = []
+        super().__init__(sources, name)
+
+    def _read(self, source: Source) -> pa.Table:
+        limit = allowed_size(len(source.data), free=FREE_PARQUET_BYTES)
+        for _ in ParquetReader(source.data, source.name, limit).blocks():
+            pass  # columns are within the limit, other than lists and records
+        with reading(format_name(source.name), "Parquet"):
+            file = open_parquet(source.data)
+            self._leaves += [file.schema.column(i) for i in range(file.metadata.num_columns)]
+            groups = range(file.metadata.num_row_groups)
+            self._groups += [file.metadata.row_group(group) for group in groups]
+            # One by one: lists of categories of several groups are not implemented in one go.
+            read = [file.read_row_group(group) for group in groups]
+            return pa.concat_tables(read) if read else file.read()
+
+    def write(self, sink: BinaryIO, keep: Mask, *, cells: Sequence[Cells] = (), added: Added | None = None) -> None:
+        """The rows of `keep` (N,) to an open binary file, with its row groups no longer than those read. OSError
+        passes through."""
+        table = self._changed(keep, cells, added)
         most = max((group.num_rows for group in self._groups), default=0)
         intervals = [leaf.name for leaf in self._leaves if leaf.converted_type == "INTERVAL"]
         buffer = io.BytesIO()
         pq.write_table(
-            table.replace_schema_metadata(metadata),
+            table,
             buffer if intervals else sink,
             compression=self._compression(),
             row_group_size=most or None,
@@ -103,6 +128,32 @@ class ParquetOriginal:
         groups = [group for group in self._groups if group.num_columns]
         codec = groups[0].column(0).compression.lower() if groups else "snappy"
         return "none" if codec == "uncompressed" else codec
+
+
+class ArrowOriginal(StoredOriginal):
+    """Arrow files (Feather 2) or streams; the library does not say how a file was compressed, and none of its own is
+    written."""
+
+    form = "Arrow"
+
+    def __init__(self, sources: Sequence[Source], name: str) -> None:
+        self._is_stream = sources[0].data.startswith(STREAM_MAGIC)
+        super().__init__(sources, name)
+
+    def _read(self, source: Source) -> pa.Table:
+        limit = allowed_size(len(source.data), free=FREE_PARQUET_BYTES)
+        for _ in ArrowReader(source.data, source.name, limit).blocks():
+            pass  # columns are within the limit
+        open_as = pa.ipc.open_stream if source.data.startswith(STREAM_MAGIC) else pa.ipc.open_file
+        with reading(format_name(source.name), "an Arrow file"):
+            return open_as(pa.BufferReader(source.data)).read_all()
+
+    def write(self, sink: BinaryIO, keep: Mask, *, cells: Sequence[Cells] = (), added: Added | None = None) -> None:
+        """The rows of `keep` (N,) to an open binary file. OSError passes through."""
+        table = self._changed(keep, cells, added).unify_dictionaries()
+        write_as = pa.ipc.new_stream if self._is_stream else pa.ipc.new_file
+        with write_as(sink, table.schema) as writer:
+            writer.write_table(table)
 
 
 def _replaced(column: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:

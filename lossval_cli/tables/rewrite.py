@@ -31,7 +31,9 @@ class Added(NamedTuple):
 class Original(Protocol):
     """A table as it lies on disk, of N rows, that can be written again with changes."""
 
-    form: Literal["csv", "parquet"]
+    @property
+    def form(self) -> Literal["CSV", "JSON", "Parquet", "Arrow"]:
+        """The format that is read and written."""
 
     @property
     def rows(self) -> int:

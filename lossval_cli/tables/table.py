@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -89,6 +90,20 @@ class Table:
     def rows(self) -> int:
         """Number of data rows, N."""
         return int(self.data.num_rows)
+
+    @cached_property
+    def distinct_rows(self) -> int:
+        """Number of rows of which no other is a copy as a whole, or that stand for their copies; lists and records are
+        not compared."""
+        keys = np.zeros(self.rows, np.uint64)
+        for name in self.column_names:
+            column = self.data[name]
+            if pa.types.is_nested(column.type):
+                continue
+            encoded = column.combine_chunks().dictionary_encode()
+            codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+            keys = keys * _MIXING + codes.astype(np.int64).view(np.uint64)
+        return len(np.unique(keys))
 
     @property
     def column_names(self) -> list[str]:
@@ -294,6 +309,9 @@ class Table:
 
 LABEL_TEXT: Final = ColumnType(pa.large_string())
 """Stands for a column that was read as a label."""
+
+_MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
+"""An uneven number: sums of its powers, times the codes of cells, tell rows apart."""
 
 _PLURALS: Final = {"a number": "numbers", "a date": "dates"}
 

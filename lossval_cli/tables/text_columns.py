@@ -46,11 +46,15 @@ from lossval_cli.tables.numbers import (
     may_be_thousands,
     read_numbers,
 )
+from lossval_cli.tables.text_vectors import VECTOR, are_vectors, read_vectors
 from lossval_cli.text.format import quote
 
 T = TypeVar("T")
 SAMPLE: Final = 500
 """Cells that are looked at before a whole column is read, evenly spread."""
+_FEW_WORDS: Final = 2
+_MANY_VALUES: Final = 20
+"""Different words that may say why a value is missing, among so many different values."""
 _CLEANED: Final = str.maketrans(
     dict.fromkeys(
         "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u00ad", ""
@@ -61,6 +65,8 @@ _CLEANED: Final = str.maketrans(
     | {chr(zero + digit): str(digit) for zero in (0x660, 0x6F0, 0x966, 0x9E6) for digit in range(10)}
 )
 """Invisible characters, typographic signs, full-width letters and other digits -> what a number is written with."""
+_WRAPPED: Final = r"^(?:=\"([^\"]*)\"|'([^']*)')$"
+"""What spreadsheets write to keep text as it is, and programs that quote with apostrophes."""
 _TRUE: Final = ("true", "t", "yes", "y", "1", "1.0", "wahr", "vrai", "verdadero")
 _FALSE: Final = ("false", "f", "no", "n", "0", "0.0", "falsch", "faux", "falso")
 
@@ -83,12 +89,22 @@ def read_text(
     present = without_missing(trimmed, missing_words(options.missing, "typed"))
     if present.null_count == len(present):
         return Reading(present, ColumnType(pa.string()), np.zeros(0, np.int64), [])
-    if wanted is None and kind is None and _is_code(_sample(present)) and _is_code(present):
+    sample = _sample(present)
+    notes: list[str] = []
+    if pc.all(pc.match_substring_regex(sample, _WRAPPED)).as_py():
+        example = sample[0].as_py()
+        present = pc.replace_substring_regex(present, _WRAPPED, r"\1\2")
+        sample = _sample(present)
+        notes.append(f"{quote(example)} is read as {quote(sample[0].as_py())}, without the marks around it")
+    free = wanted is None and kind is None
+    if free and pc.all(pc.match_substring_regex(sample, r"^\d+$")).as_py() and _is_code(present):
         return _as_text(trimmed, options)
     reading = _read_plain(present, options, wanted, kind) or _Cells(present, options, hint, wanted, kind).read()
+    if reading is None and ((free and are_vectors(sample)) or (wanted is not None and pa.types.is_list(wanted.dtype))):
+        reading = _as_vectors(present)
     if reading is None:
         return _as_text(trimmed, options)
-    return reading
+    return reading._replace(notes=[*notes, *reading.notes])
 
 
 def present_text(text: pa.ChunkedArray, options: CellOptions) -> pa.ChunkedArray:
@@ -116,6 +132,12 @@ def _agreed(found: list[T | None]) -> T | None:
         return None
     most = max(set(known), key=known.count)
     return most if 2 * known.count(most) > len(known) else None
+
+
+def _as_vectors(present: pa.ChunkedArray) -> Reading:
+    lists, fits = read_vectors(present)
+    invalid = np.flatnonzero(~fits & present.is_valid().to_numpy())
+    return Reading(lists, ColumnType(VECTOR), invalid, ["its cells are lists of numbers, read as vectors"])
 
 
 def _as_text(trimmed: pa.ChunkedArray, options: CellOptions) -> Reading:
@@ -228,7 +250,9 @@ class _Cells:
             values, fits, kind, notes = found
             misfits = int(counts[~fits & ~wordy].sum())
             if misfits > allowed and self.wanted is None and self.kind is None:
-                continue
+                if kind.dtype == pa.bool_() or not _are_few_words(clean, counts, fits, wordy):
+                    continue
+                wordy = wordy | ~fits
             if (
                 slack == 1
                 and self.wanted is None
@@ -353,6 +377,16 @@ def _are_codes(clean: pa.Array, counts: Rows, fits: npt.NDArray[np.bool_], total
     """Whether the cells that are not numbers look like codes (V45, E878, 12A): then the numbers are codes, too."""
     mixed = ~fits & np.asarray(pc.match_substring_regex(clean, r"^(?:\p{L}{1,3}-?\d+(?:\.\d+)?|\d+\p{L})$"))
     return int(counts[mixed].sum()) > max(4, total // 100)
+
+
+def _are_few_words(clean: pa.Array, counts: Rows, fits: npt.NDArray[np.bool_], wordy: npt.NDArray[np.bool_]) -> bool:
+    """Whether what does not fit are one or two words (BDL, suppressed) in a column of many numbers or dates: then they
+    say why there is no value."""
+    others = np.flatnonzero(~fits & ~wordy & (counts > 0))
+    if len(others) > _FEW_WORDS or np.count_nonzero(fits & (counts > 0)) < _MANY_VALUES:
+        return False
+    words = pc.match_substring_regex(clean.take(pa.array(others)), r"^[^0-9]+$")
+    return bool(pc.all(words).as_py()) and bool(counts[others].sum() <= counts[fits].sum())
 
 
 def _same_unit(trained: object, own: NumberForm | None) -> bool:
