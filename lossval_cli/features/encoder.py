@@ -38,6 +38,9 @@ ColumnEncoder = NumberEncoder | OneHotEncoder | HashedEncoder | DateEncoder | Te
 TEXT_SEED = 0
 """Seed of the text directions: fixed, so that one table has one encoding whatever seed the training has."""
 
+FIRST_CELLS = 1_000
+"""Cells of a column in which nearly every column that varies has two values: no need to look at all of them."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -230,9 +233,10 @@ def _useless(values: pa.ChunkedArray, invalid: int) -> str:
         return "its cells are lists, records or bytes, not single values"
     if values.null_count == len(values):
         return "every cell is missing"
-    if values.null_count == invalid and (same := pc.unique(values.drop_null())) and len(same) == 1:
-        return f"every row has the same value, {quote(same[0].as_py())}"
-    return ""
+    if values.null_count != invalid or len(pc.unique(values.slice(0, FIRST_CELLS).drop_null())) > 1:
+        return ""
+    same = pc.unique(values.drop_null())
+    return f"every row has the same value, {quote(same[0].as_py())}" if len(same) == 1 else ""
 
 
 def _is_feature(dtype: pa.DataType) -> bool:

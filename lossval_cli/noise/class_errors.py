@@ -235,8 +235,8 @@ def _with_doubtful(probability: Floats, score: Floats, contradiction: Floats, mo
 
 def _has_enough_rows(y: Ints, units: Ints, K: int) -> Bools:
     """(N,) whether the row's class has enough distinct rows."""
-    pairs = np.unique(np.stack([y, np.unique(units, return_inverse=True)[1]]), axis=1)
-    result: Bools = np.bincount(pairs[0], minlength=K)[y] >= FEWEST_OF_CLASS
+    pairs = np.unique(np.unique(units, return_inverse=True)[1] * K + y)
+    result: Bools = np.bincount(pairs % K, minlength=K)[y] >= FEWEST_OF_CLASS
     return result
 
 

@@ -39,8 +39,7 @@ def stack(probabilities: Sequence[Floats], y: Ints, prior: Floats) -> Floats:
     likelihood = np.clip([own(p, y) for p in probabilities], LEAST_PROBABILITY, 1.0)  # (M, N)
     weights = prior / prior.sum()
     for _ in range(STEPS):
-        share = weights[:, None] * likelihood
-        weights = (share / share.sum(axis=0)).sum(axis=1) + prior
+        weights = weights * (likelihood @ (1 / (weights @ likelihood))) + prior
         weights /= weights.sum()
     result: Floats = weights
     return result

@@ -137,13 +137,14 @@ def learn_true_labels(
 def _fit_flips(truth: Floats, y: Ints) -> Floats:
     """(K, K) probability of each given class, a row for each true one, by expectation maximisation."""
     K = truth.shape[1]
-    counts = np.zeros((K, K))
     flips = np.full((K, K), 0.1 / max(1, K - 1))
     np.fill_diagonal(flips, 0.9)
+    of_class = [truth[y == k] for k in range(K)]  # (n_k, K)
     for _ in range(STEPS):
-        of_truth = _given_the_label(truth, flips, y, 1.0)
-        for k in range(K):
-            counts[:, k] = of_truth[y == k].sum(axis=0)
+        # Column k: of the rows given class k, how many are truly of each class.
+        counts = flips * np.column_stack(
+            [part.T @ (1 / np.maximum(part @ flips[:, k], 1e-300)) for k, part in enumerate(of_class)]
+        )
         flips = (counts + 2 / K) / (counts.sum(axis=1, keepdims=True) + 2)
     return flips
 
