@@ -47,13 +47,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 os.environ["LOSSVAL_FORK_SERVER"] = f"{tempfile.gettempdir()}/lossval-tests-{os.getpid()}.socket"
-LOSSVAL = [sys.executable, "-I", "-S", str(Path(__file__).with_name("fork_client.py"))]
+PYTHON = [sys.executable, "-I", "-S", str(Path(__file__).with_name("fork_client.py"))]
+"""`python` as a process that has imported the package already, with the fixture `fork_server`."""
+
+LOSSVAL = [*PYTHON, "-m", "lossval_cli"]
 """`lossval` as a process, with the fixture `fork_server`."""
 
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[None]:
-    """What `LOSSVAL` needs."""
+    """What `PYTHON` and `LOSSVAL` need."""
     root, socket = Path(__file__).parents[1], Path(os.environ["LOSSVAL_FORK_SERVER"])
     command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), str(socket)]
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(root)}) as server:
@@ -62,6 +65,21 @@ def fork_server() -> Iterator[None]:
         yield
         server.kill()
     socket.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def rendezvous() -> Iterator[dict[str, str]]:
+    """Variables by which the processes of a run find one another, as torchrun sets them: the store is in this process,
+    at a port that is bound from the start."""
+    from torch.distributed import TCPStore
+
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    yield {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+    }
 
 
 class Outcome(NamedTuple):

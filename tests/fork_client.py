@@ -1,4 +1,4 @@
-"""`lossval` by way of the process of `fork_server.py`, whose socket LOSSVAL_FORK_SERVER names."""
+"""`python` by way of the process of `fork_server.py`, whose socket LOSSVAL_FORK_SERVER names."""
 
 import json
 import os

@@ -1,8 +1,9 @@
-"""`lossval` as a process of its own without the seconds that imports take: forked from a server that has made them.
+"""`python` as a process of its own without the seconds that imports take: forked from a server that has made them.
 
-`python tests/fork_server.py SOCKET` is the server; `python tests/fork_client.py ARGUMENT...` behaves like
-`lossval ARGUMENT...`, with its own arguments, environment, directory, standard streams, signals and exit code; killed,
-it takes the process with it. Tests of how an interpreter starts need `python -m lossval_cli` itself.
+`python tests/fork_server.py SOCKET` is the server; `python tests/fork_client.py` takes `-m MODULE`, `-c CODE` or a
+script, and arguments, as `python` does. The process has its own environment, directory, standard streams, signals and
+exit code; killed, the client takes the process with it. Tests of how an interpreter starts, and of what is imported,
+need `python` itself.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import contextlib
 import gc
 import json
 import os
+import runpy
 import signal
 import socket
 import sys
 import threading
 import traceback
 from typing import Any, NoReturn
+
+import torch.distributed.run  # noqa: F401
 
 import lossval_cli.cli.score
 import lossval_cli.pipeline  # noqa: F401  (imported here, once)
@@ -89,12 +93,43 @@ def become(request: dict[str, Any], streams: list[int]) -> NoReturn:
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (as long as the process)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False, buffering=1 if os.isatty(1) else -1)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1)  # noqa: SIM115
-    sys.argv = ["lossval", *request["arguments"]]
     try:
-        run()
-    finally:  # never back into the server
+        execute(*request["arguments"])
+        os._exit(finish(0))
+    except SystemExit as end:
+        os._exit(finish(end.code))
+    except BaseException:  # noqa: BLE001  (never back into the server)
         traceback.print_exc()
-        os._exit(1)
+        os._exit(finish(1))
+
+
+def execute(first: str, *arguments: str) -> None:
+    """Run what `python FIRST ARGUMENT...` would."""
+    if first == "-c":
+        sys.argv = [first, *arguments[1:]]
+        sys.path.insert(0, "")
+        exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"})
+    elif first == "-m" and arguments[0] == "lossval_cli":
+        sys.argv = ["lossval", *arguments[1:]]
+        run()
+    elif first == "-m":
+        sys.argv = list(arguments)
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [first, *arguments]
+        sys.path.insert(0, os.path.dirname(os.path.abspath(first)))
+        runpy.run_path(first, run_name="__main__")
+
+
+def finish(code: str | int | None) -> int:
+    """What an interpreter does at its end; the exit code."""
+    if isinstance(code, str):
+        sys.stderr.write(f"{code}\n")
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+    return code if isinstance(code, int) else int(code is not None)
 
 
 if __name__ == "__main__":

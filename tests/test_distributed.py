@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
-from conftest import LOSSVAL, QUICK, Outcome, frame
+from conftest import LOSSVAL, PYTHON, QUICK, Outcome, frame
 from scipy.stats import spearmanr
 
 import lossval_cli
@@ -26,7 +26,7 @@ from lossval_cli.runtime.distributed import ProcessGroup
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 
-LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+LAUNCHER = [*PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
     "OMP_NUM_THREADS": "1",
@@ -150,7 +150,9 @@ def test_each_task_is_done_once_and_what_one_raises_all_raise(tmp_path: Path) ->
     """None waits for another one that has given up."""
     script = tmp_path / "share.py"
     script.write_text(SHARE)
-    done = subprocess.run([*LAUNCHER, "2", str(script)], env=ENVIRONMENT, capture_output=True, text=True)
+    done = subprocess.run(
+        [*LAUNCHER, "2", "--no-python", *PYTHON, str(script)], env=ENVIRONMENT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "True\n" * 2
 
@@ -199,7 +201,8 @@ def test_a_process_reads_its_own_fragments_alone(tables: Path) -> None:
             offset = content.find(b"c%d-9" % i)  # an id: among the data, which the footer follows
             damaged.write_bytes(content[:offset] + bytes(200) + content[offset + 200 :])
     Path("fit.py").write_text(FIT)
-    done = subprocess.run([*LAUNCHER, "2", "fit.py"], env=ENVIRONMENT, capture_output=True, text=True)
+    command = [*LAUNCHER, "2", "--no-python", *PYTHON, "fit.py"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "(0, 200, 400) ['encoded-0', 'encoded-1']\n" * 2
     for ending in ("parquet", "arrow"):
@@ -222,10 +225,9 @@ def test_what_is_wrong_is_said_once(tables: Path, arguments: tuple[str, ...], me
 
 
 @pytest.mark.parametrize("different", ["settings (seed)", "settings (epochs)", "tables (the train table)"])
-def test_processes_that_differ_are_refused_before_they_train(tables: Path, different: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_processes_that_differ_are_refused_before_they_train(
+    tables: Path, rendezvous: dict[str, str], different: str
+) -> None:
     frame(70).to_csv("other.csv", index=False)
     first = ["score", "train.csv", "--val", "val.csv", *QUICK, "--set", "seed=0"]
     second = {
@@ -233,7 +235,7 @@ def test_processes_that_differ_are_refused_before_they_train(tables: Path, diffe
         "e": [*first, "--set", "epochs=3"],
         "t": [first[0], "other.csv", *first[2:]],
     }
-    around = ENVIRONMENT | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    around = ENVIRONMENT | rendezvous | {"WORLD_SIZE": "2"}
     running = [
         subprocess.Popen([*LOSSVAL, *line], env=around | {"RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
         for rank, line in enumerate((first, second[different.partition("(")[2][0]]))
@@ -291,7 +293,7 @@ def test_a_process_that_dies_brings_the_run_down(tables: Path, cli: Callable[...
             if Path(".train.lossval.checkpoint").exists():
                 break
             time.sleep(0.02)
-        os.kill(victim(running.pid), signal.SIGKILL)
+        os.kill(process_of_rank_1(tables), signal.SIGKILL)
         said = running.communicate()[1]
     assert running.returncode != 0
     assert len(ours(said)) == 1, said
@@ -308,10 +310,10 @@ def first_exit_code(stderr: str) -> int:
     return int(next(iter(re.findall(r"exitcode +: (-?\d+)", stderr.partition("Root Cause")[2])), 0))
 
 
-def victim(launcher: int) -> int:
-    """The process of rank 1."""
-    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
-    for child in children:
-        if b"RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes():
-            return int(child)
-    raise AssertionError(children)
+def process_of_rank_1(folder: Path) -> int:
+    """Its client: the process that it is ends with it."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("RANK") == "1" and process.cwd() == str(folder):
+                return process.pid
+    raise AssertionError("no such process")

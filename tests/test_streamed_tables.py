@@ -6,9 +6,7 @@ import io
 import itertools
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import QUICK, Outcome, frame
+from conftest import PYTHON, QUICK, Outcome, frame
 
 import lossval_cli
 from lossval_cli.errors import ReadError
@@ -54,13 +52,12 @@ print(codes, peak() - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
 @pytest.mark.slow
-def test_bombs_take_little_memory_whether_they_are_read_whole_or_in_parts(tmp_path: Path) -> None:
+def test_bombs_take_little_memory_whether_they_are_read_whole_or_in_parts(tmp_path: Path, fork_server: None) -> None:
     for name in BOMBS:
         (tmp_path / name).write_bytes(bomb(name))
     done = subprocess.run(
-        [sys.executable, "-c", MEET, *BOMBS],
+        [*PYTHON, "-c", MEET, *BOMBS],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=True,
@@ -253,20 +250,17 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2])
-def test_a_kill_while_it_trains_leaves_nothing_of_a_table_read_in_parts(tables: Path, size: int) -> None:
+def test_a_kill_while_it_trains_leaves_nothing_of_a_table_read_in_parts(
+    tables: Path, fork_server: None, rendezvous: dict[str, str], size: int
+) -> None:
     """All processes of the run are killed at once, in their first epochs."""
     frame(200).to_parquet("t.data", index=False)
     before = sorted(os.listdir())
     line = [*SCORE[:4], "--removal", "off", "--set", "epochs=100000", "--progress", "json", "-o", "out"]
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(found.getsockname()[1])}
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", PARTED, *line],
-            env=os.environ
-            | {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"}
-            | ({"RANK": str(rank), "WORLD_SIZE": str(size)} | meeting if size > 1 else {}),
+            [*PYTHON, "-c", PARTED, *line],
+            env=os.environ | rendezvous | {"RANK": str(rank), "WORLD_SIZE": str(size)},
             stderr=subprocess.PIPE,
             text=True,
         )

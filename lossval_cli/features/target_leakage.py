@@ -19,7 +19,7 @@ from sklearn.feature_selection import f_classif
 from sklearn.tree import DecisionTreeClassifier
 
 from lossval_cli.features.encoder import Block
-from lossval_cli.runtime.many_classes import many_classes_are_meant
+from lossval_cli.runtime.own_estimators import own_estimators
 from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.text.format import format_name, format_percent, join_names
 
@@ -77,7 +77,7 @@ class TargetLeakage(NamedTuple):
         )
 
 
-@many_classes_are_meant()
+@own_estimators()
 def find_class_leakage(
     X: RowSource, y: npt.NDArray[np.int64], blocks: Sequence[Block], seed: int
 ) -> TargetLeakage | None:

@@ -25,13 +25,14 @@ from lossval_cli.noise.reviewed import learn_from_reviews, without_decided
 from lossval_cli.noise.tag_errors import find_wrong_tags
 from lossval_cli.noise.thresholds import Thresholds
 from lossval_cli.noise.trusted_outliers import relative_to_trusted
-from lossval_cli.runtime.many_classes import many_classes_are_meant
+from lossval_cli.runtime.own_estimators import own_estimators
 from lossval_cli.settings import Settings
 
 Floats = npt.NDArray[np.float64]
 Predict = Callable[[npt.NDArray[np.float32]], Floats]
 
 
+@own_estimators()
 def estimate_outliers(dataset: Dataset, settings: Settings) -> OutlierEstimate:
     """How unusual the features of each training row are, for the n rows of this process.
 
@@ -69,7 +70,7 @@ def estimate_noise(
     """
     train = dataset.train
     assert train.y is not None
-    with many_classes_are_meant():
+    with own_estimators():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few hundred steps of a linear model are close enough
         if isinstance(dataset.labels, ClassLabels):
             labels = find_wrong_classes(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.removal.plan import Plan, Pool
+from lossval_cli.runtime.own_estimators import own_estimators
 from lossval_cli.runtime.sharing import share
 
 Floats = npt.NDArray[np.float64]
@@ -66,6 +67,7 @@ def boosting_kind(dataset: Dataset, seeds: int) -> Kind | None:
     return None
 
 
+@own_estimators()
 def retrain(
     kind: Kind, dataset: Dataset, pool: Pool, plan: Plan, sets: list[int], evaluation: Evaluation, seed: int
 ) -> Floats:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from lossval_cli.report import plots
-from lossval_cli.report.render_html import source_hash
+from lossval_cli.report.page import source_hash, source_of, templates
 
 WIDEST = 400
 """Runs that are drawn, the last ones."""
@@ -17,11 +16,10 @@ WIDEST = 400
 
 def render_history(runs: Sequence[Mapping[str, Any]], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """runs: dicts of `RunFacts`, the oldest first; head and rows: the same as a table of text."""
-    loader = jinja2.PackageLoader("lossval_cli.report")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    style = loader.get_source(environment, "report.css")[0]
+    pages = templates("lossval_cli.report")
+    style = source_of(pages, "report.css")
     drawn = runs[-WIDEST:]
-    return environment.get_template("history.html").render(
+    return pages.get_template("history.html").render(
         style=Markup(style),  # noqa: S704  # nosec B704
         policy=f"default-src 'none'; style-src {source_hash(style)}; base-uri 'none'; form-action 'none'",
         head=head,

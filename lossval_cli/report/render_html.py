@@ -6,16 +6,14 @@ script by their hashes, so that nothing else could run even if it got in.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from lossval_cli.report import plots
+from lossval_cli.report.page import source_hash, source_of, templates
 from lossval_cli.report.sentences import (
     LISTED,
     cell,
@@ -48,14 +46,13 @@ STRATEGIES = (
 
 def render_html(report: Mapping[str, Any]) -> str:
     """A page of what `build_report` returned, or of what was read from report.json."""
-    loader = jinja2.PackageLoader("lossval_cli.report")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    style, script = (loader.get_source(environment, f"report.{kind}")[0] for kind in ("css", "js"))
+    pages = templates("lossval_cli.report")
+    style, script = (source_of(pages, f"report.{kind}") for kind in ("css", "js"))
     level, text = verdict(report)
     study, classes = report.get("removal"), report.get("classes")
     suspects = [(row, suspect_facts(row, report)) for row in report["suspects"][:LISTED]]
     any_suspects = bool(report["summary"]["suspects"])
-    return environment.get_template("report.html").render(
+    return pages.get_template("report.html").render(
         report=report,
         policy=f"default-src 'none'; style-src {source_hash(style)}; script-src {source_hash(script)}; "
         "base-uri 'none'; form-action 'none'",
@@ -92,12 +89,6 @@ def render_html(report: Mapping[str, Any]) -> str:
         nearest_rows=nearest_rows,
         deciding_cells=deciding_cells,
     )
-
-
-def source_hash(content: str) -> str:
-    """A style or a script as a content security policy names it."""
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _removal_plot(study: Mapping[str, Any]) -> Markup | None:

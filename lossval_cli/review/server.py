@@ -15,7 +15,6 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import jinja2
 import uvicorn
 from markupsafe import Markup
 from starlette.applications import Starlette
@@ -28,7 +27,7 @@ from starlette.routing import Route
 
 from lossval_cli.errors import LossvalError
 from lossval_cli.report import plots
-from lossval_cli.report.render_html import source_hash
+from lossval_cli.report.page import source_hash, source_of, templates
 from lossval_cli.review.progress import Forecast
 from lossval_cli.review.session import Session
 from lossval_cli.review.words import KEYS, KIND_WORDS, progress_sentence, random_sentence, stop_sentence
@@ -213,20 +212,10 @@ def progress_plot(seen: Forecast) -> Markup:
 
 def _page(session: Session) -> tuple[str, str]:
     """The page, and the policy that lets nothing run in it but what is ours."""
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("lossval_cli.review"), jinja2.PackageLoader("lossval_cli.report")]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    loader = environment.loader
-    assert loader is not None
-    shared, own, script = (
-        loader.get_source(environment, name)[0] for name in ("report.css", "review.css", "review.js")
-    )
+    pages = templates("lossval_cli.review", "lossval_cli.report")
+    shared, own, script = (source_of(pages, name) for name in ("report.css", "review.css", "review.js"))
     style = shared + own
-    page = environment.get_template("review.html").render(
+    page = pages.get_template("review.html").render(
         style=Markup(style),  # noqa: S704  # nosec B704
         script=Markup(script),  # noqa: S704  # nosec B704
         table=session.run.name,

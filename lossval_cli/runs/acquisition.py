@@ -19,6 +19,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.metrics import pairwise_distances_argmin
 from sklearn.model_selection import KFold, cross_val_predict
 
+from lossval_cli.runtime.own_estimators import own_estimators
+
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
 
@@ -58,6 +60,7 @@ class Forecast(NamedTuple):
         return self.interval[0] > CLEAR
 
 
+@own_estimators()
 def forecast(X: Matrix, target: Floats, X_pool: Matrix, rng: np.random.Generator) -> Forecast:
     """Learn `target` (N,) from X (N, D) and predict it for X_pool (P, D); N ≥ 10."""
     rows = _drawn(len(X), rng)
@@ -76,7 +79,7 @@ def forecast(X: Matrix, target: Floats, X_pool: Matrix, rng: np.random.Generator
 
 
 def pick(X_pool: Matrix, worth: Floats, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Places of `count` candidates (fewer where there are fewer), the worthiest first.
+    """Indices of `count` candidates (fewer where there are fewer), the worthiest first.
 
     X_pool (P, D), worth (P,). The upper share of candidates falls into `count` clusters, and the row nearest
     to the middle of each is taken; where rows are too much alike for that, the worthiest of the rest.

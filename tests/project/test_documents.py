@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import LOSSVAL, Outcome
+from conftest import PYTHON, Outcome
 
 from docs.blocks import ROOT, Block, blocks, pages
 from docs.generate import pages as made_pages
@@ -34,7 +34,10 @@ QUICK = '[tool.lossval]\neffort = "low"\nepochs = 2\n'
 SHORT = {"score": ("--removal", "off"), "calibrate": ("--repeats", "1", "--rates", "0.2")}
 """Added to commands that do not say them, where QUICK is read."""
 
-SHELL = 'lossval() { "$PYTHON" -I -S "$CLIENT" "$@"; }; python() { "$PYTHON" "$@"; }; export -f lossval python\n'
+SHELL = """lossval() { "$PYTHON" -I -S "$CLIENT" -m lossval_cli "$@"; }
+python() { "$PYTHON" -I -S "$CLIENT" "$@"; }
+export -f lossval python
+"""
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def run(cli: Callable[..., Outcome], folder: Path, fork_server: None) -> Callabl
             return cli(*arguments, *(() if set(short) & set(arguments) else short))
         environment = os.environ | {
             "PYTHON": sys.executable,
-            "CLIENT": LOSSVAL[-1],
+            "CLIENT": PYTHON[-1],
             "PYTHONPATH": str(ROOT),
             "COLUMNS": "80",
         }

@@ -16,7 +16,7 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.tags import TagLabels
-from lossval_cli.runtime.many_classes import many_classes_are_meant
+from lossval_cli.runtime.own_estimators import own_estimators
 
 TREES = 50
 SMALLEST_LEAF = 3
@@ -41,7 +41,7 @@ MOST_CELLS = 5_000_000
 Floats = npt.NDArray[np.float64]
 
 
-@many_classes_are_meant()
+@own_estimators()
 def find_deciding_columns(
     dataset: Dataset, predictions: Floats, rows: npt.NDArray[np.int64], seed: int, trees: float = 1.0
 ) -> dict[int, list[tuple[str, float]]]:
