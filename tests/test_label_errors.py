@@ -16,6 +16,7 @@ from lossval_cli.noise.number_errors import find_wrong_numbers
 from lossval_cli.noise.number_mixture import Scores
 from lossval_cli.noise.out_of_fold import FOLDS, draw_folds
 from lossval_cli.noise.random_flips import estimate_flips
+from lossval_cli.noise.trusted_labels import log_ratio_of_ranks
 
 pytestmark = pytest.mark.slow
 
@@ -218,6 +219,19 @@ def test_trusted_rows_tell_flips_from_errors_that_follow_the_features() -> None:
     assert errors.low <= flipped.mean() <= errors.high
     assert errors.high - errors.low < 0.2
     assert errors.share == pytest.approx(flipped.mean(), abs=0.05)
+
+
+def test_flips_make_given_labels_harder_to_rank_than_trusted_ones_and_a_rule_makes_them_easier() -> None:
+    for seed in range(5):
+        rng, X = np.random.default_rng(100 + seed), table(2400, seed)
+        true = events(X, 2.0, 200 + seed)
+        flips = rng.random(2000) < np.where(true[:2000] == 1, 0.3, 0.02)
+        by_rule = (X[:2000, 0] + 0.5 * rng.standard_normal(2000) > 1).astype(np.int64)
+        for given, sign in ((np.where(flips, 1 - true[:2000], true[:2000]), -1), (by_rule, 1)):
+            model = LogisticRegression().fit(X[:2000], given)
+            own, trusted = (model.predict_proba(rows)[:, 1] for rows in (X[:2000], X[2000:]))
+            wrong = np.array([np.mean(true[:2000][given == k] != k) for k in (0, 1)])[given]
+            assert sign * log_ratio_of_ranks(own, given == 1, trusted, true[2000:] == 1, wrong) > 0.3
 
 
 def test_flips_are_distinguished_from_hard_labels_by_the_surest_predictions() -> None:

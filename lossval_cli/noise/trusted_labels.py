@@ -12,7 +12,8 @@ How many labels are wrong is another question, since given and true label of one
               from p(given | x) = Σ p(true | x) T, and with it how probable it is that a label is wrong
     a rule    the given label follows the features: it says little beyond them, and is wrong with 1 − p(true = y | x)
 
-Which of the two it is shows in how well flips explain the given labels.
+Which of the two it is shows in how well flips explain the given labels and, of two classes, in the rank order: flips
+make given labels harder to predict than true ones, and a rule makes them easier.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy.typing as npt
 from scipy.special import expit
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
@@ -35,6 +37,7 @@ from lossval_cli.runtime.sharing import row_blocks, share
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 FEWEST_TRUSTED = 20
 """Trusted rows below which no model is fitted."""
@@ -59,8 +62,14 @@ LITTLE_LEFT, CLEARLY_LEFT = 2.0, 3.5
 """Nats for each class but one, in as many rows as there are trusted ones, by which flips explain the given labels
 worse than predictions of them do: below, errors are flips, and above, they follow the features."""
 
+MOST_OF_RANKS = 3.0
+"""Nats, at most, that the rank order speaks for a rule or for flips: trusted rows may be easier than others."""
+
 LEAST_FOLLOWS = 0.4
 """Weight of a rule in the order of rows of two classes, at least: with two kinds of flips, a rule looks like them."""
+
+LEAST_KEPT = 0.3
+"""Part of what the given labels say about the true ones that flips leave, at least."""
 
 CLEARED = 0.002
 """Probability of a flip, at least, that is mixed with a rule."""
@@ -110,8 +119,10 @@ def learn_true_labels(
     # Flips: the given label depends on the true one alone. How much worse does that explain the given labels?
     flips = _fit_flips(truth, y)
     left = (_log_likelihood(given[0], y) - _log_likelihood(truth @ flips, y)) / len(y) * len(y_trusted) / (K - 1)
-    by_rule = float(np.clip((left - LITTLE_LEFT) / (CLEARLY_LEFT - LITTLE_LEFT), 0, 1))
     as_flips = 1 - own(_given_the_label(truth, flips, y, 1.0), y)
+    if K == 2 and is_enough:
+        left += log_ratio_of_ranks(given[0][:, 1], y == 1, given[1][:, 1], y_trusted == 1, as_flips)
+    by_rule = float(np.clip((left - LITTLE_LEFT) / (CLEARLY_LEFT - LITTLE_LEFT), 0, 1))
     as_rule = 1 - own(_given_the_label(truth, flips, y, LABEL_POWER), y)
 
     # The fewest wrong labels that agree with both predictions, and as many as there are if the given label says
@@ -132,6 +143,36 @@ def learn_true_labels(
     seen = order * REACH * most + (1 - order) * (0.75 * by_flips + 0.25 * most)
     doubt = (1 - shown) * float(np.clip(1 + gain / NO_GAIN, 0, 1))
     return TrueLabels(score, shown, doubt, low, (1 - shown) * unseen + shown * seen)
+
+
+def log_ratio_of_ranks(
+    predicted: Floats, y: Bools, predicted_trusted: Floats, y_trusted: Bools, wrong: Floats
+) -> float:
+    """How much likelier, in nats, the rank order of trusted rows is if errors follow a rule than if they are flips.
+
+    Of two classes: predictions of the given label (N,) and (J,), labels, and each given label's probability of being a
+    flip (N,). If shares α and β of the two given classes are flips, the area under the curve is A − ½ = (1 − α − β)
+    (A_true − ½) (Menon et al., 2015). If they follow the features, true labels are no easier than given ones.
+    """
+    if min(y.sum(), (~y).sum(), y_trusted.sum(), (~y_trusted).sum()) < FEWEST_PER_CLASS:
+        return 0.0
+    area, error = _area(predicted, y)
+    area_trusted, error_trusted = _area(predicted_trusted, y_trusted)
+    kept = max(1 - wrong[y].mean() - wrong[~y].mean(), LEAST_KEPT)
+    if_flips = min(0.5 + (area - 0.5) / kept, 1.0)
+    if_rule = min(area_trusted, area)
+    variance = error**2 + error_trusted**2
+    ratio = ((area_trusted - if_flips) ** 2 - (area_trusted - if_rule) ** 2) / (2 * variance)
+    return float(np.clip(ratio, -MOST_OF_RANKS, MOST_OF_RANKS))
+
+
+def _area(predicted: Floats, y: Bools) -> tuple[float, float]:
+    """Area under the ROC curve and its standard error (Hanley & McNeil, 1982)."""
+    area = float(roc_auc_score(y, predicted))
+    ones, zeros = y.sum(), (~y).sum()
+    of_ones, of_zeros = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = area * (1 - area) + (ones - 1) * (of_ones - area**2) + (zeros - 1) * (of_zeros - area**2)
+    return area, float(np.sqrt(max(variance, 0.25) / (ones * zeros)))
 
 
 def _fit_flips(truth: Floats, y: Ints) -> Floats:
