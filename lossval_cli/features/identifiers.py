@@ -6,13 +6,13 @@ That all cells of a column differ does not make it an id: timestamps, titles, qu
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossval_cli.features.identifier_names import INDEX_NAMES, TIME_NAMES, is_unnamed, says_id
 from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.table import Table
 from lossval_cli.tables.text_columns import present_text
@@ -27,8 +27,9 @@ NEARLY_ALL = 0.98
 MOST = 0.5
 """Share of the values that have to differ where the name says id: below it every value names several rows."""
 
-FEWEST_GROUPS = 10
-"""Values from which a repeated key looks like groups of rows rather than like a category."""
+FEWEST_GROUPS, SURELY_GROUPS = 10, 20
+"""Values from which a repeated key looks like groups of rows rather than like a category; the first where there are no
+more than SURELY_GROUPS rows to each."""
 
 YEARS = 1500, 2100
 """A sequence between these counts years."""
@@ -43,56 +44,6 @@ MOST_REPORTED = 3
 """Repeated values that a notice names."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_WORDS = _words(
-    "id ids uid uuid guid oid pk identifier ident identifiant identificador kennung matricule matricula rowid rownum "
-    "rownames ssn nin mrn cpf cnpj nif dni iban imei imsi iccid msisdn vin isbn ean gtin asin doi accession"
-)
-"""Words that say id wherever in a name they stand."""
-
-_LAST_WORDS = _words("no nr num nbr number nummer numero key phone telephone barcode passport sha md5")
-"""Words that say id at the end of a name of several words."""
-
-_WHOLE_NAMES = _words(
-    "index idx key nr nbr row seq hash sno folio rownumber serial phone telephone phonenumber barcode level_0 "
-    "row_names row_index index_col df_index"
-)
-
-_SCRIPTS = ("编号", "編號", "番号", "号码", "订单号", "流水号", "номер", "идентификатор", "รหัส", "번호", "아이디")
-
-_ENTITIES = (
-    "customer|client|user|member|patient|person|employee|student|account|acct|order|invoice|ticket|item|product|"
-    "article|case|subject|sample|record|row|serial|contract|policy|claim|loan|booking|transaction|receipt|document|"
-    "doc|file|batch|lot|unit|vehicle|machine|device|sensor|meter|station|store|vendor|supplier|passenger|flight|trip"
-)
-_NUMBERED = re.compile(
-    r"(?:cod|codigo|code|num|numero|no|n)[ _.-]*(?:d[eo][ _])?"
-    r"(?:cliente?|pedido|factura|usuario|paciente|empleado|empregado|produc?to|contrato?|cuenta|conta|commande|facture|dossier|adherent|fattura|ordine|utente|paziente)"
-)
-"""`numero_cliente`, `code client`; a plural would be a count."""
-
-_SUFFIXES = re.compile(
-    rf"(?:.{{2,}}(?:nr|nbr|nummer|uuid|guid)|.{{3,}}(?:number|numero)|(?:{_ENTITIES})(?:no|num|key|ref))\Z"
-)
-
-_ENDS_IN_ID = re.compile(
-    r"(?:.*(?:aid|acid|lucid|ancid|scid|brid|grid|arid|orid|rrid|trid|lurid|rapid|tepid|vapid|lipid|tupid|sipid|limpid|"
-    r"torpid|cupid|repid|rgid|igid|umid|timid|amid|solid|valid|allid|qualid|stolid|eyelid|nnelid|clid|oid|vivid|livid|"
-    r"avid|rvid|covid|madrid|luid|druid|quid|guid|morbid|rabid|turbid|forbid|erbid|candid|endid|sordid|tid|orchid|oxid|ulfid|"
-    r"skid)|bid|kid|mid|lid|rid|did|hid|amid|ovid)\Z"
-)
-"""English words (and the Scandinavian word for time) end like this: paid, humid, valid, grid. Such a name says id
-only with an entity before it."""
-
-_ENTITY_ID = re.compile(
-    rf"(?:.*(?:{_ENTITIES}|agent|parent|tenant|participant|recipient|client|event|comment|parcel|plant|object|project|"
-    r"asset|product|request|contact|content|department|shipment|payment|appointment|treatment|experiment|student|"
-    r"resident|incident|accident|segment|element|instrument|investment|test|post|list|artist|guest|host|cust|acct))id\Z"
-)
-
 _SHAPES = {
     "UUIDs": re.compile(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?").pattern,
     "hexadecimal keys": r"(?:0x)?(?:[0-9a-f]{8,}|[0-9A-F]{8,})",
@@ -103,19 +54,6 @@ _SHAPES = {
 }
 _RANDOM = {"hexadecimal keys": ("[a-fA-F]", "[0-9]"), "random keys": ("[a-z]", "[A-Z]", "[0-9]")}
 """What most keys of a shape have, all of one length."""
-
-_TIME_NAMES = re.compile(
-    r"years?|yr|time|t|steps?|date|days?|months?|weeks?|hours?|quarters?|season|epoch|frame|age|depth|distance|"
-    r"jahr|tag|monat|zeit|ann[eé]e|año|anno|ano|rok|год|年",
-    re.IGNORECASE,
-)
-"""What is counted on in the order of a table is a feature."""
-
-_INDEX_NAMES = re.compile(r"unnamed: ?\d+(?:\.\d+)*|__index_level_\d+__|level_0", re.IGNORECASE)
-"""What pandas calls an index that was written as a column."""
-
-_NO_NAME = re.compile(r"unnamed_\d+_*")
-"""What a column without a name is called here."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +92,7 @@ def find_identifier(table: Table, column: str) -> Identifier | None:
     is_number = pa.types.is_integer(cells.type)
     if not (named or unnamed or table.rows >= FEWEST_ROWS):
         return None
-    shape = _text_shape(cells) if not is_number else "" if _TIME_NAMES.fullmatch(column) else _number_shape(cells)
+    shape = _text_shape(cells) if not is_number else "" if TIME_NAMES.fullmatch(column) else _number_shape(cells)
     if not (named or unnamed or shape):
         return None
     distinct = pc.count_distinct(cells, mode="only_valid").as_py()
@@ -182,7 +120,8 @@ def find_group_key(table: Table, column: str) -> int | None:
         return None
     present = len(cells) - cells.null_count
     distinct: int = pc.count_distinct(cells, mode="only_valid").as_py()
-    is_key = distinct >= FEWEST_GROUPS and _share_of_rows(table, distinct, present, MOST) < MOST
+    fewest = FEWEST_GROUPS if present <= SURELY_GROUPS * distinct else SURELY_GROUPS
+    is_key = distinct >= fewest and _share_of_rows(table, distinct, present, MOST) < MOST
     return distinct if is_key else None
 
 
@@ -192,34 +131,6 @@ def _share_of_rows(table: Table, distinct: int, present: int, needed: float) -> 
     if share >= needed or 2 * distinct < FEWEST_ROWS:
         return share
     return min(1.0, distinct / max(table.distinct_rows - (table.rows - present), 1))
-
-
-def is_unnamed(column: str) -> bool:
-    """Whether the file gave the column no name (`unnamed_1`; pandas: `Unnamed: 0`, `__index_level_0__`)."""
-    return bool(_INDEX_NAMES.fullmatch(column) or _NO_NAME.fullmatch(column))
-
-
-def says_id(column: str) -> bool:
-    """Whether a name says that the column holds ids."""
-    if any(text in column.lower() for text in _SCRIPTS) or column.strip() in ("#", "№", "N°"):
-        return True
-    bare = unicodedata.normalize("NFD", re.sub("#|№|[Nn]°", " no ", column).strip(" .:"))
-    column = "".join(char for char in bare if not unicodedata.combining(char))
-    lower = column.lower()
-    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column)]
-    if lower in _WHOLE_NAMES or _NUMBERED.fullmatch(lower) or any(word in _WORDS for word in words):
-        return True
-    if len(words) > 1 and words[-1] in _LAST_WORDS:
-        return True
-    return any(_word_says_id(word) for word in words)
-
-
-def _word_says_id(word: str) -> bool:
-    if _SUFFIXES.match(word):
-        return True
-    if not word.endswith("id") or len(word) < 4:
-        return False
-    return bool(_ENTITY_ID.match(word) or not _ENDS_IN_ID.match(word))
 
 
 def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
@@ -247,7 +158,7 @@ def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
 
 def _counts_rows(column: str, share: float, shape: str) -> bool:
     """Whether a column without a name is an index: pandas names its own; any other has to look like one."""
-    return bool(_INDEX_NAMES.fullmatch(column)) or bool(shape) or share >= MOST
+    return bool(INDEX_NAMES.fullmatch(column)) or bool(shape) or share >= MOST
 
 
 def _number_shape(cells: pa.ChunkedArray) -> str:

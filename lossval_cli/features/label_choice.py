@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.errors import LossvalError, SchemaError
-from lossval_cli.features.identifiers import find_group_key, find_identifier, is_unnamed
+from lossval_cli.features.identifier_names import is_unnamed
+from lossval_cli.features.identifiers import find_group_key, find_identifier
 from lossval_cli.features.special_columns import GROUP_NAMES, WEIGHT_NAMES, is_split
 from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.files import list_files
@@ -36,10 +37,18 @@ TARGET_WORDS = re.compile(
 )
 """Words that make a last column of numbers clearly the one to predict."""
 
-_DATE_PARTS = re.compile(
-    r"year|month|day|weekday|day_?of_?week|hour|minute|quarter|week|yr|mon|jahr|monat|tag|année|mois|jour",
+OUTCOME_WORDS = re.compile(
+    "survived|diagnosis|churn|churned|fraud|spam|sentiment|species|readmitted|attrition|approved|converted|disease|"
+    "defects?|bugs?"
+)
+"""Words of columns that are hardly ever features: beside one of them a last column is no clear label."""
+
+_ATTRIBUTES = re.compile(
+    r"year|month|day|weekday|day_?of_?week|hour|minute|quarter|week|yr|mon|jahr|monat|tag|année|mois|jour|"
+    r"sex|gender|race|ethnicity|nationality|country|region|state|city|county|geschlecht|land|sexe|pays",
     re.IGNORECASE,
 )
+"""Names of columns that say when, where or who."""
 
 MOST_CLASSES = 100
 ROWS_PER_CLASS = 5
@@ -82,13 +91,16 @@ def choose_label(train: Table, taken: Sequence[str]) -> tuple[str, str]:
     if len(endings) == 1:
         name = endings[0].name
         return name, f"label: column {format_name(name)}, by its name; --label names another"
+    outcomes = [one for one in candidates if one.is_classes and any(map(OUTCOME_WORDS.fullmatch, _words(one.name)))]
+    is_contested = bool(endings or (outcomes and candidates[-1] not in outcomes))  # Survived, ..., Embarked
     is_empty = train.typed(free[-1]).null_count == train.rows and not is_unnamed(free[-1])
-    if not endings and candidates and _is_clear(candidates[-1]) and not is_empty:
+    if candidates and _is_clear(candidates[-1]) and not is_contested and not is_empty:
         name = candidates[-1].name
         last = "the last one" if name == free[-1] else "the last one that can be a label"
         return name, f"label: column {format_name(name)}, {last}; --label names another"
+    ranked = endings or [*outcomes, *(one for one in candidates if one not in outcomes)]
     what = f"its last column, {format_name(free[-1])}, is empty" if is_empty else ""
-    raise SchemaError(_unclear(train, endings or candidates, free, what))
+    raise SchemaError(_unclear(train, ranked, free, what))
 
 
 def partition_keys(train: Table) -> set[str]:
@@ -130,7 +142,7 @@ def _candidate(train: Table, name: str) -> Candidate | None:
     fractions = pa.types.is_floating(kind) and not pc.all(pc.equal(pc.floor(values), values), min_count=0).as_py()
     few = distinct <= 2 or (distinct <= most and distinct * ROWS_PER_CLASS <= present)
     few &= distinct <= 2 or not is_number or are_counted(values)
-    is_other = GROUP_NAMES.fullmatch(name) or WEIGHT_NAMES.fullmatch(name) or _DATE_PARTS.fullmatch(name)
+    is_other = GROUP_NAMES.fullmatch(name) or WEIGHT_NAMES.fullmatch(name) or _ATTRIBUTES.fullmatch(name)
     return Candidate(name, distinct, few and not fractions and not is_other)
 
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.errors import SchemaError, UsageError
-from lossval_cli.features.identifiers import find_group_key, find_identifier, is_unnamed, says_id
+from lossval_cli.features.identifier_names import is_unnamed, says_id
+from lossval_cli.features.identifiers import find_group_key, find_identifier
 from lossval_cli.features.label_choice import are_counted, choose_label
 from lossval_cli.features.special_columns import meaning_notices
 from lossval_cli.features.table_options import AskedColumns, ColumnKind, TableOptions, asked_columns

@@ -118,11 +118,11 @@ def find_number_leakage(columns: Iterator[tuple[str, Any]], target: Floats) -> T
     """`columns` by name, of which those of numbers (n,) without missing cells count; target (n,)."""
     rows = np.flatnonzero(np.isfinite(target))
     rows = rows[:: max(1, len(rows) // SAMPLE)]
-    y = target[rows]
+    y = _below_one(target[rows])
     if len(rows) < FEWEST_ROWS or len(np.unique(y)) < FEWEST_RARE:
         return None
     numbers = {
-        name: found
+        name: _below_one(found)
         for name, values in columns
         if isinstance(values, np.ndarray) and np.isfinite(found := values[rows]).all()
     }
@@ -168,6 +168,12 @@ def _most_separating(X: npt.NDArray[Any], y: npt.NDArray[np.int64], blocks: Sequ
     with np.errstate(all="ignore"):
         separation = np.nan_to_num(f_classif(X + 0.0, y)[0], nan=0.0, posinf=np.inf)
     return sorted(blocks, key=lambda block: -float(separation[block.start : block.stop].max()))[:MOST_COLUMNS]
+
+
+def _below_one(values: Floats) -> Floats:
+    """Numbers divided by a power of two, so that sums of 1e308 do not overflow."""
+    scaled: Floats = np.ldexp(values, -int(np.frexp(np.abs(values).max(initial=0.0))[1]))
+    return scaled
 
 
 def _pair_fit(one: Floats, other: Floats, y: Floats) -> float:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lossval_cli.errors import UsageError
-from lossval_cli.features.identifiers import is_unnamed
+from lossval_cli.features.identifier_names import is_unnamed
 from lossval_cli.features.row_keys import row_keys
 from lossval_cli.runs.loaded import LoadedRun, loaded_run
 from lossval_cli.runs.scores_io import as_text

@@ -34,6 +34,8 @@ def sniff_delimiter(data: bytes, comment: str | None = None) -> str:
         if widths[0] >= 2 and 2 * times <= len(widths):
             width, times = widths[0], widths.count(widths[0])
         rank = (widths[0] == width, times / len(widths), width)
+        if delimiter == " " and widths[0] == width - 1 and times == len(widths) - 1:
+            rank = (True, 1.0, width)  # R names rows, and not the column of their names
         if width < 2 or (delimiter in _RARE_DELIMITERS and (best_rank[2] or rank[1] < 1 or len(widths) < 2)):
             continue
         if rank > best_rank:

@@ -44,7 +44,7 @@ SPELLINGS: Final = (
     r"^(?P<year>\d{4}):(?P<month>\d{2}):(?P<day>\d{2}) (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})$",
     rf"^(?P<year>\d{{4}})\. ?{_NAME} (?P<day>\d{{1,2}})\.?{_CLOCK}$",
     rf"^{_WEEKDAY}(?P<day>\d{{1,2}}){_TH}(?:\.? ?(?:de |of |d')?|[-/]){_NAME}"
-    rf"(?:,? ?(?:de |del |of )?|[-/ ])(?P<year>\d{{4}}|\d{{2}}){_CLOCK}$",
+    rf"(?:,? ?(?:de |del |of )?|[-/ ])(?P<year>\d{{4}}|\d{{2}})(?: ?[гр]\.)?{_CLOCK}$",
     rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}){_TH},? +(?P<year>\d{{4}}){_CLOCK}$",
     rf"^{_WEEKDAY}{_NAME}[-/](?P<day>\d{{1,2}})[-/](?P<year>\d{{4}}){_CLOCK}$",
     rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}) +(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}}) +"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -24,6 +25,7 @@ _STORED_BY_PROGRAMS = (
     *("koi8-r", "koi8-u", "gb18030", "big5", "cp932", "euc-jp", "cp949"),
 )
 """What spreadsheets and databases write besides UTF-8."""
+_OF_PAIRS = ("gb18030", "big5", "big5hkscs", "cp932", "euc-jp", "cp949")
 _SURE = 0.1
 """chardet's confidence above which its answer was right for lists of words in 13 languages, and for a few words that
 are French, German or Spanish never another alphabet's (it says at most .07 of those)."""
@@ -91,12 +93,19 @@ def _likely_encoding(data: bytes) -> str | None:
         b"\n".join(cells), prefer_superset=True, compat_names=False, include_encodings=_STORED_BY_PROGRAMS
     )
     codec = answer["encoding"]
-    if codec is None or answer["confidence"] <= _SURE:
+    if codec is None or (answer["confidence"] <= _SURE and not (codec in _OF_PAIRS and _come_together(cells))):
         return None
     try:
         return codec if data.decode(codec).encode(codec) == data else None
     except UnicodeError:
         return None
+
+
+def _come_together(cells: Iterable[bytes]) -> bool:
+    """Whether bytes outside ASCII have such neighbours, as those of Chinese, Japanese and Korean do; accents of Western
+    words have not."""
+    runs = [len(run) for cell in cells for run in re.findall(rb"[\x80-\xff]+", cell)]
+    return sum(run for run in runs if run > 1) >= 0.8 * sum(runs)
 
 
 def _western(data: bytes) -> str:

@@ -14,7 +14,7 @@ from lossval_cli.text.format import quote
 
 Counts = npt.NDArray[np.int64]
 
-_MULTIPLIERS: Final = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9, "bn": 1e9, "Mio": 1e6, "Mrd": 1e9, "T": 1e12}
+MULTIPLIERS: Final = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9, "bn": 1e9, "Mio": 1e6, "Mrd": 1e9, "T": 1e12}
 _LEDGERS: Final = ({"CR": 1.0, "DR": -1.0}, {"H": 1.0, "S": -1.0}, {"C": 1.0, "D": -1.0})
 """Credit and debit, as banks write them: 1,250.00 Dr; 1.250,00 S (German: Soll); 1.250,00 D (Portuguese, Spanish)."""
 _SHARES: Final = {"%": 1e-2, "‰": 1e-3}
@@ -50,8 +50,8 @@ def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int) -> 
         return Marks(~marked, scales, "", False, 1.0, [])
     total = sum(int(rows[i]) for i in present)
     names = [written[i] for i in present]
-    if set(names) <= set(_MULTIPLIERS) and total > allowed and (len(names) > 1 or plain):
-        factors = np.array([_MULTIPLIERS.get(name, 1.0) for name in written])
+    if set(names) <= set(MULTIPLIERS) and total > allowed and (len(names) > 1 or plain):
+        factors = np.array([MULTIPLIERS.get(name, 1.0) for name in written])
         return Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [])
     letters = [name.rstrip(".").upper() for name in written]
     ledger = next((one for one in _LEDGERS if {letters[i] for i in present} <= set(one)), {})

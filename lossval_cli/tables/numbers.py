@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.tables.cell_parts import Bools, Floats, Parts, as_floats, matches
-from lossval_cli.tables.number_marks import decide_marks
+from lossval_cli.tables.number_marks import MULTIPLIERS, decide_marks
 from lossval_cli.text.format import quote
 
 Counts = npt.NDArray[np.int64]
@@ -130,8 +130,14 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     signs = [parts.has("sign"), parts.has("second_sign"), behind, opened]
     found &= (opened == parts.has("close")) & (np.sum(signs, axis=0) <= 1)
     negative = parts.equals("sign", "-") | parts.equals("second_sign", "-") | behind | opened
-    has_mark = parts.has("outside") | parts.has("currency") | parts.has("unit")
-    found &= np.sum([parts.has(name) for name in ("outside", "currency", "unit")], axis=0) <= 1
+    has_currency, has_unit = parts.has("outside") | parts.has("currency"), parts.has("unit")
+    has_mark, has_both = has_currency | has_unit, has_currency & has_unit
+    times = np.ones(len(cells))
+    if has_both.any():  # $1.2M
+        times = np.array([MULTIPLIERS.get(unit.strip(), np.nan) for unit in parts.text("unit").to_pylist()])
+        found &= ~has_both | np.isfinite(times)
+        times = np.where(has_both & found, times, 1.0)
+    found &= ~(parts.has("outside") & parts.has("currency"))
 
     body = pc.utf8_trim_whitespace(parts.text("body"))
     separators = _decide_separators(body, counts * found, hint, allowed)
@@ -139,14 +145,14 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     found &= fits
     exponent = parts.floats("exponent")
     with np.errstate(over="ignore", invalid="ignore"):
-        values = np.where(negative, -1.0, 1.0) * numbers * np.power(10.0, np.nan_to_num(exponent))
+        values = np.where(negative, -times, times) * numbers * np.power(10.0, np.nan_to_num(exponent))
 
     marks = decide_marks(parts, values, counts * found, allowed)
     found &= marks.fits
     notes = [*separators.notes, *marks.notes]
     annotated = found & (parts.has("before") | parts.has("after"))
     if rows := int(counts[annotated].sum()):
-        uncertain = annotated & np.asarray(pc.match_substring_regex(cells, "^[~≈]|[±]|[+]/-"))
+        uncertain = annotated & np.asarray(pc.match_substring_regex(cells, r"^[~≈]|[±]|[+]/-|\[\w{1,3}\]$"))
         mostly = rows > counts[found].sum() / 2 and not uncertain[annotated].all()
         if rows <= allowed or mostly:
             found &= ~annotated
@@ -157,7 +163,7 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
         values = np.where(found, values * marks.scales, np.nan)
     before = marks.before and marks.mark != ""
     form = NumberForm(separators.decimal, separators.group, marks.mark, before, marks.scale)
-    whole = not (found & (decimals | parts.has("exponent"))).any() and bool((marks.scales[found] == 1).all())
+    whole = not (found & (decimals | parts.has("exponent") | has_both)).any() and bool((marks.scales[found] == 1).all())
     return NumberReading(values, None if form == NumberForm() else form, whole, notes, separators.is_open)
 
 

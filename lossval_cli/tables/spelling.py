@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -21,6 +22,10 @@ _LOOK_ALIKES: Final = str.maketrans(
     | dict.fromkeys("\u2018\u2019\u00b4`", "'")
     | dict.fromkeys("\u201c\u201d\u00ab\u00bb\u201e", '"')
 )
+
+
+_HYPHEN: Final = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
+"""Between two letters."""
 
 
 def find_variants(values: Iterable[str]) -> list[list[str]]:
@@ -71,6 +76,7 @@ def describe_variants(what: str, groups: list[list[str]], noun: str) -> list[str
 
 def _folded(value: str) -> str:
     text = unicodedata.normalize("NFKC", value).casefold().translate(_LOOK_ALIKES)
+    text = _HYPHEN.sub(" ", text)
     return " ".join(text.split()).removesuffix(".") or text
 
 

@@ -1,0 +1,101 @@
+"""Names of columns that say that they hold ids, an index without a name, or time."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_WORDS = _words(
+    "id ids uid uuid guid oid pk identifier ident identifiant identificador kennung matricule matricula rowid rownum "
+    "rownames ssn nin mrn cpf cnpj nif dni iban imei imsi iccid msisdn vin isbn ean gtin asin doi accession"
+)
+"""Words that say id wherever in a name they stand."""
+
+_LAST_WORDS = _words("no nr num nbr number nummer numero key phone telephone barcode passport sha md5")
+"""Words that say id at the end of a name of several words."""
+
+_WHOLE_NAMES = _words(
+    "index idx key nr nbr row seq hash sno folio rownumber serial phone telephone phonenumber barcode level_0 "
+    "row_names row_index index_col df_index fid gid"
+)
+
+_SCRIPTS = (
+    *("编号", "編號", "番号", "号码", "订单号", "流水号", "序号", "序號", "学号", "身份证", "单号", "單號"),
+    *("номер", "идентификатор", "รหัส", "번호", "아이디"),
+)
+
+_ENTITIES = (
+    "customer|client|user|member|patient|person|employee|student|account|acct|order|invoice|ticket|item|product|"
+    "article|case|subject|sample|record|row|serial|contract|policy|claim|loan|booking|transaction|receipt|document|"
+    "doc|file|batch|lot|unit|vehicle|machine|device|sensor|meter|station|store|vendor|supplier|passenger|flight|trip"
+)
+_NUMBERED = re.compile(
+    r"(?:cod|codigo|code|num|numero|no|n)[ _.-]*(?:d[eo][ _])?"
+    r"(?:cliente?|pedido|factura|usuario|paciente|empleado|empregado|produc?to|contrato?|cuenta|conta|commande|facture|dossier|adherent|fattura|ordine|utente|paziente)"
+)
+"""`numero_cliente`, `code client`; a plural would be a count."""
+
+_SUFFIXES = re.compile(
+    rf"(?:.{{2,}}(?:nr|nbr|nummer|uuid|guid)|.{{3,}}(?:number|numero)|(?:{_ENTITIES})(?:no|num|key|ref))\Z"
+)
+
+_ENDS_IN_ID = re.compile(
+    r"(?:.*(?:aid|acid|lucid|ancid|scid|brid|grid|arid|orid|rrid|trid|lurid|rapid|tepid|vapid|lipid|tupid|sipid|limpid|"
+    r"torpid|cupid|repid|rgid|igid|umid|timid|amid|solid|valid|allid|qualid|stolid|eyelid|nnelid|clid|oid|vivid|livid|"
+    r"avid|rvid|covid|madrid|luid|druid|quid|guid|morbid|rabid|turbid|forbid|erbid|candid|endid|sordid|tid|orchid|oxid|ulfid|"
+    r"skid)|bid|kid|mid|lid|rid|did|hid|amid|ovid)\Z"
+)
+"""English words (and the Scandinavian word for time) end like this: paid, humid, valid, grid. Such a name says id
+only with an entity before it."""
+
+_ENTITY_ID = re.compile(
+    rf"(?:.*(?:{_ENTITIES}|agent|parent|tenant|participant|recipient|client|event|comment|parcel|plant|object|project|"
+    r"asset|product|request|contact|content|department|shipment|payment|appointment|treatment|experiment|student|"
+    r"resident|incident|accident|segment|element|instrument|investment|test|post|list|artist|guest|host|cust|acct))id\Z"
+)
+
+TIME_NAMES = re.compile(
+    r"years?|yr|time|t|steps?|date|days?|months?|weeks?|hours?|quarters?|season|epoch|frame|age|depth|distance|"
+    r"jahr|tag|monat|zeit|ann[eé]e|año|anno|ano|rok|год|年",
+    re.IGNORECASE,
+)
+"""What is counted on in the order of a table is a feature."""
+
+INDEX_NAMES = re.compile(r"unnamed: ?\d+(?:\.\d+)*|__index_level_\d+__|level_0", re.IGNORECASE)
+"""What pandas calls an index that was written as a column."""
+
+_NO_NAME = re.compile(r"unnamed_\d+_*")
+"""What a column without a name is called here."""
+
+
+def is_unnamed(column: str) -> bool:
+    """Whether the file gave the column no name (`unnamed_1`; pandas: `Unnamed: 0`, `__index_level_0__`)."""
+    return bool(INDEX_NAMES.fullmatch(column) or _NO_NAME.fullmatch(column))
+
+
+def says_id(column: str) -> bool:
+    """Whether a name says that the column holds ids."""
+    if any(text in column.lower() for text in _SCRIPTS) or column.strip() in ("#", "№", "N°"):
+        return True
+    bare = unicodedata.normalize("NFD", re.sub("#|№|[Nn]°", " no ", column).strip(" .:"))
+    column = "".join(char for char in bare if not unicodedata.combining(char))
+    lower = column.lower()
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column)]
+    if lower in _WHOLE_NAMES or _NUMBERED.fullmatch(lower) or any(word in _WORDS for word in words):
+        return True
+    if len(words) > 1 and words[-1] in _LAST_WORDS:
+        return True
+    return any(_word_says_id(word) for word in words)
+
+
+def _word_says_id(word: str) -> bool:
+    if _SUFFIXES.match(word):
+        return True
+    if not word.endswith("id") or len(word) < 4:
+        return False
+    return bool(_ENTITY_ID.match(word) or not _ENDS_IN_ID.match(word))

@@ -1,0 +1,310 @@
+"""Exports that people meet (Excel, databases, instruments, surveys, logs) and public bug reports: each column is what a
+person would say it is, or the file is refused in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from lossval_cli.errors import DataError
+from lossval_cli.features.identifiers import find_group_key, find_identifier
+from lossval_cli.features.label_choice import choose_label
+from lossval_cli.features.roles import decide_roles
+from lossval_cli.features.table_options import TableOptions
+from lossval_cli.tables.options import ReadOptions
+from lossval_cli.tables.table import Table, read_table
+
+N = 200
+RNG = np.random.default_rng(3)
+X, Z = RNG.normal(size=N).round(3), RNG.normal(size=N).round(3)
+Y = np.where(X + Z > 0, "yes", "no")
+WHOLE, SHARE = RNG.integers(20, 5000, N), RNG.random(N)
+WHEN = [datetime(2023, 1, 1) + timedelta(hours=7 * int(i)) for i in WHOLE]
+ROW = range(N)
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def table_of(columns: dict[str, Sequence[object]], **how: object) -> Table:
+    pd.DataFrame(columns).to_csv("t.csv", index=False, **how)  # type: ignore[call-overload]
+    return read_table("t.csv")
+
+
+def text_table(text: str, encoding: str = "utf-8", **options: object) -> Table:
+    Path("t.csv").write_bytes(text.encode(encoding))
+    return read_table("t.csv", ReadOptions(**options))  # type: ignore[arg-type]
+
+
+def kind(table: Table, name: str) -> str:
+    """What a column is: id, number, date, boolean, vector or text."""
+    if find_identifier(table, name) is not None:
+        return "id"
+    dtype = table.column(name).type.dtype
+    if pa.types.is_list(dtype):
+        return "vector"
+    return {"int64": "number", "double": "number", "bool": "boolean", "timestamp[us]": "date"}.get(str(dtype), "text")
+
+
+def put(cells: Sequence[object], *others: str) -> list[str]:
+    """The cells with some others among them."""
+    changed = list(map(str, cells))
+    for i, other in enumerate(others):
+        changed[5 + 30 * i] = other
+    return changed
+
+
+def some(share: float, word: str, cells: Sequence[object]) -> list[str]:
+    """The cells, of which a share is a word."""
+    return [word if u < share else str(cell) for u, cell in zip(SHARE, cells, strict=True)]
+
+
+def each(write: Callable[[int], str]) -> list[str]:
+    return [write(int(i)) for i in WHOLE]
+
+
+def when(form: str) -> list[str]:
+    return [f"{one:{form}}" for one in WHEN]
+
+
+def keys(letters: str, length: int) -> list[str]:
+    rng = np.random.default_rng(1)
+    return ["".join(rng.choice(list(letters), length)) for _ in ROW]
+
+
+DECIMALS = [f"{u:.4f}" for u in SHARE]
+COLUMNS: dict[str, tuple[Sequence[object], str]] = {
+    # one cell that does not fit
+    "words in a column of numbers": (put(DECIMALS, "Bad Input", "OVER"), "number"),
+    "a word among ISO dates": (put(when("%Y-%m-%d"), "banana"), "date"),
+    "1 among dates": (put(when("%Y/%m/%d"), "1"), "date"),
+    "maybe among booleans": (put(["True" if u > 0.5 else "False" for u in SHARE], "maybe"), "boolean"),
+    "cells too narrow for Excel": (put(DECIMALS, "########"), "number"),
+    "TRUE among numbers": (put(WHOLE, "TRUE"), "number"),
+    "Excel's dates among numbers": (put(DECIMALS, "1-Mar", "2-Apr"), "number"),
+    "an apostrophe before one number": (put(WHOLE, "'1234"), "number"),
+    "a unit in one cell": (put(WHOLE % 80 + 10, "34y"), "number"),
+    "1e400": (put(DECIMALS, "1e400"), "number"),
+    "below detection in 15 %": (some(0.15, "BDL", DECIMALS), "number"),
+    "below the limit in 15 %": (some(0.15, "<LOD", DECIMALS), "number"),
+    "suppressed counts": (some(0.3, "*", WHOLE), "number"),
+    "Stata's missing values": (some(0.05, ".a", DECIMALS), "number"),
+    "No data in 30 %": (some(0.3, "No data", DECIMALS), "number"),
+    "ongoing among dates": (some(0.25, "ongoing", when("%Y-%m-%d")), "date"),
+    "#DIV/0! in 10 %": (some(0.1, "#DIV/0!", DECIMALS), "number"),
+    "sizes in letters and numbers": ([["S", "M", "L", "36", "38", "40"][i % 6] for i in WHOLE], "text"),
+    "floors": ([["EG", "1", "2", "3", "4"][i % 5] for i in WHOLE], "text"),
+    "Excel's text cells": (each(lambda i: f'="{i}"'), "number"),
+    "Excel's text cells with zeros": (each(lambda i: f'="{i:05}"'), "text"),
+    "numbers in apostrophes": ([f"'{x}'" for x in X], "number"),
+    "plus signs": ([f"{x:+.3f}" for x in X], "number"),
+    "footnotes at all numbers": (each(lambda i: f"{i:,}[{i % 9}]"), "number"),
+    "dollars in thousands and millions": (each(lambda i: f"${i / 999:.1f}M" if i > 2500 else f"${i % 900}K"), "number"),
+    "square feet": (each(lambda i: f"{i:,} sq ft"), "number"),
+    "temperatures": ([f"{30 * u:.1f} °C" for u in SHARE], "number"),
+    "German debits": (each(lambda i: f"{i / 7:.2f} {'SH'[i % 2]}".replace(".", ",")), "number"),
+    "football scores": (each(lambda i: f"{i % 5}-{i % 4}"), "text"),
+    "blood pressure": (each(lambda i: f"{100 + i % 60}/{60 + i % 40}"), "text"),
+    # all cells different
+    "MongoDB's keys": (keys("0123456789abcdef", 24), "id"),
+    "nanoid": (keys("ABCDEabcde01234_-", 21), "id"),
+    "YouTube's keys": (keys("ABCDEabcde01234_-", 11), "id"),
+    "pictures": ([f"img_{i:04}.jpg" for i in ROW], "id"),
+    "paths of pictures": ([f"data/train 1/img_{i:04}.png" for i in ROW], "id"),
+    "timestamps of BigQuery": (when("%Y-%m-%d %H:%M:%S.123456 UTC"), "date"),
+    "subplots": (each(lambda i: f"{i % 60}_{i % 12}_{i % 5}"), "text"),
+    "links": ([f"https://ex.org/item?id={i * 7919 % 9973}" for i in ROW], "text"),
+    "addresses": (each(lambda i: f"10.{i % 256}.{i * 7 % 256}.{i * 13 % 256}"), "text"),
+    "SMILES": (each(lambda i: "C" * (i % 7 + 1) + "(=O)" + "N" * (i % 3) + "c1ccccc1"), "text"),
+    "versions": (each(lambda i: f"{i % 4}.{i % 11}.{i % 30}"), "text"),
+    "sorted money": (np.sort(WHOLE * 1000 + RNG.integers(0, 999, N)), "number"),
+    "tickets": (each(lambda i: f"{['A/5 21', 'PC ', 'STON/O2. 3', ''][i % 4]}{i}"), "text"),
+    # spelling
+    "the last month in English": (when("%d-%b-%Y"), "date"),
+    "log4j": (when("%Y-%m-%d %H:%M:%S,345"), "date"),
+    "Apache": (when("%d/%b/%Y:%H:%M:%S +0000"), "date"),
+    "milliseconds of .NET": (each(lambda i: f"/Date({1_600_000_000_000 + 86_400_000 * i})/"), "date"),
+    "months with hyphens": (each(lambda i: f"{i % 12 + 1:02}-{2000 + i % 24}"), "date"),
+    "Excel's months": (when("%b-%y"), "date"),
+    "quarters": (each(lambda i: f"{2000 + i % 24}Q{i % 4 + 1}"), "date"),
+    "weeks": (each(lambda i: f"{2000 + i % 24}-W{i % 52 + 1:02}"), "date"),
+    "Russian": (
+        [f"{d.day} {['января', 'февраля', 'марта', 'апреля'][d.month % 4]} {d.year} г." for d in WHEN],
+        "date",
+    ),
+    "fiscal years": (each(lambda i: f"FY{2010 + i % 14}"), "text"),
+    "times of day": (each(lambda i: f"{i % 24:02}:{i % 60:02}"), "number"),
+    "Swiss": (each(lambda i: f"{i + 1000:,.2f}".replace(",", "’")), "number"),
+    "genes that Excel changed": (["2-Sep" if i % 40 == 0 else f"GEN{i % 60}" for i in WHOLE], "text"),
+    "colours": (each(lambda i: f"#{i * 977 % 0xFFFFFF:06x}"), "text"),
+    "telephones": (each(lambda i: f"+49 30 {i * 971 % 9999999:07}"), "text"),
+    "Namibia": ([["NA", "ZA", "BW"][i % 3] for i in WHOLE], "text"),
+    # vectors
+    "a list of Python": ([str(RNG.normal(size=4).round(3).tolist()) for _ in ROW], "vector"),
+    "an array of NumPy": ([str(RNG.normal(size=4).round(3)) for _ in ROW], "vector"),
+    "pixels": ([" ".join(map(str, RNG.integers(0, 256, 16))) for _ in ROW], "vector"),
+    "tags": ([str(["a", "b"][: 1 + i % 2]) for i in WHOLE], "text"),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_is_what_a_person_would_say(name: str) -> None:
+    cells, expected = COLUMNS[name]
+    table = table_of({"x": X, "v": cells, "label": Y})
+    assert kind(table, "v") == expected
+    column = table.column("v")
+    if column.values.null_count > len(column.invalid) and name not in ("suppressed counts", "Stata's missing values"):
+        assert any("missing" in note for note in column.notes)
+
+
+VALUES: dict[str, tuple[list[str], list[object]]] = {
+    "S marks a debit": (["1.250,00 S", "45,50 H"], [-1250.0, 45.5]),
+    "D marks a debit beside C": (["1.250,00 D", "45,50 C"], [-1250.0, 45.5]),
+    "S alone is a unit": (["12 S", "13 S"], [12, 13]),
+    "currency and multiplier": (["$1.2M", "$900K", "$5"], [1.2e6, 9e5, 5.0]),
+    "text cells": (['="12"', '=""', '="-3.5"'], [12.0, None, -3.5]),
+    "milliseconds": (["/Date(0)/", "/Date(86400000+0200)/"], [datetime(1970, 1, 1), datetime(1970, 1, 2)]),
+    "a vector and one of another length": (["[1, 2.5]", "[-1e3 4]", "[ .5,1 ]"], [[1, 2.5], [-1000, 4], [0.5, 1]]),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_are_those_that_were_meant(name: str) -> None:
+    cells, expected = VALUES[name]
+    assert table_of({"x": X[:20], "v": (cells * 20)[:20]}).typed("v").to_pylist()[: len(cells)] == expected
+
+
+def test_one_code_of_thousands_that_begins_with_a_zero_makes_all_of_them_codes() -> None:
+    codes = [str(10_000 + i) for i in range(5_000)]
+    codes[777] = "01234"
+    assert table_of({"zip": codes}).typed("zip")[777].as_py() == "01234"
+
+
+ID_NAMES = (
+    "Order ID,ORDERNUMBER,InvoiceNo,Loan_ID,PassengerId,RowNumber,EmployeeNumber,policy_number,Sr. No.,S.No,SampleID,"
+    "Unique Key,case_number,OBJECTID,FID,gid,_id,uuid,Ticket Number,ID#,Kunden-Nr,Rechnungsnummer,n_dossier,"
+    "codigo_cliente,номер,序号,编号,学号"
+)
+FEATURE_NAMES = (
+    "num_employees,number_of_rooms,No_of_children,nr_employed,valid,paid_amount,bid,grid_x,humidity,acid,fluid_intake,"
+    "android_version,video_views,candidate_age,midterm,key_skills_count,index_of_refraction,row_count,fid_score,"
+    "user_rating,order_total,item_weight,patient_weight,loan_amount,trip_distance,student_gpa,views,year_built"
+)
+
+
+@pytest.mark.parametrize(("names", "is_id"), [(ID_NAMES.split(","), True), (FEATURE_NAMES.split(","), False)])
+def test_names_say_whether_a_column_of_different_numbers_is_an_id(names: list[str], is_id: bool) -> None:
+    numbers = WHOLE * 3 + np.arange(N) % 3 if not is_id else 3001 + 7 * np.arange(N)
+    table = table_of(dict.fromkeys(names, numbers))
+    assert [name for name in names if (find_identifier(table, name) is not None) != is_id] == []
+
+
+def test_what_counts_years_or_time_is_no_id() -> None:
+    counted = {"year": range(1824, 2024), "vintage": range(1824, 2024), "t": ROW, "k": ROW}
+    table = table_of(counted)
+    assert [name for name in counted if find_identifier(table, name) is not None] == ["k"]
+
+
+def test_copies_of_whole_rows_do_not_hide_an_id() -> None:
+    rows = pd.DataFrame({"key": [f"C{i:05}" for i in ROW], "customer_id": range(1001, 1001 + N), "x": X})
+    copied = pd.concat([rows] * 3).sample(frac=1, random_state=1)
+    table = table_of(copied.to_dict("list"))
+    assert kind(table, "key") == kind(table, "customer_id") == "id"
+    visits = table_of({"customer_id": np.repeat(np.arange(50), 4), "x": X})
+    assert (kind(visits, "customer_id"), find_group_key(visits, "customer_id")) == ("number", 50)
+    assert find_group_key(table_of({"childNum": np.arange(3 * N) % 12}), "childNum") is None
+
+
+LABELS: dict[str, tuple[dict[str, Sequence[object]], str | None]] = {
+    "the last of text": ({"a": X, "variety": Y}, "variety"),
+    "the last of two numbers": ({"a": X, "c": WHOLE % 2}, "c"),
+    "classes that are counted": ({"a": X, "c": WHOLE % 7}, "c"),
+    "measured whole numbers": ({"a": X, "nh": 44 + WHOLE % 16}, None),
+    "the month": ({"a": X, "cls": Y, "month": WHOLE % 12 + 1}, None),
+    "the sex": ({"a": X, "sex": Y}, None),
+    "a batch": ({"a": X, "cls": Y, "batch": WHOLE % 4}, None),
+    "Survived before Embarked": ({"Survived": WHOLE % 2, "a": X, "Embarked": Y}, None),
+    "the last is empty": ({"a": X, "cls": Y, "notes": [""] * N}, None),
+    "the last is a time": ({"a": X, "cls": Y, "created_at": WHEN}, "cls"),
+    "the last is an id": ({"a": X, "cls": Y, "row_id": ROW}, "cls"),
+    "quality": ({"a": X, "quality": 3 + WHOLE % 6}, "quality"),
+    "a price": ({"a": X, "SalePrice": WHOLE * 100}, "SalePrice"),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_the_label_is_clear_or_refused(name: str) -> None:
+    columns, expected = LABELS[name]
+    table = table_of(columns)
+    if expected is not None:
+        assert choose_label(table, ())[0] == expected
+        return
+    with pytest.raises(DataError, match=r"not clear which column is the label.* Candidates: "):
+        choose_label(table, ())
+
+
+def test_whole_numbers_that_nobody_counted_are_no_classes() -> None:
+    heights = table_of({"a": X, "height": 44 + WHOLE % 16})
+    assert decide_roles(heights, TableOptions(label="height")).task == "regression"
+    digits = table_of({"a": X, "digit": WHOLE % 10})
+    assert decide_roles(digits, TableOptions(label="digit")).task == "classification"
+
+
+LINES = [f"{x},{z},{y}" for x, z, y in zip(X, Z, Y, strict=True)]
+BODY = "\n".join(LINES)
+QUALTRICS = '"How much?","How many?","Group"'
+FILES: dict[str, tuple[str, str]] = {
+    "lines end with CR": ("x,z,label\r" + "\r".join(LINES), ""),
+    "CR LF and LF": ("x,z,label\r\n" + "\r\n".join(LINES[:9]) + "\n" + "\n".join(LINES[9:]), ""),
+    "a Ctrl-Z at the end": (f"x,z,label\n{BODY}\n\x1a", ""),
+    "blanks behind commas": ("x, z, label\n" + BODY.replace(",", ", "), ""),
+    "a comma behind each row": ("x,z,label\n" + ",\n".join(LINES) + ",\n", ""),
+    "R's row names": (
+        '"x" "z" "label"\n' + "\n".join(f'"{i + 1}" {line.replace(",", " ")}' for i, line in enumerate(LINES)),
+        "",
+    ),
+    "units": (f"x,z,label\n[m],[kg],[-]\n{BODY}", ""),
+    "psql's footer": ("x|z|label\n" + BODY.replace(",", "|") + f"\n({N} rows)\n", r"line 202: 1 field"),
+    "two tables": (f"x,z,label\n{BODY}\n\na,b\n1,2\n", "line 203: 2 fields"),
+    "a comma without quotes": (f"x,z,label\n{BODY}\n1,2,yes, really\n", "line 202: 4 fields"),
+    "no header": (BODY, "--no-header"),
+    "Python's dictionaries": ("{'x': 1.5, 'label': 'a'}\n" * 9, "Python dictionaries, not JSON"),
+    "one object of columns": ('{"x": {"0": 1.5}, "label": {"0": "a"}}', "one JSON object"),
+    "commas between JSON lines": ('{"x": 1},\n' * 9, "is not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_read_for_what_it_is_or_named(name: str) -> None:
+    text, error = FILES[name]
+    if error:
+        with pytest.raises(DataError, match=error):
+            text_table(text)
+        return
+    table = text_table(text)
+    np.testing.assert_allclose(table.typed("x").to_numpy(), X)
+    assert table.label_column("label").values.to_pylist() == Y.tolist()
+
+
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [
+        (["東京都", "大阪府"], "cp932"),
+        (["优", "良", "差"], "gb18030"),
+        (["été", "hiver"], "cp1252"),
+        (["groß", "klein"], "cp1252"),
+    ],
+)
+def test_a_few_words_tell_their_encoding(words: list[str], encoding: str) -> None:
+    cells = [words[i % len(words)] for i in ROW]
+    table = text_table("x,label\n" + "".join(f"{x},{cell}\n" for x, cell in zip(X, cells, strict=True)), encoding)
+    assert table.as_given("label").to_pylist() == cells
+    assert len(table.notices) == 1
