@@ -19,7 +19,7 @@ import lossval_cli
 from lossval_cli.report.plots import BOTTOM, HEIGHT, TOP, Axis, Series, bars, curves, histogram
 from lossval_cli.report.render_html import render_html
 from lossval_cli.report.render_markdown import escaped, render_markdown
-from lossval_cli.report.sentences import next_step, not_studied
+from lossval_cli.report.sentences import figures, next_step, not_studied
 
 PACKAGE = Path(lossval_cli.__file__).parent
 GOLDEN = Path(__file__).with_name("golden")
@@ -120,6 +120,19 @@ VARIANTS: dict[str, Callable[[dict[str, Any]], None]] = {
     "no validation beside": lambda report: report.update(coverage=None, leakage={"val": None, "test": None}),
     "regression": lambda report: report.update(confusion=None),
 }
+
+
+def test_a_gain_that_is_not_significant_does_not_lead() -> None:
+    """The Brier score gets better beyond chance, accuracy does not: the first is the one to show."""
+    report = example()
+    trial = {"model": "boosting", "strategy": "suspects", "share": 0.1, "error_before": 0.2}
+    trial |= {"error_gain": {"value": 0.016, "low": 0.004, "high": 0.03}}
+    trial |= {"metric_gain": {"value": 0.012, "low": -0.01, "high": 0.03}}
+    change = {"recommended": "suspects", "recommended_fraction": 0.1, "recommended_for": ["boosting"]}
+    report["removal"] |= {**change, "trials": [trial], "expected_gain": trial["metric_gain"]}
+    gain = figures(report)[-1]
+    assert gain.value == "Brier score −8%"
+    assert "accuracy +0.012, 95% CI -0.01 to +0.03, not significant" in gain.note
 
 
 def test_the_golden_report_is_as_its_schema_says() -> None:

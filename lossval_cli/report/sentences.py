@@ -447,6 +447,9 @@ def _gain(study: Mapping[str, Any] | None) -> Figure:
     sign = 1 if study["greater_is_better"] else -1
     interval = ""
     if gain["low"] is not None:
+        if gain["low"] <= 0 <= gain["high"] and (trials := _recommended_trials(study)):
+            first = trials[study["recommended_for"][0]]
+            return Figure(name, _error_change(study, first), f"{what}; {_change(study, first)}")
         low, high = (format_number(end, 3, "+") for end in sorted(sign * gain[end] for end in ("low", "high")))
         interval = f" (likely {low} to {high})"
     return Figure(
@@ -482,9 +485,7 @@ def removal_verdict(study: Mapping[str, Any]) -> str:
     on = pluralize(study["evaluation_rows"][0], f"{study['evaluated_on']} row")
     if study["recommended"] == "nothing":
         return _not_recommended(study, on)
-    shares = (1.0, study["recommended_fraction"])
-    same = [one for one in study["trials"] if one["strategy"] == study["recommended"] and one["share"] in shares]
-    trials = {trial["model"]: trial for trial in same}
+    trials = _recommended_trials(study)
     first, *others = study["recommended_for"]
     best = trials[first]
     text = f"Recommended: {strategy_words(best['strategy'], best['share'])} improves the predictions of "
@@ -494,6 +495,15 @@ def removal_verdict(study: Mapping[str, Any]) -> str:
     if unhelped := [MODEL_WORDS[name] for name in trials if name not in study["recommended_for"]]:
         text += f" No significant improvement was found for {' and '.join(unhelped)}."
     return text
+
+
+def _recommended_trials(study: Mapping[str, Any]) -> dict[str, Any]:
+    """The recommended strategy with each kind of model; none in runs of earlier versions."""
+    shares = (1.0, study["recommended_fraction"])
+    same = [
+        one for one in study.get("trials", ()) if one["strategy"] == study["recommended"] and one["share"] in shares
+    ]
+    return {trial["model"]: trial for trial in same}
 
 
 def _not_recommended(study: Mapping[str, Any], on: str) -> str:
