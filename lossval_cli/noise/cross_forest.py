@@ -54,7 +54,7 @@ class _Tree(NamedTuple):
     offsets: Ints  # of each output's first bin
     shares: npt.NDArray[np.float32]  # (nodes, bins of all outputs)
     numbers: Ints  # outputs that are numbers
-    mean: npt.NDArray[np.float32]  # (nodes, numbers), 0 in a leaf without any
+    mean: npt.NDArray[np.float32]  # (numbers, nodes), 0 in a leaf without any
     square: npt.NDArray[np.float32]
     known: npt.NDArray[np.float32]  # 1, or 0 in a leaf without any
 
@@ -116,6 +116,7 @@ class CrossForest:
         """For n rows; `fitted` (n,): which of the fitted rows they are or come from."""
         n, D = cells.codes.shape
         probability, mean, square, asked, known = (np.zeros((D, n), np.float32) for _ in range(5))
+        codes = np.ascontiguousarray(cells.codes.T)
         for t, tree in enumerate(self.trees):
             rows = slice(None) if fitted is None else np.flatnonzero(~self.seen[fitted, t])
             X = cells.inputs[rows][:, tree.inputs]
@@ -124,12 +125,13 @@ class CrossForest:
             leaf = tree.tree.tree_.apply(X)
             flat = leaf * tree.shares.shape[1]
             for i, column in enumerate(tree.outputs):
-                probability[column, rows] += tree.shares.ravel()[flat + (tree.offsets[i] + cells.codes[rows, column])]
+                index = codes[column, rows] + (flat + tree.offsets[i])
+                probability[column, rows] += tree.shares.ravel().take(index)
                 asked[column, rows] += 1
             for i, column in enumerate(tree.numbers):
-                mean[column, rows] += tree.mean[leaf, i]
-                square[column, rows] += tree.square[leaf, i]
-                known[column, rows] += tree.known[leaf, i]
+                mean[column, rows] += tree.mean[i].take(leaf)
+                square[column, rows] += tree.square[i].take(leaf)
+                known[column, rows] += tree.known[i].take(leaf)
         mean /= np.maximum(known, 1)
         variance = np.maximum(square / np.maximum(known, 1) - mean**2, 0.0)
         probability /= np.maximum(asked, 1)
@@ -189,13 +191,13 @@ def _leaves(
     counts = np.bincount(flat.ravel(), minlength=nodes * width).reshape(nodes, width)
     size = np.maximum(np.bincount(leaf, minlength=nodes), 1)
     own = outputs[numbers[outputs]]
-    mean, square, held = (np.zeros((nodes, len(own)), np.float32) for _ in range(3))
+    mean, square, held = (np.zeros((len(own), nodes), np.float32) for _ in range(3))
     for i, column in enumerate(own):
         there = np.isfinite(values[:, column])
         known, node = values[there, column], leaf[there]
         cells = np.bincount(node, minlength=nodes)
-        mean[:, i] = np.bincount(node, known, minlength=nodes) / np.maximum(cells, 1)
-        square[:, i] = np.bincount(node, known**2, minlength=nodes) / np.maximum(cells, 1)
-        held[:, i] = cells > 0
+        mean[i] = np.bincount(node, known, minlength=nodes) / np.maximum(cells, 1)
+        square[i] = np.bincount(node, known**2, minlength=nodes) / np.maximum(cells, 1)
+        held[i] = cells > 0
     shares = (counts / size[:, None]).astype(np.float32)
     return _Tree(tree, inputs, outputs, offsets[:-1], shares, own, mean, square, held)

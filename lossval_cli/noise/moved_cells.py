@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from lossval_cli.noise.number_cells import NumberCells, within_reach
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 MOST_COLUMNS = 32
 """Columns from which on no move is looked for: there are the square of them."""
@@ -37,8 +40,19 @@ WHOLE = 0.995
 DECIMALS = 4
 """Decimals that numbers are written with, at most: a number stands for whatever rounds to it."""
 
+WIDTHS: Floats = np.array([10.0**-decimals for decimals in range(DECIMALS + 1)])
+"""Unit of the last of so many decimals."""
+
 LEAST = 1e-300
 """Probability of what is impossible."""
+
+OCTAVES, STEPS_PER_OCTAVE = (-24, 40), 16
+_POSITIVE = np.exp2(np.arange(*OCTAVES, 1 / STEPS_PER_OCTAVE))
+GRID = np.concatenate([[-np.inf], -_POSITIVE[:0:-1], [-_POSITIVE[0]], _POSITIVE, [np.inf]])
+"""Points of all columns, evenly spaced in the logarithm, between which a column's probability has a bound."""
+
+ROUNDING = 1e-6
+"""Nats by which a bound may be rounded off."""
 
 BLOCK_ROWS = 2_048
 
@@ -96,13 +110,49 @@ class Density:
         logs: Floats = np.log(np.maximum(probability, LEAST))
         return logs
 
+    @cached_property
+    def most(self) -> Floats:
+        """(WIDTHS · GRID,) the largest log probability of a number that is written with so many decimals and lies
+        between two points of the grid: see `_grid_index`."""
+        margin = ROUNDING * np.abs(np.nan_to_num(GRID, posinf=0.0, neginf=0.0))
+        low, high = (GRID - margin)[:-1, None], (GRID + margin)[1:, None]
 
-def _written(values: Floats) -> Floats:
-    """(n,) the unit of the last decimal that a number is written with."""
-    width = np.full(values.shape, 10.0**-DECIMALS)
-    for decimals in range(DECIMALS - 1, -1, -1):
-        width[values == np.round(values, decimals)] = 10.0**-decimals
-    return width
+        def least_distance(point: float) -> Floats:
+            distance: Floats = np.maximum(np.maximum(low - point, point - high), 0.0)
+            return distance
+
+        first, last = (np.searchsorted(self.edges, self.column.scale(ends), "right") for ends in (low, high))
+        index = np.arange(len(self.heights))
+        height = np.where((index >= first) & (index <= last), self.heights, 0.0).max(axis=1, keepdims=True)
+        with np.errstate(over="ignore"):
+            stretch = (self.column.unit + least_distance(self.column.origin)) * self.column.spread
+            away = least_distance(self.middle)
+            tails = WIDTHS / (2 * (self.reach + away) * np.square(1 + np.log1p(away / self.reach)))
+        inside = height * WIDTHS / np.maximum(stretch, LEAST)
+        if self.whole:
+            inside[:, 1:] = 0.0
+        shares = np.zeros(inside.shape)
+        np.maximum.at(shares, (_grid_index(self.atoms), _decimals(self.atoms)), self.shares)
+        probability = (1 - ANYWHERE) * np.minimum(inside + shares, 1.0) + ANYWHERE * np.minimum(tails, 1.0)
+        most: Floats = np.log(np.maximum(probability, LEAST)).T.ravel() + ROUNDING
+        return most
+
+
+def _grid_index(values: Floats) -> Ints:
+    """(n,) between which points of the grid each number lies."""
+    with np.errstate(divide="ignore"):
+        steps = np.floor(STEPS_PER_OCTAVE * (np.log2(np.abs(values)) - OCTAVES[0]))
+    steps = np.clip(steps, -1, len(GRID) // 2 - 2).astype(np.int64) + 1
+    index: Ints = np.where(values < 0, -steps, steps) + len(GRID) // 2 - 1
+    return index
+
+
+def _decimals(values: Floats) -> Ints:
+    """(n,) how many decimals a number is written with, DECIMALS for more."""
+    decimals = np.full(values.shape, DECIMALS)
+    for count in range(DECIMALS - 1, -1, -1):
+        decimals[values == np.round(values, count)] = count
+    return decimals
 
 
 @dataclass(frozen=True)
@@ -123,48 +173,96 @@ class MovedCells:
         """(n, D) nats for numbers (n, D), in their units: of the cells of the best move, 0 of others."""
         gain = np.zeros(values.shape)
         columns = np.array(list(self.densities), np.int64)
+        most = np.stack([density.most for density in self.densities.values()]) if len(columns) else np.zeros((0, 0))
         for start in range(0, len(values) if len(columns) else 0, BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            best, first, last, every = self._best(values[block][:, columns])
-            index = np.arange(len(columns))
-            inside = np.where(
-                every[:, None],
-                (index >= first[:, None]) & (index <= last[:, None]),
-                (index == first[:, None]) | (index == last[:, None]),
-            )
-            gain[block, columns] = np.where(inside, np.maximum(best, 0.0)[:, None], 0.0)
+            rows, best, inside = self._best(values[start : start + BLOCK_ROWS][:, columns], most)
+            gain[np.ix_(start + rows, columns)] = np.where(inside, best[:, None], 0.0)
         return gain
 
-    def _best(
-        self, values: Floats
-    ) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """For rows (n, d): log likelihood ratio of the best move, its first and last column, and whether those between
-        have moved as well."""
+    def _best(self, values: Floats, most: Floats) -> tuple[Ints, Floats, Bools]:
+        """Of rows (n, d), those that gain by a move (r,), the log likelihood ratio of the best one (r,), and the
+        columns that it moves (r, d).
+
+        most (d, WIDTHS · GRID): bounds of the log probability in each column. Few moves can gain even so, and of them
+        alone are numbers looked up in other columns than their own and its neighbours.
+        """
         n, d = values.shape
         known = np.isfinite(values)
-        # (n, d, d) log likelihood ratio of the number of column j in column i instead
-        ratio = np.empty((n, d, d))
-        filled = within_reach(np.where(known, values, 0.0).ravel())
-        width = _written(filled)
-        for i, density in enumerate(self.densities.values()):
-            ratio[:, i] = density.log(filled, width).reshape(n, d)
-        ratio = ratio - np.diagonal(ratio, axis1=1, axis2=2)[:, None, :].copy()
-        ratio[np.broadcast_to(~known[:, None, :], ratio.shape)] = 0.0
-        best = np.full(n, -np.inf)
-        first, last, every = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.bool_)
-        back = np.cumsum(np.stack([ratio[:, k - 1, k] if k else np.zeros(n) for k in range(d)], axis=1), axis=1)
-        on = np.cumsum(np.stack([ratio[:, k + 1, k] if k + 1 < d else np.zeros(n) for k in range(d)], axis=1), axis=1)
+        filled = within_reach(np.where(known, values, 0.0))
+        decimals = _decimals(filled.ravel()).reshape(n, d)
+        width = WIDTHS[decimals]
+        # (n, d) log probabilities of the numbers in their own columns, and the log likelihood ratios of the next ones
+        own = np.stack([self._in_order[i].log(filled[:, i], width[:, i]) for i in range(d)], axis=1)
+        before, after = np.zeros((n, d)), np.zeros((n, d))
+        for i in range(d - 1):
+            before[:, i] = self._in_order[i].log(filled[:, i + 1], width[:, i + 1]) - own[:, i + 1]
+            after[:, i] = self._in_order[i + 1].log(filled[:, i], width[:, i]) - own[:, i]
+        before[:, :-1][~known[:, 1:]] = after[~known] = 0.0
         hypotheses = np.log(1.5 * d * (d - 1))
-        for a in range(d):
-            for b in range(a + 1, d):
-                moves = [(ratio[:, a, b] + ratio[:, b, a], False)]
-                if b > a + 1:
-                    to_back = back[:, b] - back[:, a] + ratio[:, b, a]  # each belongs one column before, the first last
-                    before = on[:, a - 1] if a else 0.0
-                    moves += [(to_back, True), (on[:, b - 1] - before + ratio[:, a, b], True)]
-                different = values[:, a] != values[:, b]
-                for gain, between in moves:
-                    better = (gain - hypotheses > best) & different
-                    best[better] = gain[better] - hypotheses
-                    first[better], last[better], every[better] = a, b, between
-        return best, first, last, every
+
+        cell = decimals * (len(GRID) - 1) + _grid_index(filled.ravel()).reshape(n, d)
+        highest = np.where(known, most.max(axis=0)[cell] - own, 0.0)
+        rows = np.flatnonzero(_most_gain(highest, before, after) > hypotheses)
+        values, known, filled, width, own = values[rows], known[rows], filled[rows], width[rows], own[rows]
+        # (r, d, d) log likelihood ratio of the number of column j in column i instead, or what it is at most
+        ratio = most[:, cell[rows]].transpose(1, 0, 2) - own[:, None, :]
+        ratio[np.broadcast_to(~known[:, None, :], ratio.shape)] = 0.0
+        index = np.arange(d)
+        ratio[:, index[:-1], index[1:]] = before[rows, :-1]
+        ratio[:, index[1:], index[:-1]] = after[rows, :-1]
+        exchanged, back, on = (gains > hypotheses for gains in _gains(ratio, values))
+        sought = exchanged | exchanged.transpose(0, 2, 1) | back.transpose(0, 2, 1) | on
+        sought &= known[:, None, :]
+        kept = np.flatnonzero(sought.any(axis=(1, 2)))
+        rows, values, filled, width, own = rows[kept], values[kept], filled[kept], width[kept], own[kept]
+        ratio, sought = ratio[kept], sought[kept]
+        for i in range(d):
+            row, j = np.nonzero(sought[:, i])
+            ratio[row, i, j] = self._in_order[i].log(filled[row, j], width[row, j]) - own[row, j]
+
+        gains = np.stack(_gains(ratio, values), axis=-1).reshape(len(rows), 3 * d * d) - hypotheses
+        found = gains.argmax(axis=1)
+        best = gains[np.arange(len(rows)), found]
+        pair, kind = np.divmod(found, 3)
+        first, last = pair // d, pair % d
+        between = (index > first[:, None]) & (index < last[:, None]) & (kind > 0)[:, None]
+        inside = between | (index == first[:, None]) | (index == last[:, None])
+        better = best > 0
+        return rows[better], best[better], inside[better]
+
+    @cached_property
+    def _in_order(self) -> list[Density]:
+        return list(self.densities.values())
+
+
+def _most_gain(highest: Floats, before: Floats, after: Floats) -> Floats:
+    """(n,) a bound of the log likelihood ratio of any move. highest (n, d): the largest ratio of each number in any
+    column; before, after (n, d): those of the next column's number in each, and of each number in the next."""
+    exchanged = np.partition(highest, -2, axis=1)[:, -2:].sum(axis=1)
+    back, on = (np.cumsum(np.roll(part, 1, axis=1), axis=1) for part in (before, after))
+    backward = (back[:, 1:] + np.maximum.accumulate(highest - back, axis=1)[:, :-1]).max(axis=1)
+    onward = (on[:, 1:] + highest[:, 1:] - np.minimum.accumulate(on, axis=1)[:, :-1]).max(axis=1)
+    most: Floats = np.maximum(exchanged, np.maximum(backward, onward))
+    return most
+
+
+def _gains(ratio: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
+    """(n, d, d) log likelihood ratios of moves between columns a < b, −∞ elsewhere: the two are exchanged; each of
+    those from a to b belongs one column before, the first last; each belongs one column on, the last first.
+
+    ratio (n, d, d): of the number of the second column in the first.
+    """
+    n, d = values.shape
+    a, b = np.arange(d)[:, None], np.arange(d)
+    impossible = (a >= b) | (values[:, :, None] == values[:, None, :])
+    short = impossible | (b == a + 1)
+    before, after = (ratio[:, np.arange(d - 1) + i, np.arange(d - 1) + 1 - i] for i in (0, 1))
+    zero = np.zeros((n, 1))
+    back = np.hstack([zero, np.cumsum(before, axis=1)])  # (n, d) sum of the columns up to b
+    on = np.hstack([zero, np.cumsum(after, axis=1)])  # (n, d) sum of the columns before b
+    opposite = ratio.transpose(0, 2, 1)
+    return (
+        np.where(impossible, -np.inf, ratio + opposite),
+        np.where(short, -np.inf, back[:, None, :] - back[:, :, None] + opposite),
+        np.where(short, -np.inf, on[:, None, :] - on[:, :, None] + ratio),
+    )
