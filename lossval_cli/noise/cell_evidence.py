@@ -6,6 +6,7 @@
     misspelt    a rare level one or two edits away from a frequent one, a number that stands for a missing
                 value                                                               (spelling, stand_ins)
     moved       numbers that are far likelier in each other's columns               (moved_cells)
+    contradicts a value that hardly goes with another of its row                    (pair_cells)
 
 A level, or a number of a column of few values, is compared with cells that have the same one: that a rare event is
 hard to predict makes none of its rows wrong. The first three are −log p in nats under the column's own robust tail,
@@ -27,6 +28,7 @@ from lossval_cli.noise.level_cells import LevelCells
 from lossval_cli.noise.linear_cells import LinearCells
 from lossval_cli.noise.moved_cells import MovedCells
 from lossval_cli.noise.number_cells import NumberCells, Side
+from lossval_cli.noise.pair_cells import PairCells, PairEvidence
 from lossval_cli.noise.tails import LightTail, Tail
 
 Floats = npt.NDArray[np.float64]
@@ -65,6 +67,7 @@ class CellEvidence(NamedTuple):
     unlikely: Floats
     misspelt: Floats
     moved: Floats
+    contradicts: Floats
 
 
 class _Raw(NamedTuple):
@@ -76,6 +79,7 @@ class _Raw(NamedTuple):
     misspelt: Floats
     rarity: Floats  # (n, D) nats that a level is not one of the column's
     moved: Floats  # (n, D) nats
+    pairs: PairEvidence
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,9 @@ class CellModel:
     _moved: MovedCells
     _shares: Mapping[int, Floats]
     """(bins,) of the cells, of levels and of numbers in steps."""
+    _pairs: PairCells
+    _copies: Ints
+    """(n,) of each fitted row, itself included."""
     _linear: LinearCells | None = None
     _tails: _Tails | None = None
 
@@ -123,7 +130,9 @@ class CellModel:
         moved = MovedCells.fit(
             {i: (numbers[i], frame[c].to_numpy(float)) for i, c in enumerate(columns) if c in movable and i in numbers}
         )
-        model = cls(columns, numbers, levels, CrossForest(len(columns), (), np.zeros((0, 0), bool)), moved, {})
+        pairs, copies = PairCells.fit(frame, numbers, levels, group), np.bincount(group)[group]
+        forest = CrossForest(len(columns), (), np.zeros((0, 0), bool))
+        model = cls(columns, numbers, levels, forest, moved, {}, pairs, copies)
         codes, values, *_ = model._codes(frame, counted=True)
         in_steps = {i: column for i, column in numbers.items() if column.in_steps}
         model._shares = {
@@ -164,7 +173,8 @@ class CellModel:
             smooth = (LEAF_CELLS * prediction.probability[:, i] + PRIOR_CELLS * overall) / (LEAF_CELLS + PRIOR_CELLS)
             surprisal[here, i] = -np.log(smooth[here])
         moved = self._moved.evidence(self._given(frame))
-        return _Raw(cells, deviation, surprisal, misspelt, rarity, moved)
+        pairs = self._pairs.evidence(frame, self.copies(frame, fitted))
+        return _Raw(cells, deviation, surprisal, misspelt, rarity, moved, pairs)
 
     def fit_tails(self, raw: _Raw, kept: npt.NDArray[np.bool_], quantiles: tuple[float, float]) -> None:
         """On the evidence of the fitted rows, without those that are left out."""
@@ -216,7 +226,16 @@ class CellModel:
         for i, tail in self._tails.unlikely.items():
             (unlikely if i in self.levels else residual)[:, i] = tail.neg_log_p(excess[:, i])
         # A level that hardly any cell has is rare, whatever the other columns predict.
-        return CellEvidence(far, residual, np.maximum(unlikely, raw.rarity), raw.misspelt, raw.moved)
+        unlikely = np.maximum(unlikely, raw.rarity)
+        return CellEvidence(far, residual, unlikely, raw.misspelt, raw.moved, raw.pairs.lift)
+
+    def contradictions(self, frame: pd.DataFrame, fitted: Ints | None = None) -> Floats:
+        """(n, D, D) nats that two cells of a row contradict one another."""
+        return self._pairs.contradictions(frame, self.copies(frame, fitted))
+
+    def copies(self, frame: pd.DataFrame, fitted: Ints | None) -> Ints:
+        """(n,) how often each row was fitted."""
+        return np.zeros(len(frame), np.int64) if fitted is None else self._copies[fitted]
 
     def predict(self, cells: Cells, fitted: Ints | None = None) -> Prediction:
         """What the other columns say of each cell."""

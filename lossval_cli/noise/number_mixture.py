@@ -19,6 +19,8 @@ import pandas as pd
 from scipy.special import gammaln, logsumexp, ndtri
 
 from lossval_cli.noise.label_estimates import log_prior_of_share
+from lossval_cli.noise.ordered_classes import frequencies_near
+from lossval_cli.noise.out_of_fold import OutOfFold
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -40,6 +42,12 @@ TAILS = np.array([3.0, 5.0, 10.0, 30.0])
 UNPREDICTABLE = np.array([0.0, 0.05, 0.15, 0.3])
 """Few values: share of rows whose label follows the base rate whatever the features say."""
 UNPREDICTABLE_MEAN = 0.03
+LOCALLY_SPREAD = np.array([0.1, 0.25, 0.5, 0.75, 1.0])
+"""Few values: share of rows whose label is any that is frequent among rows predicted about as high, near or far."""
+SPREAD_MEAN = 0.2
+
+Shape = tuple[float, float, float, float]
+"""Factor on the local scale, degrees of freedom, shares of rows that follow the base rate and the local frequencies."""
 
 TRUSTED_WRONG = np.array([0.0, 0.01, 0.03, 0.1, 0.2])
 """Share of trusted labels that are wrong all the same."""
@@ -113,9 +121,9 @@ class ManyValues:
         self.residual = self.t - rows.scores
         spread = local_scale(window.scores, scores.score(window.y) - window.scores, WINDOW)
         self.scale = _along(window.scores, spread, rows.scores)
-        self.shapes = [(factor, tails, 0.0) for factor in SCALING for tails in TAILS]
+        self.shapes: list[Shape] = [(factor, tails, 0.0, 0.0) for factor in SCALING for tails in TAILS]
 
-    def densities(self, rows: Rows, shape: tuple[float, float, float]) -> tuple[Floats, Floats]:
+    def densities(self, rows: Rows, shape: Shape) -> tuple[Floats, Floats]:
         """(n,) of right and of wrong labels."""
         width = shape[0] * self.scale[rows]
         right = np.exp(log_t(self.residual[rows] / width, shape[1])) / width
@@ -123,7 +131,11 @@ class ManyValues:
 
 
 class FewValues:
-    """Probabilities of right and wrong labels among few values."""
+    """Probabilities of right and wrong labels among few values.
+
+    A right label may have more than one mode (a price is either full or reduced), which no deviation from a prediction
+    describes: some labels, or all, then follow how often each value occurs among rows that are predicted about as high.
+    """
 
     def __init__(self, rows: Predicted, scores: Scores, window: Predicted) -> None:
         """`window`: the rows that local scales are taken from."""
@@ -135,16 +147,23 @@ class FewValues:
         self.t = self.scores[self.index]
         spread = local_scale(window.scores, scores.score(window.y) - window.scores, WINDOW)
         self.scale = np.maximum(_along(window.scores, spread, rows.scores), least)
-        self.shapes = [(factor, tails, u) for factor in SCALING[::2] for tails in TAILS[::2] for u in UNPREDICTABLE]
+        known = scores.nearest(window.y)
+        near = frequencies_near(OutOfFold(window.scores, rows.scores), known, len(scores.values))
+        near_by = near.rows if rows is window else near.trusted
+        self.near = near_by[np.arange(len(self.index)), self.index]
+        follow = [(u, 0.0) for u in UNPREDICTABLE] + [(0.0, u) for u in LOCALLY_SPREAD]
+        self.shapes: list[Shape] = [
+            (factor, tails, *shares) for factor in SCALING[::2] for tails in TAILS[::2] for shares in follow
+        ]
 
-    def densities(self, rows: Rows, shape: tuple[float, float, float]) -> tuple[Floats, Floats]:
+    def densities(self, rows: Rows, shape: Shape) -> tuple[Floats, Floats]:
         """(n,) of right and of wrong labels."""
-        factor, tails, unpredictable = shape
+        factor, tails, unpredictable, spread = shape
         width = factor * self.scale[rows, None]
         by_value = log_t((self.scores - self.predicted[rows, None]) / width, tails)
         index = self.index[rows]
         own = np.exp(by_value[np.arange(len(index)), index] - logsumexp(by_value, axis=1))
-        right = (1 - unpredictable) * own + unpredictable * self.rate[rows]
+        right = (1 - unpredictable - spread) * own + unpredictable * self.rate[rows] + spread * self.near[rows]
         return right, (1 - right) / max(1, len(self.scores) - 1)
 
 
@@ -173,6 +192,7 @@ def fit_mixture(
             counted * np.log(np.maximum(mixed, 1e-300)).sum(axis=1)
             - 0.5 * ((np.log(shape[0]) - expected) / SCALING_DEVIATION) ** 2
             - shape[2] / UNPREDICTABLE_MEAN
+            - shape[3] / SPREAD_MEAN
             + prior
             + (0.0 if checked is None else _of_right_labels(checked, shape))
         )
@@ -194,7 +214,7 @@ def fit_mixture(
     return Posterior(probability, float(posterior @ SHARES), float(low), float(high))
 
 
-def _of_right_labels(checked: ManyValues | FewValues, shape: tuple[float, float, float]) -> float:
+def _of_right_labels(checked: ManyValues | FewValues, shape: Shape) -> float:
     """Log-likelihood of trusted labels: nearly all of them are right, unless they themselves say otherwise."""
     right, wrong = checked.densities(slice(None), shape)
     mixed = np.outer(1 - TRUSTED_WRONG, right) + np.outer(TRUSTED_WRONG, wrong)

@@ -40,7 +40,7 @@ def predict_ordered(
     """Name of the model -> probabilities (N, K) and (J, K) of classes that are numbered in their order; arguments as
     for `out_of_fold.predict_classes`."""
     found = predict_numbers(X, y.astype(np.float64), fold, X_trusted, trusted_fold, seed, trees)
-    return {f"ordered {name}": _as_classes(steps, y, K) for name, steps in found.items()}
+    return {f"ordered {name}": frequencies_near(steps, y, K) for name, steps in found.items()}
 
 
 def steps_apart(y: Ints, K: int) -> Floats:
@@ -49,8 +49,9 @@ def steps_apart(y: Ints, K: int) -> Floats:
     return distance
 
 
-def _as_classes(steps: OutOfFold, y: Ints, K: int) -> OutOfFold:
-    """Predicted steps (N,) and (J,) -> probabilities of the classes."""
+def frequencies_near(steps: OutOfFold, y: Ints, K: int) -> OutOfFold:
+    """Predicted steps (N,) and (J,) -> (N, K) and (J, K) how often the classes y (N,) occur among rows that are
+    predicted about as high."""
     N = len(y)
     ascending = np.sort(steps.rows)
     bins = [_rank_bin(ascending, values) for values in (steps.rows, steps.trusted)]

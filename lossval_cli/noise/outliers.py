@@ -4,14 +4,16 @@
     ways    a row's cells summarised in the ways a row can be wrong:
                 cell      its least probable number
                 cells     the excess evidence of all numbers together
-                level     its least likely level
+                level     its least likely level, and how it contradicts the others one by one
                 typo      its most likely misspelling or stand-in
                 moved     how much likelier it is once numbers are moved to other columns
     odds    −log p of each way under its own robust tail, and the share of each way      (two_groups)
+    pairs   exceptions to what two columns otherwise keep to                              (pair_cells)
     noise   a density ratio of noisy copies to rows                                       (row_noise)
 
-A row is an outlier if it is wrong in one of the ways or noisy as a whole. All of it is fitted on a sample of rows;
-others are scored block by block. Copies of a row never support one another: trees and folds keep them together.
+A row is an outlier if it is wrong in one of the ways, an exception or noisy as a whole. All of it is fitted on a sample
+of rows; others are scored block by block. Copies of a row never support one another: trees and folds keep them
+together.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import torch
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from lossval_cli.features.encoder import Block
 from lossval_cli.features.row_keys import find_copies, row_keys
@@ -89,16 +91,18 @@ class OutlierEstimate(NamedTuple):
     penalty: Floats  # (N,) −log P(right) in nats, at a share of RANKED_SHARE at least: added to the transport cost
     share_low: float  # interval of the share of outliers
     share_high: float
+    way: Ints | None = None  # (N,) in which way each row is most likely wrong, a number
     model: OutlierModel | None = None
     columns: ColumnSource | None = None
 
     def gathered(self, processes: ProcessGroup, total: int) -> OutlierEstimate:
         """The estimate for all `total` rows, on every process of a group, where each has scored its own."""
-        probability, penalty = (
+        assert self.way is not None
+        probability, penalty, way = (
             processes.gather_rows(torch.from_numpy(values), total, everywhere=True).numpy()
-            for values in (self.probability, self.penalty)
+            for values in (self.probability, self.penalty, self.way)
         )
-        return _estimate(probability, penalty, self.model, self.columns)
+        return _estimate(Scored(probability, penalty, way), self.model, self.columns)
 
     def describe(self, rows: Ints, most: int = 3) -> list[list[CellFinding]]:
         """The least probable cells of some training rows (n,), worst first."""
@@ -109,6 +113,14 @@ class OutlierEstimate(NamedTuple):
             for i in np.flatnonzero(np.isin(rows, invalid)):
                 found[i] = [unreadable(column), *found[i]][:most]
         return found
+
+
+class Scored(NamedTuple):
+    """What is said of n rows."""
+
+    probability: Floats  # (n,)
+    penalty: Floats  # (n,)
+    way: Ints  # (n,) the most likely one: a number
 
 
 def find_outliers(
@@ -141,34 +153,40 @@ def find_outliers(
         classes=None if classes is None else classes[sample],
     )
     if len(sample) == N and own is None:
-        probability, penalty = model.fitted()
+        found = model.fitted()
     else:
-        probability, penalty = np.empty(stop - start), np.empty(stop - start)
+        found = Scored(np.empty(stop - start), np.empty(stop - start), np.empty(stop - start, np.int64))
         for first, frame in columns.blocks(slice(start, stop), BLOCK_ROWS):
             rows = np.arange(first, first + len(frame))
             here = None if classes is None else classes[rows]
             part = slice(first - start, first - start + len(frame))
-            probability[part], penalty[part] = model.score(frame, rows, X[first : first + len(frame)], here)
+            scored = model.score(frame, rows, X[first : first + len(frame)], here)
+            for whole, values in zip(found, scored, strict=True):
+                whole[part] = values
     for rows in columns.invalid().values():
         here = rows[(rows >= start) & (rows < stop)] - start
-        probability[here], penalty[here] = UNREADABLE, -np.log1p(-UNREADABLE)
-    return _estimate(probability, penalty, model, columns)
+        found.probability[here], found.penalty[here], found.way[here] = UNREADABLE, -np.log1p(-UNREADABLE), -1
+    return _estimate(found, model, columns)
 
 
-def _estimate(
-    probability: Floats, penalty: Floats, model: OutlierModel | None, columns: ColumnSource | None
-) -> OutlierEstimate:
+def _estimate(scored: Scored, model: OutlierModel | None, columns: ColumnSource | None) -> OutlierEstimate:
+    probability = scored.probability
     certain = probability[probability > FLAGGED].sum() / len(probability)
     error = 1.64 * np.sqrt((probability * (1 - probability)).sum() + 0.5) / len(probability)
     noisy = (0.0, 0.0) if model is None or model.noise is None else model.noise.interval
     low, high = max(0.0, float(certain - error), noisy[0]), min(1.0, max(float(probability.mean() + error), noisy[1]))
-    return OutlierEstimate(probability, penalty, low, high, model, columns)
+    return OutlierEstimate(probability, scored.penalty, low, high, scored.way, model, columns)
 
 
 class _Scores(NamedTuple):
     log_odds: Floats  # (n,)
     ranked: Floats  # (n,) log odds at RANKED_SHARE
+    way: Ints  # (n,) of WAYS, or len(WAYS): an exception to what two columns keep to
     noise: Floats  # (n, 2) log ratios of row noise
+
+    def take(self, rows: Ints) -> _Scores:
+        """Of some rows, as a copy."""
+        return _Scores(self.log_odds[rows], self.ranked[rows], self.way[rows], self.noise[rows])
 
 
 @dataclass(frozen=True)
@@ -229,7 +247,7 @@ class OutlierModel:
         noise = None
         if X is not None and len(blocks) > 1:  # in a single column, every row is its only cell
             noise = RowNoise.fit(X[order], blocks, alike, group, rng)
-        own = _scores(groups, neg_log_p, None if noise is None else noise.log_ratios)
+        own = _scores(groups, neg_log_p, raw.pairs.wrong, None if noise is None else noise.log_ratios)
         fit_index = np.empty_like(order)
         fit_index[order] = everything
         return cls(view, cells, sample, fit_index, tails, baseline, groups, noise, own)
@@ -240,11 +258,11 @@ class OutlierModel:
         rows: Ints,
         X: npt.NDArray[np.float32] | None = None,
         classes: Ints | None = None,
-    ) -> tuple[Floats, Floats]:
-        """Probability and penalty of typed rows (n,); `rows` (n,): which rows of the table they are. Those that were
-        fitted are known already."""
+    ) -> Scored:
+        """What is said of typed rows (n,); `rows` (n,): which rows of the table they are. Those that were fitted are
+        known already."""
         index = self._fit_index(rows)
-        scores = _Scores(*(values[index] for values in self.own))
+        scores = self.own.take(index)
         new = np.flatnonzero(index < 0)
         if len(new):
             prepared = self.view.prepare(frame.iloc[new])
@@ -254,14 +272,13 @@ class OutlierModel:
             baseline = np.vstack([self.class_baseline, np.zeros(len(WAYS))])  # of an unseen class: none
             neg_log_p = np.maximum(neg_log_p - baseline[np.minimum(alike, len(baseline) - 1)], 0.0)
             ratio = self.noise.of(X[new], alike) if self.noise is not None and X is not None else None
-            for whole, part in zip(scores, _scores(self.groups, neg_log_p, ratio), strict=True):
+            for whole, part in zip(scores, _scores(self.groups, neg_log_p, raw.pairs.wrong, ratio), strict=True):
                 whole[new] = part
-        return self._probability(scores), self._penalty(scores)
+        return self._scored(scores)
 
-    def fitted(self) -> tuple[Floats, Floats]:
-        """Probability and penalty of the fitted rows."""
-        own = _Scores(*(values[self.fit_index] for values in self.own))
-        return self._probability(own), self._penalty(own)
+    def fitted(self) -> Scored:
+        """What is said of the fitted rows."""
+        return self._scored(self.own.take(self.fit_index))
 
     def describe(self, frame: pd.DataFrame, rows: Ints, most: int = 3) -> list[list[CellFinding]]:
         """The least probable cells of each typed row, worst first; `rows` (n,): which rows of the table they are."""
@@ -272,12 +289,13 @@ class OutlierModel:
         i = np.minimum(np.searchsorted(self.sample, rows), len(self.sample) - 1)
         return np.where(self.sample[i] == rows, self.fit_index[i], -1)
 
-    def _probability(self, scores: _Scores) -> Floats:
-        right = expit(-scores.log_odds)
+    def _scored(self, scores: _Scores) -> Scored:
+        right, way = expit(-scores.log_odds), scores.way
         if self.noise is not None:
-            right = right * expit(-self.noise.log_odds(scores.noise))
-        probability: Floats = 1 - right
-        return probability
+            noisy = self.noise.log_odds(scores.noise)
+            way = np.where(noisy > scores.log_odds, len(WAYS) + 1, way)
+            right = right * expit(-noisy)
+        return Scored(1 - right, self._penalty(scores), way)
 
     def _penalty(self, scores: _Scores) -> Floats:
         log_odds = np.maximum(scores.log_odds, scores.ranked)
@@ -308,7 +326,7 @@ def _ways(evidence: CellEvidence) -> dict[Way, Floats]:
     return {
         "cell": (evidence.far + evidence.residual).max(axis=1),
         "cells": excess.sum(axis=1),
-        "level": evidence.unlikely.max(axis=1),
+        "level": (evidence.unlikely + evidence.contradicts).max(axis=1),
         "typo": evidence.misspelt.max(axis=1),
         "moved": evidence.moved.max(axis=1),
     }
@@ -330,10 +348,18 @@ def _class_baseline(neg_log_p: Floats, classes: Ints) -> Floats:
     return baseline
 
 
-def _scores(groups: TwoGroups, neg_log_p: Floats, noise: Floats | None) -> _Scores:
+def _scores(groups: TwoGroups, neg_log_p: Floats, exception: Floats, noise: Floats | None) -> _Scores:
+    """`exception` (n,): probability that an exception to what two columns keep to is an error."""
     least = np.maximum(groups.shares, RANKED_SHARE / len(WAYS))
-    ranked = TwoGroups(least).log_odds(neg_log_p)
-    return _Scores(groups.log_odds(neg_log_p), ranked, np.zeros((len(neg_log_p), 2)) if noise is None else noise)
+    by_pairs = logit(np.clip(exception, 1e-12, 1 - 1e-12))
+    by_way = groups.log_odds_by_way(neg_log_p)
+    # Right only if right in both regards.
+    odds, ranked = (
+        np.logaddexp(np.logaddexp(by_ways, by_pairs), by_ways + by_pairs)
+        for by_ways in (groups.log_odds(neg_log_p), TwoGroups(least).log_odds(neg_log_p))
+    )
+    way = np.argmax(np.column_stack([by_way, by_pairs]), axis=1)
+    return _Scores(odds, ranked, way, np.zeros((len(neg_log_p), 2)) if noise is None else noise)
 
 
 __all__ = ["CellFinding", "OutlierEstimate", "OutlierModel"]

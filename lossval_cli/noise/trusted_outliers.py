@@ -2,7 +2,8 @@
 
 Where heavy tails are in the nature of a table, as many of the trusted rows look like outliers as of the others. Of the
 training rows that are as unusual as a row or more, the share that trusted rows lead to expect is taken for right:
-tail-area false discovery rate (Storey, 2002) with trusted rows as the null.
+tail-area false discovery rate (Storey, 2002) with trusted rows as the null. Each way to be unusual has trusted rows of
+its own: that incomes of 99999 are usual says nothing of misspelt names.
 """
 
 from __future__ import annotations
@@ -40,8 +41,14 @@ def relative_to_trusted(outliers: OutlierEstimate, dataset: Dataset) -> OutlierE
         rows = np.sort(np.random.default_rng(len(rows)).choice(rows, MOST_TRUSTED, replace=False))
     frame = TypedColumns(val.table, dataset.encoder).take(rows)
     classes = None if dataset.classes is None or val.y is None else val.y[rows].astype(np.int64)
-    trusted, _ = model.score(frame, np.full(len(rows), -1), val.X[rows], classes)
-    probability = outliers.probability * (1 - share_expected(outliers.probability, trusted))
+    trusted = model.score(frame, np.full(len(rows), -1), val.X[rows], classes)
+    probability = outliers.probability.copy()
+    assert outliers.way is not None
+    for way in np.unique(outliers.way):
+        own, alike = outliers.way == way, trusted.probability.copy()
+        alike[trusted.way != way] = 0.0
+        expected = share_expected(np.where(own, outliers.probability, 0.0), alike)
+        probability[own] *= 1 - expected[own]
     kept = float(probability.sum() / max(outliers.probability.sum(), 1e-300))
     return outliers._replace(
         probability=probability, share_low=kept * outliers.share_low, share_high=kept * outliers.share_high
