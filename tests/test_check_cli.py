@@ -151,11 +151,11 @@ def test_the_defaults_are_those_that_the_guide_names(run: Cli) -> None:
     assert said == {
         "new_rows_only": False,
         "strict": False,
-        "max_suspects": "10%:5%",
-        "max_noise_share": "10%:5%",
+        "max_suspects": "3%:2%",
+        "max_noise_share": "5%:3%",
     }
     guide = Path(__file__).parents[1].joinpath("docs", "ci.md").read_text(encoding="utf-8")
-    assert "`--max-suspects 10%:5%` and `--max-noise-share 10%:5%` are checked" in guide
+    assert "`--max-suspects 3%:2%` and `--max-noise-share 5%:3%` are checked" in guide
 
 
 def test_cells_and_columns_are_no_commands_on_any_stream(cli: Cli, quick: Quick) -> None:

@@ -42,9 +42,12 @@ TAILS = np.array([3.0, 5.0, 10.0, 30.0])
 UNPREDICTABLE = np.array([0.0, 0.05, 0.15, 0.3])
 """Few values: share of rows whose label follows the base rate whatever the features say."""
 UNPREDICTABLE_MEAN = 0.03
-LOCALLY_SPREAD = np.array([0.1, 0.25, 0.5, 0.75, 1.0])
+LOCALLY_SPREAD = np.array([0.1, 0.25, 0.5, 0.75, 0.9])
 """Few values: share of rows whose label is any that is frequent among rows predicted about as high, near or far."""
 SPREAD_MEAN = 0.2
+A_MODE, ALL_MODES, NOT_ALL = 0.05, 3, 10
+"""Share of the rows that are predicted about as high, from which a value is one of their modes: labels replaced at
+random are spread over all values. It falls from so many values to so few, which are all modes."""
 
 Shape = tuple[float, float, float, float]
 """Factor on the local scale, degrees of freedom, shares of rows that follow the base rate and the local frequencies."""
@@ -134,7 +137,7 @@ class FewValues:
     """Probabilities of right and wrong labels among few values.
 
     A right label may have more than one mode (a price is either full or reduced), which no deviation from a prediction
-    describes: some labels, or all, then follow how often each value occurs among rows that are predicted about as high.
+    describes: most labels then follow how often each frequent value occurs among rows that are predicted about as high.
     """
 
     def __init__(self, rows: Predicted, scores: Scores, window: Predicted) -> None:
@@ -149,8 +152,10 @@ class FewValues:
         self.scale = np.maximum(_along(window.scores, spread, rows.scores), least)
         known = scores.nearest(window.y)
         near = frequencies_near(OutOfFold(window.scores, rows.scores), known, len(scores.values))
-        near_by = near.rows if rows is window else near.trusted
-        self.near = near_by[np.arange(len(self.index)), self.index]
+        no_mode = A_MODE * np.clip((len(scores.values) - ALL_MODES) / (NOT_ALL - ALL_MODES), 0.0, 1.0)
+        modes = np.maximum((near.rows if rows is window else near.trusted) - no_mode, 0.0)
+        modes /= np.maximum(modes.sum(axis=1, keepdims=True), 1e-12)
+        self.near = modes[np.arange(len(self.index)), self.index]
         follow = [(u, 0.0) for u in UNPREDICTABLE] + [(0.0, u) for u in LOCALLY_SPREAD]
         self.shapes: list[Shape] = [
             (factor, tails, *shares) for factor in SCALING[::2] for tails in TAILS[::2] for shares in follow
