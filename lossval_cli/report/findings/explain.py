@@ -266,6 +266,12 @@ class _Cells:
             return f"; probably {cut(finding.meant)}"
         if finding.kind == "stand-in":
             return "; it may stand for a missing value"
+        if finding.beside is not None:
+            other, beside = finding.beside
+            is_number = self.dataset.encoder.types[other] == "number"
+            shown = format_number(beside) if is_number and isinstance(beside, float) else None
+            shown = shown or (None if isinstance(beside, float) else cut(beside))
+            return f"; hardly any row has both it and {cut(other)}" + (f" {shown}" if shown is not None else "")
         if finding.kind == "moved":
             return "; it would fit another column of the row"
         if finding.kind == "unpredicted" and finding.predicted_range is not None:
