@@ -103,6 +103,17 @@ def test_what_to_check_first_follows_from_the_probabilities() -> None:
     assert first_rows(a_report(suspects=[])) == ""
 
 
+def test_without_trusted_rows_outliers_may_be_right() -> None:
+    rows = [{"suspect": kind, "noise_probability": 0.8} for kind in ("label", "features", "features", "label+features")]
+    data = {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "classification"}}
+    said = "Check the first 4 suspects: about 3 of them are expected to be wrong"
+    assert first_rows(a_report(suspects=rows, data=data | {"held_out": None})) == f"{said}."
+    assert (
+        first_rows(a_report(suspects=rows, data=data | {"held_out": {"rows": 20}}))
+        == f"{said}, unless extremes are in the nature of the data (3 are outliers; trusted rows would tell)."
+    )
+
+
 def test_relabelling_is_advised_for_classes_that_features_explain_and_for_nothing_else() -> None:
     assert next_step(a_report()) is not None
     assert next_step(a_report(summary={"skill": 0.01})) is None

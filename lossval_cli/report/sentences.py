@@ -320,7 +320,10 @@ def deciding_cells(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def first_rows(report: Mapping[str, Any]) -> str:
-    """How many of the listed suspects are expected to be wrong; empty where none is listed or that is not known."""
+    """How many of the listed suspects are expected to be wrong; empty where none is listed or that is not known.
+
+    Without trusted rows an error and a right row that is extreme look alike.
+    """
     rows = report["suspects"][:LISTED]
     listed = [row["noise_probability"] for row in rows if row.get("noise_probability") is not None]
     if not listed:
@@ -330,7 +333,15 @@ def first_rows(report: Mapping[str, Any]) -> str:
         return f"Check it: it is wrong with a probability of {format_percent(listed[0], 0)}."
     which = "all" if len(listed) == report["summary"].get("suspects") else "the first"
     are = "is" if wrong == 1 else "are"
-    return f"Check {which} {len(listed):,} suspects: about {wrong:,} of them {are} expected to be wrong."
+    text = f"Check {which} {len(listed):,} suspects: about {wrong:,} of them {are} expected to be wrong"
+    outliers = sum("features" in (row.get("suspect") or "") for row in rows)
+    if outliers and report["data"].get("held_out") is not None:
+        text += f", unless extremes are in the nature of the data ({_outliers(outliers)}; trusted rows would tell)"
+    return f"{text}."
+
+
+def _outliers(rows: int) -> str:
+    return "one is an outlier" if rows == 1 else f"{rows:,} are outliers"
 
 
 def features_reason(cells: Sequence[str]) -> str:
