@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 from collections.abc import Callable, Iterable
@@ -19,13 +20,14 @@ from lossval_cli.pipeline import Progress, Tables, run
 from lossval_cli.presets import read_toml
 from lossval_cli.result import Result
 from lossval_cli.runtime.atomic_write import remove_file
+from lossval_cli.runtime.distributed import SINGLE_PROCESS, joined
 from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import COLUMNS_TABLE, Settings
 
 TABLE_OPTIONS = tuple(field.name for field in fields(TableOptions))
 COLUMN_LISTS = ("ids", "exclude", "features", "categories")
 """Table options for which a single name may be given instead of a list."""
-RUN_OPTIONS = ("time_limit", "max_memory", "checkpoint", "checkpoint_every", "resume")
+RUN_OPTIONS = ("time_limit", "max_memory", "checkpoint", "checkpoint_every", "resume", "distributed")
 
 
 def score(
@@ -41,7 +43,7 @@ def score(
     config: str | Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     **options: Any,
-) -> Result:
+) -> Result | Any:
     """Rank the rows of `train` by how much they help a model do well on `val`.
 
     train, val, test: DataFrames, or paths of CSV or Parquet tables.  label: the column to predict; without
@@ -65,18 +67,21 @@ def score(
 
     `options` about the run:
 
-    time_limit: seconds after which training stops and what was learned is reported.
+    time_limit: seconds after which training stops, no removal study begins, and what was learned is reported; reading,
+    outliers, noise and the report are not cut short.
     max_memory: bytes to stay below; Parquet and Arrow files are then read in parts.  checkpoint: a file that training
     is saved in every `checkpoint_every` seconds, and which is deleted when training is complete; with `resume`,
-    training continues from it, if it is there.
+    training continues from it, if it is there.  distributed: False scores in this process alone. Else rows are shared
+    out among the processes of a launcher (torchrun, Ray Train, Spark's TorchDistributor) or of a process group that
+    exists, which stays; all of them must call `score` with the same tables and options.
 
     Every other option is a setting, as with `--set`, and overrides preset and config; `lossval presets` lists them.
     `loss` may be a function of (predictions, targets) that returns one value per row, and `model` a scikit-learn
     estimator, or a function of (inputs, outputs) that makes a torch.nn.Module.
 
     Returns a `Result`: `scores` is a DataFrame with one line per training row, lowest importance first;
-    `report` is the content of report.json. Nothing but the checkpoint is written. Raises LossvalError, one
-    line each.
+    `report` is the content of report.json. Of several processes the first one returns it, the others return None.
+    Nothing but the checkpoint is written. Raises LossvalError, one line each.
     """
     if removal not in ("full", "quick", "off"):
         raise UsageError(f"removal must be full, quick or off, not {removal!r}")
@@ -84,19 +89,23 @@ def score(
     columns |= {name: [columns[name]] for name in COLUMN_LISTS if isinstance(columns.get(name), str)}
     if columns.get("columns") is None:
         columns["columns"] = {} if config is None else read_toml(Path(config)).get(COLUMNS_TABLE, {})
-    resources = _resources(**_take(options, RUN_OPTIONS))
-    result = run(
-        Tables(train, val, test),
-        Settings.resolve(preset, config, {name: _as_setting(name, value) for name, value in options.items()}),
-        options=TableOptions(**columns),
-        thresholds=None if thresholds is None else read_thresholds(Path(thresholds)),
-        decisions=None if decisions is None else Path(decisions),
-        removal=removal,
-        resources=resources,
-        progress=Progress() if on_epoch is None else Progress(epoch=on_epoch),
-    )
-    assert result is not None  # a single process is the main one
-    if resources.checkpoint is not None and result.is_complete:
+    given = _take(options, RUN_OPTIONS)
+    is_alone = not given.pop("distributed", True)
+    resources = _resources(**given)
+    settings = Settings.resolve(preset, config, {name: _as_setting(name, value) for name, value in options.items()})
+    with contextlib.nullcontext(SINGLE_PROCESS) if is_alone else joined() as processes:
+        result = run(
+            Tables(train, val, test),
+            settings,
+            options=TableOptions(**columns),
+            thresholds=None if thresholds is None else read_thresholds(Path(thresholds)),
+            decisions=None if decisions is None else Path(decisions),
+            removal=removal,
+            resources=resources,
+            processes=processes,
+            progress=Progress() if on_epoch is None else Progress(epoch=on_epoch),
+        )
+    if result is not None and resources.checkpoint is not None and result.is_complete:
         remove_file(resources.checkpoint)
     return result
 

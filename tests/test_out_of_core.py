@@ -25,9 +25,11 @@ from lossval_cli.features.encoded_file import EncodedFile
 from lossval_cli.features.streaming import read_or_stream
 from lossval_cli.pipeline import Tables, run
 from lossval_cli.runtime import row_loader as order
+from lossval_cli.runtime import row_source
 from lossval_cli.runtime.context import Runtime
-from lossval_cli.runtime.memory import MemoryEstimate, amount, largest_chunk
+from lossval_cli.runtime.memory import MemoryEstimate, amount
 from lossval_cli.runtime.resources import Resources
+from lossval_cli.runtime.row_source import PAGES, chunk_rows
 from lossval_cli.settings import Settings
 from lossval_cli.tables.files import Listed
 from lossval_cli.tables.options import ReadOptions
@@ -83,6 +85,23 @@ def test_scores_and_report_are_those_of_a_table_in_memory(
         assert read.report[key] == kept.report[key], key
     assert any("encoded rows take" in notice for notice in read.dataset.notices)
     assert not list(Path().glob(".encoded*"))
+
+
+def test_scores_do_not_depend_on_memory_where_rows_are_visited_in_chunks(
+    tables: Path, everything_stays: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sorted by label, in 8 chunks: the same scores from memory and from disk, and about as good as of one chunk."""
+    table = mixed(2_000).sort_values("label")
+    write(table, "big.parquet")
+    whole = run(Tables("big.parquet"), SETTINGS, removal="off")
+    monkeypatch.setattr(row_source, "CHUNK_ROWS", 256)
+    monkeypatch.setattr(order, "PAGES", 32)
+    kept = run(Tables("big.parquet"), SETTINGS, removal="off")
+    read = run(Tables("big.parquet"), SETTINGS, removal="off", resources=Resources(scratch=Path("encoded.x")))
+    assert read.dataset.layout.chunk_rows == 256 and isinstance(read.dataset.train.X, EncodedFile)
+    assert read.table.to_pydict() == kept.table.to_pydict()
+    one, other = (found.scores.set_index("row").sort_index()["importance"] for found in (whole, kept))
+    assert 0.9 < one.corr(other, method="spearman") < 1
 
 
 def test_an_encoded_file_reads_like_an_array(tables: Path, everything_stays: None) -> None:
@@ -171,17 +190,18 @@ def test_only_fragments_that_are_asked_for_are_read(tables: Path) -> None:
 def test_an_epoch_visits_every_row_once(rows: int, count: int) -> None:
     import torch
 
-    chunks = list(order.visiting_order(rows, count, torch.Generator().manual_seed(0)))
+    chunks = list(order.visiting_order(rows, count, 64, torch.Generator().manual_seed(0)))
     assert len(chunks) == count
     assert torch.cat(chunks).sort().values.tolist() == list(range(rows))
-    pages = [len(set((chunk // order.PAGE_ROWS).tolist())) for chunk in chunks]
-    assert sum(pages) == -(-rows // order.PAGE_ROWS)  # no page is read twice
+    pages = [len(set((chunk // 64).tolist())) for chunk in chunks]
+    assert sum(pages) == -(-rows // 64)  # no page is read twice
 
 
-def test_the_largest_chunk_that_fits() -> None:
+def test_a_chunk_has_a_bounded_size_and_many_pages() -> None:
+    """By the width alone: rows are visited in the same order whatever memory there is."""
+    assert [chunk_rows(width) for width in (1, 256, 257, 10**4, 10**9)] == [1 << 16, 1 << 16, 1 << 15, 1 << 10, PAGES]
     size = MemoryEstimate(rows=10**7, width=20, outputs=2, val_rows=1_000, members=8, scoring=2)
-    chunks = [largest_chunk(size, memory) for memory in (10**9, 6 * 10**9, 10**12)]
-    assert chunks[0] is None and chunks[2] == 1 << 20
+    assert size.chunk() == 2 * size.chunk(0.5) == (1 << 16) * (3 * 80 + 128)
     assert amount(1.25e9) == "1.2 GB" and amount(3e6) == "3.0 MB"
 
 

@@ -22,12 +22,12 @@ from lossval_cli.cli.check_plan import (
 from lossval_cli.cli.console import forget_stdout, show
 from lossval_cli.cli.option_groups import OptionGroup, grouped_options
 from lossval_cli.cli.options import check_one_stdin
-from lossval_cli.cli.processes import is_assistant
 from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
 from lossval_cli.cli.scoring import scored
 from lossval_cli.errors import GateFailed, UsageError
 from lossval_cli.runs.destination import default_directory
 from lossval_cli.runtime.atomic_write import is_run_directory
+from lossval_cli.runtime.launcher import is_assistant
 from lossval_cli.text.format import join_names, pluralize
 
 if TYPE_CHECKING:

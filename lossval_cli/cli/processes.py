@@ -1,4 +1,4 @@
-"""The processes of a run that `torchrun` has started, and what a run leaves behind when it is over."""
+"""The processes of a run, and what a run leaves behind when it is over."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from lossval_cli.cli.console import say
 
 if TYPE_CHECKING:
     from lossval_cli.result import Result
@@ -21,21 +23,17 @@ def forget_checkpoint(resources: Resources, result: Result) -> None:
         remove_file(resources.checkpoint)
 
 
-def is_assistant() -> bool:
-    """Whether `torchrun` has started this process and it is not the first: what is only read or written is
-    the first one's."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0"
-
-
 @contextlib.contextmanager
 def processes() -> Iterator[ProcessGroup]:
-    """The processes that `torchrun` has started; without it this one alone.
+    """The processes of this run; without a launcher this one alone.
 
-    Who is ended by torchrun because another process is gone says so.
+    Who is ended by the launcher because another process is gone says so.
     """
     from lossval_cli.runtime.distributed import joined
 
-    with joined() as found:
+    if not os.environ.get("LOSSVAL_DEBUG"):
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # what fails is said in one line
+    with joined(say) as found:
         try:
             yield found
         except KeyboardInterrupt as interrupt:

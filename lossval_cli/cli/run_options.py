@@ -22,11 +22,11 @@ import typer
 
 from lossval_cli.cli.option_groups import DefaultText, Only, OptionGroup
 from lossval_cli.cli.options import ProgressMode, Removal
-from lossval_cli.cli.processes import is_assistant
 from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import UsageError
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.presets import find_project_table, read_toml
+from lossval_cli.runtime.launcher import is_assistant
 from lossval_cli.settings import COLUMNS_TABLE, Settings
 from lossval_cli.text.format import escape_control
 from lossval_cli.text.quantities import read_bytes, read_seconds
@@ -304,7 +304,11 @@ class RuntimeOptions(OptionGroup):
 
     time_limit: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Stop training after TIME (e.g. 90s or 2h) and report what was learned."),
+        typer.Option(
+            metavar="TIME",
+            help="Stop training after TIME (e.g. 90s or 2h) and report what was learned; reading, outliers, noise and "
+            "the report are not cut short.",
+        ),
         Only("score", "check"),
     ] = None
     max_memory: Annotated[

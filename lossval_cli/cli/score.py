@@ -14,12 +14,12 @@ import typer
 from lossval_cli.cli.console import is_screen, show
 from lossval_cli.cli.option_groups import OptionGroup, grouped_options
 from lossval_cli.cli.options import Format, SafeCsv, Sort, check_one_stdin
-from lossval_cli.cli.processes import is_assistant
 from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
 from lossval_cli.cli.scoring import scored
 from lossval_cli.cli.writing import write_rows
 from lossval_cli.errors import UsageError
 from lossval_cli.runs.destination import Destination, find_destination
+from lossval_cli.runtime.launcher import is_assistant
 from lossval_cli.settings import Settings
 from lossval_cli.text.escape import shell_word
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lossval_cli.cli.processes import forget_checkpoint, processes
 from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
+from lossval_cli.text.format import format_duration
 
 if TYPE_CHECKING:
     from lossval_cli.cli.progress import Progress
@@ -58,7 +59,18 @@ def scored(
             ),
         )
         if result is not None:
-            shown.notices(result.fit.notices)
+            shown.notices([*result.fit.notices, *_over_time(result, resources)])
         yield result, shown
         if result is not None:
             forget_checkpoint(resources, result)
+
+
+def _over_time(result: Result, resources: Resources) -> list[str]:
+    """Said where a run took longer than its time limit, which bounds training alone."""
+    took = sum(result.report["timing"].values())
+    if took <= resources.time_limit:
+        return []
+    return [
+        f"--time-limit bounds training, and starts no removal study after it: reading, outliers, noise and the report "
+        f"are not cut short, and the run took {format_duration(took)}"
+    ]

@@ -15,17 +15,14 @@ from lossval_cli.features.encoded_file import block_table
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.memory import (
-    LARGEST_CHUNK,
     SAMPLE,
-    SMALLEST_CHUNK,
     MemoryEstimate,
     amount,
-    largest_chunk,
     memory_limit,
     process,
 )
 from lossval_cli.runtime.platform import return_freed_memory
-from lossval_cli.runtime.row_source import PAGE_ROWS
+from lossval_cli.runtime.row_source import chunk_rows
 from lossval_cli.tables.files import digest_files
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.streamed import StreamedTable
@@ -39,6 +36,9 @@ LARGE_BLOCK = 16 << 20
 """Bytes: above what a training step allocates repeatedly, below what grows with the table."""
 
 FEWEST_ROWS_PER_PROCESS = 5
+
+SAMPLED_ROWS = 1 << 12
+"""Neighbouring rows of the sample that columns are decided on."""
 
 
 class Layout(NamedTuple):
@@ -113,17 +113,16 @@ def plan_layout(table: Table, size: MemoryEstimate, runtime: Runtime) -> Layout:
         if memory is not None and peak > memory:
             advice = "give more, or store it as Parquet, which is read in parts"
             raise UsageError(f"--max-memory {amount(memory)} {_too_little(table, peak)}: {advice}")
-        return Layout(processes, LARGEST_CHUNK, peak)
+        return Layout(processes, chunk_rows(size.width), peak)
     processes = processes.with_fragments(table.data.ends)
     limit = memory_limit(memory, processes)
     ranges = [processes.own(table.rows, rank) for rank in range(processes.world_size)]
     share = max(rows.stop - rows.start for rows in ranges) / table.rows
-    chunk = largest_chunk(size, limit, share)
-    if chunk is None:
+    needed = size.streamed(share)
+    if needed > limit:
         what = "--max-memory" if memory is not None else "the free memory of"
-        needed = size.streamed(SMALLEST_CHUNK, share)
         raise UsageError(f"{what} {amount(limit)} {_too_little(table, needed)}: give more")
-    return Layout(processes, chunk, size.streamed(chunk, share))
+    return Layout(processes, chunk_rows(size.width), needed)
 
 
 def _too_little(table: Table, needed: int) -> str:
@@ -153,9 +152,9 @@ def sample_rows(table: Table) -> tuple[Table, list[str]]:
     most = int(SAMPLE / table.data.row_bytes())
     if table.rows <= most:
         return block_table(table, table.data.take(np.arange(table.rows)), 0), []
-    pages = max(1, most // PAGE_ROWS)
-    starts = np.linspace(0, table.rows - PAGE_ROWS, pages).astype(np.int64)
-    rows = np.unique((starts[:, None] + np.arange(PAGE_ROWS)).ravel())
+    pages = max(1, most // SAMPLED_ROWS)
+    starts = np.linspace(0, table.rows - SAMPLED_ROWS, pages).astype(np.int64)
+    rows = np.unique((starts[:, None] + np.arange(SAMPLED_ROWS)).ravel())
     notice = (
         f"{format_name(table.name)}: types and roles of its columns are decided on {pluralize(len(rows), 'row')} of "
         f"{table.rows:,}, evenly spread"

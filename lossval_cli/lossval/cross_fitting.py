@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lossval_cli.runtime.row_loader import CHUNK_ROWS
+from lossval_cli.runtime.row_source import CHUNK_ROWS
 
 MAX_RELATIVE_LOSS = 20.0
 """No epoch counts for more than this many average losses: one row must not use up all range of w."""

@@ -17,7 +17,8 @@ from lossval_cli.lossval.optimizer import AdamW
 from lossval_cli.lossval.own_networks import MakeModule, StackedModules
 from lossval_cli.lossval.state import State
 from lossval_cli.runtime.context import Runtime
-from lossval_cli.runtime.row_loader import CHUNK_ROWS, Rows, RowSource, draw_rows
+from lossval_cli.runtime.row_loader import Rows, RowSource, draw_rows
+from lossval_cli.runtime.row_source import CHUNK_ROWS
 from lossval_cli.settings import Settings
 
 

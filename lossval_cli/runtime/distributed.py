@@ -1,24 +1,32 @@
-"""The processes that share one run: started by `torchrun`, each with its own range of the training rows.
+"""The processes that share one run, each with its own range of the training rows: started by `torchrun`, or those of
+a process group of torch.distributed that exists already (Ray Train, a script of the user's).
 
 Everything a process cannot know from its own rows goes through here: gradients and the transport's column
 sums are added up, weights are normalised over all rows, and what is known of each row is gathered by the
 main process, which alone writes. With a world size of 1 every operation returns its argument.
+
+Python handles signals (Ctrl-C, SIGTERM) between its own instructions only, so nothing here waits for another process
+in one call of a library: it waits in short pieces, or in a thread.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.errors import DistributedError, UsageError
+from lossval_cli.runtime.launcher import Launch, has_group, interface_towards, read_launch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +35,18 @@ T = TypeVar("T")
 
 TIMEOUT = timedelta(minutes=30)
 """A process that waits this long for another one calls it lost: the other may be reading a large table."""
+
+JOIN_SECONDS = 300.0
+"""Longest wait for all processes to come: they are started together."""
+
+PATIENCE = 10.0
+"""Seconds of it after which a process says that it waits."""
+
+LEAVE_SECONDS = 2.0
+"""Longest wait for a group to close: with a message under way it waits for the others."""
+
+SLICE = timedelta(seconds=0.5)
+"""A piece of a wait, after which signals are handled."""
 
 SENT_ROWS = 1 << 20
 """Rows that travel to the first process at once."""
@@ -45,6 +65,8 @@ class ProcessGroup:
     """Processes on this machine."""
     edges: tuple[int, ...] = ()
     """Where each process's rows begin, and last where they end; empty: in ranges as even as can be."""
+    group: Any = None
+    """The group of torch.distributed; None: the default one."""
 
     @property
     def is_main(self) -> bool:
@@ -77,7 +99,7 @@ class ProcessGroup:
 
         messages: list[T] = [message] * self.world_size
         with _clear_errors():
-            dist.all_gather_object(messages, message)
+            _in_thread(lambda: dist.all_gather_object(messages, message, self.group))
         return messages
 
     def check_agreement(self, own: Mapping[str, Mapping[str, Any]]) -> None:
@@ -100,7 +122,13 @@ class ProcessGroup:
             import torch.distributed as dist
 
             with _clear_errors():
-                dist.all_reduce(values, dist.ReduceOp.SUM if operation == "sum" else dist.ReduceOp.MAX)
+                kind = dist.ReduceOp.SUM if operation == "sum" else dist.ReduceOp.MAX
+                work = dist.all_reduce(values, kind, self.group, async_op=True)
+                if values.device.type == "cpu":
+                    while not work.is_completed():
+                        with contextlib.suppress(RuntimeError):  # not within this piece; failures are raised below
+                            work.wait(SLICE)
+                work.wait()  # on a GPU the stream waits, not this process
         return values
 
     def all_reduce_gradients(self, parameters: Sequence[Tensor]) -> None:
@@ -134,64 +162,145 @@ class ProcessGroup:
         """
         if self.world_size == 1:
             return own
+        with _clear_errors():
+            return _in_thread(lambda: self._gather_rows(own.detach().cpu(), total, everywhere))
+
+    def _gather_rows(self, own: Tensor, total: int, everywhere: bool) -> Tensor:
         import torch
         import torch.distributed as dist
 
-        own = own.detach().cpu()
-        with _clear_errors():
-            if everywhere:
-                whole = own.new_empty(total, *own.shape[1:])
-                for rank in range(self.world_size):
-                    part = whole[self.own(total, rank)]
-                    if rank == self.rank:
-                        part.copy_(own)
-                    for block in torch.split(part, SENT_ROWS):
-                        dist.broadcast(block, rank)
-                return whole
-            if not self.is_main:
-                for block in torch.split(own.contiguous(), SENT_ROWS):
-                    dist.send(block, 0)
-                return own
+        if everywhere:
             whole = own.new_empty(total, *own.shape[1:])
-            whole[: len(own)] = own
-            for rank in range(1, self.world_size):
-                theirs = self.own(total, rank)
-                for block in torch.split(whole[theirs], SENT_ROWS):
-                    dist.recv(block, rank)
+            for rank in range(self.world_size):
+                part = whole[self.own(total, rank)]
+                if rank == self.rank:
+                    part.copy_(own)
+                for block in torch.split(part, SENT_ROWS):
+                    dist.broadcast(block, rank, self.group)
             return whole
+        if not self.is_main:
+            for block in torch.split(own.contiguous(), SENT_ROWS):
+                dist.send(block, 0, self.group)
+            return own
+        whole = own.new_empty(total, *own.shape[1:])
+        whole[: len(own)] = own
+        for rank in range(1, self.world_size):
+            theirs = self.own(total, rank)
+            for block in torch.split(whole[theirs], SENT_ROWS):
+                dist.recv(block, rank, self.group)
+        return whole
 
 
 SINGLE_PROCESS = ProcessGroup()
 
 
-def is_started_by_torchrun() -> bool:
-    """Whether this process is one of several that `torchrun` has started."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+def _silent(_: str) -> None:
+    """Nobody is told that a process waits."""
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[ProcessGroup]:
-    """The processes that `torchrun` has started, while the `with` lasts; without it, this one alone.
+def joined(on_wait: Callable[[str], None] = _silent) -> Iterator[ProcessGroup]:
+    """The processes of this run, while the `with` lasts: those of the process group of torch.distributed that exists
+    already, which is left as it is; or those that a launcher has started; or this one alone.
 
-    Raises DistributedError when the others cannot be reached.
+    `on_wait` is given a line once this process has waited for others for a while. Raises DistributedError where they
+    cannot be reached, and UsageError for a launch that contradicts itself.
     """
-    if not is_started_by_torchrun():
+    exists = has_group()
+    launch = None if exists else read_launch()
+    if launch is None and not exists:
         yield SINGLE_PROCESS
         return
     import torch
     import torch.distributed as dist
 
+    if exists and dist.get_world_size() == 1:
+        yield SINGLE_PROCESS
+        return
     on_gpus = torch.cuda.is_available()
-    if on_gpus:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    with _clear_errors(), _quiet():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=TIMEOUT)
+    backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
+    group: Any = None
+    with _quiet():
+        if launch is None:  # a group of our own for the same processes: messages cannot meet those of others
+            size = dist.get_world_size()
+            group = _join(lambda: dist.new_group(timeout=TIMEOUT, backend=backend), None, size, on_wait)
+        else:
+            if on_gpus:
+                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+            _join(lambda: _start(launch, backend), launch, launch.world_size, on_wait)
     try:
-        size = dist.get_world_size()
-        yield ProcessGroup(dist.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+        processes = ProcessGroup(dist.get_rank(), dist.get_world_size(), group=group)
+        machines = processes.all_gather_object(socket.gethostname())
+        yield replace(processes, local_world_size=Counter(machines)[machines[processes.rank]])
+    except KeyboardInterrupt:
+        _ABANDONED.append(group)
+        raise
     finally:
-        with contextlib.suppress(RuntimeError):
-            dist.destroy_process_group()
+        with contextlib.suppress(RuntimeError, TimeoutError):
+            _in_thread(lambda: dist.destroy_process_group(group), LEAVE_SECONDS)
+
+
+def _start(launch: Launch, backend: str) -> None:
+    """Make the default process group, over the network in which process 0 is: gloo would take the address that this
+    machine's name has, which on many machines is that of the loopback."""
+    import torch.distributed as dist
+
+    interface = interface_towards(launch.address, launch.port)
+    if interface is not None:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+    dist.init_process_group(backend, timeout=TIMEOUT, rank=launch.rank, world_size=launch.world_size)
+
+
+_ABANDONED: list[Any] = []
+"""Groups that were left while a message was under way: their destructor waits for it."""
+
+
+def _join(start: Callable[[], T], launch: Launch | None, size: int, on_wait: Callable[[str], None]) -> T:
+    """What `start` returns once all `size` processes have called it."""
+    if launch is None:
+        who, whom = "a process", f"the {size - 1} others of its group, which must call the same"
+        where = ""
+    else:
+        who = f"process {launch.rank} of {size}"
+        where = f" at {launch.address}:{launch.port} (MASTER_ADDR, MASTER_PORT)"
+        whom = f"the others{where}"
+    try:
+        return _in_thread(start, JOIN_SECONDS, lambda: on_wait(f"{who} waits for {whom}"))
+    except TimeoutError as error:
+        advice = "" if launch is None else f": start all {size}, process 0 on that host, with the port open"
+        raise DistributedError(f"{who} waited {JOIN_SECONDS:.0f} s for {whom}{advice}") from error
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DistributedError(f"{who} cannot meet the others{where}: {reason}") from error
+
+
+def _in_thread(call: Callable[[], T], seconds: float | None = None, on_wait: Callable[[], None] | None = None) -> T:
+    """What `call` returns, or raises, in a thread of its own: this one can be interrupted while it waits.
+
+    Raises TimeoutError after `seconds`, and calls `on_wait` before; the thread then ends with the process.
+    """
+    outcome: list[tuple[T | None, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((call(), None))
+        except BaseException as error:  # noqa: BLE001  (raised again in the thread that waits)
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    if on_wait is not None and seconds is not None and seconds > PATIENCE:
+        thread.join(PATIENCE)
+        seconds -= PATIENCE
+        if thread.is_alive():
+            on_wait()
+    thread.join(seconds)
+    if not outcome:
+        raise TimeoutError
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return cast(T, result)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from functools import cache
 
 from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.platform import free_memory, resident_memory
+from lossval_cli.runtime.row_source import chunk_rows
 
 MB = 10**6
 
@@ -27,9 +28,6 @@ COSTS = 160 * MB
 
 RESULT = 400
 """Bytes a row at the end: what is known of it, its line of the scores, what reporting sorts."""
-
-LARGEST_CHUNK, SMALLEST_CHUNK = 1 << 20, 1 << 15
-"""Rows shuffled together: as many as fit."""
 
 SAMPLE = 100 * MB
 """Bytes of a streamed table that are held in memory while its columns are decided."""
@@ -58,37 +56,29 @@ class MemoryEstimate:
         """Bytes of training's running totals, labels among them."""
         return self.rows * (46 + 8 * self.scoring + 4 * self.outputs)
 
-    def chunk(self, rows: int, copies: int = 3) -> int:
-        """Bytes of a chunk: rows that are read, sorted, and read ahead, and four numbers a member."""
-        return min(rows, self.rows) * (4 * self.width * copies + 16 * self.members)
+    def chunk(self, share: float = 1.0, copies: int = 3) -> int:
+        """Bytes of a chunk, or this share of it: rows that are read, sorted, and read ahead, and four numbers a
+        member."""
+        rows = min(chunk_rows(self.width), self.rows)
+        return int(share * rows) * (4 * self.width * copies + 16 * self.members)
 
     def result(self) -> int:
         """Bytes of what is known at the end."""
         return self.rows * (RESULT + 16 * self.outputs)
 
-    def streamed(self, chunk_rows: int, share: float = 1.0) -> int:
+    def streamed(self, share: float = 1.0) -> int:
         """Peak bytes of one process, which has this share of the rows, where the table and its encoding stay
         in files."""
-        training = COSTS + int(share * self.state()) + self.chunk(int(share * chunk_rows))
+        training = COSTS + int(share * self.state()) + self.chunk(share)
         fixed = process() + 4 * self.val_rows * self.width * 2
         return fixed + max(training, self.result(), SAMPLE)
 
     def resident(self, table: int) -> int:
         """Peak bytes where a table of `table` bytes and its encoding are in memory."""
         encoded = 4 * self.rows * self.width
-        training = COSTS + self.state() + self.chunk(LARGEST_CHUNK, copies=1)
+        training = COSTS + self.state() + self.chunk(copies=1)
         fixed = process() + 4 * self.val_rows * self.width * 2
         return fixed + table + encoded + max(training, self.result())
-
-
-def largest_chunk(size: MemoryEstimate, memory: int, share: float = 1.0) -> int | None:
-    """Rows of the largest chunk with which `memory` bytes are kept; None where there is none."""
-    chunk = LARGEST_CHUNK
-    while chunk >= SMALLEST_CHUNK:
-        if size.streamed(chunk, share) <= memory:
-            return chunk
-        chunk //= 2
-    return None
 
 
 def spare_memory() -> int:

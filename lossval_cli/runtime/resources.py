@@ -12,7 +12,7 @@ class Resources:
     """What the user allows one run."""
 
     time_limit: float = math.inf
-    """Seconds after which training stops and what was learned is reported."""
+    """Seconds after which training stops, no removal study begins, and what was learned is reported."""
     checkpoint: Path | None = None
     """File of the checkpoint; None: none is written."""
     checkpoint_every: float = 600.0

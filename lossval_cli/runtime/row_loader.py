@@ -1,9 +1,8 @@
 """Training rows on the device, in memory or in a file, and the order in which an epoch visits them.
 
-The order of an epoch follows from the generator and the number of rows alone, not from where rows are or how
-many processes share them: pages of neighbouring rows are dealt into chunks, and each chunk is shuffled. A
-chunk is read in long runs, never row by row; up to CHUNK_ROWS rows there is one chunk, which is a plain
-shuffle of all rows.
+The order of an epoch follows from the generator and the shape of the table alone, not from where rows are, how much
+memory there is or how many processes share them: pages of neighbouring rows are dealt into chunks, and each chunk is
+shuffled. A chunk is read page by page, never row by row; a table of one chunk is a plain shuffle of all rows.
 """
 
 from __future__ import annotations
@@ -17,11 +16,8 @@ import torch
 from torch import Tensor
 
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
-from lossval_cli.runtime.row_source import PAGE_ROWS
+from lossval_cli.runtime.row_source import CHUNK_ROWS, PAGES
 from lossval_cli.runtime.row_source import RowSource as RowSource
-
-CHUNK_ROWS = 1 << 20
-"""Rows that are shuffled together, and that are on the device at once where not all can be."""
 
 FEW_ROWS = 1 << 22
 """Rows up to which all row numbers are shuffled to draw some."""
@@ -86,7 +82,8 @@ class Rows:
         Where rows are read, the next chunk is read while this one is worked on.
         """
         count = chunk_count(self.total, self.chunk_rows)
-        orders = enumerate(visiting_order(self.total, count, generator))
+        page = max(1, self.chunk_rows // PAGES)
+        orders = enumerate(visiting_order(self.total, count, page, generator))
         wanted = ((order, _share(batches, count, i + 1) - _share(batches, count, i)) for i, order in orders)
         if self._held is not None:
             for order, cuts in wanted:
@@ -125,14 +122,14 @@ def chunk_count(rows: int, chunk_rows: int) -> int:
     return max(1, -(-rows // chunk_rows))
 
 
-def visiting_order(rows: int, count: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Every row once, in `count` chunks: (n,) row numbers each, shuffled."""
+def visiting_order(rows: int, count: int, page: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Every row once, in `count` chunks of pages of `page` rows: (n,) row numbers each, shuffled."""
     if count == 1:
         yield torch.randperm(rows, generator=generator)
         return
-    pages = torch.randperm(-(-rows // PAGE_ROWS), generator=generator)
+    pages = torch.randperm(-(-rows // page), generator=generator)
     for group in pages.tensor_split(count):
-        numbers = (group.sort().values.unsqueeze(1) * PAGE_ROWS + torch.arange(PAGE_ROWS)).flatten()
+        numbers = (group.sort().values.unsqueeze(1) * page + torch.arange(page)).flatten()
         numbers = numbers[numbers < rows]
         yield numbers[torch.randperm(len(numbers), generator=generator)]
 

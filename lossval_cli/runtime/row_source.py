@@ -7,8 +7,23 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-PAGE_ROWS = 1 << 12
-"""Neighbouring rows that go into the same chunk: one read of a file."""
+CHUNK_ROWS = 1 << 16
+"""Rows that are shuffled together, at most."""
+
+CHUNK_BYTES = 1 << 26
+"""Bytes of float32 that they take, at most, unless rows are wider than CHUNK_BYTES / PAGES."""
+
+PAGES = 1 << 8
+"""Pages of a chunk: neighbouring rows, one read of a file. So many that the rows of a sorted table are mixed."""
+
+
+def chunk_rows(width: int) -> int:
+    """Rows of a chunk, a power of two. They depend on the width of a row alone, and so the order in which rows are
+    visited does not depend on memory."""
+    rows = CHUNK_ROWS
+    while rows > PAGES and 4 * width * rows > CHUNK_BYTES:
+        rows //= 2
+    return rows
 
 
 class RowSource(Protocol):
