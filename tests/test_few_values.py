@@ -43,3 +43,21 @@ def test_grades_that_were_replaced_at_random_are_found_all_the_same() -> None:
     assert flagged[far].mean() >= 0.9
     assert wrong[flagged].mean() >= 0.85
     assert 0.06 <= found.share <= 0.12
+
+
+def test_a_label_ten_times_too_large_is_found_among_few_values() -> None:
+    y, expected = prices(7)
+    y[:20] *= 10
+    found = estimate_number_errors(predicted(y, expected), 0)
+    assert (found.probability[:20] > 0.5).all()
+    assert (found.probability[20:] > 0.5).mean() <= 0.02
+
+
+def test_a_second_mode_far_from_the_first_is_right_and_as_many_labels_in_another_unit_are_not() -> None:
+    rng = np.random.default_rng(0)
+    expected = rng.uniform(10, 30, 2000)
+    y = (expected + rng.normal(size=2000)).round(2)
+    other = rng.random(2000) < 0.05
+    modes, units = np.where(other, y + 400, y), np.where(other, 100 * y, y)
+    assert not estimate_number_errors(predicted(modes, expected), 0).is_beyond.any()
+    assert estimate_number_errors(predicted(units, expected), 0).is_beyond[other].mean() >= 0.9

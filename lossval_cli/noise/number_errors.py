@@ -55,6 +55,13 @@ BULK = 0.93
 BULK_SCALES = np.exp(np.linspace(-0.8, 0.8, 33))
 BULK_TAILS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 30.0)
 
+RARE_VALUE = 0.01
+"""Share of the rows up to which one of few values may be beyond everything."""
+
+MODE, AS_WIDE = 0.025, 2.0
+"""Share of the rows from which labels beyond everything are a second mode, not errors, unless they spread so many times
+as wide as the others: a tenth of them in another unit."""
+
 FEWEST = 20
 """Labels below which nothing is said about their tail."""
 
@@ -143,8 +150,9 @@ def estimate_number_errors(
         model = kind(rows, scores, rows)
         right = None if checked is None else kind(checked, scores, rows)
         found = fit_mixture(model, seed, checked=right, expected_share=expected_share)
-        if kind is ManyValues:
-            beyond = _lies_beyond(y, scores.value(rows.scores))
+        beyond = _lies_beyond(y, scores.value(rows.scores))
+        if kind is FewValues:  # a value that many rows have is one of the label's
+            beyond &= (scores.counts <= RARE_VALUE * len(y))[scores.nearest(y)]
     probability = np.where(beyond, np.maximum(found.probability, 1 - FALSE_DISCOVERIES), found.probability)
     surely = float(beyond.mean())
     return _Found(
@@ -162,7 +170,7 @@ def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
     if abs(skewness) > SKEWED:  # distances from the crowded end, as logarithms
         sign = np.sign(skewness)
         end = (sign * y).min()
-        offset = 0.1 * max(float(np.median(sign * y) - end), 1e-12)
+        offset = max(0.1 * max(float(np.median(sign * y) - end), 1e-12), _step(sign * y))
         y, predicted = (np.log(np.maximum(sign * values - end, 0) + offset) for values in (y, predicted))
     residual = y - predicted
     z = np.abs(residual) / local_scale(predicted, residual, FINE_WINDOW)
@@ -174,7 +182,22 @@ def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
     result = np.zeros(len(z), np.bool_)
     if len(passed):
         result[order[: passed[-1] + 1]] = True
+    spread = _spread(residual[~result])
+    for side in (result & (residual > 0), result & (residual < 0)):
+        if side.sum() >= MODE * len(z) and _spread(residual[side]) <= AS_WIDE * spread:
+            result[side] = False
     return result
+
+
+def _step(values: Floats) -> float:
+    """From the least value to the next, where many have it, as counts do: 0 and 1 differ by no more than 1 and 3."""
+    distinct, counts = np.unique(values, return_counts=True)
+    return float(distinct[1] - distinct[0]) if len(distinct) > 1 and counts[0] > RARE_VALUE * len(values) else 0.0
+
+
+def _spread(values: Floats) -> float:
+    """Between the outer twentieths."""
+    return float(np.ptp(np.quantile(values, [0.05, 0.95]))) if len(values) else 0.0
 
 
 def _bulk(z: Floats) -> tuple[float, float]:
