@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow.fs
 import pytest
@@ -40,6 +43,42 @@ def test_a_file_a_directory_and_a_glob_of_a_store_are_tables() -> None:
     store.pipe("/lake/part.csv", table.to_csv(index=False).encode())
     with pytest.raises(ReadError, match="memory://lake is a Delta table"):
         read_table("memory://lake")
+
+
+class Web(SimpleHTTPRequestHandler):
+    """The files of the working directory; what is called private is refused."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        self.path = self.path.partition("?")[0]
+        if "private" in self.path:
+            self.send_error(403)
+            return None
+        return super().send_head()
+
+
+def test_a_table_of_a_web_server_is_read_or_why_not_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.chdir(tmp_path)
+    frame().to_csv("t.csv.gz", index=False)
+    Path("login.csv").write_text("<!DOCTYPE html><html>")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            web = f"http://127.0.0.1:{server.server_port}"
+            assert read_table(f"{web}/t.csv.gz?sig=secret").rows == len(frame())
+            for name, message in (
+                ("none.csv", "none.csv does not exist"),
+                ("login.csv", "login.csv is an HTML page"),
+                ("private.csv", "private.csv cannot be read: 403"),
+            ):
+                with pytest.raises(ReadError, match=message) as caught:
+                    read_table(f"{web}/{name}?sig=secret")
+                assert "secret" not in str(caught.value)
+        finally:
+            server.shutdown()
 
 
 def test_secrets_of_a_url_are_not_shown() -> None:

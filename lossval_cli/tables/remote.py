@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
-import pyarrow as pa
 import pyarrow.fs as pf
 
 from lossval_cli.errors import ReadError
@@ -30,9 +29,11 @@ def list_remote(url: str) -> list[str]:
 
     Raises ReadError where there is none, or the store refuses.
     """
+    if _is_web(url):
+        return [url]  # a web server lists nothing, and says why it refuses only when it is asked for the file
     with _explained(url):
         fs, path = _open(url)
-        pattern = path if glob.has_magic(path) and not url.startswith("http") else None
+        pattern = path if glob.has_magic(path) else None
         base = path if pattern is None else os.path.dirname(path[: min(path.find(c) for c in "*?[" if c in path)])
         info = fs.get_file_info(base)
         if info.type == pf.FileType.NotFound and pattern is None:
@@ -54,11 +55,17 @@ def read_remote(url: str) -> bytes:
     """The bytes of one file. Raises ReadError."""
     with _explained(url):
         fs, path = _open(url)
-        with fs.open_input_stream(path, compression=None) as stream:
+        # pyarrow would lose why a web server refuses.
+        opened = fs.handler.fs.open(path) if _is_web(url) else fs.open_input_stream(path, compression=None)
+        with opened as stream:
             data: bytes = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise too_large(shown_url(url), MAX_BYTES, len(data))
     return data
+
+
+def _is_web(url: str) -> bool:
+    return url.lower().startswith(("http://", "https://"))
 
 
 def _open(url: str) -> tuple[Any, str]:
@@ -102,6 +109,12 @@ def _explained(url: str) -> Iterator[None]:
         raise ReadError(
             f"{format_name(shown_url(url))} cannot be read: {error}; pip install 'lossval[remote]' brings what it needs"
         ) from error
-    except (OSError, pa.ArrowException, ValueError) as error:
+    except ReadError:
+        raise
+    except Exception as error:  # each store's library has errors of its own
+        cause = error.__cause__  # fsspec says of all that a web server refuses that there is no such file
+        if isinstance(error, FileNotFoundError) and (cause is None or getattr(cause, "status", 0) == 404):
+            raise ReadError(f"{format_name(shown_url(url))} does not exist") from error
+        error = cause if isinstance(cause, Exception) else error
         said = " ".join(str(error).split()).replace(url, shown_url(url))[:200] or type(error).__name__
         raise ReadError(f"{format_name(shown_url(url))} cannot be read: {said}") from error
