@@ -17,6 +17,7 @@ from lossval_cli.features.identifiers import find_group_key, find_identifier
 from lossval_cli.features.label_choice import choose_label
 from lossval_cli.features.roles import decide_roles
 from lossval_cli.features.table_options import TableOptions
+from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.table import Table, read_table
 
@@ -180,6 +181,18 @@ VALUES: dict[str, tuple[list[str], list[object]]] = {
 def test_values_are_those_that_were_meant(name: str) -> None:
     cells, expected = VALUES[name]
     assert table_of({"x": X[:20], "v": (cells * 20)[:20]}).typed("v").to_pylist()[: len(cells)] == expected
+
+
+def test_other_tables_are_read_as_training_was() -> None:
+    trained = table_of({"v": some(0.15, "BDL", DECIMALS), "w": COLUMNS["German debits"][0]})
+    kinds = {name: trained.column(name).type for name in ("v", "w")}
+    other = table_of({"v": ["BDL", *DECIMALS[:4]] * 4, "w": ["12,50 H"] * 20})
+    assert other.column_as("v", kinds["v"]).values.null_count == 4
+    assert other.column_as("w", kinds["w"]).values[0].as_py() == 12.5
+    with pytest.raises(DataError, match="'12,50 S' is not a number in S/H, as in training"):
+        table_of({"w": ["12,50 S"] * 20}).column_as("w", kinds["w"])
+    form = kinds["w"].form
+    assert isinstance(form, NumberForm) and (form.write(-12.5, 2), form.write(3, 2)) == ("12,50 S", "3,00 H")
 
 
 def test_one_code_of_thousands_that_begins_with_a_zero_makes_all_of_them_codes() -> None:

@@ -61,7 +61,8 @@ def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int) -> 
         example = next(written[i] for i in present if letters[i] == debit)
         factors = np.array([ledger.get(name, 1.0) for name in letters])
         note = f"'12 {example}' is read as -12: {example} marks a debit"
-        return Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [note])
+        mark = "/".join(sorted(ledger, key=lambda name: ledger[name]))
+        return Marks(np.ones(len(values), bool), factors[index], mark, False, 1.0, [note])
     main = names[0]
     same = np.array([_mark_key(name) == _mark_key(main) for name in written], bool)
     own = int(rows[same].sum())

@@ -66,7 +66,8 @@ class NumberForm:
     """How a column writes its numbers, where not as `-1234.5`.
 
     group: the mark between groups of three digits, if any.  mark: the currency or unit that nearly all numbers
-    have, before or after.  scale: what the written number is multiplied by: 0.01 where it is per cent.
+    have, before or after, or the letters of debit and credit (`S/H`).  scale: what the written number is multiplied
+    by: 0.01 where it is per cent.
     """
 
     decimal: str = "."
@@ -90,6 +91,9 @@ class NumberForm:
         text = text.translate({ord(","): self.group or ",", ord("."): self.decimal})
         if not self.mark:
             return text
+        debit, _, credit = self.mark.partition("/")
+        if credit:
+            return f"{text.removeprefix('-')} {debit if value < 0 else credit}"
         if self.before:
             return f"-{self.mark}{text[1:]}" if text.startswith("-") else self.mark + text
         return text + self.mark if self.mark == "%" else f"{text} {self.mark}"

@@ -18,6 +18,8 @@ from lossval_cli.tables.missing import WORDY
 from lossval_cli.tables.numbers import NumberForm, NumberHint, NumberReading, are_exponent_codes, read_numbers
 from lossval_cli.text.format import quote
 
+Bools = npt.NDArray[np.bool_]
+
 SAMPLE: Final = 500
 """Cells that are looked at before a whole column is read, evenly spread."""
 _FEW_WORDS: Final = 2
@@ -84,10 +86,14 @@ class Cells:
                 continue
             values, fits, kind, notes = found
             misfits = int(counts[~fits & ~wordy].sum())
-            if misfits > allowed and self.wanted is None and self.kind is None:
-                if kind.dtype == pa.bool_() or not _are_few_words(clean, counts, fits, wordy):
+            if misfits > allowed:
+                decided = self.wanted is not None or self.kind is not None
+                if kind.dtype != pa.bool_() and _are_few_words(
+                    clean, counts, fits, wordy, 1 if decided else _MANY_VALUES
+                ):
+                    wordy = wordy | ~fits
+                elif not decided:
                     continue
-                wordy = wordy | ~fits
             if (
                 slack == 1
                 and self.wanted is None
@@ -182,7 +188,7 @@ class Cells:
 
 class _Found(NamedTuple):
     values: pa.Array  # (U,)
-    fits: npt.NDArray[np.bool_]  # (U,)
+    fits: Bools  # (U,)
     type: ColumnType
     notes: list[str]
 
@@ -194,8 +200,8 @@ def decides(found: DateReading, counts: Rows, total: int) -> bool:
 
 def _spread(
     values: pa.Array,
-    fits: npt.NDArray[np.bool_],
-    valid: npt.NDArray[np.bool_],
+    fits: Bools,
+    valid: Bools,
     kind: ColumnType,
     notes: list[str],
     index: Rows,
@@ -208,25 +214,27 @@ def _spread(
     return Reading(pa.chunked_array([taken]), kind, invalid, notes)
 
 
-def _are_codes(clean: pa.Array, counts: Rows, fits: npt.NDArray[np.bool_], total: int) -> bool:
+def _are_codes(clean: pa.Array, counts: Rows, fits: Bools, total: int) -> bool:
     """Whether the cells that are not numbers look like codes (V45, E878, 12A): then the numbers are codes, too."""
     mixed = ~fits & np.asarray(pc.match_substring_regex(clean, r"^(?:\p{L}{1,3}-?\d+(?:\.\d+)?|\d+\p{L})$"))
     return int(counts[mixed].sum()) > max(4, total // 100)
 
 
-def _are_few_words(clean: pa.Array, counts: Rows, fits: npt.NDArray[np.bool_], wordy: npt.NDArray[np.bool_]) -> bool:
+def _are_few_words(clean: pa.Array, counts: Rows, fits: Bools, wordy: Bools, fewest: int) -> bool:
     """Whether what does not fit are one or two words (BDL, suppressed) in a column of many numbers or dates: then they
-    say why there is no value."""
+    say why there is no value. fewest: different values that there have to be."""
     others = np.flatnonzero(~fits & ~wordy & (counts > 0))
-    if len(others) > _FEW_WORDS or np.count_nonzero(fits & (counts > 0)) < _MANY_VALUES:
+    if len(others) > _FEW_WORDS or np.count_nonzero(fits & (counts > 0)) < fewest:
         return False
     words = pc.match_substring_regex(clean.take(pa.array(others)), r"^[^0-9]+$")
     return bool(pc.all(words).as_py()) and bool(counts[others].sum() <= counts[fits].sum())
 
 
 def _same_unit(trained: object, own: NumberForm | None) -> bool:
-    """Numbers in kg are not read as numbers in g."""
+    """Numbers in kg are not read as numbers in g; `12 S` alone, a debit in training, is not 12."""
     if not isinstance(trained, NumberForm) or own is None or not trained.mark or not own.mark:
+        return True
+    if own.mark.upper() == trained.mark.partition("/")[2]:
         return True
     return trained.mark.casefold().rstrip("s.") == own.mark.casefold().rstrip("s.") or trained.scale != own.scale
 
