@@ -188,6 +188,8 @@ def test_other_tables_are_read_as_training_was() -> None:
     kinds = {name: trained.column(name).type for name in ("v", "w")}
     other = table_of({"v": ["BDL", *DECIMALS[:4]] * 4, "w": ["12,50 H"] * 20})
     assert other.column_as("v", kinds["v"]).values.null_count == 4
+    with pytest.raises(DataError, match=r"'n\.q\.' is not a number"):
+        table_of({"v": ["n.q.", *DECIMALS[:4]] * 4}).column_as("v", kinds["v"])
     assert other.column_as("w", kinds["w"]).values[0].as_py() == 12.5
     with pytest.raises(DataError, match="'12,50 S' is not a number in S/H, as in training"):
         table_of({"w": ["12,50 S"] * 20}).column_as("w", kinds["w"])

@@ -29,11 +29,13 @@ _FEW_INVALID: Final = 2
 @dataclass(frozen=True)
 class ColumnType:
     """What a column holds: int64, float64, bool, timestamp[us], string or a stored nested type; and how a column of
-    text writes it. form: None is `-1234.5`, or an ISO date.
+    text writes it. form: None is `-1234.5`, or an ISO date.  words: those of this column that say why a value is
+    missing (BDL), besides the usual ones.
     """
 
     dtype: pa.DataType
     form: NumberForm | DateForm | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def noun(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -70,6 +71,8 @@ class Cells:
         wordy = np.zeros(len(cells), bool)
         if self.options.missing is None:
             wordy = np.asarray(pc.is_in(clean, value_set=pa.array(WORDY)))
+        if self.wanted is not None and self.wanted.words:
+            wordy = wordy | np.asarray(pc.is_in(clean, value_set=pa.array(self.wanted.words)))
         total = int(counts[~wordy].sum())
         if not total:
             return None
@@ -86,14 +89,11 @@ class Cells:
                 continue
             values, fits, kind, notes = found
             misfits = int(counts[~fits & ~wordy].sum())
-            if misfits > allowed:
-                decided = self.wanted is not None or self.kind is not None
-                if kind.dtype != pa.bool_() and _are_few_words(
-                    clean, counts, fits, wordy, 1 if decided else _MANY_VALUES
-                ):
-                    wordy = wordy | ~fits
-                elif not decided:
+            if misfits > allowed and self.wanted is None and self.kind is None:
+                if kind.dtype == pa.bool_() or not _are_few_words(clean, counts, fits, wordy):
                     continue
+                words = clean.filter(pa.array(~fits & ~wordy & (counts > 0))).to_pylist()
+                kind, wordy = replace(kind, words=tuple(sorted(words))), wordy | ~fits
             if (
                 slack == 1
                 and self.wanted is None
@@ -220,11 +220,11 @@ def _are_codes(clean: pa.Array, counts: Rows, fits: Bools, total: int) -> bool:
     return int(counts[mixed].sum()) > max(4, total // 100)
 
 
-def _are_few_words(clean: pa.Array, counts: Rows, fits: Bools, wordy: Bools, fewest: int) -> bool:
+def _are_few_words(clean: pa.Array, counts: Rows, fits: Bools, wordy: Bools) -> bool:
     """Whether what does not fit are one or two words (BDL, suppressed) in a column of many numbers or dates: then they
-    say why there is no value. fewest: different values that there have to be."""
+    say why there is no value."""
     others = np.flatnonzero(~fits & ~wordy & (counts > 0))
-    if len(others) > _FEW_WORDS or np.count_nonzero(fits & (counts > 0)) < fewest:
+    if len(others) > _FEW_WORDS or np.count_nonzero(fits & (counts > 0)) < _MANY_VALUES:
         return False
     words = pc.match_substring_regex(clean.take(pa.array(others)), r"^[^0-9]+$")
     return bool(pc.all(words).as_py()) and bool(counts[others].sum() <= counts[fits].sum())
