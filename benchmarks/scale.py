@@ -1,10 +1,13 @@
-"""How a run grows: `python -m benchmarks.scale [--most 1e7] [--quick | --processes]`.
+"""How a run grows: `python -m benchmarks.scale [--most 1e7] [--quick | --processes ROWS]`.
 
 Tables of 20 columns (18 numbers, one of them with missing cells, a category and a count) as Parquet, in
 memory and, from a million rows on, within --max-memory. Each run is a process of its own: peak memory is
-VmHWM of /proc, stages are read off --progress json. At 100,000 rows
-one process is set against two (gloo, one thread each), in turn; with --processes nothing else is measured and
-the rest of the results stays.
+VmHWM of /proc, stages are read off --progress json.
+
+With --processes nothing else is measured and the rest of the results stays: whole runs by one, two and four processes
+of one thread, in turn, with the CPU seconds of every stage in each process (`benchmarks.stages`). On a machine that
+others use, CPU seconds are only ever too many: the least of several repeats counts. Processes wait for one another
+after a stage, so a run takes, on as many idle cores, the sum over stages of what the slowest process takes.
 
 Results: benchmarks/results/scale.json; what they say: docs/scale.md.
 """
@@ -15,11 +18,13 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -96,36 +101,40 @@ def score(folder: Path, rows: int, epochs: int, *extra: str) -> dict[str, object
     }
 
 
-def processes(folder: Path, rows: int, count: int, epochs: int) -> dict[str, object]:
-    """Seconds of the same training by `count` processes of one thread each."""
-    out = folder / "scores.parquet"
-    out.unlink(missing_ok=True)
-    files = ["score", str(folder / f"{rows}.parquet"), "--val", str(folder / "val.parquet"), "-o", str(out)]
+def processes(folder: Path, rows: int, count: int) -> dict[str, object]:
+    """One whole run, removal study and all, by `count` processes of one thread each."""
+    measured = folder / "stages"
+    measured.mkdir()
+    files = ["score", str(folder / f"{rows}.parquet"), "--val", str(folder / "val.parquet"), "-o", str(folder / "run")]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    command = [sys.executable, *(launcher if count > 1 else []), "-m", "lossval_cli"]
-    started, marks = time.monotonic(), {}
-    running = subprocess.Popen(
-        [*command, *files, *OPTIONS, "--set", f"epochs={epochs}"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert running.stderr is not None
-    for line in running.stderr:
-        if line.startswith("{"):
-            event = json.loads(line)
-            if event["event"] == "epoch":
-                marks[event["epoch"]] = time.monotonic() - started
-    assert running.wait() == 0
-    # The first epoch begins after what is done once.
-    epoch = (marks[epochs] - marks[1]) / (epochs - 1)
+    command = [sys.executable, *(launcher if count > 1 else []), "-m", "benchmarks.stages", str(measured)]
+    started = time.monotonic()
+    subprocess.run([*command, *files, "--force", "--quiet"], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    each = [json.loads((measured / f"{rank}.json").read_text()) for rank in range(count)]
+    shutil.rmtree(measured)
     return {
         "rows": rows,
         "processes": count,
-        "epoch_seconds": epoch,
+        "stages": {stage: [one["seconds"][stage] for one in each] for stage in each[0]["seconds"]},
+        "peak_bytes": [one["peak_bytes"] for one in each],
         "seconds": time.monotonic() - started,
         "load": os.getloadavg()[0],
     }
+
+
+def stage_table(runs: list[dict[str, Any]]) -> str:
+    """Of each stage the seconds of the slowest process, the least of all repeats, for every number of processes."""
+    counts = sorted({run["processes"] for run in runs})
+    taken = {
+        stage: [min(max(run["stages"][stage]) for run in runs if run["processes"] == count) for count in counts]
+        for stage in runs[0]["stages"]
+    }
+    lines = [f"| stage | {' | '.join(map(str, counts))} |", f"|---|{'---|' * len(counts)}"]
+    lines += [f"| {stage} | {' | '.join(f'{seconds:.1f}' for seconds in row)} |" for stage, row in taken.items()]
+    total = [sum(column) for column in zip(*taken.values(), strict=True)]
+    lines.append(f"| **all** | {' | '.join(f'{seconds:.1f}' for seconds in total)} |")
+    lines.append(f"| times as fast | {' | '.join(f'{total[0] / seconds:.2f}' for seconds in total)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -133,7 +142,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=float, default=1e7, help="rows of the largest table")
     parser.add_argument("--quick", action="store_true", help="up to 100,000 rows")
-    parser.add_argument("--processes", action="store_true", help="only one process against two")
+    parser.add_argument("--processes", type=float, metavar="ROWS", help="only one process against two and four")
+    parser.add_argument("--repeats", type=int, default=3, help="of --processes [default: 3]")
     parser.add_argument("--folder", type=Path, help="where tables are written, on a disk [default: beside here]")
     options = parser.parse_args()
     most = 1e5 if options.quick else options.most
@@ -149,7 +159,8 @@ def main() -> None:
     }
 
     if options.processes:
-        found = json.loads(RESULTS.read_text()) | {"processes": []}
+        before = json.loads(RESULTS.read_text())
+        found = before | {"processes": [run for run in before["processes"] if run["rows"] != options.processes]}
 
     def keep(kind: str, run: dict[str, object]) -> None:
         found[kind].append(run)  # type: ignore[attr-defined]
@@ -159,14 +170,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder or Path(__file__).parent) as name:
         folder = Path(name)
         write_table(folder / "val.parquet", 2_000, 1)
-        for rows in [100_000] if options.processes else sizes:
+        if options.processes:
+            write_table(folder / f"{int(options.processes)}.parquet", int(options.processes), 0)
+            for count in (1, 2, 4) * options.repeats:
+                keep("processes", processes(folder, int(options.processes), count))
+            runs: Any = found["processes"]
+            print(stage_table([run for run in runs if run["rows"] == options.processes]))
+            return
+        for rows in sizes:
             write_table(folder / f"{rows}.parquet", rows, 0)
             for epochs in (1, 3) if rows <= 100_000 else (1,):
-                if rows <= 1_000_000 and not options.processes:
+                if rows <= 1_000_000:
                     keep("runs", score(folder, rows, epochs))
-            if rows == 100_000:
-                for count in (1, 2) * (3 if options.processes else 2):
-                    keep("processes", processes(folder, rows, count, 4))
             if rows >= 1_000_000:
                 limit = "2GB" if rows <= 2_000_000 else "8GB"
                 keep(

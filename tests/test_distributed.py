@@ -118,7 +118,7 @@ def test_two_processes_rank_as_one(tables: Path, cli: Callable[..., Outcome], ca
 SHARE = """
 import sys
 from lossval_cli.cli.processes import processes
-from lossval_cli.errors import TrainingError
+from lossval_cli.errors import TrainingError, UsageError
 from lossval_cli.runtime.sharing import by_one, share, sharing
 
 def square(task):
@@ -142,6 +142,12 @@ with processes() as group, sharing(group):
             assert str(error) == f"task {fails} cannot be done"
         else:
             raise AssertionError
+    try:
+        share(range(group.rank + 1), lambda task: task)
+    except UsageError as error:
+        assert "do not have the same to do" in str(error)
+    else:
+        raise AssertionError
     print(share(range(3), lambda task: task) == [0, 1, 2])
 """
 

@@ -27,6 +27,7 @@ from lossval_cli.features.columns.date import DateEncoder, as_seconds
 from lossval_cli.features.columns.number import NumberEncoder, as_floats
 from lossval_cli.features.columns.text import TextEncoder, mean_words
 from lossval_cli.features.columns.vector import VectorEncoder, as_digests, as_matrix, common_length, is_vector
+from lossval_cli.runtime.sharing import share
 from lossval_cli.tables.column_types import ColumnType
 from lossval_cli.tables.spelling import describe_variants, find_variants
 from lossval_cli.tables.table import Table
@@ -76,21 +77,27 @@ class Encoder:
 
         Raises SchemaError if no column is left.
         """
+
+        def fit_one(column: str) -> tuple[Kind, Source, ColumnEncoder] | str:
+            typed = train.column(column)
+            if reason := _useless(typed.values, len(typed.invalid)):
+                return reason
+            source = Source(column, typed.type, common_length(typed.values) if is_vector(typed.type.dtype) else 0)
+            prepared = source.prepared(typed.values)
+            kind, encoder = _fit_column(prepared, source.dtype, len(typed.invalid), (kinds or {}).get(column))
+            return kind, source, encoder
+
         blocks: list[Block] = []
         sources: list[Source] = []
         encoders: list[ColumnEncoder] = []
         dropped: dict[str, str] = {}
         notices: list[str] = []
         start = 0
-        for column in features:
-            typed = train.column(column)
-            if reason := _useless(typed.values, len(typed.invalid)):
-                dropped[column] = reason
+        for column, found in zip(features, share(features, fit_one), strict=True):
+            if isinstance(found, str):
+                dropped[column] = found
                 continue
-            source = Source(column, typed.type, common_length(typed.values) if is_vector(typed.type.dtype) else 0)
-            kind, encoder = _fit_column(
-                source.prepared(typed.values), source.dtype, len(typed.invalid), (kinds or {}).get(column)
-            )
+            kind, source, encoder = found
             blocks.append(Block(column, kind, start, start + encoder.width))
             sources.append(source)
             encoders.append(encoder)

@@ -80,7 +80,7 @@ def find_overlap(
     if other_y is not None:
         same = np.isin(with_label(other_keys, other_y), with_label(keys, y))
     relabelled = int((shared & ~same).sum())
-    if not is_more(int(shared.sum()), len(shared), repeated_share(keys), len(keys)):
+    if relabelled and not is_more(int(shared.sum()), len(shared), repeated_share(keys), len(keys)):
         relabelled = 0
     is_whole = bool(same.all() and len(keys) == len(other_keys) and np.isin(keys, other_keys).all())
     near = 0 if shared.all() else _near_copies(X, other_X[~shared], columns, len(keys))
@@ -89,7 +89,9 @@ def find_overlap(
 
 def is_suspicious(overlap: Overlap, keys: Keys) -> bool:
     """Whether more is shared than such a table shares with itself."""
-    return is_more(overlap.same, overlap.rows, repeated_share(keys), len(keys)) or overlap.relabelled + overlap.near > 0
+    if overlap.relabelled + overlap.near > 0:
+        return True
+    return overlap.same > 0 and is_more(overlap.same, overlap.rows, repeated_share(keys), len(keys))
 
 
 def repeated_share(keys: Keys) -> float:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
+from lossval_cli.errors import UsageError
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
 
 Task = TypeVar("Task")
@@ -37,7 +38,7 @@ def share(tasks: Sequence[Task], run: Callable[[Task], Found]) -> list[Found]:
     """`[run(task) for task in tasks]`, of which each process does a range and gets the rest from the others.
 
     All processes have to call it with the same tasks, in the same order; results have to be picklable. What one raises
-    all raise: none is left waiting.
+    all raise: none is left waiting. Raises UsageError where they have different tasks.
     """
     processes = _PROCESSES.get()
     if processes.world_size == 1:
@@ -49,11 +50,16 @@ def share(tasks: Sequence[Task], run: Callable[[Task], Found]) -> list[Found]:
         found = [run(task) for task in tasks[slice(*edges)]]
     except Exception as error:  # noqa: BLE001, whatever it is, the others wait for an answer
         failed = error
-    everywhere = processes.all_gather_object((found, failed))
-    for _, raised in everywhere:
+    everywhere = processes.all_gather_object((len(tasks), found, failed))
+    for _, _, raised in everywhere:
         if raised is not None:
             raise raised
-    return [result for part, _ in everywhere for result in part]
+    if any(many != len(tasks) for many, _, _ in everywhere):
+        raise UsageError(
+            "the processes of this run do not have the same to do: start all of them with the same command, tables and "
+            "version"
+        )
+    return [result for _, part, _ in everywhere for result in part]
 
 
 def by_one(run: Callable[[], Found]) -> Found:
