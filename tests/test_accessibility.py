@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_browser import Opened, browser, pytestmark  # noqa: F401  # a fixture, and when to skip
+from tests.test_browser import Opened
 from tests.test_render import VARIANTS, example, without
 
 AXE = Path(__file__).with_name("vendor").joinpath("axe-core", "axe.min.js")
@@ -24,12 +24,12 @@ def violations(opened: Opened) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1024, "light")])
-def test_the_page_breaks_no_rule(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:  # noqa: F811
+def test_the_page_breaks_no_rule(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
     opened = Opened(browser, tmp_path / "report.html", example(), width, color_scheme=scheme)
     assert violations(opened) == []
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_nor_with_sections_missing(browser: Any, tmp_path: Path, name: str) -> None:  # noqa: F811
+def test_nor_with_sections_missing(browser: Any, tmp_path: Path, name: str) -> None:
     opened = Opened(browser, tmp_path / "report.html", without(VARIANTS[name]), 1024)
     assert violations(opened) == []

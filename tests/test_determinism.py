@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import frame
+from conftest import PYTHON, frame
 from scipy.stats import spearmanr
 
 import lossval_cli
@@ -25,11 +25,11 @@ GOLDEN = Path(__file__).parent / "golden" / "run.json"
 QUICK = ["-q", "-o", "out", "--set", "epochs=6", "--effort", "low", "--threads", "1", "--removal", "quick"]
 
 
-def score(folder: Path, **environment: str) -> dict[str, bytes]:
+def score(folder: Path, python: list[str], **environment: str) -> dict[str, bytes]:
     """The files of a run in a process of its own, without times."""
     around = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
     subprocess.run(
-        [sys.executable, "-m", "lossval_cli", "score", "train.csv", "--val", "val.csv", *QUICK],
+        [*python, "-m", "lossval_cli", "score", "train.csv", "--val", "val.csv", *QUICK],
         cwd=folder,
         env=around | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment,
         check=True,
@@ -51,18 +51,17 @@ def write_tables(folder: Path) -> None:
     table.sample(40, random_state=0).to_csv(folder / "val.csv", index=False)
 
 
-def test_hash_seed_locale_time_zone_and_load_change_no_byte(tmp_path: Path) -> None:
+def test_hash_seed_locale_time_zone_and_load_change_no_byte(tmp_path: Path, fork_server: None) -> None:
     write_tables(tmp_path)
-    plain = score(tmp_path, PYTHONHASHSEED="0", TZ="UTC", LC_ALL="C")
+    plain = score(tmp_path, PYTHON, TZ="UTC", LC_ALL="C")  # hashed with the seed of the fork server
     spin = "import os; os.nice(19)\nwhile True: pass"  # in the time that other tests leave
-    busy = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(2)]
+    busy = subprocess.Popen([sys.executable, "-c", spin])
     around = {"PYTHONHASHSEED": "4242", "TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
     try:
-        other = score(tmp_path, **around)
+        other = score(tmp_path, [sys.executable], **around)
     finally:
-        for child in busy:
-            child.kill()
-            child.wait()
+        busy.kill()
+        busy.wait()
     assert plain.keys() == other.keys()
     for name in plain:
         assert plain[name] == other[name], name

@@ -17,6 +17,7 @@ from lossval_cli.noise.number_mixture import Scores
 from lossval_cli.noise.out_of_fold import FOLDS, draw_folds
 from lossval_cli.noise.random_flips import estimate_flips
 from lossval_cli.noise.trusted_labels import log_ratio_of_ranks
+from lossval_cli.runtime.own_estimators import own_estimators
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +31,7 @@ def out_of_fold(X: np.ndarray, y: np.ndarray) -> np.ndarray:
     return cross_val_predict(LogisticRegression(), X, y, cv=5, method="predict_proba")
 
 
+@own_estimators()
 def find(X: np.ndarray, y: np.ndarray, **options: object) -> LabelErrors:
     return find_wrong_classes(X, y, out_of_fold(X, y), **options)  # type: ignore[arg-type]
 

@@ -16,9 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Outcome
+from conftest import PYTHON, Outcome
 
-import lossval_cli
 from tests.fuzz.bombs import bomb
 
 pytestmark = pytest.mark.slow
@@ -79,10 +78,9 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is counted in kilobytes on Linux")
-def test_bombs_are_refused_and_memory_stays_bounded(tmp_path: Path) -> None:
+def test_bombs_are_refused_and_memory_stays_bounded(tmp_path: Path, fork_server: None) -> None:
     for name, (make, _) in BOMBS.items():
         Path(tmp_path, name).write_bytes(make())
-    root = str(Path(lossval_cli.__file__).parents[1])
     # VmHWM: what rusage tells of a child is no less than what its parent had.
     code = (
         "import sys\n"
@@ -97,9 +95,8 @@ def test_bombs_are_refused_and_memory_stays_bounded(tmp_path: Path) -> None:
         "print(peak() - before)\n"
         "sys.exit(code)"
     )
-    command = [sys.executable, "-c", code, *BOMBS]
-    environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    command = [*PYTHON, "-c", code, *BOMBS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     for (name, (_, message)), line in zip(BOMBS.items(), done.stderr.splitlines(), strict=True):
         assert line.startswith(f"error: {name}"), line

@@ -11,7 +11,6 @@ import pytest
 from lossval_cli.review.session import Session
 from lossval_cli.runs.decisions import append_decisions, read_decisions
 from tests.test_accessibility import AXE
-from tests.test_browser import browser, pytestmark  # noqa: F401  # a fixture, and when to skip
 from tests.test_decisions import decision
 from tests.test_review import Served, run, scored, served, session  # noqa: F401  # fixtures
 
@@ -43,6 +42,7 @@ class Review:
             "(text) => !document.getElementById('card').hidden && "
             "document.getElementById('position').textContent.startsWith(text)",
             arg=position,
+            polling=20,  # milliseconds; each frame that is drawn takes more time
         )
 
     def press(self, key: str, then: str) -> None:

@@ -50,4 +50,4 @@ def test_trusted_rows_of_another_width_are_refused() -> None:
 def test_scikit_learns_own_checks_pass() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the tiny tables that the checks make, and of skipped checks
-        check_estimator(LossValRanker(epochs=1, members=2))
+        check_estimator(LossValRanker(preset="fast", epochs=1, members=2))
