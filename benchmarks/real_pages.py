@@ -44,9 +44,9 @@ neighbours, or are confused between classes, or are wrong where they are hard to
     "far values": """\
 Meter readings ten times too large, ages in months, in 0.2 and 1 % of the rows.""",
     "wrong cells": """\
-One wrong cell in about 3 % of 3,000 rows of six tables, with 600 trusted rows: outliers, wrong units, typos, swapped
-categories and replaced letters made by tab_err 0.2.1; sentinels, rows shifted by a column and swapped columns made by
-hand. Besides, software counts that contradict one another (JM1) and zeros that mean missing (pima).""",
+One wrong cell in about 3 % of the 3,000 rows of each table, with 600 trusted rows: outliers, wrong units, typos,
+swapped categories and replaced letters made by tab_err 0.2.1; sentinels, rows shifted by a column and swapped columns
+made by hand. Two further tables: software counts that contradict one another (JM1), zeros that mean missing (pima).""",
 }
 FIGURES = {
     "auroc": "AUROC",
@@ -256,7 +256,7 @@ MANY_WRONG = 0.05
 """Share of wrong rows from which a check should fail."""
 
 GATES = """\
-`lossval check` with its default rules, on tables with errors. It is to fail where many rows are wrong, and may pass
+`lossval check` with its default rules, on tables with errors. It should fail where many rows are wrong, and may pass
 where few are."""
 
 RIGHT_ROWS = """\

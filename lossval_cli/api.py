@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lossval_cli.errors import UsageError
-from lossval_cli.features.dataset import Source
+from lossval_cli.features.read_tables import Source
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds

@@ -15,7 +15,7 @@ from lossval_cli.checks.rules import DEFAULTS, rules_of
 from lossval_cli.checks.run_check import check_run
 from lossval_cli.checks.values import CheckResult
 from lossval_cli.errors import SettingsError, UsageError
-from lossval_cli.features.dataset import Source
+from lossval_cli.features.read_tables import Source
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.result import Result
 from lossval_cli.runs.diff import Comparison, compare

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lossval_cli.errors import UsageError
-from lossval_cli.features.dataset import Dataset, Source, load_dataset
+from lossval_cli.features.dataset import Dataset, load_dataset
+from lossval_cli.features.read_tables import Source
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.features.tags import TagLabels
 from lossval_cli.lossval.resume import run_identity, settings_identity

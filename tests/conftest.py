@@ -24,9 +24,6 @@ import pandas as pd
 import pytest
 
 from lossval_cli.cli import main
-from lossval_cli.features import streaming
-from lossval_cli.runtime import memory
-from lossval_cli.runtime.memory import MemoryEstimate
 
 QUICK = ("--effort", "low", "--set", "epochs=2", "--removal", "off")
 """Training that is over in a moment."""
@@ -233,6 +230,10 @@ def quick() -> tuple[str, ...]:
 @pytest.fixture
 def everything_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table that can stay in its file does, however small."""
+    from lossval_cli.features import streaming
+    from lossval_cli.runtime import memory
+    from lossval_cli.runtime.memory import MemoryEstimate
+
     monkeypatch.setattr(streaming, "FEWEST_BYTES", 0)
     monkeypatch.setattr(memory, "spare_memory", lambda: 10**12)
     monkeypatch.setattr(MemoryEstimate, "resident", lambda *_: 10**13)

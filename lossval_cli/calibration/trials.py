@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from lossval_cli.calibration.planting import plant_noise
 from lossval_cli.errors import UsageError
-from lossval_cli.features.dataset import Dataset, Source, load_dataset
+from lossval_cli.features.dataset import Dataset, load_dataset
+from lossval_cli.features.read_tables import Source
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.features.tags import TagLabels
 from lossval_cli.lossval.state import Epoch

@@ -1,18 +1,16 @@
-"""From the user's tables to arrays: read the tables, decide roles, check that the tables agree, encode."""
+"""From the user's tables to arrays: what a run learns from and reports on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from lossval_cli.errors import DataError, UsageError
+from lossval_cli.errors import UsageError
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.encoded_file import EncodedFile, encode_streamed
 from lossval_cli.features.encoder import Encoder
@@ -20,34 +18,26 @@ from lossval_cli.features.hold_out import hold_out
 from lossval_cli.features.invalid_cells import InvalidCells, find_invalid_cells
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.overlap import Overlap, find_overlap, is_suspicious
-from lossval_cli.features.predictions import Predictions, prediction_columns, read_predictions
+from lossval_cli.features.predictions import Predictions, read_predictions
+from lossval_cli.features.read_tables import ReadTables, Source, read_tables
 from lossval_cli.features.reviewed import ReviewedRows
-from lossval_cli.features.roles import Roles, check_agreement, decide_roles
+from lossval_cli.features.roles import Roles
 from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
-from lossval_cli.features.streaming import Layout, plan_layout, read_or_stream, sample_rows, shard
-from lossval_cli.features.table_options import ColumnRule, Role, TableOptions, asked_columns, spelled_as
+from lossval_cli.features.streaming import Layout, plan_layout
+from lossval_cli.features.table_options import ColumnRule, Role, TableOptions
 from lossval_cli.features.tags import TagLabels
 from lossval_cli.features.target import Labels, choose_loss, fit_labels, in_order
 from lossval_cli.features.target_leakage import TargetLeakage, find_class_leakage, find_number_leakage
-from lossval_cli.features.unlabelled import Unlabelled, leave_out_unlabelled
+from lossval_cli.features.unlabelled import Unlabelled
 from lossval_cli.losses import Loss, check_targets
-from lossval_cli.metrics import find_metric
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.memory import MemoryEstimate, amount
 from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.settings import Settings
-from lossval_cli.tables.frames import SupportsArrow
-from lossval_cli.tables.options import ReadOptions
-from lossval_cli.tables.spelling import look_alike_names, same_names
 from lossval_cli.tables.streamed import StreamedTable
-from lossval_cli.tables.table import Table, read_table
+from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, format_percent, join_names, pluralize, quote
-
-Source: TypeAlias = str | Path | pd.DataFrame | SupportsArrow | tuple[npt.ArrayLike, npt.ArrayLike] | Table
-
-FEWEST_ROWS = 10
-"""Training rows below which nothing can be said of any of them."""
 
 COPIES_WORTH_A_NOTICE = 0.01
 """Share of rows that are copies from which it is said; the report counts fewer, too."""
@@ -155,105 +145,42 @@ def load_dataset(
     Raises DataError and UsageError, one line each.
     """
     options, runtime = options or TableOptions(), runtime or Runtime()
-    reading = ReadOptions.of(settings)
-    reading = replace(reading, cells=reading.cells.with_types(asked_columns(options).kinds))
-    table = read_or_stream(train, reading, runtime)
-    options = spelled_as(options, table.column_names)
-    reading = replace(reading, cells=reading.cells.with_types(asked_columns(options).kinds))
-    table = table.read_as(reading.cells.types)
-    _check_enough(table, "data row")
-    own_columns = prediction_columns(options.predictions, table)
-    options = replace(options, exclude=(*options.exclude, *own_columns))
-    sharded = shard(table, runtime.processes)
-    sample, sample_notices = sample_rows(sharded)
-    told = options.multi_label is None and (options.ordered or options.order)
-    task = "classification" if settings.task == "auto" and told else settings.task
-    roles = decide_roles(sample, options, task)
-    if roles.task != "multilabel":
-        find_metric(settings.metric, roles.task)  # better refused now than after training
-    elif settings.metric is not None:
-        raise UsageError("--metric is for the removal study, which a table of several tags a row does not have")
-    require = options.require_labels
-    table, unlabelled, unlabelled_notices = leave_out_unlabelled(table, roles.label, "training", require_labels=require)
-    if unlabelled is not None:
-        sharded = sample = table
-        _check_enough(table, "labelled row")
-    notices = [*table.notices, *look_alike_names(table.column_names)]
-    notices += [*roles.notices, *sample_notices, *unlabelled_notices]
-    val_table = _read_other(val, "validation", table, roles, reading, notices, require_labels=require)
-    test_table = _read_other(test, "test", table, roles, reading, notices, require_labels=require)
-    labels = in_order(fit_labels(sharded, roles, options, unlabelled), table, options)
-    encoder = Encoder.fit(sample, roles.features, roles.kinds)
-    notices += [*labels.notices, *encoder.notices]
+    read = read_tables(train, val, test, options, settings, runtime)
+    options, roles, table = read.options, read.roles, read.train
+    labels = in_order(fit_labels(read.sharded, roles, options, read.unlabelled), table, options)
+    encoder = Encoder.fit(read.sample, roles.features, roles.kinds)
+    notices = [*read.notices, *labels.notices, *encoder.notices]
     loss = choose_loss(labels, roles, settings)
-
-    size = MemoryEstimate(
-        table.rows,
-        encoder.width,
-        1 if isinstance(labels, NumberLabels) else len(labels.names),
-        round(settings.val_fraction * table.rows) if val_table is None else val_table.rows,
-        *_ensemble(settings, table.rows, held_out=val_table is None),
-    )
-    layout = plan_layout(table, size, runtime)
     encode = _Encoding(roles, encoder, labels, loss)
-    y = encode.labels_of(sharded, "training")
+
+    layout = plan_layout(table, _memory_estimate(read, encoder, labels, settings), runtime)
+    y = encode.labels_of(read.sharded, "training")
     own, encoded_notices = _encode_training(table, y, encoder, settings, runtime, layout)
     notices += encoded_notices
-    weights = None if roles.weight is None else read_weights(sharded, roles.weight)
-    groups = time_order = keys = copies = None
-    if roles.group is not None:
-        groups, said = read_groups(sharded, roles.group)
-        notices += said
-    if roles.time is not None:
-        time_order = read_time(sharded, roles.time)
-    invalid: tuple[InvalidCells, ...] = ()
-    if isinstance(own.X, EncodedFile):
-        types = encoder.nouns
-        invalid = tuple(InvalidCells(column, types[column], rows) for column, rows in own.X.invalid.items())
-    if not isinstance(table.data, StreamedTable):
-        invalid = find_invalid_cells(table, roles.features)
-        keys = row_keys((values for _, values in encoder.read(table)), table.rows)
-        copies = find_copies(keys, (values for _, values in encoder.read(table)))
-    target_leakage = _find_target_leakage(sample, own, encoder, labels, settings.seed)
+    special = _read_special(read.sharded, roles)
+    notices += special.notices
+    invalid, keys, copies = _examine_rows(table, own, roles, encoder)
+    target_leakage = _find_target_leakage(read.sample, own, encoder, labels, settings.seed)
     if target_leakage is not None and target_leakage.is_almost_perfect:
         notices.append(target_leakage.notice(is_number=isinstance(labels, NumberLabels)))
-    if val_table is None:
+
+    held_out = None
+    if read.val is None:
+        units = join_units(special.groups, copies)
         stratify = roles.task != "regression"
-        units = join_units(groups, copies)
-        held_out = hold_out(y, settings, stratify=stratify, units=units, time_order=time_order)
+        held_out = hold_out(y, settings, stratify=stratify, units=units, time_order=special.time_order)
         notices.append(_hold_out_notice(held_out, table, roles))
         val_split = Split(table, own.X[held_out], y[held_out])
     else:
-        held_out = None
-        notices += encoder.differences(val_table)
-        val_split = encode.split(val_table, "validation")
+        notices += encoder.differences(read.val)
+        val_split = encode.split(read.val, "validation")
         notices += _absent_classes(labels, val_split)
-    predictions = None
-    if options.predictions is not None:
-        predictions = read_predictions(
-            options.predictions,
-            options.val_predictions,
-            train=table,
-            all_rows=table if unlabelled is None else unlabelled.whole,
-            val=val_table,
-            y=y,
-            y_val=None if val_table is None else val_split.y,
-            labels=labels,
-            roles=roles,
-            reading=reading,
-        )
-        notices += predictions.notices
-    elif options.val_predictions is not None:
-        raise UsageError("--val-predictions needs --predictions, those of the training rows")
-    test_split = None if test_table is None else encode.split(test_table, "test")
-    overlaps: dict[str, Overlap] = {}
-    for what, split in (("validation", None if held_out is not None else val_split), ("test", test_split)):
-        if split is not None and keys is not None:
-            other_keys = row_keys((values for _, values in encoder.read(split.table)), split.table.rows)
-            overlaps[what] = find_overlap(keys, y, own.X, other_keys, split.y, split.X[:], len(encoder.blocks))
-            if is_suspicious(overlaps[what], keys):
-                notices.append(overlaps[what].notice(split.table.name, table.name, what))
-    notices += _copies(copies, table)
+    predictions = _read_predictions(read, y, val_split.y, labels)
+    notices += () if predictions is None else predictions.notices
+    test_split = None if read.test is None else encode.split(read.test, "test")
+    others = {"validation": None if held_out is not None else val_split, "test": test_split}
+    overlaps, overlap_notices = _find_overlaps(own, keys, encoder, others)
+    notices += [*overlap_notices, *_copies(copies, table)]
     return Dataset(
         own,
         val_split,
@@ -265,17 +192,96 @@ def load_dataset(
         loss,
         tuple(notices),
         layout,
-        weights=weights,
-        groups=groups,
-        time_order=time_order,
+        weights=special.weights,
+        groups=special.groups,
+        time_order=special.time_order,
         keys=keys,
         copies=copies,
         invalid_cells=invalid,
         predictions=predictions,
         target_leakage=target_leakage,
-        unlabelled=unlabelled,
+        unlabelled=read.unlabelled,
         overlaps=overlaps,
     )
+
+
+def _memory_estimate(read: ReadTables, encoder: Encoder, labels: Labels, settings: Settings) -> MemoryEstimate:
+    rows = read.train.rows
+    return MemoryEstimate(
+        rows,
+        encoder.width,
+        1 if isinstance(labels, NumberLabels) else len(labels.names),
+        round(settings.val_fraction * rows) if read.val is None else read.val.rows,
+        *_ensemble(settings, rows, held_out=read.val is None),
+    )
+
+
+class _Special(NamedTuple):
+    """What columns say that are no features, as in `Dataset`."""
+
+    weights: npt.NDArray[np.float32] | None
+    groups: npt.NDArray[np.int64] | None
+    time_order: npt.NDArray[np.int64] | None
+    notices: Sequence[str]
+
+
+def _read_special(table: Table, roles: Roles) -> _Special:
+    weights = None if roles.weight is None else read_weights(table, roles.weight)
+    groups, notices = (None, ()) if roles.group is None else read_groups(table, roles.group)
+    time_order = None if roles.time is None else read_time(table, roles.time)
+    return _Special(weights, groups, time_order, notices)
+
+
+def _examine_rows(
+    table: Table, own: Split, roles: Roles, encoder: Encoder
+) -> tuple[tuple[InvalidCells, ...], Keys | None, Units | None]:
+    """Invalid cells, keys and copies, as in `Dataset`."""
+    if isinstance(table.data, StreamedTable):
+        assert isinstance(own.X, EncodedFile)
+        types = encoder.nouns
+        return tuple(InvalidCells(name, types[name], rows) for name, rows in own.X.invalid.items()), None, None
+    keys = row_keys((values for _, values in encoder.read(table)), table.rows)
+    copies = find_copies(keys, (values for _, values in encoder.read(table)))
+    return find_invalid_cells(table, roles.features), keys, copies
+
+
+def _read_predictions(
+    read: ReadTables, y: npt.NDArray[np.generic], y_val: npt.NDArray[np.generic] | None, labels: Labels
+) -> Predictions | None:
+    options = read.options
+    if options.predictions is None:
+        if options.val_predictions is not None:
+            raise UsageError("--val-predictions needs --predictions, those of the training rows")
+        return None
+    return read_predictions(
+        options.predictions,
+        options.val_predictions,
+        train=read.train,
+        all_rows=read.train if read.unlabelled is None else read.unlabelled.whole,
+        val=read.val,
+        y=y,
+        y_val=None if read.val is None else y_val,
+        labels=labels,
+        roles=read.roles,
+        reading=read.reading,
+    )
+
+
+def _find_overlaps(
+    own: Split, keys: Keys | None, encoder: Encoder, others: Mapping[str, Split | None]
+) -> tuple[dict[str, Overlap], list[str]]:
+    """For each other table the rows that it shares with training, and notices where they are many."""
+    found: dict[str, Overlap] = {}
+    notices: list[str] = []
+    for what, split in others.items():
+        if split is None or keys is None:
+            continue
+        assert own.y is not None
+        other_keys = row_keys((values for _, values in encoder.read(split.table)), split.table.rows)
+        found[what] = find_overlap(keys, own.y, own.X, other_keys, split.y, split.X[:], len(encoder.blocks))
+        if is_suspicious(found[what], keys):
+            notices.append(found[what].notice(split.table.name, own.table.name, what))
+    return found, notices
 
 
 def _encode_training(
@@ -307,33 +313,6 @@ def _hold_out_notice(held_out: npt.NDArray[np.int64], table: Table, roles: Roles
     )
 
 
-def _read_other(
-    source: Source | None,
-    what: str,
-    table: Table,
-    roles: Roles,
-    reading: ReadOptions,
-    notices: list[str],
-    *,
-    require_labels: bool,
-) -> Table | None:
-    """A validation or test table that agrees with the training `table`; what is to be said of it goes to `notices`."""
-    if source is None:
-        return None
-    other = read_table(source, reading)
-    notices += other.notices
-    if same := same_names(table.column_names, other.column_names):
-        other = other.renamed({theirs: ours for ours, theirs in same.items()})
-        notices.append(
-            f"{format_name(other.name)}: {join_names([ascii(name) for name in same.values()])} is taken for "
-            f"{join_names([ascii(name) for name in same])}, which looks the same"
-        )
-    notices += check_agreement(table, roles, other, needs_label=what == "test")
-    other, _, unlabelled_notices = leave_out_unlabelled(other, roles.label, what, require_labels=require_labels)
-    notices += unlabelled_notices
-    return other
-
-
 def _copies(copies: Units | None, table: Table) -> list[str]:
     repeated = 0 if copies is None else int((np.bincount(copies)[copies] > 1).sum())
     if repeated < max(1, COPIES_WORTH_A_NOTICE * table.rows):
@@ -342,11 +321,6 @@ def _copies(copies: Units | None, table: Table) -> list[str]:
         f"{format_name(table.name)}: {repeated:,} of {pluralize(table.rows, 'row')} "
         f"({format_percent(repeated / table.rows)}) are copies of other rows (equal features); copies share a fold"
     ]
-
-
-def _check_enough(table: Table, noun: str) -> None:
-    if table.rows < FEWEST_ROWS:
-        raise DataError(f"{table.name} has {pluralize(table.rows, noun)}: at least {FEWEST_ROWS} are needed")
 
 
 def _ensemble(settings: Settings, rows: int, *, held_out: bool) -> tuple[int, int]:
