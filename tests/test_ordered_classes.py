@@ -88,7 +88,7 @@ def test_what_the_user_says_decides() -> None:
         (("--ordered",), "--ordered: the order of 'ant', 'bee', 'cat' in label size is not known"),
         (("--order", "ant,bee"), "--order lacks 'cat'"),
         (("--order", "ant,bee,cat,dog"), "--order: label size has no class 'dog'"),
-        (("--order", "ant,bee,cat,ant"), "--order names twice 'ant'"),
+        (("--order", "ant,bee,cat,ant"), "--order names 'ant' more than once"),
         (("--order", "ant,bee,cat", "--unordered"), "--unordered says that they have none"),
         (("--ordered", "--task", "regression", "--label", "x"), "are for classes, and the task is regression"),
         (("--set", "loss=cumulative_cross_entropy"), "needs ordered classes"),

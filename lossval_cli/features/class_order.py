@@ -94,7 +94,7 @@ def find_class_order(
             raise UsageError(
                 "--order gives the classes an order and --unordered says that they have none: leave one out"
             )
-        return ClassOrder(_as_told(names, column, order), "as --order says")
+        return ClassOrder(_as_given(names, column, order), "as --order says")
     if ordered is False or len(names) < FEWEST_CLASSES:
         return None
     known = [text.strip() for text in declared]
@@ -110,21 +110,26 @@ def find_class_order(
     return found
 
 
-def _as_told(names: Sequence[str], column: str, order: Sequence[str]) -> tuple[int, ...]:
-    told = [canonical_label(text) for text in order]
+def _as_given(names: Sequence[str], column: str, order: Sequence[str]) -> tuple[int, ...]:
+    given = [canonical_label(text) for text in order]
     own = [canonical_label(name) for name in names]
-    missing = [name for name, text in zip(names, own, strict=True) if text not in told]
-    unknown = [text for text, canonical in zip(order, told, strict=True) if canonical not in own]
-    doubled = [text for i, text in enumerate(order) if told[i] in told[:i]]
-    for problem, found in (("lacks", missing), ("has no class", unknown), ("names twice", doubled)):
-        if found and problem == "has no class":
-            raise UsageError(
-                f"--order: label {format_name(column)} has no class {quote(found[0].strip())}; "
-                f"its classes are {join_names([quote(name) for name in names])}"
-            )
-        if found:
-            raise UsageError(f"--order {problem} {join_names([quote(text.strip()) for text in found])}")
-    return _sorted_by([told.index(text) for text in own])
+    unknown = [text for text, canonical in zip(order, given, strict=True) if canonical not in own]
+    missing = [name for name, text in zip(names, own, strict=True) if text not in given]
+    repeated = [text for i, text in enumerate(order) if given[i] in given[:i]]
+    if missing:
+        raise UsageError(f"--order lacks {_quoted(missing)}")
+    if unknown:
+        raise UsageError(
+            f"--order: label {format_name(column)} has no class {quote(unknown[0].strip())}; its classes are "
+            f"{_quoted(names)}"
+        )
+    if repeated:
+        raise UsageError(f"--order names {_quoted(repeated)} more than once")
+    return _sorted_by([given.index(text) for text in own])
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return join_names([quote(name.strip()) for name in names])
 
 
 def _by_words(names: Sequence[str], column: str) -> ClassOrder | None:
@@ -132,10 +137,10 @@ def _by_words(names: Sequence[str], column: str) -> ClassOrder | None:
     if all(LETTERS.fullmatch(word) for word in words) and not (GRADE_NAMES.fullmatch(column) or set(words) <= SIZES):
         return None
     for scale in SCALES:
-        step = {word: i for i, step in enumerate(scale.split(", ")) for word in step.split("|")}
-        places = [step.get(word, -1) for word in words]
-        if min(places) >= 0 and len(set(places)) == len(places):
-            return ClassOrder(_sorted_by(places), "they are words of a scale")
+        step = {word: i for i, names_of_step in enumerate(scale.split(", ")) for word in names_of_step.split("|")}
+        steps = [step.get(word, -1) for word in words]
+        if min(steps) >= 0 and len(set(steps)) == len(steps):
+            return ClassOrder(_sorted_by(steps), "they are words of a scale")
     return None
 
 
