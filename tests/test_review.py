@@ -165,7 +165,7 @@ def test_decisions_are_carried_over_to_a_run_of_the_changed_table(
 
 
 def test_a_card_has_what_a_reviewer_needs(session: Session) -> None:
-    card = session.card(0)
+    card = session.cards.card(0)
     assert card["reason"]
     assert {one["column"]: one["value"] for one in card["cells"]}["customer"] == "c0-0"
     assert [one["trusted"] for one in card["nearest"]["rows"]] == [True] * 3 + [False] * 3
@@ -175,7 +175,7 @@ def test_a_card_has_what_a_reviewer_needs(session: Session) -> None:
 def test_a_run_whose_table_is_gone_is_reviewed_from_the_report(run: Path) -> None:
     Path("train.csv").unlink()
     session = Session(run, "ann")
-    card = session.card(0)
+    card = session.cards.card(0)
     assert card["nearest"]["rows"] == []
     session.decide([0], "keep")
     assert read_decisions(session.path).decisions[0].key == '["c0-0"]'

@@ -76,7 +76,7 @@ def review_on_terminal(session: Session) -> None:
 
 def _next_group(session: Session, index: int, group: str) -> str:
     """The group after `group` of those that a row is in, '' after the last; says what the next decision is for."""
-    found = [one for one in session.card(index)["group_sizes"] if len(session.members(one["group"], index)) > 1]
+    found = [one for one in session.cards.card(index)["group_sizes"] if len(session.members(one["group"], index)) > 1]
     names = [str(one["group"]) for one in found]
     following = ([*names, ""] if group not in names else [*names[names.index(group) + 1 :], ""])[0]
     words = next((one["words"] for one in found if one["group"] == following), "")
@@ -102,7 +102,7 @@ def _act(session: Session, index: int, key: str, group: str, note: str) -> int |
             return None
         return min(undone)
     if key == "r":
-        suggested = session.summary(index)["suggested"]
+        suggested = session.cards.summary(index)["suggested"]
         value = _line(f"right label{f' [{escape_control(suggested)}]' if suggested else ''}: ") or suggested or ""
         if not value:
             return None
@@ -113,7 +113,7 @@ def _act(session: Session, index: int, key: str, group: str, note: str) -> int |
         session.decide(rows, "relabel", value=value, note=note)
         return -1
     if key == "f":
-        marked = next((one["column"] for one in session.card(index)["cells"] if one["mark"]), "")
+        marked = next((one["column"] for one in session.cards.card(index)["cells"] if one["mark"]), "")
         column = _line(f"column{f' [{escape_control(marked)}]' if marked else ''}: ") or marked
         if not column:
             return None
@@ -132,7 +132,7 @@ def _following(session: Session, after: int) -> int | None:
 
 
 def _card(session: Session, index: int) -> list[str]:
-    card = session.card(index)
+    card = session.cards.card(index)
     ids = f", {card['ids']}" if card["ids"] else ""
     position = session.sequence(session.forecast()).index(index) + 1
     chance = "unknown" if card["probability"] is None else format_percent(card["probability"], 0)
@@ -156,7 +156,7 @@ def _card(session: Session, index: int) -> list[str]:
 
 
 def _cells(session: Session, index: int, *, every: bool = False) -> list[str]:
-    cells = session.card(index)["cells"]
+    cells = session.cards.card(index)["cells"]
     shown = cells if every else cells[:MOST_CELLS]
     lines = []
     for one in shown:

@@ -22,8 +22,6 @@ NEAR = 0.02
 NEAR_QUERIES, NEAR_REFERENCE = 1_000, 10_000
 """Rows of either table whose nearest training row is looked for, and training rows among which it is."""
 
-Bools = npt.NDArray[np.bool_]
-
 
 class Overlap(NamedTuple):
     """Rows of another table that the training table holds too."""

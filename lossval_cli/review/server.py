@@ -90,7 +90,7 @@ def make_app(session: Session, token: str, port: int) -> Starlette:
         index = int(request.path_params["index"])
         if index >= len(session.items):
             return JSONResponse({"error": "no such row"}, 404)
-        return await locked(lambda: session.card(index))
+        return await locked(lambda: session.cards.card(index))
 
     async def decide(request: Request) -> Response:
         try:
@@ -191,7 +191,7 @@ def _state(session: Session, *, with_rows: bool = False) -> dict[str, Any]:
         "damaged": len(session.damaged),
     }
     if with_rows:
-        said["rows"] = [session.summary(index) for index in range(len(session.items))]
+        said["rows"] = [session.cards.summary(index) for index in range(len(session.items))]
     return said
 
 
@@ -223,10 +223,10 @@ def _page(session: Session) -> tuple[str, str]:
         reviewer=session.reviewer,
         keys=KEYS,
         kinds=KIND_WORDS,
-        classes=session.classes,
+        classes=session.cards.classes,
         command=session.command,
-        columns=session.columns,
-        is_number=not session.classes,
+        columns=session.cards.columns,
+        is_number=not session.cards.classes,
     )
     policy = (
         f"default-src 'none'; connect-src 'self'; style-src {source_hash(style)}; script-src {source_hash(script)}; "

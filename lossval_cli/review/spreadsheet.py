@@ -48,14 +48,14 @@ def export_rows(session: Session, sink: BinaryIO, ending: str) -> None:
 
 
 def _head(session: Session) -> list[str]:
-    names = session.columns[:COLUMNS]
+    names = session.cards.columns[:COLUMNS]
     return [*FILLED, "where", "label", "suggested", "likely wrong", "suspect by", "reason", *names, KEY]
 
 
 def _line(session: Session, index: int, state: str) -> list[str]:
-    card, decided = session.row_facts(index), "" if state in ("", SKIP, "disputed") else state
+    card, decided = session.cards.row_facts(index), "" if state in ("", SKIP, "disputed") else state
     chance = "" if card["probability"] is None else f"{card['probability']:.2f}"
-    cells = session.cells(index, session.columns[:COLUMNS])
+    cells = session.cards.cells(index, session.cards.columns[:COLUMNS])
     own = [decided, "", "", "", card["where"], card["given"] or "", card["suggested"] or "", chance]
     own += [card["kind_words"], card["reason"], *(text or "" for text in cells), session.items[index].key]
     return own
