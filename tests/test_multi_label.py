@@ -45,6 +45,7 @@ def result() -> lossval_cli.Result:
     return lossval_cli.score(frame(X, has), frame(trusted, right), label="tags", **FAST)
 
 
+@pytest.mark.slow
 def test_turned_tags_are_found_in_rows_and_tag_by_tag(result: lossval_cli.Result) -> None:
     turned = tables(300, 0)[2]
     scores = result.scores.sort_values("row")
@@ -74,6 +75,7 @@ def test_right_tags_are_left_alone() -> None:
     assert (clean.scores["suspect"].str.contains("label")).mean() < 0.03
 
 
+@pytest.mark.slow
 def test_text_with_a_separator_is_the_same_as_lists(result: lossval_cli.Result) -> None:
     X, has, _ = tables(300, 0)
     trusted, right, _ = tables(100, 1, share=0)

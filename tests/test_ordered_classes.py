@@ -117,6 +117,7 @@ def test_the_loss_grows_with_every_step_and_is_cross_entropy_of_two_classes() ->
     assert float(cumulative_cross_entropy(logits.double(), torch.tensor([1]))) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_a_far_grade_is_more_suspect_and_the_order_helps_to_find_wrong_ones() -> None:
     X, truth, label = grades(500, 0)
     chance = np.full((len(X), 4), 0.25)  # networks that say nothing: the other models decide

@@ -84,6 +84,7 @@ def test_directions_of_a_very_wide_table_are_looked_for_in_parts(monkeypatch: py
     assert roc_auc_score(each < 40, noise.log_ratios.min(axis=1)) > 0.95
 
 
+@pytest.mark.slow
 def test_outliers_of_a_wide_table_are_found() -> None:
     """With very many columns all copies are equally far out, and a row a little less far out is not an outlier."""
     X = np.random.default_rng(0).standard_normal((500, 300)).astype(np.float32)

@@ -158,6 +158,7 @@ def fit(seed: int = 0, **choices: Any) -> PaperFit:
     return fit_paper(X, y, X_val, PaperSettings(**choices), generator=torch.Generator().manual_seed(seed), **own)
 
 
+@pytest.mark.slow
 def test_wrong_labels_end_below_right_ones_and_the_loss_falls() -> None:
     noisy = two_clusters()[-1]
     seen: list[PaperEpoch] = []

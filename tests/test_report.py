@@ -174,6 +174,7 @@ def test_no_path_and_no_nan(noisy: Result) -> None:
     json.dumps({**noisy.report, "timing": {}}, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_the_published_algorithm_has_a_report_too(tmp_path: Path) -> None:
     result = scored(tmp_path, houses(60, 0), houses(30, 1), preset="paper", overrides={"epochs": 2})
     content = check(result.report)

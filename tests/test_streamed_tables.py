@@ -134,6 +134,7 @@ def test_long_rows_are_read_a_few_at_a_time(tables: Path, monkeypatch: pytest.Mo
     assert pa.concat_tables(block for _, block in blocks).to_pydict() == table.to_pydict()
 
 
+@pytest.mark.slow
 def test_a_large_record_batch_is_refused_with_what_to_do(
     cli: Cli, everything_stays: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
