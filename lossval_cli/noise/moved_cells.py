@@ -28,7 +28,7 @@ BODY = (0.002, 0.998)
 
 CELLS_A_BIN, FEWEST_BINS, MOST_BINS = 20, 8, 64
 
-ATOM = 0.01
+ATOM = 0.004
 """Share of a column from which a value has a probability of its own."""
 
 ANYWHERE = 0.02
