@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import real_data, real_made
+from lossval_cli.checks.rules import DEFAULTS, rules_of
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "real-errors.md"
@@ -65,6 +66,10 @@ def frame_of(data: dict[str, Any]) -> pd.DataFrame:
     records = records[records["failed"].isna()] if "failed" in records else records
     numbers = records.select_dtypes("number").columns.drop("seed")
     means = records.groupby(["family", "case", "method"], sort=False)[list(numbers)].mean().reset_index()
+    limits = {rule.kind: float(rule.fail.number) for rule in rules_of(DEFAULTS, option=False)[0] if rule.fail}
+    is_own = means["method"] == OWN
+    fails = (means["flagged"] > limits["max_suspects"]) | (means["low"] > limits["max_noise_share"])
+    means["gate"] = fails.astype(float).where(is_own)
     means["kind"] = means["family"].where(means["family"].isin(RIGHT), means["family"].str.split(": ").str[0])
     return means
 
@@ -257,7 +262,7 @@ MANY_WRONG = 0.05
 
 GATES = """\
 `lossval check` with its default rules, on tables with errors. It should fail where many rows are wrong, and may pass
-where few are."""
+where few are. The limits are those of the code that made this page."""
 
 RIGHT_ROWS = """\
 On {tables} tables without errors, many of them made to mislead, lossval flags {mean:.1%} of the rows ({most:.1%} in the
