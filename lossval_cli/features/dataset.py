@@ -77,17 +77,17 @@ class Dataset:
     time_order: npt.NDArray[np.int64] | None = None
     """(N,) rank in time of each training row, 0..T-1, equal for equal times: folds are contiguous in it. None
     without --time."""
-    keys: Keys | None = None
-    """(N,) hash of the features of each training row; None where the table is streamed from its files."""
+    keys: Keys = field(default_factory=lambda: np.zeros(0, np.uint64))
+    """(N,) hash of the features of each training row."""
     copies: Units | None = None
     """(N,) the same number for training rows that are copies of one another (`row_keys.find_copies`), 0..U-1; None
-    where there are none, or the table is streamed from its files."""
+    where there are none."""
     invalid_cells: tuple[InvalidCells, ...] = ()
     """Cells of the training table that are not of the type of their column: missing in X, suspect by themselves."""
     unlabelled: Unlabelled | None = None
     """Rows of the training table that have no label and are not among the N."""
     overlaps: Mapping[str, Overlap] = field(default_factory=dict)
-    """validation, test -> the rows that they share with training; empty where the table is streamed."""
+    """validation, test -> the rows that they share with training."""
     reviewed: ReviewedRows | None = None
     """Training rows that people have decided about; None without --decisions."""
     predictions: Predictions | None = None
@@ -234,15 +234,16 @@ def _read_special(table: Table, roles: Roles) -> _Special:
 
 def _examine_rows(
     table: Table, own: Split, roles: Roles, encoder: Encoder
-) -> tuple[tuple[InvalidCells, ...], Keys | None, Units | None]:
+) -> tuple[tuple[InvalidCells, ...], Keys, Units | None]:
     """Invalid cells, keys and copies, as in `Dataset`."""
-    if isinstance(table.data, StreamedTable):
-        assert isinstance(own.X, EncodedFile)
+    if isinstance(own.X, EncodedFile):
         types = encoder.nouns
-        return tuple(InvalidCells(name, types[name], rows) for name, rows in own.X.invalid.items()), None, None
-    keys = row_keys((values for _, values in encoder.read(table)), table.rows)
-    copies = find_copies(keys, (values for _, values in encoder.read(table)))
-    return find_invalid_cells(table, roles.features), keys, copies
+        invalid = tuple(InvalidCells(name, types[name], rows) for name, rows in own.X.invalid.items())
+        keys = own.X.keys
+    else:
+        invalid = find_invalid_cells(table, roles.features)
+        keys = row_keys((values for _, values in encoder.read(table)), table.rows)
+    return invalid, keys, find_copies(keys, (values for _, values in encoder.read(table)))
 
 
 def _read_predictions(
@@ -268,13 +269,13 @@ def _read_predictions(
 
 
 def _find_overlaps(
-    own: Split, keys: Keys | None, encoder: Encoder, others: Mapping[str, Split | None]
+    own: Split, keys: Keys, encoder: Encoder, others: Mapping[str, Split | None]
 ) -> tuple[dict[str, Overlap], list[str]]:
     """For each other table the rows that it shares with training, and notices where they are many."""
     found: dict[str, Overlap] = {}
     notices: list[str] = []
     for what, split in others.items():
-        if split is None or keys is None:
+        if split is None:
             continue
         assert own.y is not None
         other_keys = row_keys((values for _, values in encoder.read(split.table)), split.table.rows)

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from lossval_cli.errors import OutputError
 from lossval_cli.features.encoder import Encoder
+from lossval_cli.features.row_keys import Keys, row_keys
 from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table
@@ -49,7 +50,7 @@ class EncodedPart(NamedTuple):
 class EncodedFile:
     """X (N, D), as float32 whatever it is stored as.
 
-    invalid: by column the rows, rising, whose cells are not of its type.
+    keys: (N,) as `row_keys` gives them.  invalid: by column the rows, rising, whose cells are not of its type.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class EncodedFile:
         dtype: str,
         table: Table,
         encoder: Encoder,
+        keys: Keys,
         invalid: Mapping[str, npt.NDArray[np.int64]] | None = None,
     ) -> None:
         """parts: of all processes, in order; own: this one's. Raises OutputError where it is not there."""
         self.path = own.path
         self.shape = (table.rows, encoder.width)
+        self.keys = keys
         self.invalid = invalid or {}
         self._parts = parts
         self._own = own
@@ -126,21 +129,24 @@ class EncodedFile:
 
 def encode_to_file(
     table: Table, encoder: Encoder, path: Path, dtype: str, own: slice
-) -> tuple[EncodedPart, dict[str, list[int]]]:
-    """Encode the rows `own` of a stored table into a new file at `path`; also, by column, the rows of invalid cells.
+) -> tuple[EncodedPart, Keys, dict[str, list[int]]]:
+    """Encode the rows `own` of a stored table into a new file at `path`; also their keys and, by column, the rows of
+    invalid cells.
 
     Raises CellError for a cell that its column has no place for, and OutputError where the disk is full.
     """
     assert isinstance(table.data, StreamedTable)
     invalid: dict[str, list[int]] = {}
+    keys = [np.zeros(0, np.uint64)]
     with _keeping(path), path.open("xb") as file:
         for first, block in table.data.blocks(own):
             part = block_table(table, block, first)
             file.write(np.ascontiguousarray(encoder.transform(part), dtype).data)
+            keys.append(row_keys((values for _, values in encoder.read(part)), part.rows))
             for column, rows in encoder.invalid(part):
                 if len(rows):
                     invalid.setdefault(column, []).extend((rows + first).tolist())
-    return EncodedPart(own, path), invalid
+    return EncodedPart(own, path), np.concatenate(keys), invalid
 
 
 def encode_streamed(
@@ -156,7 +162,8 @@ def encode_streamed(
     shared = Path(os.fsdecode(processes.all_gather_object(directory)[0]))
     is_guest = shared.is_dir() and not processes.is_main
     path = (shared if is_guest else scratch()) / f"encoded-{processes.rank}"
-    own, own_invalid = encode_to_file(table, encoder, path, dtype, processes.own(table.rows))
+    own, own_keys, own_invalid = encode_to_file(table, encoder, path, dtype, processes.own(table.rows))
+    keys = np.concatenate(processes.all_gather_object(own_keys))
     everywhere = processes.all_gather_object(own_invalid)
     columns = dict.fromkeys(column for found in everywhere for column in found)
     invalid = {column: np.sort([row for found in everywhere for row in found.get(column, ())]) for column in columns}
@@ -165,7 +172,7 @@ def encode_streamed(
         own if rank == processes.rank else EncodedPart(processes.own(table.rows, rank), Path(os.fsdecode(name)))
         for rank, name in enumerate(paths)
     ]
-    encoded = EncodedFile(parts, own, dtype, table, encoder, invalid)
+    encoded = EncodedFile(parts, own, dtype, table, encoder, keys, invalid)
     processes.all_gather_object(b"")  # waits until all have opened them
     if not is_guest:
         shutil.rmtree(path.parent, ignore_errors=True)

@@ -58,7 +58,8 @@ def find_copies(keys: Keys, columns: Iterable[Any]) -> Units | None:
     cells, if columns were independent, and where they are few (LARGEST_SHARE).
     """
     n = len(keys)
-    if not pd.Series(keys).duplicated().any():
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
         return None
     distinct, first, inverse, sizes = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
     limit = max(LARGEST_GROUP, LARGEST_SHARE * n)

@@ -124,12 +124,10 @@ def _trusted(dataset: Dataset, predict: Predict | None) -> Trusted | None:
     if dataset.held_out is not None or val.y is None or predict is None:
         return None
     X = val.X[:]
-    copy_of = np.full(len(X), -1, np.int64)
-    if dataset.keys is not None:
-        keys = row_keys((values for _, values in dataset.encoder.read(val.table)), val.table.rows)
-        known, first = np.unique(dataset.keys, return_index=True)
-        i = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        copy_of = np.where(known[i] == keys, first[i], -1)
+    keys = row_keys((values for _, values in dataset.encoder.read(val.table)), val.table.rows)
+    known, first = np.unique(dataset.keys, return_index=True)
+    i = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    copy_of = np.where(known[i] == keys, first[i], -1)
     y: npt.NDArray[np.generic] = val.y
     if isinstance(dataset.labels, TagLabels):
         y = dataset.labels.matrix(val.y.astype(np.int64))

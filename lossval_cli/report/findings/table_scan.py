@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,23 +36,15 @@ def scan_table(dataset: Dataset, noise: NoiseEstimate | None) -> TableScan:
     kinds = np.stack([by_label, by_features], axis=1)  # (N, 2)
     features: dict[str, ColumnCounts] = {}
 
-    def counted() -> Iterator[Any]:
-        for column, values in dataset.encoder.read(table):
-            features[column] = count_column(column, dataset.encoder.types[column], values, kinds)
-            yield values
-
-    if dataset.keys is None:
-        keys = row_keys(counted(), table.rows)
-    else:
-        deque(counted(), maxlen=0)
-        keys = dataset.keys
+    for column, values in dataset.encoder.read(table):
+        features[column] = count_column(column, dataset.encoder.types[column], values, kinds)
     excluded = {}
     for column in dataset.roles.excluded:
         kind, values = _plain_column(table, column)
         if kind:
             excluded[column] = count_column(column, kind, values, kinds)
     label = _label_counts(dataset, np.stack([by_label | by_features, by_label], axis=1))
-    return TableScan(keys, features, excluded, label)
+    return TableScan(dataset.keys, features, excluded, label)
 
 
 def keys_of(dataset: Dataset, table: Table) -> Keys:
