@@ -185,6 +185,25 @@ def test_many_rows_are_solved_on_a_part_and_measured_on_all(monkeypatch: pytest.
     assert np.corrcoef(part.f.numpy(), whole.f.numpy())[0, 1] > 0.999
 
 
+def test_the_last_cost_of_many_rows_is_that_of_a_part_which_is_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing reads newer potentials of the rows, and held-out rows in the part are not transported to themselves."""
+    X, X_val, masses = clouds(3000, 20, 3, seed=2)
+    own = torch.full((3000,), -1)
+    own[:400] = torch.arange(400) % 20
+    later = masses * torch.linspace(0.5, 1.5, 3000)
+    later /= later.sum()
+    whole = Transport(X, X_val, epsilon=0.5, own=own)
+    expected = whole.solve(later, tolerance=1e-6, max_sweeps=500, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("lossval_cli.lossval.transport.SOLVE_ROWS", 2000)
+    monkeypatch.setattr("lossval_cli.lossval.transport.CACHE_ENTRIES", 0)
+    transport, generator = Transport(X, X_val, epsilon=0.5, own=own), torch.Generator().manual_seed(0)
+    before = transport.solve(masses, tolerance=0.01, max_sweeps=100, generator=generator)
+    after = transport.refresh(later, tolerance=0.01, generator=generator, previous=before)
+    assert after.cost == pytest.approx(expected.cost, rel=0.03)
+    assert after.f is before.f
+    assert (after.marginal_error, after.converged) == (before.marginal_error, before.converged)
+
+
 def test_costs_beyond_the_cache_are_computed_again_to_the_same_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

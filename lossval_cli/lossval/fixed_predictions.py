@@ -80,7 +80,9 @@ def fit_predictions(
         evidence.losses[0] = losses
         w, L = step_weights(evidence, w, potentials, objective, eta=eta, s=s, total=N)
         if objective.uses_transport and is_refresh(epoch, epochs, refreshes):
-            potentials = transport.refresh(w * s / N, tolerance=TOLERANCE, generator=generator)
+            # No step follows the last epoch.
+            previous = potentials if epoch == epochs - 1 else None
+            potentials = transport.refresh(w * s / N, tolerance=TOLERANCE, generator=generator, previous=previous)
         history.append(Epoch(epoch + 1, epochs, L, potentials.cost))
         if on_epoch is not None:
             on_epoch(history[-1])

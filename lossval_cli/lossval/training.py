@@ -175,7 +175,9 @@ def train_lossval(
         # --- transport: the potentials of the new weights, warm-started ----------------------------------
         if objective.uses_transport and is_refresh(epoch, epochs, refreshes):
             a = state.w * s / N
-            state.potentials = transport.refresh(a, tolerance=TOLERANCE, generator=state.generator)
+            # No step follows the last epoch.
+            previous = state.potentials if epoch == epochs - 1 else None
+            state.potentials = transport.refresh(a, tolerance=TOLERANCE, generator=state.generator, previous=previous)
 
         state.history.append(Epoch(epoch + 1, epochs, L, state.potentials.cost))
         stopped = monitor.end_epoch(epoch + 1, epochs, lambda: state.tensors(processes), processes)

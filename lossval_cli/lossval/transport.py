@@ -128,25 +128,46 @@ class Transport:
         `masses` (n,) sum to 1 over all rows and may hold zeros. In a large table the sweeps run on a random
         part of the rows, and only the last ones on all.
         """
-        total = self.rows.total
-        if total > SOLVE_ROWS:
-            # Every process solves the same part, and finds the same g.
-            rows = draw_rows(total, SOLVE_ROWS, generator).to(self.g.device)
-            penalty, mass = (self.processes.pick_rows(values, rows, total) for values in (self.penalty, masses))
-            X = self.rows.sample(rows) / self._length
-            part = Transport(X, self.X_val, epsilon=self.epsilon, penalty=penalty)
-            part.solve(mass / mass.sum(), tolerance=tolerance, max_sweeps=max_sweeps, generator=generator)
-            self.g, max_sweeps = part.g, 2
+        if self.rows.total > SOLVE_ROWS:
+            self._solve_part(masses, tolerance, max_sweeps, generator)
+            max_sweeps = 2
         return self._sweeps(masses, tolerance, max_sweeps)
 
-    def refresh(self, masses: Tensor, *, tolerance: float, generator: torch.Generator) -> Potentials:
+    def refresh(
+        self, masses: Tensor, *, tolerance: float, generator: torch.Generator, previous: Potentials | None = None
+    ) -> Potentials:
         """Bring the potentials up to date after a small change of the masses.
 
-        Where a sweep over all rows is expensive, most sweeps run on a part of them, as in `solve`.
+        Where a sweep over all rows is expensive, most sweeps run on a part of them, as in `solve`. With the solution
+        before the change, where no newer f is needed, all of them do: of that solution g and the cost change alone.
         """
-        if not self.is_cached:
+        if self.is_cached:
+            return self._sweeps(masses, tolerance, REFRESH_SWEEPS)
+        if previous is None or self.rows.total <= SOLVE_ROWS:
             return self.solve(masses, tolerance=tolerance, max_sweeps=REFRESH_SWEEPS, generator=generator)
-        return self._sweeps(masses, tolerance, REFRESH_SWEEPS)
+        part = self._solve_part(masses, tolerance, REFRESH_SWEEPS, generator, own=self.own)
+        return previous._replace(g=part.g, cost=part.cost)
+
+    def _solve_part(
+        self,
+        masses: Tensor,
+        tolerance: float,
+        max_sweeps: int,
+        generator: torch.Generator,
+        own: Tensor | None = None,
+    ) -> Potentials:
+        """The solution for SOLVE_ROWS random rows, which every process finds; `own` as for all rows, where the cost is
+        to be reported."""
+        total = self.rows.total
+        rows = draw_rows(total, SOLVE_ROWS, generator).to(self.g.device)
+        penalty, mass = (self.processes.pick_rows(values, rows, total) for values in (self.penalty, masses))
+        if own is not None:
+            own = self.processes.pick_rows(own, rows, total)
+        X = self.rows.sample(rows) / self._length
+        part = Transport(X, self.X_val, epsilon=self.epsilon, penalty=penalty, own=own)
+        solution = part.solve(mass / mass.sum(), tolerance=tolerance, max_sweeps=max_sweeps, generator=generator)
+        self.g = part.g
+        return solution
 
     def _sweeps(self, masses: Tensor, tolerance: float, max_sweeps: int) -> Potentials:
         for _ in range(max_sweeps):
