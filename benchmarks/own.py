@@ -2,11 +2,13 @@
 
 Real wrong labels: the software-defect tables of ../shared/real/jira (heuristic against realistic labels). The same
 out-of-fold predictions of a forest go into cleanlab's tutorial workflow and into `score(predictions=...)`; `--model`
-cross-fits its own. No trusted rows are given to any of them.
+cross-fits its own. No trusted rows are given to any of them. Results: benchmarks/results/own.json; docs/comparison.md
+shows their mean.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +26,8 @@ from sklearn.model_selection import cross_val_predict
 import lossval_cli
 
 DATA = Path(__file__).parents[2] / "shared" / "real" / "jira"
+RESULTS = Path(__file__).parent / "results" / "own.json"
+COLUMNS = ("AUROC", "AP", "F1 of flags", "flagged", "seconds")
 LABEL, ID = "bug", "File"
 
 Answer = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
@@ -58,8 +62,8 @@ def methods(train: pd.DataFrame) -> dict[str, Callable[[], Answer]]:
 
 
 def main(names: list[str]) -> None:
-    """Print the mean over the tables as a Markdown table."""
-    found: dict[str, list[list[float]]] = {}
+    """Measure, record, and print the mean over the tables as a Markdown table."""
+    found: dict[str, dict[str, list[float]]] = {}
     for name in names or sorted(path.name.removesuffix(".csv") for path in DATA.glob("*[0-9].csv")):
         train = pd.read_csv(DATA / f"{name}.csv")
         truth = pd.read_csv(DATA / f"{name}.truth.csv")["wrong_label"].to_numpy(bool)
@@ -68,10 +72,11 @@ def main(names: list[str]) -> None:
             score, flags = answer()
             seconds = time.perf_counter() - start
             figures = [roc_auc_score(truth, score), average_precision_score(truth, score), f1_score(truth, flags)]
-            found.setdefault(method, []).append([*figures, flags.mean(), seconds])
+            found.setdefault(method, {})[name] = [round(float(x), 4) for x in (*figures, flags.mean(), seconds)]
+        RESULTS.write_text(json.dumps({"columns": COLUMNS, "methods": found}, indent=1) + "\n", encoding="utf-8")
     print("| method | AUROC | AP | F1 of flags | flagged | seconds |\n|---|---|---|---|---|---|")
     for method, rows in found.items():
-        auroc, ap, f1, flagged, seconds = np.mean(rows, axis=0)
+        auroc, ap, f1, flagged, seconds = np.mean(list(rows.values()), axis=0)
         print(f"| {method} | {auroc:.3f} | {ap:.3f} | {f1:.3f} | {flagged:.3f} | {seconds:.1f} |")
 
 

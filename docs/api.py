@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable
 
 import lossval_cli
+from docs.report_types import types_section
 from lossval_cli import errors
 from lossval_cli.api import RUN_OPTIONS, TABLE_OPTIONS
 from lossval_cli.sklearn import LossValRanker
@@ -35,6 +36,10 @@ print(lossval_cli.check(result, max_suspects="20%").passed)
 """
 
 
+REPORT = """\
+The types are in `lossval_cli.report.types`: `Result.report` is a `Report`, which type checkers and editors know."""
+
+
 def api_page() -> str:
     """The page."""
     parts = [INTRODUCTION, EXAMPLE]
@@ -45,6 +50,7 @@ def api_page() -> str:
         paragraphs(doc, lossval_cli.score),
     ]
     parts += ["## lossval_cli.Result", inspect.getdoc(lossval_cli.Result) or "", result_fields()]
+    parts += ["## Result.report", REPORT, types_section()]
     for function in (lossval_cli.check, lossval_cli.diff, lossval_cli.calibrate, lossval_cli.acquire):
         text = f"```text\n{signature(function)}\n```"
         parts += [f"## lossval_cli.{function.__name__}", text, paragraphs(inspect.getdoc(function) or "", function)]

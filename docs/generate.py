@@ -15,6 +15,7 @@ from pathlib import Path
 
 from docs.api import api_page
 from docs.commands import Command, Entry, commands, presets, settings
+from docs.report_types import MODULE, types_module
 from lossval_cli.version import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -148,6 +149,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "settings.md": settings_page(),
         ROOT / "docs" / "lossval.1": man_page(verbs),
         ROOT / "docs" / "api.md": api_page(),
+        MODULE: types_module(),
         readme: readme_with_help(readme.read_text(encoding="utf-8")),
     }
 

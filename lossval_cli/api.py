@@ -7,12 +7,13 @@ import math
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.read_tables import Source
-from lossval_cli.features.table_options import TableOptions
+from lossval_cli.features.table_options import TableOptions, column_name, column_names
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds
 from lossval_cli.own_code import Given
@@ -23,8 +24,10 @@ from lossval_cli.runtime.atomic_write import remove_file
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, joined
 from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import COLUMNS_TABLE, Settings
+from lossval_cli.text.quantities import read_bytes, read_seconds
 
 TABLE_OPTIONS = tuple(field.name for field in fields(TableOptions))
+COLUMNS = ("label", "weight", "group", "time")
 COLUMN_LISTS = ("ids", "exclude", "features", "categories")
 """Table options for which a single name may be given instead of a list."""
 RUN_OPTIONS = ("time_limit", "max_memory", "checkpoint", "checkpoint_every", "resume", "distributed")
@@ -67,13 +70,13 @@ def score(
 
     `options` about the run:
 
-    time_limit: seconds after which training stops, no removal study begins, and what was learned is reported; reading,
-    outliers, noise and the report are not cut short.
-    max_memory: bytes to stay below; Parquet and Arrow files are then read in parts.  checkpoint: a file that training
-    is saved in every `checkpoint_every` seconds, and which is deleted when training is complete; with `resume`,
-    training continues from it, if it is there.  distributed: False scores in this process alone. Else rows are shared
-    out among the processes of a launcher (torchrun, Ray Train, Spark's TorchDistributor) or of a process group that
-    exists, which stays; all of them must call `score` with the same tables and options.
+    time_limit: seconds, or `"2h"`, after which training stops, no removal study begins, and what was learned is
+    reported; reading, outliers, noise and the report are not cut short.
+    max_memory: bytes, or `"2GB"`, to stay below; Parquet and Arrow files are then read in parts.
+    checkpoint: a file that training is saved in every `checkpoint_every` seconds, and which is deleted when training
+    is complete; with `resume`, training continues from it, if it is there.  distributed: False scores in this process
+    alone. Else rows are shared out among the processes of a launcher (torchrun, Ray Train, Spark's TorchDistributor) or
+    of a process group that exists, which stays; all of them must call `score` with the same tables and options.
 
     Every other option is a setting, as with `--set`, and overrides preset and config; `lossval presets` lists them.
     `loss` may be a function of (predictions, targets) that returns one value per row, and `model` a scikit-learn
@@ -85,8 +88,13 @@ def score(
     """
     if removal not in ("full", "quick", "off"):
         raise UsageError(f"removal must be full, quick or off, not {removal!r}")
+    if on_epoch is not None and not callable(on_epoch):
+        raise UsageError(f"on_epoch must be a function of an Epoch, not {on_epoch!r}")
     columns = {"label": label} | _take(options, TABLE_OPTIONS)
-    columns |= {name: [columns[name]] for name in COLUMN_LISTS if isinstance(columns.get(name), str)}
+    columns |= {name: column_name(name, columns.get(name)) for name in COLUMNS}
+    columns |= {name: column_names(name, columns[name]) for name in COLUMN_LISTS if name in columns}
+    if not isinstance(columns.get("multi_label"), str | None):
+        raise UsageError(f"multi_label must be what is between labels, such as ';', not {columns['multi_label']!r}")
     if columns.get("columns") is None:
         columns["columns"] = {} if config is None else read_toml(Path(config)).get(COLUMNS_TABLE, {})
     given = _take(options, RUN_OPTIONS)
@@ -121,23 +129,32 @@ def _take(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _resources(
-    time_limit: float = math.inf,
-    max_memory: int | None = None,
+    time_limit: float | str = math.inf,
+    max_memory: int | str | None = None,
     checkpoint: str | Path | None = None,
-    checkpoint_every: float = 600.0,
+    checkpoint_every: float | str = 600.0,
     resume: bool = False,
 ) -> Resources:
     if checkpoint is None and resume:
         raise UsageError("resume needs checkpoint, the file to continue from")
-    limits = {"time_limit": time_limit, "max_memory": max_memory, "checkpoint_every": checkpoint_every}
-    for name, value in limits.items():
-        if value is not None and not value > 0:
-            raise UsageError(f"{name} must be above 0, not {value!r}")
+    if checkpoint is not None and not Path(checkpoint).absolute().parent.is_dir():
+        raise UsageError(f"checkpoint {str(checkpoint)!r}: there is no such directory")
+    memory = None if max_memory is None else int(_amount("max_memory", max_memory, read_bytes))
     return Resources(
-        time_limit=time_limit,
+        time_limit=_amount("time_limit", time_limit, read_seconds),
         checkpoint=None if checkpoint is None else Path(checkpoint),
-        checkpoint_every=checkpoint_every,
-        memory=max_memory,
-        scratch=None if max_memory is None else Path(tempfile.gettempdir()) / "encoded.lossval",
+        checkpoint_every=_amount("checkpoint_every", checkpoint_every, read_seconds),
+        memory=memory,
+        scratch=None if memory is None else Path(tempfile.gettempdir()) / "encoded.lossval",
         resume=resume,
     )
+
+
+def _amount(name: str, given: object, read: Callable[[str, str], float]) -> float:
+    """A number above 0, or one as `read` reads it from text."""
+    if isinstance(given, str):
+        return read(name, given)
+    number = -1.0 if isinstance(given, bool) or not isinstance(given, Real) else float(given)
+    if not number > 0:
+        raise UsageError(f"{name} must be a number above 0, not {given!r}")
+    return number

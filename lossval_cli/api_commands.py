@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 
 import pandas as pd
 
+from lossval_cli.calibration import MOST_PLANTED
 from lossval_cli.calibration.outcome import Calibration, conclude
 from lossval_cli.calibration.trials import run_baseline, run_trial
 from lossval_cli.checks.evaluate import KINDS_OF_RULE
@@ -16,7 +18,7 @@ from lossval_cli.checks.run_check import check_run
 from lossval_cli.checks.values import CheckResult
 from lossval_cli.errors import SettingsError, UsageError
 from lossval_cli.features.read_tables import Source
-from lossval_cli.features.table_options import TableOptions
+from lossval_cli.features.table_options import TableOptions, column_name, column_names
 from lossval_cli.result import Result
 from lossval_cli.runs.diff import Comparison, compare
 from lossval_cli.runs.loaded import LoadedRun, read_run
@@ -66,7 +68,7 @@ def calibrate(
     train: Source,
     val: Source | None = None,
     *,
-    rates: Sequence[float] = (0.02, 0.05, 0.1),
+    rates: float | Sequence[float] = (0.02, 0.05, 0.1),
     repeats: int = 1,
     precision: float | None = None,
     label: str | None = None,
@@ -77,20 +79,21 @@ def calibrate(
 ) -> Calibration:
     """How far to believe the flags on a table: noise is planted in copies of it, which are scored.
 
-    rates: shares of rows (0 to 0.5) that noise of each kind is planted in.  repeats: trials per rate.  precision:
+    rates: shares of rows (up to 0.4) that noise of each kind is planted in.  repeats: trials per rate.  precision:
     choose thresholds that reach it.  The rest as for `score`. `Calibration.to_dict()` is what `lossval calibrate
     --output-format json` prints. Raises LossvalError, one line.
     """
-    shares = sorted(set(rates))
-    if not shares or not all(0 < rate <= 0.5 for rate in shares) or repeats < 1:
-        raise UsageError("calibrate: rates must be shares above 0 and up to 0.5, and repeats at least 1")
+    shares = sorted(set(_shares("rates", rates, MOST_PLANTED)))
+    _check_count("calibrate: repeats", repeats)
+    if precision is not None:
+        (precision,) = _shares("precision", [precision], 1.0)
     baseline = run_baseline(
         train,
         val,
         options=TableOptions(
-            label=label,
-            ids=[ids] if isinstance(ids, str) else ids,
-            exclude=[exclude] if isinstance(exclude, str) else exclude,
+            label=column_name("label", label),
+            ids=column_names("ids", ids),
+            exclude=column_names("exclude", exclude),
         ),
         settings=Settings.resolve(preset, None, settings),
         on_dataset=lambda _: None,
@@ -105,12 +108,29 @@ def acquire(run: str | Path, pool: str | Path, number: int = 100, *, data: str |
     run: a run directory (`Result.write`).  pool: a table with the feature columns of the training table.  data: the
     training table, where it is no longer where it was. Raises LossvalError, one line.
     """
-    if number < 1:
-        raise UsageError(f"acquire: number must be at least 1, not {number}")
+    _check_count("acquire: number", number)
+    for name, given in (("run", run), ("pool", pool), ("data", data)):
+        if not isinstance(given, str | Path) and not (name == "data" and given is None):
+            raise UsageError(f"acquire: {name} must be a path, not {type(given).__name__}")
     ranking = rank_pool(Path(run), str(pool), None if data is None else str(data), number)
     found: pd.DataFrame = ranking.table.to_pandas()
     found.attrs = {"quality": ranking.quality, "notices": list(ranking.notices)}
     return found
+
+
+def _shares(name: str, given: object, most: float) -> list[float]:
+    """Shares above 0 and up to `most`. Raises UsageError."""
+    several = [given] if isinstance(given, Real) else given
+    found = [share for share in several if isinstance(share, Real)] if isinstance(several, Iterable) else []
+    shares = [float(share) for share in found if 0 < float(share) <= most]
+    if not shares or not isinstance(several, Iterable) or len(shares) < len(list(several)):
+        raise UsageError(f"calibrate: {name} must be shares above 0 and up to {most:g}, not {given!r}")
+    return shares
+
+
+def _check_count(name: str, given: object) -> None:
+    if isinstance(given, bool) or not isinstance(given, Integral) or int(given) < 1:
+        raise UsageError(f"{name} must be a whole number of at least 1, not {given!r}")
 
 
 def _loaded(run: Run) -> LoadedRun:

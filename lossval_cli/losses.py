@@ -242,11 +242,16 @@ def _natural(name: str, function: Callable[[Tensor, Tensor], Tensor], task: Task
     own_axes, target_axes = 1 if task == "regression" else 2, 2 if task == "multilabel" else 1
 
     def one(prediction: Tensor, target: Tensor) -> Tensor:
-        from torch import Tensor
+        import torch
 
-        rows = function(prediction, target)
         shapes = f"for predictions {tuple(prediction.shape)} and targets {tuple(target.shape)}"
-        if not isinstance(rows, Tensor):
+        try:
+            rows = function(prediction, target)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            raise SettingsError([f"loss: {name!r} failed {shapes}: {describe_error(error)}"]) from error
+        if not isinstance(rows, torch.Tensor):
             raise SettingsError([f"loss: {name!r} must return a tensor, but returned {type(rows).__name__}"])
         if rows.ndim == 0:
             raise SettingsError(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from lossval_cli.noise.thresholds import Thresholds
 from lossval_cli.ranking import rank_rows, restore_rows
 from lossval_cli.removal.study import study_removal
 from lossval_cli.report.build import build_report
+from lossval_cli.report.types import Report
 from lossval_cli.result import Result
 from lossval_cli.runs.matching import add_keys
 from lossval_cli.runs.reviewed_rows import find_reviewed
@@ -106,7 +107,7 @@ def run(
     report |= {"thresholds": thresholds and thresholds.to_dict(), "timing": clock.seconds}
     scores = restore_rows(scores, data)
     add_keys(report, scores, data)
-    return Result(scores, report, data, fit, noise, study, settings, source=tables.train, started=started)
+    return Result(scores, cast(Report, report), data, fit, noise, study, settings, source=tables.train, started=started)
 
 
 def value_rows(

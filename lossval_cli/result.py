@@ -19,7 +19,8 @@ from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.removal.study import RemovalStudy
 from lossval_cli.report.render_html import render_html
 from lossval_cli.report.sentences import figures, verdict
-from lossval_cli.runs.clean import check_drops, plan_cleaning, read_drop
+from lossval_cli.report.types import Report
+from lossval_cli.runs.clean import CHOICES, check_drops, plan_cleaning, read_drop
 from lossval_cli.runs.directory import run_files
 from lossval_cli.runs.label_fixes import LabelColumn
 from lossval_cli.runs.loaded import LoadedRun, loaded_run
@@ -28,6 +29,7 @@ from lossval_cli.runtime.atomic_write import write_directory
 from lossval_cli.settings import Settings
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.text.format import format_name, format_percent, pluralize
+from lossval_cli.text.quantities import parse_share
 
 SHOWN_ROWS = 5
 """Suspects in the short view of a notebook."""
@@ -39,7 +41,7 @@ class Result:
 
     table: pa.Table
     """One line per training row, lowest importance first."""
-    report: dict[str, Any]
+    report: Report
     """The content of report.json."""
     dataset: Dataset
     fit: Fit
@@ -82,6 +84,8 @@ class Result:
         The other commands read it (`lossval check`, `diff`, `clean`, `review`). Raises OutputError where the
         directory was made by something else and `force` is not given.
         """
+        if not isinstance(directory, str | Path):
+            raise UsageError(f"write: the run directory must be a path, not {directory!r}")
         directory = Path(directory)
         record = build_run_record(
             self.dataset,
@@ -104,19 +108,24 @@ class Result:
         drop: str | Sequence[str] = (),
         *,
         relabel: bool = False,
-        min_probability: float = 0.8,
+        min_probability: float | str = 0.8,
         weights: str | None = None,
     ) -> pd.DataFrame:
         """The training table without bad rows, with better labels, or with weights, as `lossval clean` makes it.
 
         drop: `suspects`, `label`, `features` or `lowest:5%`, or several of them.  relabel: give rows that are suspect
-        by their label alone, with at least `min_probability`, the label that the model predicts.  weights: name of a
-        new column with the importances, scaled to a mean of 1.
+        by their label alone, with at least `min_probability` (0.8, or `"80%"`), the label that the model predicts.
+        weights: name of a new column with the importances, scaled to a mean of 1.
 
         A pandas table keeps its columns, types and index. Raises UsageError where nothing is asked for, and for choices
         that do not go together.
         """
+        if not isinstance(drop, str | Sequence) or not all(isinstance(text, str) for text in drop):
+            raise UsageError(f"clean: drop must be one of {CHOICES}, or a list of them, not {drop!r}")
         texts = [drop] if isinstance(drop, str) else list(drop)
+        least = _probability(min_probability)
+        if weights is not None and not isinstance(weights, str):
+            raise UsageError(f"clean: weights must be the name of a new column, not {weights!r}")
         if not texts and not relabel and weights is None:
             raise UsageError("clean: nothing to do: give drop, relabel or weights")
         drops = [read_drop(text) for text in texts]
@@ -126,9 +135,7 @@ class Result:
             raise UsageError("clean: the table stays in its files: write() the run and use `lossval clean`")
         roles = self.dataset.roles
         label = LabelColumn(roles.label, roles.task, table) if relabel else None
-        plan = plan_cleaning(
-            self.loaded(), drops, label=label, min_probability=min_probability, weigh=weights is not None
-        )
+        plan = plan_cleaning(self.loaded(), drops, label=label, min_probability=least, weigh=weights is not None)
         if isinstance(self.source, pd.DataFrame):
             frame = self.source.copy()
         else:
@@ -168,3 +175,14 @@ class Result:
         rows = self.suspects().head(SHOWN_ROWS)
         first = "" if rows.empty else rows.to_html(max_cols=12, notebook=True, escape=True)
         return f"<div><p><b>{escape(verdict(self.report)[1])}</b></p><table><tr>{cells}</tr></table>{first}</div>"
+
+
+def _probability(given: float | str) -> float:
+    """0 to 1, or text such as 80%. Raises UsageError."""
+    try:
+        number = float(parse_share(given)) if isinstance(given, str) else float(given)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise UsageError(f"clean: min_probability must be a share from 0% to 100%, such as 0.8 or '80%', not {given!r}")
+    return number

@@ -20,8 +20,9 @@ trained on it; here your model scores the rows that it trains on, as in the pape
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,7 @@ from lossval_cli.lossval.optimizer import AdamW
 from lossval_cli.lossval.paper import batch_objective, published_cross_entropy
 from lossval_cli.lossval.transport import Potentials, Transport
 from lossval_cli.lossval.weights import normalise, step_weights
+from lossval_cli.own_code import describe_error
 from lossval_cli.runtime.row_loader import Rows
 from lossval_cli.settings import Settings
 from lossval_cli.text.format import pluralize
@@ -47,6 +49,14 @@ __all__ = ["LossVal"]
 
 PerRowLoss = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> (B,), or (B, K), of which the mean over K counts."""
+
+
+EXPECTED = {
+    "classification": "logits (B, K) and classes (B,), whole numbers from 0 to K - 1",
+    "regression": "numbers (B,) and targets (B,)",
+    "multilabel": "logits (B, T) and tags (B, T), each 0 or 1",
+}
+"""What the losses that have a name take."""
 
 
 class LossVal(nn.Module):
@@ -74,7 +84,7 @@ class LossVal(nn.Module):
 
     def __init__(
         self,
-        rows: int,
+        rows: SupportsIndex,
         X_val: Tensor | npt.ArrayLike,
         *,
         loss: str | PerRowLoss = "cross_entropy",
@@ -98,20 +108,18 @@ class LossVal(nn.Module):
         super().__init__()
         if variant not in ("default", "paper"):
             raise UsageError(f"LossVal: variant must be default or paper, not {variant!r}")
-        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-            raise UsageError(f"LossVal: rows must be the number of training rows, not {rows!r}")
+        rows = _whole_number(rows)
         # Checks the ranges, too.
         checked = {"objective": objective, "ot_power": ot_power, "blur": blur, "seed": seed}
         self._settings = Settings.resolve(overrides=checked | {"weight_learning_rate": learning_rate})
         self._absolute = absolute
         self.rows, self.variant = rows, variant
         self.loss = find_any_loss(loss) if isinstance(loss, str) else _own_loss(loss)
-        X_val = _features(torch.as_tensor(X_val), "X_val").detach().clone()
+        self._is_own_loss = not isinstance(loss, str) or ":" in loss
+        X_val = _features(X_val, "X_val").detach().clone()
         if variant == "default":
             X_val = X_val.float()
-        if not bool(X_val.isfinite().all()):
-            raise UsageError("LossVal: X_val holds a value that is not finite")
-        self.register_buffer("X_val", X_val)
+        self.register_buffer("X_val", _finite(X_val))
         if variant == "paper":
             self.weights = nn.Parameter(X_val.new_ones(rows))
             self.register_buffer("adam_mean", X_val.new_zeros(rows))
@@ -152,8 +160,13 @@ class LossVal(nn.Module):
         """
         index = self._index(index, outputs)
         losses = self._row_losses(outputs, targets)
+        if self.training and torch.is_grad_enabled() and not losses.requires_grad:
+            raise UsageError(
+                "LossVal: the outputs have no gradient: give those of the model as they are, not detached, or call "
+                "under torch.no_grad() to record losses alone"
+            )
         if features is not None:
-            features = _features(features, "features").to(self.X_val.dtype)
+            features = _features(features, "features").to(self.X_val)
             if features.shape != (len(index), self.X_val.shape[1]):
                 raise UsageError(
                     f"LossVal: features of shape {tuple(features.shape)} do not fit {pluralize(len(index), 'row')} of "
@@ -199,7 +212,7 @@ class LossVal(nn.Module):
         this epoch keep their last loss. Raises Diverged where a loss or a weight is not finite.
         """
         if X_val is not None:
-            moved = _features(torch.as_tensor(X_val), "X_val").detach().to(self.X_val)
+            moved = _finite(_features(X_val, "X_val").detach().to(self.X_val))
             if moved.shape != self.X_val.shape:
                 raise UsageError(
                     f"LossVal: X_val was of shape {tuple(self.X_val.shape)} and is now of {tuple(moved.shape)}"
@@ -244,8 +257,10 @@ class LossVal(nn.Module):
     # --- one batch --------------------------------------------------------------------------------------------
 
     def _index(self, index: Tensor, outputs: Tensor) -> Tensor:
-        index = torch.as_tensor(index)
-        if index.ndim != 1 or index.is_floating_point() or len(index) != len(outputs):
+        if not isinstance(outputs, Tensor) or outputs.ndim == 0:
+            raise UsageError(f"LossVal: outputs must be a tensor of one line per row, not {_shape(outputs)}")
+        index = _tensor(index, "index")
+        if index.ndim != 1 or index.is_floating_point() or index.dtype == torch.bool or len(index) != len(outputs):
             raise UsageError(
                 f"LossVal: index must hold the row numbers of the batch, one for each of {len(outputs)} outputs; it is "
                 f"of shape {tuple(index.shape)} and type {index.dtype}"
@@ -260,13 +275,22 @@ class LossVal(nn.Module):
 
     def _row_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(B,) of the batch."""
+        if isinstance(targets, Tensor) and targets.ndim and len(targets) != len(outputs):
+            raise UsageError(f"LossVal: {len(targets)} targets for {pluralize(len(outputs), 'row')} of outputs")
         is_column = outputs.ndim == 2 and outputs.shape[1] == 1
         if self.loss.task == "regression" and is_column and targets.ndim == 1:
             outputs = outputs.squeeze(1)
-        if self.loss.per_row is cross_entropy and self.variant == "paper":
-            losses = published_cross_entropy(outputs.softmax(-1), targets)
-        else:
-            losses = self.loss.per_row(outputs, targets)
+        try:
+            if self.loss.per_row is cross_entropy and self.variant == "paper":
+                losses = published_cross_entropy(outputs.softmax(-1), targets)
+            else:
+                losses = self.loss.per_row(outputs, targets)
+        except Exception as error:
+            takes = "" if self._is_own_loss else f"; it takes {EXPECTED[self.loss.task]}"
+            raise UsageError(
+                f"LossVal: loss {self.loss.name} failed for outputs {_shape(outputs)} and targets {_shape(targets)}: "
+                f"{describe_error(error)}{takes}"
+            ) from error
         return _per_row(losses, outputs, targets)
 
     def _record(self, index: Tensor, losses: Tensor, features: Tensor | None) -> None:
@@ -294,7 +318,9 @@ class LossVal(nn.Module):
         self.last_loss = torch.where(is_seen, self.loss_sum / self.seen, self.last_loss)
         wrong = (is_seen & ~self.last_loss.isfinite()).nonzero()
         if len(wrong):
-            raise Diverged(f"LossVal: the loss of row {int(wrong[0])} is not finite: lower the learning rate")
+            raise Diverged(
+                f"LossVal: the loss of row {int(wrong[0])} is not finite: lower the learning rate, or mend the loss"
+            )
         # A row that was never seen is taken for an average one.
         average = self.last_loss.nanmean()
         self.evidence.losses[0] = torch.where(self.last_loss.isnan(), average, self.last_loss)
@@ -355,8 +381,41 @@ def _all_reduce(values: Tensor) -> Tensor:
     return values
 
 
-def _features(values: Tensor, what: str) -> Tensor:
+def _whole_number(rows: SupportsIndex) -> int:
+    try:
+        number = 0 if isinstance(rows, bool) else operator.index(rows)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise UsageError(f"LossVal: rows must be the number of training rows, not {rows!r}")
+    return number
+
+
+def _tensor(values: Tensor | npt.ArrayLike, what: str) -> Tensor:
+    if isinstance(values, Tensor):
+        return values
+    try:
+        return torch.as_tensor(np.array(values))  # a copy: tables hand out what must not be written to
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"LossVal: {what} must be a tensor or an array of numbers, not {_shape(values)}") from error
+
+
+def _shape(values: object) -> str:
+    """A tensor by its shape and type, anything else by its kind."""
+    if isinstance(values, Tensor):
+        return f"{tuple(values.shape)} {str(values.dtype).removeprefix('torch.')}"
+    return type(values).__name__
+
+
+def _finite(X_val: Tensor) -> Tensor:
+    if not bool(X_val.isfinite().all()):
+        raise UsageError("LossVal: X_val holds a value that is not finite")
+    return X_val
+
+
+def _features(values: Tensor | npt.ArrayLike, what: str) -> Tensor:
     """(B, ...) -> (B, D), floating."""
+    values = _tensor(values, what)
     if values.ndim == 0 or len(values) == 0:
         raise UsageError(f"LossVal: {what} must hold one row each, not shape {tuple(values.shape)}")
     flat = values.flatten(1) if values.ndim > 1 else values.unsqueeze(1)

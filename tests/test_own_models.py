@@ -16,6 +16,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import nn
 
@@ -114,6 +116,15 @@ def fails(inputs: int, outputs: int) -> nn.Module:
     raise ValueError("no such layer\nsecond line")
 
 
+class Late(nn.Linear):
+    """A module that goes wrong in training alone."""
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        if len(X) > 20:
+            raise RuntimeError("too many rows")
+        return super().forward(X)
+
+
 class Odd(ClassifierMixin, BaseEstimator):
     """A classifier that goes wrong in the way its parameter says."""
 
@@ -149,6 +160,7 @@ class Odd(ClassifierMixin, BaseEstimator):
         (lambda i, o: nn.Linear(i, o + 1), r"returned \(4, 3\) for rows of shape \(4, 3\), not \(4, 2\)"),
         (lambda i, o: nn.Linear(i + 1, o), "failed for rows of shape"),
         (lambda i, o: nn.Sequential(nn.Linear(i, o), nn.Softmax(0), nn.Hardtanh(2, 3)), "ignores its input"),
+        (lambda i, o: Late(i, o), r"failed in training.*RuntimeError: too many rows \(test_own_models.py, line \d+\)"),
         (Odd("fit"), r"fit failed: ValueError: singular matrix \(test_own_models.py, line \d+\)"),
         (Odd("random"), "not deterministic"),
         (Odd("shape"), r"predict_proba returned shape \(\d+,\)"),
@@ -187,3 +199,21 @@ def test_a_loss_may_be_a_function() -> None:
     assert results[0].report["settings"]["loss"].endswith("own")
     with pytest.raises(LossvalError, match="reduction='none'"):
         lossval_cli.score(TRAIN, label="label", loss=nn.CrossEntropyLoss(), **FAST)
+
+
+def test_a_loss_that_fails_in_training_alone_is_shown_as_the_users() -> None:
+    def late(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if len(targets) > 20:
+            raise ValueError("too many rows")
+        return nn.functional.cross_entropy(predictions, targets, reduction="none")
+
+    with pytest.raises(LossvalError, match=r"failed for.*ValueError: too many rows \(test_own_models.py, line \d+\)"):
+        lossval_cli.score(TRAIN, label="label", loss=late, **FAST)
+
+
+def test_weights_reach_the_last_step_of_a_pipeline_and_are_missed_where_fit_takes_none() -> None:
+    train = TRAIN.assign(weight=np.where(TRAIN["a"] > 0, 5.0, 0.1))
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    assert np.abs(noise(pipeline, train, weight="weight") - noise(pipeline, train, exclude="weight")).max() > 1e-3
+    result = lossval_cli.score(train, label="label", weight="weight", model=KNeighborsClassifier(5), **FAST)
+    assert any("takes no sample_weight" in notice for notice in result.report["notices"])

@@ -10,7 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Outcome
+from scipy.stats import spearmanr
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
 
 import lossval_cli
 from lossval_cli import LossvalError
@@ -73,8 +77,10 @@ def test_labels_follow_from_the_predictions_alone(expected: pd.DataFrame, monkey
         lambda: pd.DataFrame(P[:, ::-1], columns=["cat", "bee", "ant"]),
         lambda: pd.DataFrame(P[:, [1, 0, 2]], columns=["p_bee", "p_ant", "p_cat"]),
         lambda: pd.DataFrame(P, columns=["ant", "bee", "cat"]).assign(key=TRAIN["key"]),
+        lambda: {"cat": P[:, 2], "ant": P[:, 0], "bee": P[:, 1]},
+        lambda: pd.DataFrame(P),
     ],
-    ids=["list", "named", "another order", "prefixed", "with ids"],
+    ids=["list", "named", "another order", "prefixed", "with ids", "dict", "numbered"],
 )
 def test_columns_come_in_any_order(given: Callable[[], Any], expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(by_row(score(given())), expected, check_exact=False, rtol=1e-6)
@@ -133,7 +139,13 @@ def test_two_classes_may_have_one_probability() -> None:
     one = 1 - P[:, 0]
     results = [
         lossval_cli.score(train, label="label", ids="key", predictions=given, **FAST)
-        for given in (one, np.column_stack([P[:, 0], one]), pd.DataFrame({"yes": one}), pd.DataFrame({"no": P[:, 0]}))
+        for given in (
+            one,
+            pd.Series(one, name="score"),
+            np.column_stack([P[:, 0], one]),
+            pd.DataFrame({"yes": one}),
+            pd.DataFrame({"no": P[:, 0]}),
+        )
     ]
     for result in results[1:]:
         pd.testing.assert_frame_equal(result.scores, results[0].scores)
@@ -184,6 +196,10 @@ NAMED = pd.DataFrame(P, columns=["ant", "bee", "cat"])
         (P[:, [1, 2, 0]], "less than by chance.*fits class 'ant' better: the order is 'ant', 'bee', 'cat'"),
         (NAMED.rename(columns={"bee": "wasp"}), "no column for class 'bee' and column 'wasp' is not a class"),
         (NAMED.assign(dog=0.0), "column 'dog' is not a class"),
+        (NAMED[::-1], "row 0 has index '239', but row 0 of <DataFrame> has '0'.*reset the index"),
+        (pd.Series(P[:, 0], index=TRAIN.index[::-1]), "row 0 has index '239'"),
+        (pd.DataFrame(P[:, [1, 2, 0]]), "less than by chance.*the order is 'ant', 'bee', 'cat'"),
+        ({"ant": P[:, 0], "bee": P[1:, 1]}, "not a table: All arrays must be of the same length"),
         (NAMED.assign(key=TRAIN["key"][::-1].to_numpy()), "row 0 has key 'k239', but row 0 of <DataFrame> has 'k0'"),
         (NAMED.assign(ant="ant"), "column ant holds 'ant', which is not a number: give probabilities"),
         (TRAIN["label"].to_numpy(), "not numbers"),
@@ -210,6 +226,25 @@ def test_what_cannot_be_used_is_refused_in_one_line(given: Any, message: str) ->
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(LossvalError, match=message):
         lossval_cli.score(TRAIN, VAL, label="label", ids="key", **FAST | options)
+
+
+@pytest.mark.slow
+def test_what_cleanlabs_tutorial_computes_goes_in_by_one_argument() -> None:
+    """Five-fold probabilities of a logistic regression; the ranking agrees with cleanlab's score of them."""
+    cleanlab = pytest.importorskip("cleanlab.rank")
+    X, y = make_classification(400, 6, n_informative=4, n_classes=3, flip_y=0, random_state=0)
+    y[:40] = (y[:40] + 1) % 3
+    pred_probs = cross_val_predict(LogisticRegression(), X, y, cv=5, method="predict_proba")
+    result = lossval_cli.score(pd.DataFrame(X).assign(label=y), label="label", predictions=pred_probs, **FAST)
+    quality = cleanlab.get_label_quality_scores(y, pred_probs)
+    ours = by_row(result)
+    assert roc_auc_score(np.arange(400) < 40, ours["label_noise_probability"]) > 0.75
+    assert spearmanr(-quality, ours["label_noise_probability"]).statistic > 0.5
+
+
+def test_the_report_says_that_the_model_behind_predictions_is_not_retrained() -> None:
+    notice = score(P, removal="quick").report["removal"]
+    assert notice is not None and "the model behind your predictions is not retrained" in (notice["notice"] or "")
 
 
 @pytest.mark.slow

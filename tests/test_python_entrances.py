@@ -14,6 +14,7 @@ from conftest import frame
 import lossval_cli
 from lossval_cli import LossvalError, Result
 from lossval_cli.calibration.render import calibration_markdown
+from lossval_cli.report.types import Report, Summary
 
 ROOT = Path(__file__).parents[1]
 FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4}
@@ -37,6 +38,11 @@ def test_a_result_is_shown_in_a_line_and_in_a_notebook(result: Result) -> None:
     page = result._repr_html_()
     assert "Suspect rows" in page and page.count("<table") == 2
     assert result.to_html().startswith("<!doctype html>")
+
+
+def test_the_report_has_the_keys_of_its_type(result: Result) -> None:
+    assert Report.__required_keys__ <= set(result.report) <= set(Report.__annotations__)
+    assert set(result.report["summary"]) >= Summary.__required_keys__
 
 
 def test_suspects_have_the_index_of_the_table_and_the_most_probable_is_first(
@@ -79,6 +85,10 @@ def test_cleaning_adds_weights(result: Result) -> None:
         ({"drop": "suspect"}, "choose suspects"),
         ({"drop": ["suspects", "label"]}, "already leaves out"),
         ({"weights": "size"}, "has a column size"),
+        ({"weights": 3}, "weights must be the name of a new column, not 3"),
+        ({"drop": 3}, "drop must be one of suspects, label"),
+        ({"relabel": True, "min_probability": 3}, "min_probability must be a share from 0% to 100%.*not 3"),
+        ({"relabel": True, "min_probability": "x"}, "min_probability must be a share.*not 'x'"),
     ],
 )
 def test_cleaning_refuses_what_makes_no_sense(result: Result, choices: dict[str, Any], message: str) -> None:
@@ -133,7 +143,24 @@ def test_flags_are_calibrated() -> None:
         (lambda result: lossval_cli.check(3), "a Result or a run directory, not int"),
         (lambda result: lossval_cli.diff(result, "nowhere"), "nowhere"),
         (lambda result: lossval_cli.acquire("nowhere", "pool.csv", 0), "at least 1"),
+        (lambda result: lossval_cli.acquire("nowhere", "pool.csv", "all"), "number must be a whole number"),
+        (lambda result: lossval_cli.acquire("nowhere", frame()), "pool must be a path, not DataFrame"),
         (lambda result: lossval_cli.calibrate(frame(), rates=[0.9]), "rates must be shares"),
+        (lambda result: lossval_cli.calibrate(frame(), rates=["x"]), "rates must be shares"),
+        (lambda result: lossval_cli.calibrate(frame(), repeats=0), "repeats must be a whole number"),
+        (lambda result: lossval_cli.calibrate(frame(), precision=3), "precision must be shares above 0"),
+        (lambda result: lossval_cli.score(frame(), label=["label"]), r"label must be the name of a column"),
+        (lambda result: lossval_cli.score(frame(), ids=3.5), "ids must be a list of columns"),
+        (lambda result: lossval_cli.score(frame(), label=3), "label 3: <DataFrame> has no such column"),
+        (lambda result: lossval_cli.score(frame()["label"]), "a Series is one column, not a table"),
+        (lambda result: lossval_cli.score(frame(), multi_label=3), "multi_label must be what is between labels"),
+        (lambda result: lossval_cli.score(frame(), ordered="yes"), "ordered must be True, False or None"),
+        (lambda result: lossval_cli.score(frame(), order=3), "order must be the classes"),
+        (lambda result: lossval_cli.score(frame(), time_limit="soon"), "time_limit 'soon': give a duration"),
+        (lambda result: lossval_cli.score(frame(), max_memory=-1), "max_memory must be a number above 0"),
+        (lambda result: lossval_cli.score(frame(), on_epoch=3), "on_epoch must be a function"),
+        (lambda result: lossval_cli.score(frame(), checkpoint="nowhere/x"), "there is no such directory"),
+        (lambda result: result.write(3), "the run directory must be a path, not 3"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(result: Result, call: Any, message: str) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss, r2_score, roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from lossval_cli.errors import SettingsError
 from lossval_cli.features.dataset import Dataset, load_dataset
@@ -16,6 +19,7 @@ from lossval_cli.features.table_options import TableOptions
 from lossval_cli.lossval.training import Fit
 from lossval_cli.metrics import METRICS, find_metric
 from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.own_code import Given
 from lossval_cli.pipeline import value_rows
 from lossval_cli.removal.models import Kind, boosting_kind
 from lossval_cli.removal.plan import Pool, Strategy, make_plan
@@ -233,3 +237,35 @@ def test_undefined_metrics_are_nan_and_not_a_number_made_up() -> None:
 def test_a_metric_of_the_other_task_is_refused() -> None:
     with pytest.raises(SettingsError, match="rmse is"):
         find_metric("rmse", "classification")
+
+
+def test_an_estimator_of_ones_own_is_one_of_the_models() -> None:
+    """This one takes no weights, so that strategy is not tried with it."""
+    study = run(0.3, mode="quick", model=Given(KNeighborsClassifier(15)))[0]
+    assert {trial.model for trial in study.trials} == {"boosting", "linear", "own"}
+    tried = {
+        model: {trial.strategy.name for trial in study.trials if trial.model == model} for model in ("linear", "own")
+    }
+    assert tried["own"] == tried["linear"] - {"weights"} != tried["linear"]
+    assert study.own_model == ""
+
+
+class NeedsManyRows(KNeighborsRegressor):
+    """Fails in the study, which leaves rows out, and not before."""
+
+    def fit(self, X: Any, y: Any) -> NeedsManyRows:
+        if len(X) < 320:
+            raise ValueError("too few rows")
+        return super().fit(X, y)  # type: ignore[no-any-return]
+
+
+def test_an_estimator_that_fails_in_the_study_is_named_and_the_study_goes_on() -> None:
+    study = run(0.3, task="regression", mode="quick", model=Given(NeedsManyRows(15)))[0]
+    assert study.own_model == "your own model could not be retrained: ValueError in its fit or prediction"
+    assert study.trials
+    assert study.own_model in (removal_notice(study.to_dict()) or "")
+
+
+def test_a_network_of_ones_own_is_not_retrained_and_that_is_said() -> None:
+    study = run(0.1, mode="quick", epochs=2, model=Given(lambda i, o: torch.nn.Linear(i, o)))[0]
+    assert "your own network is not retrained" in (removal_notice(study.to_dict()) or "")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.multiprocessing as mp
@@ -227,10 +228,15 @@ ROWS = torch.arange(6)
 
 
 def call(
-    loss: Any = "cross_entropy", outputs: Any = None, features: Any = X, index: Any = ROWS, **choices: Any
+    loss: Any = "cross_entropy",
+    outputs: Any = None,
+    targets: Any = Y,
+    features: Any = X,
+    index: Any = ROWS,
+    **choices: Any,
 ) -> None:
     outputs = torch.zeros(6, 2, requires_grad=True) if outputs is None else outputs
-    LossVal(6, X_VAL, loss=loss, **choices)(outputs, Y, features, index)
+    LossVal(6, X_VAL, loss=loss, **choices)(outputs, targets, features, index)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +247,10 @@ def call(
         ({"loss": lambda outputs, targets: outputs.detach()[:, 0]}, "no gradient"),
         ({"loss": lambda outputs, targets: 3.0}, "returned float"),
         ({"loss": lambda o, t: o[:, :1] - t, "outputs": torch.ones(6, 1)}, r"\(6, 6\).*squeeze"),
+        (
+            {"loss": lambda o, t: o.nope},
+            r"outputs \(6, 2\) float32 and.*nope' \(test_torch_module.py, line",
+        ),
         ({"loss": 3}, "a name or a function"),
         ({"loss": "cross_entropi"}, "did you mean 'cross_entropy'"),
         ({"features": X[:, :3]}, r"features of shape \(6, 3\) do not fit 6 rows"),
@@ -248,6 +258,18 @@ def call(
         ({"index": ROWS + 1}, "index holds 1 to 6"),
         ({"index": ROWS[:4]}, "one for each of 6 outputs"),
         ({"index": ROWS.float()}, "torch.float32"),
+        ({"index": ROWS >= 0}, "torch.bool"),
+        ({"index": "rows"}, "index must be a tensor or an array of numbers, not str"),
+        ({"features": "X"}, "features must be a tensor or an array of numbers, not str"),
+        ({"outputs": torch.zeros(6, 2)}, "the outputs have no gradient"),
+        ({"outputs": np.zeros((6, 2))}, "outputs must be a tensor of one line per row, not ndarray"),
+        ({"targets": Y[:4]}, "4 targets for 6 rows"),
+        (
+            {"targets": Y.float()},
+            r"cross_entropy failed for.*targets \(6,\) float32.*whole numbers from 0 to K - 1",
+        ),
+        ({"targets": Y + 5}, "loss cross_entropy failed"),
+        ({"loss": "squared_error"}, r"loss squared_error failed.*it takes numbers \(B,\) and targets \(B,\)"),
         ({"variant": "papr"}, "default or paper"),
         ({"ot_power": 3}, "setting ot_power must be from 0 to 2"),
     ],
@@ -259,21 +281,41 @@ def test_what_does_not_fit_is_refused_in_one_line(choices: dict[str, Any], messa
 
 
 def test_the_number_of_rows_and_the_trusted_rows_are_checked() -> None:
-    with pytest.raises(UsageError, match="number of training rows"):
-        LossVal(0, X_VAL)
-    with pytest.raises(UsageError, match="not finite"):
-        LossVal(3, torch.full((2, 2), torch.nan))
+    for rows in (0, 6.0, True, "6"):
+        with pytest.raises(UsageError, match="number of training rows"):
+            LossVal(rows, X_VAL)  # type: ignore[arg-type]
+    for given, message in ((torch.full((2, 2), torch.nan), "not finite"), ("X", "not str"), (None, "not NoneType")):
+        with pytest.raises(UsageError, match=f"X_val.*{message}"):
+            LossVal(3, given)  # type: ignore[arg-type]
     objective = LossVal(6, X_VAL)
-    objective(torch.zeros(6, 2), Y, X, ROWS)
+    objective(torch.zeros(6, 2, requires_grad=True), Y, X, ROWS)
     with pytest.raises(UsageError, match=r"X_val was of shape \(60, 5\) and is now of \(60, 4\)"):
         objective.end_epoch(X_VAL[:, :4])
+    with pytest.raises(UsageError, match="X_val holds a value that is not finite"):
+        objective.end_epoch(X_VAL * torch.nan)
+
+
+def test_arrays_and_tables_serve_as_features_and_whole_numbers_of_numpy_as_rows() -> None:
+    of_arrays, of_tensors = LossVal(np.int64(6), pd.DataFrame(X_VAL.numpy())), LossVal(6, X_VAL)
+    for objective, features in ((of_arrays, X.numpy()), (of_tensors, X)):
+        objective(torch.zeros(6, 2, requires_grad=True), Y, features, np.arange(6))
+        objective.end_epoch()
+    pd.testing.assert_frame_equal(of_arrays.scores(), of_tensors.scores())
+
+
+def test_losses_alone_are_recorded_without_gradients() -> None:
+    objective = LossVal(6, X_VAL)
+    with torch.no_grad():
+        objective(torch.zeros(6, 2), Y, X, ROWS)
+    objective.end_epoch()
+    assert objective.scores()["importance"].notna().all()
 
 
 def test_a_loss_that_is_not_finite_names_the_row() -> None:
     objective = LossVal(6, X_VAL)
     outputs = torch.zeros(6, 2)
     outputs[4] = torch.nan
-    objective(outputs, Y, X, ROWS)
+    objective(outputs.requires_grad_(), Y, X, ROWS)
     with pytest.raises(Diverged, match="loss of row 4"):
         objective.end_epoch()
     assert issubclass(Diverged, LossvalError)

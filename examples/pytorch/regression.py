@@ -20,14 +20,20 @@ def log_cosh(outputs: Tensor, targets: Tensor) -> Tensor:
     return error + nn.functional.softplus(-2 * error) - np.log(2)
 
 
-def main(epochs: int = 20) -> float:
-    """Share of the wrong targets among the lowest tenth of the ranking."""
+def planted_numbers() -> tuple[Tensor, Tensor, Tensor, np.ndarray]:
+    """X (N, 10) and targets (N,), trusted X (J, 10), and which targets are wrong (N,)."""
     rng = np.random.default_rng(0)
     X, y = make_friedman1(1_200, noise=1.0, random_state=0)
     X, y = (X - 0.5) * np.sqrt(12), (y - y.mean()) / y.std()
     wrong = np.arange(1_000) < 100
     y[:100] = rng.permutation(y[:1_000])[:100]
     X_train, X_val, target = (torch.tensor(part, dtype=torch.float32) for part in (X[:1_000], X[1_000:], y[:1_000]))
+    return X_train, target, X_val, wrong
+
+
+def main(epochs: int = 20) -> float:
+    """Share of the wrong targets among the lowest tenth of the ranking."""
+    X_train, target, X_val, wrong = planted_numbers()
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(10, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 1))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)

@@ -43,12 +43,17 @@ class Classifier(nn.Module):
         return self.head(embedded), embedded
 
 
-def main(epochs: int = 15) -> float:
-    """Share of the wrong labels among the lowest tenth of the ranking."""
+def planted_reviews() -> tuple[Tensor, Tensor, Tensor, np.ndarray]:
+    """Words (N, 12) and labels (N,), trusted words (J, 12), and which labels are wrong (N,)."""
     rng = np.random.default_rng(0)
     (X, y), (X_val, _) = reviews(1_000, rng), reviews(200, rng)
     wrong = rng.random(len(X)) < 0.1
-    y = torch.where(torch.tensor(wrong), 1 - y, y)
+    return X, torch.where(torch.tensor(wrong), 1 - y, y), X_val, wrong
+
+
+def main(epochs: int = 15) -> float:
+    """Share of the wrong labels among the lowest tenth of the ranking."""
+    X, y, X_val, wrong = planted_reviews()
     torch.manual_seed(0)
     model = Classifier()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from lossval_cli.calibration import MOST_PLANTED
 from lossval_cli.cli.console import show, show_styled
 from lossval_cli.cli.option_groups import OptionGroup, grouped_options
 from lossval_cli.cli.options import Force, TextFormat, check_one_stdin
@@ -33,9 +34,6 @@ Examples:
 RATES = "0.02,0.05,0.1"
 """Rates of each kind: 4 to 20 % of the rows in all, as in the benchmarks' mixed noise. Flags are less precise where
 noise is rare, so rates should be those that are expected."""
-
-MOST_PLANTED = 0.4
-"""Two kinds at this rate leave a fifth of the rows as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)

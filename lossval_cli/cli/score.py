@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -25,6 +25,7 @@ from lossval_cli.text.escape import shell_word
 
 if TYPE_CHECKING:
     from lossval_cli.features.dataset import Dataset
+    from lossval_cli.report.types import Report
     from lossval_cli.result import Result
 
 EXAMPLES = """\b
@@ -187,7 +188,7 @@ def _redacted(result: Result) -> Result:
     return replace(
         result,
         table=redact_table(result.table, [called[name] for name in roles.ids]),
-        report=redact_report(result.report),
+        report=cast("Report", redact_report(result.report)),
     )
 
 

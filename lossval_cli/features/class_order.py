@@ -9,7 +9,7 @@ are steps.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -88,7 +88,11 @@ def find_class_order(
     >>> find_class_order(["0", "1", "2"], "species") is None
     True
     """
-    order = order.split(",") if isinstance(order, str) else order
+    if ordered not in (None, True, False):
+        raise UsageError(f"ordered must be True, False or None, not {ordered!r}")
+    if not isinstance(order, str | Iterable):
+        raise UsageError(f"order must be the classes from one end to the other, not {order!r}")
+    order = order.split(",") if isinstance(order, str) else [str(name) for name in order]
     if order:
         if ordered is False:
             raise UsageError(

@@ -6,7 +6,7 @@ proves that, but predictions that are right everywhere, or far more often than o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,10 @@ class _Reader:
         """Predictions of the rows of `table`, from a file, an array or a table, and whether columns are named."""
         if isinstance(source, str | Path) and str(source).endswith(".npy"):
             source = _load_array(Path(source), name)
-        if isinstance(source, str | Path) or (is_frame(source) and not isinstance(source, tuple)):
+        if isinstance(source, Mapping):
+            source = _frame(source, name)
+        self._check_index(source, name, all_rows if _rows(source) == all_rows.rows else table)
+        if isinstance(source, str | Path) or (is_frame(source) and not _is_column(source)):
             given = read_table(source, self.reading)
             rows = self._which(given.rows, name, table, all_rows)
             ids = [column for column in self.roles.ids if column in given.column_names]
@@ -202,7 +205,8 @@ class _Reader:
             first = _probabilities(np.column_stack([values[column], 1 - values[column]]), name, table)
             return (first if index == 0 else np.ascontiguousarray(first[:, ::-1])), True
         stacked = np.column_stack([values[order[i]] for i in range(len(self.labels.names))])
-        return _probabilities(stacked, name, table), True
+        is_counted = list(order.values()) == [str(i) for i in range(len(names))]
+        return _probabilities(stacked, name, table), not is_counted
 
     def _order(self, names: Sequence[str], name: str) -> dict[int, str] | None:
         """Class index -> its column; None for a single column that names no class of two.
@@ -220,6 +224,13 @@ class _Reader:
             end = [i for i, label in enumerate(classes) if canonical_label(names[0]).endswith(f"_{label}")]
             return {end[0]: names[0]} if len(end) == 1 else None
         called = {canonical_label(column): column for column in names}
+        if list(names) == [str(i) for i in range(len(classes))]:
+            self.notices.append(
+                f"{name}: columns {names[0]} to {names[-1]} are read as the classes in sorted order: "
+                f"{_some(self.labels.sorted_names())}"
+            )
+            by_name = [canonical_label(label) for label in self.labels.sorted_names()]
+            return {classes.index(label): column for label, column in zip(by_name, names, strict=True)}
         absent = [label for label in self.labels.names if canonical_label(label) not in called]
         unknown = [column for label, column in called.items() if label not in classes]
         problems = [f"no column for class {_some(absent)}"] if absent else []
@@ -259,6 +270,20 @@ class _Reader:
             "one prediction per row is needed, in its order"
         )
 
+    def _check_index(self, source: Any, name: str, table: Table) -> None:
+        """A pandas index that has the rows of the table in another order says that they are in another order."""
+        if not isinstance(source, pd.DataFrame | pd.Series) or len(source) != table.rows:
+            return
+        theirs, ours = source.index, pd.RangeIndex(table.rows) if table.index is None else table.index
+        if theirs.equals(pd.RangeIndex(table.rows)) or theirs.equals(ours) or not theirs.is_unique:
+            return
+        if theirs.isin(ours).all() and ours.is_unique:
+            row = int((theirs != ours).argmax())
+            raise SchemaError(
+                f"{name}: row {row} has index {quote(theirs[row])}, but row {row} of {format_name(table.name)} has "
+                f"{quote(ours[row])}: bring them into the same order, or reset the index if they are"
+            )
+
     def _check_ids(self, given: Table, name: str, table: Table, ids: Sequence[str]) -> None:
         """Predictions that carry an id column of the table must be in its order."""
         for column in ids:
@@ -286,6 +311,22 @@ def _common_beginning(names: Sequence[str]) -> str:
     return first[:same] if len(names) > 1 else ""
 
 
+def _rows(source: Any) -> int:
+    return len(source) if hasattr(source, "__len__") and not isinstance(source, str) else -1
+
+
+def _is_column(source: Any) -> bool:
+    """Whether this is a single column, of pandas, polars or Arrow, rather than a table."""
+    return hasattr(source, "to_numpy") and not (hasattr(source, "columns") or hasattr(source, "column_names"))
+
+
+def _frame(source: Mapping[Any, Any], name: str) -> pd.DataFrame:
+    try:
+        return pd.DataFrame({str(column): values for column, values in source.items()})
+    except ValueError as error:
+        raise UsageError(f"{name}: not a table: {str(error).partition(chr(10))[0]}") from error
+
+
 def _load_array(path: Path, name: str) -> Any:
     try:
         return np.load(path, allow_pickle=False)
@@ -296,7 +337,7 @@ def _load_array(path: Path, name: str) -> Any:
 def _as_array(source: Any, name: str) -> Floats:
     if hasattr(source, "detach"):
         source = source.detach().cpu().numpy()
-    if isinstance(source, pd.Series):
+    if _is_column(source):
         source = source.to_numpy()
     try:
         array = np.asarray(source, dtype=np.float64)

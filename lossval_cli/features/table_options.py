@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, cast, get_args
 
@@ -64,6 +64,26 @@ class TableOptions:
     """The same for the validation rows."""
     columns: Mapping[str, object] = field(default_factory=dict)
     """A `[columns]` table: column -> role, type, or both. What is said by the fields above goes before it."""
+
+
+def column_name(option: str, given: object) -> str | None:
+    """The column that a user names, as text: pandas names columns by numbers and tuples, too.
+
+    Raises UsageError for what names no column.
+    """
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, bool) or not isinstance(given, Hashable):
+        raise UsageError(f"{option} must be the name of a column, not {given!r}")
+    return str(given)
+
+
+def column_names(option: str, given: object) -> tuple[str, ...]:
+    """Several columns, or a single one by its name alone. Raises UsageError."""
+    several = [given] if isinstance(given, str | int) else given
+    if not isinstance(several, Iterable):
+        raise UsageError(f"{option} must be a list of columns, not {given!r}")
+    return tuple(name for each in several if (name := column_name(option, each)) is not None)
 
 
 def spelled_as(options: TableOptions, names: Sequence[str]) -> TableOptions:

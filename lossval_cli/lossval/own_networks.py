@@ -33,7 +33,7 @@ class StackedModules:
     ) -> None:
         """Raises TrainingError, one line, for a module that fails, ignores its input or returns another shape."""
         self._seed = int(torch.randint(2**62, (), generator=generator))
-        self._calls = 0
+        self._calls, self._members = 0, members
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
             modules = [make(inputs, outputs) for _ in range(members)]
@@ -60,7 +60,16 @@ class StackedModules:
             if training:  # the stream of dropout follows from the run's seed
                 self._calls += 1
                 torch.manual_seed(self._seed + self._calls)
-            output: Tensor = vmap(one, randomness="different")(self._parameters, self._buffers)
+            try:
+                output: Tensor = vmap(one, randomness="different")(self._parameters, self._buffers)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:
+                during = " in training" if training else ""
+                raise TrainingError(
+                    f"model {type(self._base).__name__} failed{during} for rows of shape {tuple(X.shape)}, stacked "
+                    f"{self._members}-fold by torch.func.vmap: {describe_error(error)}"
+                ) from error
         return output.float()
 
     def parameters(self) -> list[Tensor]:

@@ -33,6 +33,7 @@ class CrossFit(NamedTuple):
 
     rows: Floats  # (N, K) or (N,) in the unit of the label, each by a model that was not fitted on the row's fold
     predict: Callable[[npt.NDArray[np.float32]], Floats]  # mean of the models, for other rows
+    notices: tuple[str, ...] = ()
 
 
 def cross_fit(dataset: Dataset, model: Estimator, settings: Settings) -> CrossFit:
@@ -52,35 +53,53 @@ def cross_fit(dataset: Dataset, model: Estimator, settings: Settings) -> CrossFi
         if K is not None and len(np.unique(y[inside])) < 2:
             raise TrainingError(f"model {model.name}: without fold {left_out} only one class is left to fit on")
         weights = None if dataset.weights is None else dataset.weights[inside]
-        fitted.append((left_out, _fit(model, X[inside], y[inside], weights)))
+        fitted.append((left_out, fit_one(model, X[inside], y[inside], weights)))
     rows = np.zeros((N,) if K is None else (N, K))
     for left_out, one in fitted:
         part = np.flatnonzero(fold == left_out)
-        rows[part] = _predict(model, one, X[part], K)
+        rows[part] = predict_one(model, one, X[part], K)
     if model.is_own:
         _try_out(model, fitted[0][1], X[: min(N, TRIED_ROWS)], K)
 
     def predict(other: npt.NDArray[np.float32]) -> Floats:
-        result: Floats = np.mean([_predict(model, one, other, K) for _, one in fitted], axis=0)
+        result: Floats = np.mean([predict_one(model, one, other, K) for _, one in fitted], axis=0)
         return result
 
-    return CrossFit(rows, predict)
+    is_ignored = dataset.weights is not None and weight_option(fitted[0][1]) is None
+    notices = (f"model {model.name}: its fit takes no sample_weight, so every row counts the same in it",)
+    return CrossFit(rows, predict, notices if is_ignored else ())
 
 
-def _fit(
+def weight_option(estimator: Any) -> str | None:
+    """What `fit` calls sample weights: `sample_weight`, of a pipeline that of its last step; None where it takes
+    none."""
+    if steps := getattr(estimator, "steps", None):
+        name, last = steps[-1]
+        option = weight_option(last)
+        return None if option is None else f"{name}__{option}"
+    try:
+        parameters = inspect.signature(estimator.fit).parameters
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return "sample_weight" if "sample_weight" in parameters else None
+
+
+def fit_one(
     model: Estimator, X: npt.NDArray[np.float32], y: npt.NDArray[Any], weights: npt.NDArray[np.floating] | None
 ) -> Any:
+    """A new estimator fitted on X (n, D), y (n,) in the unit of the table or class numbers, and weights (n,) where it
+    takes them. Raises TrainingError, one line, where the user's code fails."""
     made = model.make()
     options = {}
-    if weights is not None and "sample_weight" in inspect.signature(made.fit).parameters:
-        options["sample_weight"] = weights
+    if weights is not None and (option := weight_option(made)) is not None:
+        options[option] = weights
     with _theirs(model, "fit"):
         made.fit(X, y, **options)
     return made
 
 
-def _predict(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: int | None) -> Floats:
-    """(n, K) probabilities of all classes, or (n,)."""
+def predict_one(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: int | None) -> Floats:
+    """(n, K) probabilities of all classes, or (n,) in the unit of the table. Raises TrainingError."""
     method = "predict" if K is None else "predict_proba"
     with _theirs(model, method):
         found = np.asarray(getattr(fitted, method)(X), np.float64)
@@ -110,7 +129,7 @@ def _predict(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: int |
 
 
 def _try_out(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: int | None) -> None:
-    first, again = (_predict(model, fitted, X, K) for _ in range(2))
+    first, again = (predict_one(model, fitted, X, K) for _ in range(2))
     if not np.allclose(first, again, atol=1e-6):
         raise TrainingError(f"model {model.name}: it is not deterministic: it predicts the same rows differently")
     if len(np.unique(X, axis=0)) > 1 and np.ptp(first, axis=0).max() == 0:

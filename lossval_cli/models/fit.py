@@ -56,7 +56,7 @@ def fit_model(
             make = None if model is None else model.make
             fit = train(dataset, penalty, settings, runtime, on_epoch, make_module=make)
             return fit if model is None else replace(fit, model=model.name)
-        rows, predict = cross_fit(dataset, model, settings)
+        rows, predict, notices = cross_fit(dataset, model, settings)
         name = model.name
     fit = fit_predictions(dataset, rows, penalty, settings, runtime, name=name, predict=predict, on_epoch=on_epoch)
     return replace(fit, notices=notices)

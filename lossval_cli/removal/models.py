@@ -1,6 +1,7 @@
-"""The models that a removal study trains: gradient boosting and a linear model, of scikit-learn.
+"""The models that a removal study trains: gradient boosting and a linear model, of scikit-learn, and the estimator of
+`--model`.
 
-They are what a reader is likely to train. The networks of the method withstand wrong labels better than most
+The first two are what a reader is likely to train. The networks of the method withstand wrong labels better than most
 models do, so they would say that nothing helps where boosting or a linear model gains much.
 """
 
@@ -14,9 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.lossval.fixed_predictions import from_loss_units, to_loss_units
+from lossval_cli.models.choice import Estimator, choose_model
+from lossval_cli.models.cross_fit import fit_one, predict_one, weight_option
 from lossval_cli.removal.plan import Plan, Pool
 from lossval_cli.runtime.own_estimators import own_estimators
 from lossval_cli.runtime.sharing import share
+from lossval_cli.settings import NETWORKS, Settings
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,6 +33,9 @@ BINS = 255
 """Of each column for boosting: as many as scikit-learn's takes."""
 
 LEAVES = 15
+OWN_SEEDS = 2
+"""Of an estimator of the user's own, whose fits may be slow."""
+
 SIZES = ((4, 50), (4, 25), (2, 25))
 """Seeds, and rounds of boosting with each. The first that AFFORDABLE allows, so that the study takes no longer than
 the valuation; the last up to MAX_COST, above which there is no boosting."""
@@ -51,9 +59,26 @@ class Kind(NamedTuple):
     """A kind of model, and how many of it are trained."""
 
     name: str
-    """`boosting` or `linear`."""
+    """`boosting`, `linear`, `forest` or `own`."""
     seeds: int
     rounds: int = 0
+    estimator: Estimator | None = None
+    """That of `--model`, for the last two."""
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether rows can be weighted."""
+        return self.estimator is None or weight_option(self.estimator.make()) is not None
+
+
+def own_kind(dataset: Dataset, settings: Settings, seeds: int) -> Kind | None:
+    """The estimator of `--model`; None where there is none, or one that the study trains anyway."""
+    if dataset.predictions is not None or settings.model in (NETWORKS, "boosting", "linear"):
+        return None
+    model = choose_model(settings, dataset.roles)
+    if not isinstance(model, Estimator):
+        return None
+    return Kind("own" if model.is_own else model.name, min(seeds, OWN_SEEDS), estimator=model)
 
 
 def boosting_kind(dataset: Dataset, seeds: int) -> Kind | None:
@@ -71,7 +96,10 @@ def boosting_kind(dataset: Dataset, seeds: int) -> Kind | None:
 def retrain(
     kind: Kind, dataset: Dataset, pool: Pool, plan: Plan, sets: list[int], evaluation: Evaluation, seed: int
 ) -> Floats:
-    """Predictions (seeds, sets, n, K) or (seeds, sets, n) of a model for each seed and set of weights."""
+    """Predictions (seeds, sets, n, K) or (seeds, sets, n) of a model for each seed and set of weights.
+
+    Raises TrainingError where an estimator of the user's own fails.
+    """
     assert dataset.train.y is not None
     X, y, classes = dataset.train.X[pool.rows], dataset.train.y[pool.rows], dataset.classes
     X_eval = evaluation.X
@@ -90,6 +118,9 @@ def retrain(
         if classes is not None and len(seen := np.unique(labels[rows])) < 2:
             predictions[:, seen.astype(np.int64)] = 1.0
             return predictions
+        if kind.estimator is not None:
+            own = fit_one(kind.estimator, X[rows], from_loss_units(dataset, labels[rows]), weights)
+            return to_loss_units(dataset, predict_one(kind.estimator, own, X_eval, classes))
         model = _model(kind, is_classifier=classes is not None, seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of convergence: both sides of a comparison stop as early

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lossval_cli.errors import TrainingError
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import NumberLabels
 from lossval_cli.lossval.training import Fit
 from lossval_cli.metrics import Metric, find_metric
+from lossval_cli.models.choice import Module, choose_model
 from lossval_cli.noise.label_errors import NoiseEstimate
-from lossval_cli.removal.models import Evaluation, Kind, boosting_kind, retrain
+from lossval_cli.removal.models import Evaluation, Kind, boosting_kind, own_kind, retrain
 from lossval_cli.removal.plan import Plan, Pool, Strategy, make_plan, make_pool
 from lossval_cli.removal.recommendation import Answers, Choice, Trial, choose, run_trials
 from lossval_cli.settings import Settings
@@ -90,6 +92,8 @@ class RemovalStudy:
     trials: tuple[Trial, ...]
     choice: Choice | None
     failed: tuple[str, ...]
+    own_model: str = ""
+    """Why the user's own model is not among those retrained, where there is one."""
 
     @property
     def recommended(self) -> str:
@@ -126,6 +130,7 @@ class RemovalStudy:
             "recommended_for": [] if self.choice is None else list(self.choice.helped),
             "expected_gain": None if self.choice is None else _gain(self.choice.best.metric_gain),
             "failed": list(self.failed),
+            "own_model": self.own_model,
             "seeds": len(self.baseline),
             "curves_of": CURVES_OF,
         }
@@ -167,12 +172,14 @@ def study_removal(
         settings.seed,
     )
     advisable = _advisable(plan, pool, noise)
-    answers = []
+    answers, problem = [], ""
     if advisable and len(np.unique(evaluation.X, axis=0)) >= MIN_EVALUATION_ROWS:
         if boosting := boosting_kind(dataset, len(plan.weights)):
             sets = [0, *advisable.values()]
             predictions = retrain(boosting, dataset, pool, plan, sets, evaluation, settings.seed)
             answers.append(_answers(boosting.name, dataset, predictions, evaluation, tuple(advisable)))
+        own, problem = _own_answers(dataset, pool, plan, advisable, evaluation, settings)
+        answers += own
         taken = curves[:, [0, *advisable.values()]]
         answers.append(_answers(CURVES_OF, dataset, taken, evaluation, tuple(advisable)))
     trials = run_trials(answers, metric)
@@ -188,7 +195,41 @@ def study_removal(
         trials=tuple(trials),
         choice=choose(trials),
         failed=plan.failed,
+        own_model=problem or _not_retrained(dataset, settings),
     )
+
+
+def _own_answers(
+    dataset: Dataset,
+    pool: Pool,
+    plan: Plan,
+    advisable: dict[Strategy, int],
+    evaluation: Evaluation,
+    settings: Settings,
+) -> tuple[list[Answers], str]:
+    """Those of the estimator of `--model`, if there is one, or why it has none: a failure of the user's code must not
+    take away what the run found."""
+    kind = own_kind(dataset, settings, len(plan.weights))
+    if kind is None:
+        return [], ""
+    tried = {one: index for one, index in advisable.items() if one.name != "weights" or kind.takes_weights}
+    try:
+        sets = [0, *tried.values()]
+        predictions = retrain(kind, dataset, pool, plan, sets, evaluation, settings.seed)
+    except TrainingError as error:
+        # The user's words may quote cells, which a report with --redact must not hold.
+        why = str(error) if error.__cause__ is None else f"{type(error.__cause__).__name__} in its fit or prediction"
+        return [], f"your own model could not be retrained: {why}"
+    return [_answers(kind.name, dataset, predictions, evaluation, tuple(tried))], ""
+
+
+def _not_retrained(dataset: Dataset, settings: Settings) -> str:
+    """Said where the user's own model is none of the kinds."""
+    if dataset.predictions is not None:
+        return "the model behind your predictions is not retrained: linear models and gradient boosting are"
+    if isinstance(choose_model(settings, dataset.roles), Module):
+        return "your own network is not retrained: linear models and gradient boosting are"
+    return ""
 
 
 def _advisable(plan: Plan, pool: Pool, noise: NoiseEstimate | None) -> dict[Strategy, int]:

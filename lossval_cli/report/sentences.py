@@ -470,7 +470,13 @@ def _gain(study: Mapping[str, Any] | None) -> Figure:
     )
 
 
-MODEL_WORDS = {"network": "neural networks", "boosting": "gradient boosting", "linear": "linear models"}
+MODEL_WORDS = {
+    "network": "neural networks",
+    "boosting": "gradient boosting",
+    "linear": "linear models",
+    "forest": "randomised trees",
+    "own": "your model",
+}
 """Runs of earlier versions tried networks, too."""
 
 
@@ -542,6 +548,8 @@ def removal_notice(study: Mapping[str, Any]) -> str | None:
     used, available = study["evaluation_rows"]
     if used < available:
         parts.append(f"evaluated on {used:,} rows drawn from {available:,}")
+    if own := study.get("own_model"):
+        parts.append(own)
     return "; ".join(parts) or None
 
 

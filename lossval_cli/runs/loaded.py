@@ -46,7 +46,7 @@ class LoadedRun:
 
     name: str
     """Name of the training table, without directories."""
-    report: dict[str, Any]
+    report: Mapping[str, Any]
     row: npt.NDArray[np.int64]
     """(N,) 0-based data rows."""
     line: npt.NDArray[np.int64] | None
@@ -94,7 +94,7 @@ class LoadedRun:
         return {name: cells[i] for name, cells in self.ids.items()}
 
 
-def loaded_run(report: dict[str, Any], table: pa.Table, dataset: Dataset) -> LoadedRun:
+def loaded_run(report: Mapping[str, Any], table: pa.Table, dataset: Dataset) -> LoadedRun:
     """A run that was just made: its report, ranked rows and inputs."""
     name = dataset.train.table.name
     path = None if name.startswith("<") else name
@@ -183,7 +183,7 @@ def damaged(path: Path, error: Exception) -> ReadError:
 
 
 def _scored(
-    report: dict[str, Any], table: pa.Table, *, path: str | None, find_train: Callable[[], Table | None]
+    report: Mapping[str, Any], table: pa.Table, *, path: str | None, find_train: Callable[[], Table | None]
 ) -> LoadedRun:
     said = report["data"]["roles"]
     row = table["row"].cast(pa.int64()).to_numpy()

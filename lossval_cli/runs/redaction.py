@@ -6,7 +6,7 @@ What stays: counts, scores, row and line numbers, column names and types, labels
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,12 +22,12 @@ def redact_table(table: pa.Table, ids: Sequence[str]) -> pa.Table:
     return table.drop_columns([name for name in ids if name in table.column_names])
 
 
-def redact_report(report: dict[str, Any]) -> dict[str, Any]:
+def redact_report(given: Mapping[str, Any]) -> dict[str, Any]:
     """The report without ids and feature values.
 
     Sections that are not known here to be free of them are null, so that a new one cannot leak.
     """
-    report = {name: section if name in _SECTIONS else None for name, section in report.items()}
+    report = {name: section if name in _SECTIONS else None for name, section in given.items()}
     report["suspects"] = [{name: value for name, value in row.items() if name in _KNOWN} for row in report["suspects"]]
     report["notices"] = [_QUOTED.sub("'…'", notice) for notice in report["notices"]]
     data = dict(report["data"])

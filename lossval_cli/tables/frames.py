@@ -43,6 +43,8 @@ def read_frame(source: Any) -> tuple[pa.Table, str]:
     if isinstance(source, tuple) and len(source) == 2:
         return _from_arrays(*source), "<arrays>"
     name = f"<{type(source).__name__}>"
+    if isinstance(source, pd.Series):
+        raise UsageError("a Series is one column, not a table: give a DataFrame that holds the label and features")
     try:
         if hasattr(source, "__arrow_c_stream__"):
             table = pa.table(source)
