@@ -17,6 +17,7 @@ import lossval_cli
 from lossval_cli import LossvalError
 from lossval_cli.losses import binary_cross_entropy
 from lossval_cli.noise.tag_errors import corrected_tags, find_wrong_tags
+from lossval_cli.review.session import Session
 
 FAST: dict[str, Any] = {"epochs": 4, "members": 4, "effort": "low"}
 TAGS = np.array(["film", "music", "news", "sport"])
@@ -148,6 +149,20 @@ def test_the_commands_after_score(cli: Callable[..., Outcome], tmp_path: Path) -
     scores = pd.read_csv("t.lossval/scores.csv").set_index("row")
     changed = np.flatnonzero(before["tags"] != after["tags"])
     assert len(changed) and (after["tags"][changed] == scores["predicted"][changed]).all()
+    session = Session(Path("t.lossval"), "ann")
+    assert not session.is_new_label("sport; film") and session.is_new_label("film;opera")
+    assert set(session.cards.classes) <= set(before["tags"])
+    session.decide([0], "relabel", value=" sport;film; sport")
+    with pytest.raises(LossvalError, match="type the right labels"):
+        session.decide([1], "relabel", value=" ; ")
+    assert cli("clean", "t.lossval", "-o", "d.csv", "--decisions").code == 0
+    decided = pd.read_csv("d.csv")["tags"]
+    (row,) = np.flatnonzero(before["tags"] != decided)
+    assert row == session.items[0].row and decided[row] == "film;sport"
+    assert cli("report", "t.lossval", "-o", "page.html").code == 0
+    before[:140].to_csv("shorter.csv", index=False)
+    assert cli("score", "shorter.csv", "--label", "tags", "--multi-label", ";", *QUICK).code == 0
+    assert "10 rows removed" in (found := cli("diff", "t.lossval", "shorter.lossval")).out + found.err
     assert "multilabel with 5 tags" in cli("validate", "t.csv", "--label", "tags", "--multi-label", ";").out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -183,7 +183,7 @@ def _get(report: Any, *keys: str) -> Any:
     return report
 
 
-def _metric(report: dict[str, Any]) -> tuple[Metric | None, str]:
+def _metric(report: Mapping[str, Any]) -> tuple[Metric | None, str]:
     study = report.get("removal")
     if not isinstance(study, dict):
         return None, "the run did not study removal: score without --removal off"
@@ -205,7 +205,7 @@ def _metric(report: dict[str, Any]) -> tuple[Metric | None, str]:
     )
 
 
-def _failure(study: dict[str, Any]) -> str:
+def _failure(study: Mapping[str, Any]) -> str:
     """Why removal says nothing: with no curve, or nothing to compare it with, no gain is not none shown."""
     curve = study.get("lowest_first")
     if _get(study, "baseline", "mean") is not None and curve and any(mean is not None for mean in curve):
@@ -214,7 +214,7 @@ def _failure(study: dict[str, Any]) -> str:
     return str(failed[0]) if failed else "the report holds no curve"
 
 
-def _leakage(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]:
+def _leakage(report: Mapping[str, Any]) -> tuple[tuple[int, int] | None, str]:
     tables = _get(report, "data", "tables") or {}
     parts = [name for name in ("val", "test") if name in tables]
     if _get(report, "data", "held_out"):
@@ -232,7 +232,7 @@ def _leakage(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]:
     return (shared, rows), ""
 
 
-def _invalid_cells(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]:
+def _invalid_cells(report: Mapping[str, Any]) -> tuple[tuple[int, int] | None, str]:
     """`data.invalid_cells`: {"count": cells that do not fit, "cells": cells that were read}."""
     found = _get(report, "data", "invalid_cells")
     if not isinstance(found, dict) or "count" not in found:
@@ -243,7 +243,7 @@ def _invalid_cells(report: dict[str, Any]) -> tuple[tuple[int, int] | None, str]
     return (int(found["count"]), int(cells)), ""
 
 
-def _target_leakage(report: dict[str, Any]) -> tuple[tuple[float, str] | None, str]:
+def _target_leakage(report: Mapping[str, Any]) -> tuple[tuple[float, str] | None, str]:
     """`data.target_leakage`: {"strength": 0 to 1 of the strongest, "columns": [its names]}."""
     found = _get(report, "data", "target_leakage")
     if not isinstance(found, dict) or "strength" not in found:

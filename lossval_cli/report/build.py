@@ -244,6 +244,7 @@ def _data(dataset: Dataset) -> dict[str, Any]:
             "task": dataset.roles.task,
             "classes": getattr(dataset.labels, "names", None),
             "ordered": getattr(dataset.labels, "is_ordered", False),
+            "separator": getattr(dataset.labels, "separator", None),
         },
         "target_leakage": _target_leakage(dataset),
         "unlabelled": _unlabelled(dataset),

@@ -255,7 +255,7 @@ class DataTables(TypedDict):
 
 
 class DataRoles(TypedDict):
-    """A part of the report: label, ids, excluded, task, ordered, classes, weight, group, time."""
+    """A part of the report: label, ids, excluded, task, ordered, classes, weight, group, time, separator."""
 
     label: str
     ids: list[str]
@@ -266,6 +266,7 @@ class DataRoles(TypedDict):
     weight: NotRequired[str | None]
     group: NotRequired[str | None]
     time: NotRequired[str | None]
+    separator: NotRequired[str | None]
 
 
 class DataColumn(TypedDict):

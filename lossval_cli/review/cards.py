@@ -35,8 +35,21 @@ class Cards:
 
     @cached_property
     def classes(self) -> list[str]:
-        """Of the label, empty for numbers."""
+        """Of the label, empty for numbers; of rows with several labels, their sets, the most frequent first."""
+        if self.separator:
+            return [name for name, _ in Counter(text for text in self.run.given if text).most_common()]
+        return self.names
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Single labels, empty for numbers."""
         return [str(name) for name in self.run.report["data"]["roles"].get("classes") or ()]
+
+    @property
+    def separator(self) -> str | None:
+        """What is between the labels of a row, where it has several."""
+        found: str | None = self.run.report["data"]["roles"].get("separator")
+        return found
 
     @cached_property
     def columns(self) -> list[str]:

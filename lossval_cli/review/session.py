@@ -227,6 +227,12 @@ class Session:
         """A new label as its column writes it."""
         if not value:
             raise UsageError("type the right label")
+        if separator := self.cards.separator:
+            tags = [tag.strip() for tag in value.split(separator) if tag.strip()]
+            if not tags:
+                raise UsageError(f"type the right labels, with {quote(separator)} between them")
+            known = [next((name for name in self.cards.names if same_label(name, tag)), tag) for tag in tags]
+            return separator.join(sorted(set(known)))
         if self.cards.classes:
             return next((name for name in self.cards.classes if same_label(name, value)), value)
         kind = None if self.run.train is None else self.run.train.column(self.label).type
@@ -278,8 +284,10 @@ class Session:
         ]
 
     def is_new_label(self, value: str) -> bool:
-        """Whether a class is one that no row of the table has."""
-        return bool(self.cards.classes) and not any(same_label(name, value.strip()) for name in self.cards.classes)
+        """Whether a class is one that no row of the table has; of several labels, whether one is."""
+        names, separator = self.cards.names, self.cards.separator
+        given = [one for one in value.split(separator) if one.strip()] if separator else [value]
+        return bool(names) and not all(any(same_label(name, one.strip()) for name in names) for one in given)
 
 
 _EXACT = re.compile(r":\d\d\.\d{6}")

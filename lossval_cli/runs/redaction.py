@@ -27,7 +27,7 @@ def redact_report(given: Mapping[str, Any]) -> dict[str, Any]:
 
     Sections that are not known here to be free of them are null, so that a new one cannot leak.
     """
-    report = {name: section if name in _SECTIONS else None for name, section in given.items()}
+    report: dict[str, Any] = {name: section if name in _SECTIONS else None for name, section in given.items()}
     report["suspects"] = [{name: value for name, value in row.items() if name in _KNOWN} for row in report["suspects"]]
     report["notices"] = [_QUOTED.sub("'…'", notice) for notice in report["notices"]]
     data = dict(report["data"])
