@@ -152,17 +152,18 @@ def test_the_commands_after_score(cli: Callable[..., Outcome], tmp_path: Path) -
     session = Session(Path("t.lossval"), "ann")
     assert not session.is_new_label("sport; film") and session.is_new_label("film;opera")
     assert set(session.cards.classes) <= set(before["tags"])
-    session.decide([0], "relabel", value=" sport;film; sport")
+    index = next(i for i, item in enumerate(session.items) if before["tags"][item.row] != "film;sport")
+    session.decide([index], "relabel", value=" sport;film; sport")
     with pytest.raises(LossvalError, match="type the right labels"):
-        session.decide([1], "relabel", value=" ; ")
+        session.decide([index], "relabel", value=" ; ")
     assert cli("clean", "t.lossval", "-o", "d.csv", "--decisions").code == 0
     decided = pd.read_csv("d.csv")["tags"]
     (row,) = np.flatnonzero(before["tags"] != decided)
-    assert row == session.items[0].row and decided[row] == "film;sport"
+    assert row == session.items[index].row and decided[row] == "film;sport"
     assert cli("report", "t.lossval", "-o", "page.html").code == 0
     before[:140].to_csv("shorter.csv", index=False)
     assert cli("score", "shorter.csv", "--label", "tags", "--multi-label", ";", *QUICK).code == 0
-    assert "10 rows removed" in (found := cli("diff", "t.lossval", "shorter.lossval")).out + found.err
+    assert "0 added, 10 removed" in (found := cli("diff", "t.lossval", "shorter.lossval")).out + found.err
     assert "multilabel with 5 tags" in cli("validate", "t.csv", "--label", "tags", "--multi-label", ";").out
 
 
