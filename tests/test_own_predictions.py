@@ -228,6 +228,13 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], me
         lossval_cli.score(TRAIN, VAL, label="label", ids="key", **FAST | options)
 
 
+def test_predictions_of_rows_in_another_order_are_reported() -> None:
+    """Where neither an id nor an index shows it, they agree with the labels by chance."""
+    order = np.random.default_rng(0).permutation(ROWS)
+    assert any("order of the table" in notice for notice in score(P[order]).report["notices"])
+    assert not any("order of the table" in notice for notice in score(P).report["notices"])
+
+
 @pytest.mark.slow
 def test_what_cleanlabs_tutorial_computes_goes_in_by_one_argument() -> None:
     """Five-fold probabilities of a logistic regression; the ranking agrees with cleanlab's score of them."""

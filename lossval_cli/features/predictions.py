@@ -407,8 +407,14 @@ def _check_order(
     own, chance = float(np.trace(total)), float(shares @ total.sum(axis=0))
     best = linear_sum_assignment(-total)[1]
     swapped = float(total[np.arange(K), best].sum())
+    gains = rows[np.arange(len(y)), y] - rows @ shares
     if own >= chance or swapped < own + 0.05:
-        return []
+        if gains.mean() > 2 * gains.std() / np.sqrt(len(y)):
+            return []
+        return [
+            f"{name}: predictions agree with the labels no more than by chance: nothing predicts this label, or they "
+            "are of other rows; are they in the order of the table?"
+        ]
     moved = int(np.flatnonzero(best != np.arange(K))[0])
     text = f"{name}: predictions agree with the labels less than by chance"
     if is_named:

@@ -70,7 +70,9 @@ def check_model(dataset: Dataset, settings: Settings, runtime: Runtime) -> None:
         if settings.method == "paper":
             raise UsageError("preset paper knows one label a row: use another preset for several tags")
         if runtime.processes.world_size > 1:
-            raise UsageError("several tags a row are scored in one process: start it without torchrun")
+            raise UsageError(
+                "several tags a row are scored in one process: start it without torchrun, or with distributed=False"
+            )
         if isinstance(model, Estimator):
             raise UsageError(
                 f"--model {model.name} predicts one label a row, and rows have several tags: leave it out, or give "
@@ -84,7 +86,7 @@ def check_model(dataset: Dataset, settings: Settings, runtime: Runtime) -> None:
     if settings.method == "paper":
         raise UsageError(f"preset paper trains its own network: leave {what} out")
     if runtime.processes.world_size > 1:
-        raise UsageError(f"{what} runs in one process: start it without torchrun")
+        raise UsageError(f"{what} runs in one process: start it without torchrun, or with distributed=False")
 
 
 def trains_networks(dataset: Dataset, settings: Settings) -> bool:
