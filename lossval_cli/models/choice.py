@@ -3,7 +3,8 @@
 A name of one's own, `package.module:name`, or an object given in Python, is one of
 
 - a scikit-learn estimator, its class, or a function of no arguments that returns one;
-- a function of (inputs, outputs) that returns a `torch.nn.Module`: (B, inputs) -> (B, outputs).
+- a function of (inputs, outputs), or a class that is made of them, which gives a `torch.nn.Module`: (B, inputs) ->
+  (B, outputs).
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def choose_model(settings: Settings, roles: Roles) -> Estimator | Module | None:
         names = ", ".join((NETWORKS, *PRESETS))
         raise SettingsError([f"model: {spec!r} is none of {names}, nor package.module:factory{hint}"])
     found, name = load_object(spec, "model"), str(spec)
-    if isinstance(found, torch.nn.Module) or (isinstance(found, type) and issubclass(found, torch.nn.Module)):
+    is_class = isinstance(found, type) and issubclass(found, torch.nn.Module)
+    if isinstance(found, torch.nn.Module) or (is_class and _required_arguments(found) != 2):
         raise SettingsError(
             [f"model: {name!r} is a torch.nn.Module: give a function of (inputs, outputs) that makes a new one"]
         )
