@@ -146,18 +146,20 @@ def test_waiting_for_a_process_that_hangs_can_be_interrupted() -> None:
     port = free_port()
     endless = [*SCORE, "--set", "epochs=100000"]
     other = start([sys.executable, "-m", "lossval_cli", *endless], 1, port)
-    with other, start([*LOSSVAL, *endless, "--progress", "json"], 0, port) as one:
+    one = start([*LOSSVAL, *endless, "--progress", "json"], 0, port)
+    try:
         assert one.stderr is not None
-        while '"epoch"' not in one.stderr.readline():
-            assert one.poll() is None
+        while '"epoch"' not in (line := one.stderr.readline()):
+            assert line, "it ended before it trained"
         other.send_signal(signal.SIGSTOP)
         time.sleep(1)
         one.send_signal(signal.SIGINT)
-        try:
-            said = one.communicate(timeout=60)[1]
-        finally:
-            other.send_signal(signal.SIGCONT)
-        other_said = other.communicate()[1]
+        said = one.communicate(timeout=60)[1]
+        other.send_signal(signal.SIGCONT)
+        other_said = other.communicate(timeout=60)[1]
+    finally:
+        one.kill()
+        other.kill()
     assert one.returncode == 130 and "interrupted, or ended because another process" in said.splitlines()[-1]
     assert other.returncode == 2 and other_said.startswith("error: another process of this run has ended")
     assert not Path("train.lossval").exists()
