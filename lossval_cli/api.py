@@ -75,8 +75,9 @@ def score(
     max_memory: bytes, or `"2GB"`, to stay below; Parquet and Arrow files are then read in parts.
     checkpoint: a file that training is saved in every `checkpoint_every` seconds, and which is deleted when training
     is complete; with `resume`, training continues from it, if it is there.  distributed: False scores in this process
-    alone. Else rows are shared out among the processes of a launcher (torchrun, Ray Train, Spark's TorchDistributor) or
-    of a process group that exists, which stays; all of them must call `score` with the same tables and options.
+    alone. Otherwise the processes of a launcher (torchrun, Ray Train, Spark's TorchDistributor) share the rows, or
+    those of a process group that exists, which stays open; all of them must call `score` with the same tables and
+    options.
 
     Every other option is a setting, as with `--set`, and overrides preset and config; `lossval presets` lists them.
     `loss` may be a function of (predictions, targets) that returns one value per row, and `model` a scikit-learn

@@ -319,7 +319,7 @@ class LossVal(nn.Module):
         wrong = (is_seen & ~self.last_loss.isfinite()).nonzero()
         if len(wrong):
             raise Diverged(
-                f"LossVal: the loss of row {int(wrong[0])} is not finite: lower the learning rate, or mend the loss"
+                f"LossVal: the loss of row {int(wrong[0])} is not finite: lower the learning rate, or fix the loss"
             )
         # A row that was never seen is taken for an average one.
         average = self.last_loss.nanmean()

@@ -236,7 +236,7 @@ def test_time_limit_is_said_everywhere(cli: Callable[..., Outcome]) -> None:
         report["notices"][0] in done.err
         and f"Stopped early     the time limit ended training in epoch {epoch}" in done.out
     )
-    took = "--time-limit bounds training, and starts no removal study after it: reading, outliers, noise and the report"
+    took = "--time-limit bounds training, and no removal study begins after it; reading, outliers, noise and the report"
     assert took in done.err and "removal" not in report["timing"]
     assert any(check["level"] == "look" and "the time limit ended" in check["text"] for check in report["health"])
     assert Path("train.lossval/scores.csv").read_text().count("\n") == 61

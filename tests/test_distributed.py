@@ -145,7 +145,7 @@ with processes() as group, sharing(group):
     try:
         share(range(group.rank + 1), lambda task: task)
     except UsageError as error:
-        assert "do not have the same to do" in str(error)
+        assert "have different work to do" in str(error)
     else:
         raise AssertionError
     print(share(range(3), lambda task: task) == [0, 1, 2])

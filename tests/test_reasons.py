@@ -110,7 +110,7 @@ def test_without_trusted_rows_outliers_may_be_right() -> None:
     assert first_rows(a_report(suspects=rows, data=data | {"held_out": None})) == f"{said}."
     assert (
         first_rows(a_report(suspects=rows, data=data | {"held_out": {"rows": 20}}))
-        == f"{said}, unless extremes are in the nature of the data (3 are outliers; trusted rows would tell)."
+        == f"{said}, unless extreme values are normal in this table (3 are outliers; trusted rows would show it)."
     )
 
 

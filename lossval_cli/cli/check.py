@@ -70,8 +70,8 @@ def check(
 ) -> None:
     """Check data against limits and fail where one is exceeded.
 
-    Scores TRAIN, or reads a run directory, and compares suspects, noise and more with limits; without any
-    rule, 10% of suspects or of noise fails and 5% warns.
+    Scores TRAIN, or reads a run directory, and compares suspects, noise and more with limits. Without any rule,
+    more than 3% suspects or 5% noise fails, and more than 2% or 3% warns.
     """
     given = options
     plan = make_plan(limits, gate, options.config)

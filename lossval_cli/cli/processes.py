@@ -27,7 +27,7 @@ def forget_checkpoint(resources: Resources, result: Result) -> None:
 def processes() -> Iterator[ProcessGroup]:
     """The processes of this run; without a launcher this one alone.
 
-    Who is ended by the launcher because another process is gone says so.
+    A process that the launcher ends because another one has failed says so.
     """
     from lossval_cli.runtime.distributed import joined
 

@@ -71,6 +71,6 @@ def _over_time(result: Result, resources: Resources) -> list[str]:
     if took <= resources.time_limit:
         return []
     return [
-        f"--time-limit bounds training, and starts no removal study after it: reading, outliers, noise and the report "
-        f"are not cut short, and the run took {format_duration(took)}"
+        "--time-limit bounds training, and no removal study begins after it; reading, outliers, noise and the report "
+        f"are not cut short: the run took {format_duration(took)}"
     ]

@@ -281,7 +281,7 @@ class _Reader:
             row = int((theirs != ours).argmax())
             raise SchemaError(
                 f"{name}: row {row} has index {quote(theirs[row])}, but row {row} of {format_name(table.name)} has "
-                f"{quote(ours[row])}: bring them into the same order, or reset the index if they are"
+                f"{quote(ours[row])}: bring them into the same order, or reset the index if they are in it"
             )
 
     def _check_ids(self, given: Table, name: str, table: Table, ids: Sequence[str]) -> None:
@@ -412,8 +412,8 @@ def _check_order(
         if gains.mean() > 2 * gains.std() / np.sqrt(len(y)):
             return []
         return [
-            f"{name}: predictions agree with the labels no more than by chance: nothing predicts this label, or they "
-            "are of other rows; are they in the order of the table?"
+            f"{name}: predictions agree with the labels no more than by chance: either the features do not predict "
+            "this label, or the predictions belong to other rows; check that they are in the order of the table"
         ]
     moved = int(np.flatnonzero(best != np.arange(K))[0])
     text = f"{name}: predictions agree with the labels less than by chance"

@@ -69,7 +69,7 @@ def read_tables(
     if roles.task != "multilabel":
         find_metric(settings.metric, roles.task)  # better refused now than after training
     elif settings.metric is not None:
-        raise UsageError("--metric is for the removal study, which a table of several tags a row does not have")
+        raise UsageError("--metric is for the removal study, and rows with several tags have none")
     require = options.require_labels
     table, unlabelled, unlabelled_notices = leave_out_unlabelled(table, roles.label, "training", require_labels=require)
     if unlabelled is not None:

@@ -71,7 +71,7 @@ def check_model(dataset: Dataset, settings: Settings, runtime: Runtime) -> None:
             raise UsageError("preset paper knows one label a row: use another preset for several tags")
         if runtime.processes.world_size > 1:
             raise UsageError(
-                "several tags a row are scored in one process: start it without torchrun, or with distributed=False"
+                "rows with several tags are scored in one process: start it without torchrun, or with distributed=False"
             )
         if isinstance(model, Estimator):
             raise UsageError(

@@ -226,9 +226,9 @@ def _own_answers(
 def _not_retrained(dataset: Dataset, settings: Settings) -> str:
     """Said where the user's own model is none of the kinds."""
     if dataset.predictions is not None:
-        return "the model behind your predictions is not retrained: linear models and gradient boosting are"
+        return "the model behind your predictions is not retrained, but linear models and gradient boosting are"
     if isinstance(choose_model(settings, dataset.roles), Module):
-        return "your own network is not retrained: linear models and gradient boosting are"
+        return "your own network is not retrained, but linear models and gradient boosting are"
     return ""
 
 

@@ -336,7 +336,7 @@ def first_rows(report: Mapping[str, Any]) -> str:
     text = f"Check {which} {len(listed):,} suspects: about {wrong:,} of them {are} expected to be wrong"
     outliers = sum("features" in (row.get("suspect") or "") for row in rows)
     if outliers and report["data"].get("held_out") is not None:
-        text += f", unless extremes are in the nature of the data ({_outliers(outliers)}; trusted rows would tell)"
+        text += f", unless extreme values are normal in this table ({_outliers(outliers)}; trusted rows would show it)"
     return f"{text}."
 
 

@@ -258,7 +258,7 @@ _ABANDONED: list[Any] = []
 def _join(start: Callable[[], T], launch: Launch | None, size: int, on_wait: Callable[[str], None]) -> T:
     """What `start` returns once all `size` processes have called it."""
     if launch is None:
-        who, whom = "a process", f"the {size - 1} others of its group, which must call the same"
+        who, whom = "a process", "the others of its group, which must make the same call"
         where = ""
     else:
         who = f"process {launch.rank} of {size}"

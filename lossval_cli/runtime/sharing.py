@@ -56,7 +56,7 @@ def share(tasks: Sequence[Task], run: Callable[[Task], Found]) -> list[Found]:
             raise raised
     if any(many != len(tasks) for many, _, _ in everywhere):
         raise UsageError(
-            "the processes of this run do not have the same to do: start all of them with the same command, tables and "
+            "the processes of this run have different work to do: start all of them with the same command, tables and "
             "version"
         )
     return [result for _, part, _ in everywhere for result in part]

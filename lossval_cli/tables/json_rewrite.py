@@ -31,7 +31,7 @@ class JsonOriginal:
         try:
             self._text = data.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise ReadError(f"{format_name(name)} is not UTF-8, and is not written back: save it as UTF-8") from error
+            raise ReadError(f"{format_name(name)} is not UTF-8 and cannot be written back: save it as UTF-8") from error
         self.is_array = self._text.lstrip("\ufeff \t\r\n").startswith("[")
         self._spans = list(_elements(self._text) if self.is_array else _lines(self._text))
 

@@ -96,7 +96,7 @@ def _difference(first: CsvOriginal | JsonOriginal, part: CsvOriginal | JsonOrigi
     if part.form != first.form:
         return f"is {part.form} and {format_name(first.name)} is {first.form}"
     if partitions(source.relative):
-        return "has a directory that names a column, which is in none of its lines"
+        return "lies in a directory that gives it a column (key=value)"
     if isinstance(part, JsonOriginal):
         return "is an array" if part.is_array else ""
     assert isinstance(first, CsvOriginal)

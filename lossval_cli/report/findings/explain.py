@@ -271,7 +271,7 @@ class _Cells:
             is_number = self.dataset.encoder.types[other] == "number"
             shown = format_number(beside) if is_number and isinstance(beside, float) else None
             shown = shown or (None if isinstance(beside, float) else cut(beside))
-            return f"; hardly any row has both it and {cut(other)}" + (f" {shown}" if shown is not None else "")
+            return f"; it hardly ever occurs with {cut(other)}" + (f" {shown}" if shown is not None else "")
         if finding.kind == "moved":
             return "; it would fit another column of the row"
         if finding.kind == "unpredicted" and finding.predicted_range is not None:
