@@ -48,3 +48,22 @@ def test_trusted_rows_with_the_same_heavy_tails_spare_right_rows() -> None:
         flagged[far] = result.scores.sort_values("row")["suspect"].astype(str).str.contains("feature").to_numpy()
         assert flagged[far][:4].all()
     assert flagged[0.05][4:].sum() < 0.5 * flagged[0.0][4:].sum()
+
+
+@pytest.mark.slow
+def test_trusted_rows_that_are_noisy_themselves_do_not_hide_noise() -> None:
+    """A tenth of the rows has noise in every column, and so has a tenth of the trusted rows."""
+
+    def table(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        common = rng.normal(size=(rows, 2))
+        X = common @ np.array([[1, 1, 0.5, -1, 0.3, 0], [0.2, -1, 1, 0.5, 1, -1]]) + 0.2 * rng.normal(size=(rows, 6))
+        noisy = rng.random(rows) < 0.1
+        X[noisy] += rng.normal(size=(noisy.sum(), 6))
+        return pd.DataFrame(X.round(4), columns=list("abcdef")).assign(label=np.where(common[:, 0] > 0, "y", "n")), noisy
+
+    (train, noisy), (trusted, _) = table(600, 0), table(200, 1)
+    result = lossval_cli.score(train, trusted, removal="off", epochs=2, members=2)
+    found = result.scores.sort_values("row")["suspect"].astype(str).str.contains("feature").to_numpy()
+    assert found[noisy].mean() > 0.7
+    assert found[~noisy].mean() < 0.03

@@ -58,6 +58,8 @@ BLOCK_ROWS = 16_384
 TREES = 48
 
 WAYS: tuple[Way, ...] = ("cell", "cells", "level", "typo", "moved")
+NOISY = len(WAYS) + 1
+"""Beside them: that a row is an exception to what two columns keep to, and that it is noisy as a whole."""
 
 WAY_TAIL = (0.75, 0.95)
 """Quantiles between which a way's tail is fitted: up to a twentieth of the rows may be wrong in it."""
@@ -293,7 +295,7 @@ class OutlierModel:
         right, way = expit(-scores.log_odds), scores.way
         if self.noise is not None:
             noisy = self.noise.log_odds(scores.noise)
-            way = np.where(noisy > scores.log_odds, len(WAYS) + 1, way)
+            way = np.where(noisy > scores.log_odds, NOISY, way)
             right = right * expit(-noisy)
         return Scored(1 - right, self._penalty(scores), way)
 

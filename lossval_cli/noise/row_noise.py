@@ -148,6 +148,11 @@ class RowNoise:
             noise = replace(noise, _tail=Tail.fit(log_ratios.min(axis=1), BULK, 0.1))
         return replace(noise, log_ratios=noise._consented(log_ratios))
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether noisy rows differ from the others by noise, not by what might be in the nature of the table."""
+        return self._tail is None
+
     def of(self, X: npt.NDArray[np.float32], classes: Ints) -> Floats:
         """(n, 2) L of rows that were not fitted on: in the state of their class in which they are more ordinary."""
         terms, known = self._terms.of(X), self._baseline.classes

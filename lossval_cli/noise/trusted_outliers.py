@@ -3,7 +3,8 @@
 Where heavy tails are in the nature of a table, as many of the trusted rows look like outliers as of the others. Of the
 training rows that are as unusual as a row or more, the share that trusted rows lead to expect is taken for right:
 tail-area false discovery rate (Storey, 2002) with trusted rows as the null. Each way to be unusual has trusted rows of
-its own: that incomes of 99999 are usual says nothing of misspelt names.
+its own: that incomes of 99999 are usual says nothing of misspelt names. Rows that are surely noisy as a whole are not
+excused: noise of one size in every column is in the nature of no table, and trusted rows may have it too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.typed_columns import TypedColumns
-from lossval_cli.noise.outliers import OutlierEstimate
+from lossval_cli.noise.outliers import NOISY, OutlierEstimate
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +45,10 @@ def relative_to_trusted(outliers: OutlierEstimate, dataset: Dataset) -> OutlierE
     trusted = model.score(frame, np.full(len(rows), -1), val.X[rows], classes)
     probability = outliers.probability.copy()
     assert outliers.way is not None
+    is_noise_sure = model.noise is not None and model.noise.is_sure
     for way in np.unique(outliers.way):
+        if way == NOISY and is_noise_sure:
+            continue
         own, alike = outliers.way == way, trusted.probability.copy()
         alike[trusted.way != way] = 0.0
         expected = share_expected(np.where(own, outliers.probability, 0.0), alike)
