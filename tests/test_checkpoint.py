@@ -271,7 +271,7 @@ def test_python_has_what_the_command_has(tables: Path) -> None:
     assert resumed.scores.equals(whole.scores) and not Path("saved").exists()
     with pytest.raises(UsageError, match=r"^--max-memory 100 MB is not enough"):
         lossval_cli.score("train.parquet", val, max_memory=10**8)
-    with pytest.raises(UsageError, match=r"^time_limit must be above 0, not 0$"):
+    with pytest.raises(UsageError, match=r"^time_limit must be a number above 0, not 0$"):
         lossval_cli.score(train, val, time_limit=0)
     with pytest.raises(UsageError, match=r"^resume needs checkpoint"):
         lossval_cli.score(train, val, resume=True)

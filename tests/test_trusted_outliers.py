@@ -60,7 +60,9 @@ def test_trusted_rows_that_are_noisy_themselves_do_not_hide_noise() -> None:
         X = common @ np.array([[1, 1, 0.5, -1, 0.3, 0], [0.2, -1, 1, 0.5, 1, -1]]) + 0.2 * rng.normal(size=(rows, 6))
         noisy = rng.random(rows) < 0.1
         X[noisy] += rng.normal(size=(noisy.sum(), 6))
-        return pd.DataFrame(X.round(4), columns=list("abcdef")).assign(label=np.where(common[:, 0] > 0, "y", "n")), noisy
+        return pd.DataFrame(X.round(4), columns=list("abcdef")).assign(
+            label=np.where(common[:, 0] > 0, "y", "n")
+        ), noisy
 
     (train, noisy), (trusted, _) = table(600, 0), table(200, 1)
     result = lossval_cli.score(train, trusted, removal="off", epochs=2, members=2)

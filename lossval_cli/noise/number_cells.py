@@ -200,7 +200,9 @@ def within_reach(values: Floats) -> Floats:
 
 
 def _signed_log(values: Floats, origin: float, unit: float) -> Floats:
-    logs: Floats = np.sign(values - origin) * np.log1p(np.abs(values - origin) / unit)
+    with np.errstate(over="ignore"):  # of a tiny unit: as far as a float can say
+        ratio = np.minimum(np.abs(values - origin) / unit, np.finfo(np.float64).max)
+    logs: Floats = np.sign(values - origin) * np.log1p(ratio)
     return logs
 
 
