@@ -35,7 +35,7 @@ def test_it_has_the_columns_of_then() -> None:
 def test_it_is_checked(run: str, cli: Cli) -> None:
     outcome = cli("check", run, "--max-suspects", "10%:5%")
     assert outcome.code == 0, outcome.err
-    assert "PASSED   max_suspects     3 of 60 rows (5%)" in outcome.out
+    assert "PASSED   max_suspects  3 of 60 rows (5%)" in outcome.out
     failed = cli("check", run, "--max-suspects", "0")
     assert failed.code == 1
     assert failed.out.count("\n- old.csv:") == 3
