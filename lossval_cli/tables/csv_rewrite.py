@@ -14,12 +14,12 @@ from typing import BinaryIO, Literal
 import numpy as np
 import pyarrow as pa
 
-from lossval_cli.errors import ReadError, SchemaError
+from lossval_cli.errors import ReadError
 from lossval_cli.tables.csv import quoted_words, read_texts
 from lossval_cli.tables.csv_layout import inside_quotes, positions
 from lossval_cli.tables.csv_records import CsvRecords, find_records
 from lossval_cli.tables.options import ReadOptions
-from lossval_cli.tables.rewrite import Added, Cells, Mask
+from lossval_cli.tables.rewrite import Added, Cells, Mask, find_column
 from lossval_cli.tables.text_columns import file_hint
 from lossval_cli.text.format import format_name, quote
 
@@ -65,9 +65,7 @@ class CsvOriginal:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column as text, (N,). Raises SchemaError where the file has none of it."""
-        if name not in self._texts.column_names:
-            raise SchemaError(f"{format_name(self.name)} has no column {format_name(name)}")
-        return self._texts[name]
+        return find_column(self._texts, name, self.name)
 
     def write(
         self,

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from lossval_cli.errors import ReadError, SchemaError
+from lossval_cli.errors import ReadError
 from lossval_cli.tables.json_lines import read_json
-from lossval_cli.tables.rewrite import Added, Cells, Mask
+from lossval_cli.tables.rewrite import Added, Cells, Mask, find_column
 from lossval_cli.text.format import format_name
 
 _BLANK = re.compile(r"\s*")
@@ -47,9 +47,7 @@ class JsonOriginal:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """The values of a key as they were read, (N,). Raises SchemaError where no object has it."""
-        if name not in self.table.column_names:
-            raise SchemaError(f"{format_name(self.name)} has no column {format_name(name)}")
-        return self.table[name]
+        return find_column(self.table, name, self.name)
 
     def write(
         self,

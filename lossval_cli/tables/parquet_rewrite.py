@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lossval_cli.errors import ReadError, SchemaError
+from lossval_cli.errors import ReadError
 from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size
 from lossval_cli.tables.files import Source
 from lossval_cli.tables.parquet import MAGIC, STREAM_MAGIC, ArrowReader, ParquetReader, open_parquet, reading
-from lossval_cli.tables.rewrite import Added, Cells, Mask
+from lossval_cli.tables.rewrite import Added, Cells, Mask, find_column
 from lossval_cli.tables.stored_types import partitions, stack, with_partitions
 from lossval_cli.text.format import format_name, join_names
 
@@ -59,9 +59,7 @@ class StoredOriginal(ABC):
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column as stored, (N,). Raises SchemaError where there is none of it."""
-        if name not in self.table.column_names:
-            raise SchemaError(f"{format_name(self.name)} has no column {format_name(name)}")
-        return self.table[name]
+        return find_column(self.table, name, self.name)
 
     def _changed(self, keep: Mask, cells: Sequence[Cells], added: Added | None) -> pa.Table:
         """The rows of `keep` (N,) with new cells and the added column."""

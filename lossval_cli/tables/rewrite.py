@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lossval_cli.errors import SchemaError
+from lossval_cli.text.format import format_name
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -26,6 +29,13 @@ class Added(NamedTuple):
 
     column: str
     values: npt.NDArray[np.float64]
+
+
+def find_column(table: pa.Table, name: str, file: str) -> pa.ChunkedArray:
+    """A column of the table of a file, (N,). Raises SchemaError where there is none of this name."""
+    if name not in table.column_names:
+        raise SchemaError(f"{format_name(file)} has no column {format_name(name)}")
+    return table[name]
 
 
 class Original(Protocol):
