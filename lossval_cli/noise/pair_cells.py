@@ -94,7 +94,8 @@ class _Pair(NamedTuple):
     counts: Ints  # (values of given, values of target) rows
     strength: float
     exception: Mask  # (the same) whether a row with both is one
-    wrong: float  # probability that an exception is an error
+    tally: Floats  # (2,) exceptions, and how many of them nature leads to expect
+    wrong: float = 0.0  # probability that an exception is an error
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ class PairCells:
         codes = [view.codes(frame.iloc[:, view.column]) for view in views]
         first = np.zeros(len(frame), bool)
         first[np.unique(group, return_index=True)[1]] = True
-        rules: list[tuple[int, int, Ints, float, Mask, Floats]] = []
-        exclusions: list[tuple[int, int, Ints, float, Mask, Floats]] = []
+        rules: list[_Pair] = []
+        exclusions: list[_Pair] = []
         for target, of_target in enumerate(views):
             for given, of_given in enumerate(views):
                 if not of_target.is_judged or of_given.column == of_target.column:
@@ -128,11 +129,11 @@ class PairCells:
                 distinct = _table(codes[given][first], codes[target][first], of_given.size, of_target.size)
                 strength = _strength(distinct)
                 if strength <= A_RULE:
-                    rules.append((given, target, counts, strength, *_broken_rules(counts, distinct, strength)))
+                    rules.append(_Pair(given, target, counts, strength, *_broken_rules(counts, distinct, strength)))
                 elif given < target or not of_given.is_judged:
-                    exclusions.append((given, target, counts, strength, *_exclusions(counts)))
+                    exclusions.append(_Pair(given, target, counts, strength, *_exclusions(counts)))
                 else:
-                    exclusions.append((given, target, counts, strength, np.zeros(counts.shape, bool), np.zeros(2)))
+                    exclusions.append(_Pair(given, target, counts, strength, np.zeros(counts.shape, bool), np.zeros(2)))
         return cls(tuple(frame.columns), tuple(views), (*_with_errors(rules), *_with_errors(exclusions)))
 
     def evidence(self, frame: pd.DataFrame, copies: Ints) -> PairEvidence:
@@ -227,14 +228,17 @@ def _exclusions(counts: Ints) -> tuple[Mask, Floats]:
     return found & (counts <= max(2.0, MOST_EXCEPTIONS * total)), np.array([int(found.sum()), float(wide.sum())])
 
 
-def _with_errors(found: Sequence[tuple[int, int, Ints, float, Mask, Floats]]) -> list[_Pair]:
-    """Pairs with the probability that an exception is an error."""
-    rare, natural = np.sum([pair[-1] for pair in found], axis=0) if found else np.zeros(2)
+def _with_errors(found: Sequence[_Pair]) -> list[_Pair]:
+    """The pairs with the probability that an exception is an error, shrunk towards that of all of them."""
+    if not found:
+        return []
+    rare, natural = np.sum([pair.tally for pair in found], axis=0)
     overall = min(1.0, (natural + 0.5) / (rare + 0.5))
     pairs = []
-    for given, target, counts, strength, exception, (own_rare, own_natural) in found:
+    for pair in found:
+        own_rare, own_natural = pair.tally
         by_nature = (own_natural + PRIOR * overall) / (max(own_rare, 1) + PRIOR)
-        pairs.append(_Pair(given, target, counts, strength, exception, max(0.0, 1 - by_nature)))
+        pairs.append(pair._replace(wrong=max(0.0, 1 - by_nature)))
     return pairs
 
 
