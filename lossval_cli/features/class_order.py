@@ -121,7 +121,7 @@ def _as_given(names: Sequence[str], column: str, order: Sequence[str]) -> tuple[
     missing = [name for name, text in zip(names, own, strict=True) if text not in given]
     repeated = [text for i, text in enumerate(order) if given[i] in given[:i]]
     if missing:
-        raise UsageError(f"--order lacks {_quoted(missing)}")
+        raise UsageError(f"--order lacks {_quoted(missing)}: name every class, the lowest first, with commas between")
     if unknown:
         raise UsageError(
             f"--order: label {format_name(column)} has no class {quote(unknown[0].strip())}; its classes are "
