@@ -65,13 +65,21 @@ def _type(schema: dict[str, Any], name: str, defs: dict[str, Any], found: list[K
 
 def _single(kind: str, schema: dict[str, Any], name: str, defs: dict[str, Any], found: list[Kind]) -> str:
     if kind == "array":
-        one = name.removesuffix("s") if name.endswith("s") else f"{name}Item"
+        one = _singular(name)
         return f"list[{_type(schema['items'], one, defs, found)}]"
     if kind == "object":
         if "properties" in schema:
             return _object(schema, name, defs, found)
         return f"dict[str, {_type(schema['additionalProperties'], name, defs, found)}]"
     return SIMPLE[kind]
+
+
+def _singular(name: str) -> str:
+    """The name of one of many: Suspect of Suspects, Class of Classes; of a name that is no plural, HealthItem."""
+    for plural, singular in (("ies", "y"), ("sses", "ss"), ("s", "")):
+        if name.endswith(plural):
+            return name.removesuffix(plural) + singular
+    return f"{name}Item"
 
 
 def types_module() -> str:

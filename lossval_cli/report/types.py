@@ -109,7 +109,7 @@ class Removal(TypedDict):
     own_model: NotRequired[str]
 
 
-class SuspectProbabilitie(TypedDict):
+class SuspectProbability(TypedDict):
     """A part of the report: label, probability."""
 
     label: str
@@ -184,7 +184,7 @@ class Suspect(TypedDict):
     predicted: NotRequired[str | float | bool | None]
     predicted_probability: NotRequired[float | None]
     given_probability: NotRequired[float | None]
-    probabilities: NotRequired[list[SuspectProbabilitie] | None]
+    probabilities: NotRequired[list[SuspectProbability] | None]
     neighbours: NotRequired[SuspectNeighbours | None]
     deciding: NotRequired[list[SuspectDecidingItem]]
     importance: float | None
@@ -349,7 +349,7 @@ class Thresholds(TypedDict):
     sha256: str
 
 
-class Classe(TypedDict):
+class Class(TypedDict):
     """A part of the report: label, rows, suspects, label_suspects, share, low, high."""
 
     label: str
@@ -558,7 +558,7 @@ class Report(TypedDict):
     thresholds: NotRequired[Thresholds | None]
     timing: dict[str, float]
     notices: list[str]
-    classes: list[Classe] | None
+    classes: list[Class] | None
     confusion: Confusion | None
     slices: Slices | None
     conflicting_duplicates: ConflictingDuplicates
