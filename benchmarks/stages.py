@@ -22,7 +22,7 @@ STAGES = {
     "reading and encoding": "lossval_cli.pipeline._load",
     "outliers": "lossval_cli.pipeline.estimate_outliers",
     "training": "lossval_cli.pipeline.fit_model",
-    "out-of-fold predictions": "lossval_cli.noise.class_errors.predict_classes",
+    "out-of-fold predictions": "lossval_cli.noise.class_predictions.predict_classes",
     "models of trusted labels": "lossval_cli.noise.class_errors.learn_true_labels",
     "rest of the noise estimate": "lossval_cli.pipeline.estimate_noise",
     "removal study": "lossval_cli.pipeline.study_removal",

@@ -1,7 +1,12 @@
-"""Which class labels are wrong: out-of-fold predictions of several models, flips, and trusted rows.
+"""Wrong class labels: those that out-of-fold predictions contradict, as in confident learning (Northcutt et al., 2021).
 
 A label that is hard to predict is not wrong. Where predictions are calibrated, and there are no trusted rows, the
 two look alike: then flags are few, and the interval of the share is wide.
+
+    predictions     probabilities of the given label by several models                  (class_predictions)
+    flips           the share that contradicts even the surest predictions              (random_flips)
+    true labels     with trusted rows: a model of the label as it should be             (trusted_labels)
+    contradiction   the few labels that are doubtful on their own, whatever else shows
 """
 
 from __future__ import annotations
@@ -11,25 +16,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lossval_cli.noise.class_predictions import predict_given
 from lossval_cli.noise.flags import LEAST_FLAGGED, choose_suspects, in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
-from lossval_cli.noise.ordered_classes import predict_ordered, steps_apart
-from lossval_cli.noise.out_of_fold import LARGE, OutOfFold, draw_folds, predict_classes
-from lossval_cli.noise.random_flips import TOWARDS_FREQUENT, estimate_flips
-from lossval_cli.noise.stacking import LEAST_PROBABILITY, calibrate, mix, own, stack
-from lossval_cli.noise.trusted_labels import learn_true_labels
+from lossval_cli.noise.ordered_classes import steps_apart
+from lossval_cli.noise.random_flips import TOWARDS_FREQUENT, Flips, estimate_flips
+from lossval_cli.noise.stacking import own
+from lossval_cli.noise.trusted_labels import TrueLabels, learn_true_labels
 from lossval_cli.runtime.row_loader import RowSource
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-STACK_CREDIT = (10.0, 0.02, 60.0)
-"""Pseudo-count of each prediction: so many rows, and a share of all rows up to so many. Where labels are wrong, the
-prediction that fits them best is not the best one; in large tables the difference is clear."""
-
-CLEARLY_WORSE = 0.01
-"""Nats per row behind the best prediction of a large table, at which one loses most of its weight."""
 
 CLEAR_FLIPS = 0.01
 """Lower end of the interval of flips, above which there are some."""
@@ -90,6 +88,17 @@ class Scale(NamedTuple):
 UNORDERED = Scale()
 
 
+class _Doubt(NamedTuple):
+    """The estimated errors in N labels, before rules of thumb."""
+
+    score: Floats  # (N,) orders the rows: the higher, the more likely is the label wrong
+    probability: Floats  # (N,)
+    low: float  # interval of the share of wrong labels
+    high: float
+    open: float = 1.0  # how far the table leaves open whether labels are wrong
+    shown: float = 0.0  # how sure trusted rows make it that some are
+
+
 def find_wrong_classes(
     X: RowSource,
     y: Ints,
@@ -111,84 +120,35 @@ def find_wrong_classes(
     """
     N, K = network.shape
     units = np.arange(N) if units is None else units
-    fold = draw_folds(y, units, seed)
-    others = trusted or Trusted.none(X.shape[1], network)
-    trusted_fold, J = others.folds(fold), len(others.X)
-
-    models = {} if alone else predict_classes(X, y, K, fold, others.X, trusted_fold, seed, trees)
-    ordered: dict[str, OutOfFold] = {}
-    if scale.is_ordered and not alone:
-        ordered = predict_ordered(X, y, K, fold, others.X, trusted_fold, seed, trees)
-    steps = steps_apart(y, K) if scale.is_ordered else None
-    every = models | ordered
-    base_predictions = [(network, others.unseen_predictions(network)), *((m.rows, m.trusted) for m in every.values())]
-    credit = np.full(len(base_predictions), STACK_CREDIT[0] + min(STACK_CREDIT[1] * N, STACK_CREDIT[2]))
-    weights = stack([rows for rows, _ in base_predictions], y, credit)
-    if N > LARGE:
-        fit = np.array([np.log(np.clip(own(rows, y), LEAST_PROBABILITY, 1.0)).mean() for rows, _ in base_predictions])
-        weights = weights * np.exp((fit - fit.max()) / CLEARLY_WORSE)
-        weights /= weights.sum()
-    given, given_trusted = (mix(weights, [base[i] for base in base_predictions]) for i in (0, 1))
-    compared = base_predictions
-    if trusted is not None and steps is not None:
-        # The model of the true label, fitted to few rows, follows the order less well: compared with predictions that
-        # follow it, every given label would seem to know more than the true one.
-        compared = base_predictions[: len(base_predictions) - len(ordered)]
-        weights = weights[: len(compared)] / weights[: len(compared)].sum()
-        given, given_trusted = (mix(weights, [base[i] for base in compared]) for i in (0, 1))
-    calibrated, calibrated_trusted = calibrate(compared, (given, given_trusted), y)
+    predictions = predict_given(
+        X, y, network, trusted, units, is_ordered=scale.is_ordered, seed=seed, trees=trees, alone=alone
+    )
+    given, calibrated = predictions.mixed[0], predictions.calibrated[0]
     rates = np.bincount(y, minlength=K) / N
-    if own(given, y).mean() < (given @ rates).mean():
-        # Less right than by chance: the rows come in sets of like ones, one for each class (pairs, before and after).
-        # The labels of the others of a set say nothing of what is wrong.
-        given, calibrated = np.tile(rates, (N, 1)), np.tile(rates, (N, 1))
-        given_trusted, calibrated_trusted = np.tile(rates, (J, 1)), np.tile(rates, (J, 1))
+    steps = steps_apart(y, K) if scale.is_ordered else None
     flips = estimate_flips(given, y, seed)
-
-    skill = _skill(calibrated, y, rates)
-    is_enough = _has_enough_rows(y, units, K)
-    doubt, shown = (
-        1.0,
-        0.0,
-    )  # how far the table leaves open whether labels are wrong, and trusted rows show that some are
     if trusted is None:
-        # Where flips show, they are taken to hit both classes alike.
-        power = 0.5 if K > 2 else 0.0 if flips.low > CLEAR_FLIPS else TOWARDS_FREQUENT
-        score = _contradiction(given, y, rates, power, steps)
-        probability = in_order_of(score, flips.probability)
-        low, high = flips.low, min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
+        doubt = _without_trusted_rows(given, calibrated, y, rates, steps, flips)
     else:
-        truth = learn_true_labels(
-            X, y, trusted.X, trusted.y.astype(np.int64), (calibrated, calibrated_trusted), base_predictions, seed, trees
-        )
-        score, doubt, shown = truth.score, truth.open, truth.shown
-        probability = np.maximum(in_order_of(score, flips.probability), shown * score)
-        low, high = max(flips.low, truth.low), truth.high
-    high = max(high, flips.high)
+        y_trusted = trusted.y.astype(np.int64)
+        truth = learn_true_labels(X, y, trusted.X, y_trusted, predictions.calibrated, predictions.base, seed, trees)
+        doubt = _with_trusted_rows(truth, flips)
+
+    skill, is_enough = _skill(calibrated, y, rates), _has_enough_rows(y, units, K)
+    probability, low, high = doubt.probability, doubt.low, doubt.high
     if expected_share is not None:
         share = float(np.clip(expected_share, low, high))
-        probability = with_mean(score, share)
+        probability = with_mean(doubt.score, share)
         low, high = max(low, 0.5 * share), min(high, 1.5 * share)
     elif skill >= LITTLE_SKILL:
-        unseen = with_mean(score, doubt * (UNSEEN if trusted is None else UNSEEN_BY_TRUSTED) * min(high, MOST_UNSEEN))
-        probability = np.maximum(probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
-        most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
-        if K > 2 and not (scale.is_ordered or scale.are_numbers):
-            most = max(most, DOUBTFUL_PER_FLIP * flips.low)
-        probability = _with_doubtful(
-            probability,
-            score,
-            np.where(is_enough, _contradiction(given, y, rates, 0.5), 0.0),
-            doubt * most / scale.labels,
-        )
+        unseen = UNSEEN if trusted is None else UNSEEN_BY_TRUSTED
+        probability = _with_unseen(doubt, unseen)
+        probability = _with_contradictions(probability, doubt, given, y, rates, scale, flips, is_enough)
         if steps is not None:
             far = np.where(is_enough, (given * (steps > 1)).sum(axis=1), 0.0)
-            most = doubt * DOUBTFUL_PER_FLIP * flips.low
-            probability = _with_doubtful(probability, score, far, most)
-    if not shown and expected_share is None and K == 2:
-        most = max(DOUBTFUL_SHARE_RARE, FLAGGED_FLIPS * flips.low)
-        beyond = np.argsort(-probability, kind="stable")[max(ALWAYS_FLAGGED, int(most * N)) :]
-        probability[beyond] = np.minimum(probability[beyond], LEAST_FLAGGED - 0.01)
+            probability = _with_doubtful(probability, doubt.score, far, doubt.open * DOUBTFUL_PER_FLIP * flips.low)
+    if K == 2 and expected_share is None and not doubt.shown:
+        probability = _capped(probability, flips)
     probability = np.where(is_enough, probability, 0.0)
     suspect, threshold = choose_suspects(probability)
     share = float(probability.mean())
@@ -203,6 +163,58 @@ def find_wrong_classes(
         skill,
         ~is_enough,
     )
+
+
+def _without_trusted_rows(
+    given: Floats, calibrated: Floats, y: Ints, rates: Floats, steps: Floats | None, flips: Flips
+) -> _Doubt:
+    """The share of flips, given to the rows whose predictions contradict their label most."""
+    # Where flips show, they are taken to hit both classes alike.
+    power = 0.5 if len(rates) > 2 else 0.0 if flips.low > CLEAR_FLIPS else TOWARDS_FREQUENT
+    score = _contradiction(given, y, rates, power, steps)
+    high = min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
+    return _Doubt(score, in_order_of(score, flips.probability), flips.low, max(high, flips.high))
+
+
+def _with_trusted_rows(truth: TrueLabels, flips: Flips) -> _Doubt:
+    """What the model of the true label says, as far as trusted rows show that labels are wrong."""
+    probability = np.maximum(in_order_of(truth.score, flips.probability), truth.shown * truth.score)
+    low, high = max(flips.low, truth.low), max(truth.high, flips.high)
+    return _Doubt(truth.score, probability, low, high, truth.open, truth.shown)
+
+
+def _with_unseen(doubt: _Doubt, share: float) -> Floats:
+    """(N,) with errors that follow the features and show in no calibration; `share`: of the most there can be."""
+    unseen = with_mean(doubt.score, doubt.open * share * min(doubt.high, MOST_UNSEEN))
+    result: Floats = np.maximum(doubt.probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
+    return result
+
+
+def _with_contradictions(
+    probability: Floats,
+    doubt: _Doubt,
+    given: Floats,
+    y: Ints,
+    rates: Floats,
+    scale: Scale,
+    flips: Flips,
+    is_enough: Bools,
+) -> Floats:
+    """(N,) with the labels that are doubtful on their own."""
+    most = DOUBTFUL_SHARE_RARE if len(rates) == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
+    if len(rates) > 2 and not (scale.is_ordered or scale.are_numbers):
+        most = max(most, DOUBTFUL_PER_FLIP * flips.low)
+    contradiction = np.where(is_enough, _contradiction(given, y, rates, 0.5), 0.0)
+    return _with_doubtful(probability, doubt.score, contradiction, doubt.open * most / scale.labels)
+
+
+def _capped(probability: Floats, flips: Flips) -> Floats:
+    """(N,) with no more rows to flag than flips are beyond doubt, or than are always doubtful."""
+    count = max(ALWAYS_FLAGGED, int(max(DOUBTFUL_SHARE_RARE, FLAGGED_FLIPS * flips.low) * len(probability)))
+    beyond = np.argsort(-probability, kind="stable")[count:]
+    capped = probability.copy()
+    capped[beyond] = np.minimum(capped[beyond], LEAST_FLAGGED - 0.01)
+    return capped
 
 
 def _contradiction(probabilities: Floats, y: Ints, rates: Floats, power: float, steps: Floats | None = None) -> Floats:
