@@ -91,6 +91,7 @@ def score(
         raise UsageError(f"removal must be full, quick or off, not {removal!r}")
     if on_epoch is not None and not callable(on_epoch):
         raise UsageError(f"on_epoch must be a function of an Epoch, not {on_epoch!r}")
+    _check_label(label)
     columns = {"label": label} | _take(options, TABLE_OPTIONS)
     columns |= {name: column_name(name, columns.get(name)) for name in COLUMNS}
     columns |= {name: column_names(name, columns[name]) for name in COLUMN_LISTS if name in columns}
@@ -117,6 +118,15 @@ def score(
     if result is not None and resources.checkpoint is not None and result.is_complete:
         remove_file(resources.checkpoint)
     return result
+
+
+def _check_label(label: object) -> None:
+    """Raises UsageError for several columns, saying how one of tags is made of them."""
+    if isinstance(label, list | tuple) and len(label) > 1:
+        raise UsageError(
+            f"label must be the name of one column, not {label!r}; several columns of 0 and 1 become one of tags by "
+            f'train["tags"] = train[{list(label)!r}].apply(lambda row: [*row.index[row == 1]], axis=1)'
+        )
 
 
 def _as_setting(name: str, value: object) -> object:

@@ -59,6 +59,9 @@ class CellError(DataError):
 class TrainingError(LossvalError):
     """Training failed: the loss diverged or there is nothing to learn from."""
 
+    cause: str = ""
+    """The class of what the user's own code raised, if it did."""
+
 
 class Diverged(TrainingError):
     """The loss or a weight is no longer finite: smaller steps may help."""

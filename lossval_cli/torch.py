@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from typing import Literal, SupportsIndex
+from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -253,6 +253,25 @@ class LossVal(nn.Module):
     def extra_repr(self) -> str:
         """What `print(objective)` shows."""
         return f"rows={self.rows}, X_val={tuple(self.X_val.shape)}, variant={self.variant!r}, loss={self.loss.name!r}"
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        """A state of other rows is refused in one line, also where this is a part of the model that is loaded."""
+        variant = "paper" if f"{prefix}weights" in state_dict else "default"
+        name = f"{prefix}{'w' if variant == 'default' else 'weights'}"
+        if name in state_dict and variant != self.variant:
+            raise UsageError(f"LossVal: the saved state is of variant {variant}, and this objective of {self.variant}")
+        if name in state_dict and len(state_dict[name]) != self.rows:
+            raise UsageError(
+                f"LossVal: the saved state is of {pluralize(len(state_dict[name]), 'row')}, and this objective of "
+                f"{self.rows:,}: make it with as many rows, in the same order"
+            )
+        X_val = state_dict.get(f"{prefix}X_val", self.X_val)
+        if X_val.shape != self.X_val.shape:
+            raise UsageError(
+                f"LossVal: X_val of the saved state is of shape {tuple(X_val.shape)}, and that of this objective of "
+                f"{tuple(self.X_val.shape)}"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     # --- one batch --------------------------------------------------------------------------------------------
 

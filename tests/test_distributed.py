@@ -115,6 +115,23 @@ def test_two_processes_rank_as_one(tables: Path, cli: Callable[..., Outcome], ca
     assert is_restarted == (case != "plain")
 
 
+@pytest.mark.parametrize("own", ["predictions", "estimator"])
+def test_two_processes_rank_by_predictions_and_models_of_ones_own(
+    tables: Path, cli: Callable[..., Outcome], own: str
+) -> None:
+    """They share the rows, and the folds that an estimator is fitted on."""
+    yes = np.clip(pd.read_parquet("train.parquet")["size"] / 4 + 0.5, 0.02, 0.98)
+    pd.DataFrame({"yes": yes, "no": 1 - yes}).to_csv("p.csv", index=False)
+    options = ["--predictions", "p.csv"] if own == "predictions" else ["--model", "linear"]
+    command = [*SCORE, *options, "--set", "epochs=3", "--removal", "off"]
+    with start(*command, "-o", "two") as two:
+        said = two.communicate()[1]
+    assert two.returncode == 0, said
+    assert cli(*command, "-o", "one").code == 0
+    one, other = (pd.read_parquet(f"{name}/scores.parquet").set_index("row").sort_index() for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-4, atol=1e-4)
+
+
 SHARE = """
 import sys
 from lossval_cli.cli.processes import processes

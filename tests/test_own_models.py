@@ -23,6 +23,7 @@ from torch import nn
 
 import lossval_cli
 from lossval_cli import LossvalError
+from lossval_cli.lossval.own_networks import StackedModules
 
 FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4}
 
@@ -104,6 +105,40 @@ def test_a_module_is_trained_in_the_loop_of_the_method() -> None:
     assert found["importance_std"].notna().all()  # several members scored each row
     again = lossval_cli.score(TRAIN, label="label", model=module, **FAST | options)
     pd.testing.assert_frame_equal(first.scores, again.scores)
+
+
+class Recurrent(nn.Module):
+    """Which torch.func.vmap cannot stack."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.recurrent = nn.LSTM(1, 8, batch_first=True)
+        self.last = nn.Linear(8, outputs)
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.last(self.recurrent(X.unsqueeze(-1))[0][:, -1])
+        return found
+
+
+def normalised(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, outputs))
+
+
+@pytest.mark.filterwarnings("ignore:RNN module weights")
+@pytest.mark.parametrize(("make", "is_stacked"), [(Recurrent, False), (normalised, True), (module, True)])
+def test_members_have_parameters_of_their_own_whether_they_are_stacked_or_not(make: Any, is_stacked: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = StackedModules(make, 3, 4, 2, generator=generator, device=torch.device("cpu"))
+    X = torch.randn(10, 4, generator=generator)
+    first = network(X, training=True)
+    torch.autograd.backward(first.square().sum())
+    assert network._is_stacked == is_stacked
+    assert all(value.grad is not None and value.grad.flatten(1).any(dim=1).all() for value in network.parameters())
+    before = network.predict(X)
+    with torch.no_grad():
+        network.parameters()[0][1] += 1
+    changed = (network.predict(X) - before).abs().amax(dim=(1, 2))
+    assert changed[1] > 1e-3 and changed[[0, 2]].max() == 0
 
 
 def test_reports_name_the_model() -> None:

@@ -150,6 +150,7 @@ def test_flags_are_calibrated() -> None:
         (lambda result: lossval_cli.calibrate(frame(), repeats=0), "repeats must be a whole number"),
         (lambda result: lossval_cli.calibrate(frame(), precision=3), "precision must be shares above 0"),
         (lambda result: lossval_cli.score(frame(), label=["label"]), r"label must be the name of a column"),
+        (lambda result: lossval_cli.score(frame(), label=["x", "z"]), r"several columns of 0 and 1 become one of tags"),
         (lambda result: lossval_cli.score(frame(), ids=3.5), "ids must be a list of columns"),
         (lambda result: lossval_cli.score(frame(), label=3), "label 3: <DataFrame> has no such column"),
         (lambda result: lossval_cli.score(frame()["label"]), "a Series is one column, not a table"),

@@ -176,6 +176,24 @@ def test_a_saved_state_goes_on_to_the_same_scores(variant: Any) -> None:
     np.testing.assert_allclose(resumed.scores(), objective.scores(), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda X_val: LossVal(63, X_val), "the saved state is of 64 rows, and this objective of 63"),
+        (lambda X_val: LossVal(64, X_val[1:]), r"X_val of the saved state is of shape \(60, 5\), .* of \(59, 5\)"),
+        (lambda X_val: LossVal(64, X_val, variant="paper"), "saved state is of variant default, .* of paper"),
+    ],
+)
+def test_a_state_of_other_rows_is_refused_in_one_line(other: Any, message: str) -> None:
+    """Also where the objective is a part of a model, as in Lightning."""
+    X_val = problem(64)[2]
+    state = LossVal(64, X_val).state_dict()
+    with pytest.raises(UsageError, match=message):
+        other(X_val).load_state_dict(state)
+    with pytest.raises(UsageError, match=message):
+        nn.ModuleDict({"part": other(X_val)}).load_state_dict({f"part.{name}": value for name, value in state.items()})
+
+
 def test_losses_of_several_values_per_row_count_by_their_mean() -> None:
     """Multi-label: binary cross-entropy of K tags, (B, K)."""
     X, _, X_val, _ = problem(64)

@@ -1,4 +1,5 @@
-"""Networks of the user's own in place of the multilayer perceptrons: E copies of a module, stacked by torch.func."""
+"""Networks of the user's own in place of the multilayer perceptrons: E copies of a module, stacked by torch.func, or
+called one after the other where it cannot stack them."""
 
 from __future__ import annotations
 
@@ -45,6 +46,7 @@ class StackedModules:
         learned = {name for name, value in self._base.named_parameters() if value.grad is not None}
         self._base.zero_grad()
         self._parameters, self._buffers = stack_module_state(modules)
+        self._is_stacked = True  # until torch.func.vmap cannot run the module
         for name, value in self._parameters.items():
             value.requires_grad_(name in learned)
 
@@ -60,17 +62,30 @@ class StackedModules:
             if training:  # the stream of dropout follows from the run's seed
                 self._calls += 1
                 torch.manual_seed(self._seed + self._calls)
-            try:
-                output: Tensor = vmap(one, randomness="different")(self._parameters, self._buffers)
-            except torch.OutOfMemoryError:
-                raise
-            except Exception as error:
-                during = " in training" if training else ""
-                raise TrainingError(
-                    f"model {type(self._base).__name__} failed{during} for rows of shape {tuple(X.shape)}, stacked "
-                    f"{self._members}-fold by torch.func.vmap: {describe_error(error)}"
-                ) from error
+            if self._is_stacked:
+                try:
+                    output: Tensor = vmap(one, randomness="different")(self._parameters, self._buffers)
+                except torch.OutOfMemoryError:
+                    raise
+                except Exception:  # noqa: BLE001, recurrent layers and code that looks at values cannot be stacked
+                    self._is_stacked = False
+            if not self._is_stacked:
+                try:
+                    output = torch.stack([one(*self._state_of(member)) for member in range(self._members)])
+                except torch.OutOfMemoryError:
+                    raise
+                except Exception as error:
+                    during = " in training" if training else ""
+                    raise TrainingError(
+                        f"model {type(self._base).__name__} failed{during} for rows of shape {tuple(X.shape)}: "
+                        f"{describe_error(error)}"
+                    ) from error
         return output.float()
+
+    def _state_of(self, member: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Parameters and buffers of one module: views, so that gradients and running means reach the stack."""
+        parameters = {name: value[member] for name, value in self._parameters.items()}
+        return parameters, {name: value[member] for name, value in self._buffers.items()}
 
     def parameters(self) -> list[Tensor]:
         """Everything that is learned."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 
 from lossval_cli.errors import TrainingError
@@ -16,7 +16,9 @@ from lossval_cli.features.dataset import Dataset
 from lossval_cli.lossval.cross_fitting import draw_folds
 from lossval_cli.lossval.fixed_predictions import from_loss_units
 from lossval_cli.models.choice import Estimator
+from lossval_cli.models.inputs import Inputs, model_inputs, take
 from lossval_cli.own_code import describe_error
+from lossval_cli.runtime.sharing import share
 from lossval_cli.settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -32,42 +34,52 @@ class CrossFit(NamedTuple):
     """What an estimator says of every row."""
 
     rows: Floats  # (N, K) or (N,) in the unit of the label, each by a model that was not fitted on the row's fold
-    predict: Callable[[npt.NDArray[np.float32]], Floats]  # mean of the models, for other rows
+    val: Floats | None  # (J, K) or (J,) of the validation rows, mean of the models; None where they are not needed
     notices: tuple[str, ...] = ()
 
 
 def cross_fit(dataset: Dataset, model: Estimator, settings: Settings) -> CrossFit:
-    """Fit one model per fold. Raises TrainingError, one line, where the user's code fails or its output cannot be
-    used."""
+    """Fit one model per fold; the processes of a run share the folds. Raises TrainingError, one line, where the user's
+    code fails or its output cannot be used."""
     assert dataset.train.y is not None
-    X, y = dataset.train.X, from_loss_units(dataset, dataset.train.y)
+    blank = model.make()
+    X, y = model_inputs(dataset, dataset.train, blank), from_loss_units(dataset, dataset.train.y)
+    # Rows that reviewers found right are trusted, too, but belong to no validation table.
+    is_asked = dataset.held_out is None and dataset.val.y is not None
+    X_val = take(model_inputs(dataset, dataset.val, blank), np.arange(dataset.val.table.rows)) if is_asked else None
     N, K = len(X), dataset.classes
     folds = settings.folds or FOLDS
     generator = torch.Generator().manual_seed(settings.seed)
     fold = draw_folds(
         N, max(2, folds), max(2, folds), generator, groups=dataset.fold_units, time=dataset.time_order
     ).numpy()
-    fitted = []
-    for left_out in np.unique(fold):
-        inside = np.flatnonzero(fold != left_out)
+
+    def fit_without(left_out: int) -> tuple[Floats, Floats | None]:
+        """Predictions of the rows of a fold, and of the validation rows, by a model of the others."""
+        inside, outside = np.flatnonzero(fold != left_out), np.flatnonzero(fold == left_out)
         if K is not None and len(np.unique(y[inside])) < 2:
             raise TrainingError(f"model {model.name}: without fold {left_out} only one class is left to fit on")
         weights = None if dataset.weights is None else dataset.weights[inside]
-        fitted.append((left_out, fit_one(model, X[inside], y[inside], weights)))
+        fitted = fit_one(model, take(X, inside), y[inside], weights)
+        if model.is_own and left_out == fold.min():
+            _try_out(model, fitted, take(X, np.arange(min(N, TRIED_ROWS))), K)
+        on_val = None if X_val is None else predict_one(model, fitted, X_val, K)
+        return predict_one(model, fitted, take(X, outside), K), on_val
+
     rows = np.zeros((N,) if K is None else (N, K))
-    for left_out, one in fitted:
-        part = np.flatnonzero(fold == left_out)
-        rows[part] = predict_one(model, one, X[part], K)
-    if model.is_own:
-        _try_out(model, fitted[0][1], X[: min(N, TRIED_ROWS)], K)
-
-    def predict(other: npt.NDArray[np.float32]) -> Floats:
-        result: Floats = np.mean([predict_one(model, one, other, K) for _, one in fitted], axis=0)
-        return result
-
-    is_ignored = dataset.weights is not None and weight_option(fitted[0][1]) is None
-    notices = (f"model {model.name}: its fit takes no sample_weight, so every row counts the same in it",)
-    return CrossFit(rows, predict, notices if is_ignored else ())
+    numbers = np.unique(fold)
+    found = share(numbers.tolist(), fit_without)
+    for left_out, (predicted, _) in zip(numbers, found, strict=True):
+        rows[fold == left_out] = predicted
+    val = None if X_val is None else np.mean([on_val for _, on_val in found if on_val is not None], axis=0)
+    notices = []
+    if dataset.weights is not None and weight_option(blank) is None:
+        notices.append(f"model {model.name}: its fit takes no sample_weight, so every row counts the same in it")
+    if isinstance(X, pd.DataFrame):
+        notices.append(
+            f"model {model.name} takes columns of the table by name, so it gets them as they are, not encoded"
+        )
+    return CrossFit(rows, val, tuple(notices))
 
 
 def weight_option(estimator: Any) -> str | None:
@@ -84,9 +96,7 @@ def weight_option(estimator: Any) -> str | None:
     return "sample_weight" if "sample_weight" in parameters else None
 
 
-def fit_one(
-    model: Estimator, X: npt.NDArray[np.float32], y: npt.NDArray[Any], weights: npt.NDArray[np.floating] | None
-) -> Any:
+def fit_one(model: Estimator, X: Inputs, y: npt.NDArray[Any], weights: npt.NDArray[np.floating] | None) -> Any:
     """A new estimator fitted on X (n, D), y (n,) in the unit of the table or class numbers, and weights (n,) where it
     takes them. Raises TrainingError, one line, where the user's code fails."""
     made = model.make()
@@ -98,7 +108,7 @@ def fit_one(
     return made
 
 
-def predict_one(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: int | None) -> Floats:
+def predict_one(model: Estimator, fitted: Any, X: Inputs, K: int | None) -> Floats:
     """(n, K) probabilities of all classes, or (n,) in the unit of the table. Raises TrainingError."""
     method = "predict" if K is None else "predict_proba"
     with _theirs(model, method):
@@ -128,11 +138,11 @@ def predict_one(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: in
     return found
 
 
-def _try_out(model: Estimator, fitted: Any, X: npt.NDArray[np.float32], K: int | None) -> None:
+def _try_out(model: Estimator, fitted: Any, X: Inputs, K: int | None) -> None:
     first, again = (predict_one(model, fitted, X, K) for _ in range(2))
     if not np.allclose(first, again, atol=1e-6):
         raise TrainingError(f"model {model.name}: it is not deterministic: it predicts the same rows differently")
-    if len(np.unique(X, axis=0)) > 1 and np.ptp(first, axis=0).max() == 0:
+    if len(pd.DataFrame(X).drop_duplicates()) > 1 and np.ptp(first, axis=0).max() == 0:
         raise TrainingError(f"model {model.name}: it predicts the same for every row, so it ignores its input")
 
 
@@ -150,4 +160,6 @@ class _theirs:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.quiet.__exit__(kind, error, trace)
         if isinstance(error, Exception):
-            raise TrainingError(f"model {self.model.name}: {self.method} failed: {describe_error(error)}") from error
+            failed = TrainingError(f"model {self.model.name}: {self.method} failed: {describe_error(error)}")
+            failed.cause = type(error).__name__
+            raise failed from error

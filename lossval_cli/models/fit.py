@@ -17,6 +17,7 @@ from lossval_cli.lossval.state import Epoch
 from lossval_cli.lossval.training import Fit
 from lossval_cli.models.choice import Estimator, choose_model
 from lossval_cli.models.cross_fit import cross_fit
+from lossval_cli.models.inputs import check_columns
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import NETWORKS, Settings
 
@@ -56,8 +57,8 @@ def fit_model(
             make = None if model is None else model.make
             fit = train(dataset, penalty, settings, runtime, on_epoch, make_module=make)
             return fit if model is None else replace(fit, model=model.name)
-        rows, predict, notices = cross_fit(dataset, model, settings)
-        name = model.name
+        rows, on_val, notices = cross_fit(dataset, model, settings)
+        name, predict = model.name, None if on_val is None else _only(on_val)
     fit = fit_predictions(dataset, rows, penalty, settings, runtime, name=name, predict=predict, on_epoch=on_epoch)
     return replace(fit, notices=notices)
 
@@ -81,12 +82,12 @@ def check_model(dataset: Dataset, settings: Settings, runtime: Runtime) -> None:
     if not own and dataset.predictions is None:
         return
     what = "--model" if own else "--predictions"
+    if isinstance(model, Estimator) and model.is_own:
+        check_columns(dataset, model.make(), model.name)
     if own and dataset.predictions is not None:
         raise UsageError("--predictions and --model both say what predicts the labels: leave one out")
     if settings.method == "paper":
         raise UsageError(f"preset paper trains its own network: leave {what} out")
-    if runtime.processes.world_size > 1:
-        raise UsageError(f"{what} runs in one process: start it without torchrun, or with distributed=False")
 
 
 def trains_networks(dataset: Dataset, settings: Settings) -> bool:

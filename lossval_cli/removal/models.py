@@ -18,6 +18,7 @@ from lossval_cli.features.dataset import Dataset
 from lossval_cli.lossval.fixed_predictions import from_loss_units, to_loss_units
 from lossval_cli.models.choice import Estimator, choose_model
 from lossval_cli.models.cross_fit import fit_one, predict_one, weight_option
+from lossval_cli.models.inputs import Inputs, model_inputs, take
 from lossval_cli.removal.plan import Plan, Pool
 from lossval_cli.runtime.own_estimators import own_estimators
 from lossval_cli.runtime.sharing import share
@@ -53,6 +54,8 @@ class Evaluation:
     """`test` or `validation`."""
     X: npt.NDArray[np.float32]  # (n, D)
     y: npt.NDArray[Any]  # (n,)
+    rows: npt.NDArray[np.int64]
+    """(n,) which of that table they are."""
 
 
 class Kind(NamedTuple):
@@ -103,6 +106,7 @@ def retrain(
     assert dataset.train.y is not None
     X, y, classes = dataset.train.X[pool.rows], dataset.train.y[pool.rows], dataset.classes
     X_eval = evaluation.X
+    own_X, own_X_eval = _own_inputs(kind, dataset, pool, evaluation)
     if kind.name == "boosting":
         X, X_eval = _binned(X, X_eval)
     rng = np.random.default_rng([seed, len(X)])
@@ -119,8 +123,8 @@ def retrain(
             predictions[:, seen.astype(np.int64)] = 1.0
             return predictions
         if kind.estimator is not None:
-            own = fit_one(kind.estimator, X[rows], from_loss_units(dataset, labels[rows]), weights)
-            return to_loss_units(dataset, predict_one(kind.estimator, own, X_eval, classes))
+            own = fit_one(kind.estimator, take(own_X, rows), from_loss_units(dataset, labels[rows]), weights)
+            return to_loss_units(dataset, predict_one(kind.estimator, own, own_X_eval, classes))
         model = _model(kind, is_classifier=classes is not None, seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of convergence: both sides of a comparison stop as early
@@ -133,6 +137,15 @@ def retrain(
 
     trained = share([(draw, index) for draw in range(kind.seeds) for index in sets], lambda task: predict(*task))
     return np.stack(trained).reshape(kind.seeds, len(sets), *shape)
+
+
+def _own_inputs(kind: Kind, dataset: Dataset, pool: Pool, evaluation: Evaluation) -> tuple[Inputs, Inputs]:
+    """The rows of the pool and those of the evaluation, as an estimator of the user's own takes them."""
+    if kind.name != "own" or kind.estimator is None:
+        return dataset.train.X[pool.rows], evaluation.X
+    blank = kind.estimator.make()
+    X = take(model_inputs(dataset, dataset.train, blank), pool.rows)
+    return X, take(model_inputs(dataset, dataset.test or dataset.val, blank), evaluation.rows)
 
 
 def _binned(

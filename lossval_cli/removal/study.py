@@ -155,11 +155,12 @@ def study_removal(
     available = len(rows), len(part.y)
     if len(rows) > MAX_ROWS:
         rows = np.sort(rng.choice(rows, MAX_ROWS, replace=False))
-    evaluation = Evaluation("test" if dataset.test is not None else "validation", part.X[:], part.y)
+    everything = np.arange(len(part.y))
+    evaluation = Evaluation("test" if dataset.test is not None else "validation", part.X[:], part.y, everything)
     most = min(MAX_EVALUATION_ROWS, max(MIN_DRAWN, MAX_PROBABILITIES // (dataset.classes or 1)))
     if len(evaluation.y) > most:
         drawn = np.sort(rng.choice(len(evaluation.y), most, replace=False))
-        evaluation = Evaluation(evaluation.name, evaluation.X[drawn], evaluation.y[drawn])
+        evaluation = Evaluation(evaluation.name, evaluation.X[drawn], evaluation.y[drawn], drawn)
     pool = make_pool(dataset, rows, fit, noise)
     plan = make_plan(dataset, pool, mode, rng)
     curves = retrain(
@@ -218,7 +219,7 @@ def _own_answers(
         predictions = retrain(kind, dataset, pool, plan, sets, evaluation, settings.seed)
     except TrainingError as error:
         # The user's words may quote cells, which a report with --redact must not hold.
-        why = str(error) if error.__cause__ is None else f"{type(error.__cause__).__name__} in its fit or prediction"
+        why = f"{error.cause} in its fit or prediction" if error.cause else str(error)
         return [], f"your own model could not be retrained: {why}"
     return [_answers(kind.name, dataset, predictions, evaluation, tuple(tried))], ""
 
