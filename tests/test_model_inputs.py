@@ -32,7 +32,7 @@ def table(rows: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
             "age": rng.normal(50, 10, rows).round(1),
             "city": city,
             "since": pd.date_range("2020-01-01", periods=rows, freq="D"),
-            "note": [f"{name} came by in {word}" for name, word in zip(city, rng.choice(["rain", "sun"], rows))],
+            "note": [f"{name} came by in {rng.choice(['rain', 'sun'])}" for name in city],
         }
     )
     wrong = rng.random(rows) < 0.1
