@@ -114,6 +114,21 @@ COLUMNS: dict[str, tuple[Sequence[object], str]] = {
     "German debits": (each(lambda i: f"{i / 7:.2f} {'SH'[i % 2]}".replace(".", ",")), "number"),
     "football scores": (each(lambda i: f"{i % 5}-{i % 4}"), "text"),
     "blood pressure": (each(lambda i: f"{100 + i % 60}/{60 + i % 40}"), "text"),
+    "flags of statistics offices": (
+        [f"{u:.2f} {'epb'[i % 3]}" if i % 8 == 0 else f"{u:.2f}" for u, i in zip(SHARE, WHOLE, strict=True)],
+        "number",
+    ),
+    "three reasons for no time": (
+        [
+            "DNF" if u < 0.04 else "DNS" if u < 0.06 else "DSQ" if u < 0.08 else f"1:{i % 60:02}:0{i % 9}"
+            for u, i in zip(SHARE, WHOLE, strict=True)
+        ],
+        "number",
+    ),
+    "at least so many": (each(lambda i: f"{i:,}+"), "number"),
+    "stars": (each(lambda i: f"{1 + i % 41 / 10:.1f} out of 5 stars"), "number"),
+    "house numbers with letters": (each(lambda i: f"{i % 150}{'abc'[i % 3] if i % 8 == 0 else ''}"), "text"),
+    "seats": (each(lambda i: f"{i % 30}{'NS'[i % 2]}"), "text"),
     # all cells different
     "MongoDB's keys": (keys("0123456789abcdef", 24), "id"),
     "nanoid": (keys("ABCDEabcde01234_-", 21), "id"),
@@ -125,10 +140,22 @@ COLUMNS: dict[str, tuple[Sequence[object], str]] = {
     "links": ([f"https://ex.org/item?id={i * 7919 % 9973}" for i in ROW], "text"),
     "addresses": (each(lambda i: f"10.{i % 256}.{i * 7 % 256}.{i * 13 % 256}"), "text"),
     "SMILES": (each(lambda i: "C" * (i % 7 + 1) + "(=O)" + "N" * (i % 3) + "c1ccccc1"), "text"),
+    "DNA": (keys("ACGT", 26), "text"),
+    "orders behind #": ([f"#{1001 + 7 * i}" for i in ROW], "id"),
     "versions": (each(lambda i: f"{i % 4}.{i % 11}.{i % 30}"), "text"),
     "sorted money": (np.sort(WHOLE * 1000 + RNG.integers(0, 999, N)), "number"),
     "tickets": (each(lambda i: f"{['A/5 21', 'PC ', 'STON/O2. 3', ''][i % 4]}{i}"), "text"),
     # spelling
+    "git": (when("%a %b %d %H:%M:%S %Y +0100"), "date"),
+    "JavaScript in German": (when("%a %b %d %Y %H:%M:%S GMT+0100 (Mitteleuropäische Normalzeit)"), "date"),
+    "clocks in Chinese": ([f"{d.year}年{d.month}月{d.day}日 {d.hour}时{d.minute:02}分" for d in WHEN], "date"),
+    "the time of day first": (when("%H:%M %d/%m/%Y"), "date"),
+    "brackets of a log": (when("[%d/%b/%Y:%H:%M:%S +0000]"), "date"),
+    "names of files": (when("%Y-%m-%d_%H-%M-%S"), "date"),
+    "DB2": (when("%Y-%m-%d-%H.%M.%S.123456"), "date"),
+    "seasons": (each(lambda i: f"{2001 + i % 11}-{2 + i % 11:02}"), "text"),
+    "minutes and tenths": (each(lambda i: f"{i % 60:02}:{i % 53:02}.{i % 10}"), "number"),
+    "Thai digits": ([str(i).translate({48 + k: 0xE50 + k for k in range(10)}) for i in WHOLE], "number"),
     "the last month in English": (when("%d-%b-%Y"), "date"),
     "log4j": (when("%Y-%m-%d %H:%M:%S,345"), "date"),
     "Apache": (when("%d/%b/%Y:%H:%M:%S +0000"), "date"),
@@ -149,6 +176,12 @@ COLUMNS: dict[str, tuple[Sequence[object], str]] = {
     "telephones": (each(lambda i: f"+49 30 {i * 971 % 9999999:07}"), "text"),
     "Namibia": ([["NA", "ZA", "BW"][i % 3] for i in WHOLE], "text"),
     # vectors
+    "places": ([f"({40 + u:.4f}, {-74 + u:.4f})" for u in SHARE], "vector"),
+    "points of WKT": ([f"POINT ({-74 + u:.4f} {40 + u:.4f})" for u in SHARE], "vector"),
+    "latitude, longitude": ([f"{40 + u:.4f},{-74 + u:.4f}" for u in SHARE], "vector"),
+    "arrays of Postgres": ([f"{{{u:.3f},{u / 2:.3f}}}" for u in SHARE], "vector"),
+    "printed arrays": ([f"[np.float64({u:.3f}), np.float64({u / 2:.3f})]" for u in SHARE], "vector"),
+    "intervals of pandas": (each(lambda i: f"({i % 9}.0, {i % 9 + 1}.0]"), "text"),
     "a list of Python": ([str(RNG.normal(size=4).round(3).tolist()) for _ in ROW], "vector"),
     "an array of NumPy": ([str(RNG.normal(size=4).round(3)) for _ in ROW], "vector"),
     "pixels": ([" ".join(map(str, RNG.integers(0, 256, 16))) for _ in ROW], "vector"),
@@ -171,6 +204,18 @@ VALUES: dict[str, tuple[list[str], list[object]]] = {
     "D marks a debit beside C": (["1.250,00 D", "45,50 C"], [-1250.0, 45.5]),
     "S alone is a unit": (["12 S", "13 S"], [12, 13]),
     "currency and multiplier": (["$1.2M", "$900K", "$5"], [1.2e6, 9e5, 5.0]),
+    "counts in Chinese": (["1.2万", "980", "3亿"], [12_000.0, 980.0, 3e8]),
+    "lakh and crore": (["1.2 Cr", "85 Lac"], [1.2e7, 8.5e6]),
+    "millions in words": (["$1.2 million", "$3 billion"], [1.2e6, 3e9]),
+    "metres and kilometres": (["350 m", "1.2 km"], [350.0, 1200.0]),
+    "sizes of files": (["1.5 MB", "850 KB"], [1.5e6, 8.5e5]),
+    "north and south": (["57.05N", "33.86S"], [57.05, -33.86]),
+    "out of five": (["4.5/5", "3/5"], [4.5, 3.0]),
+    "Fortran": (["1.5D+01", "-2D-1"], [15.0, -0.2]),
+    "whole amounts": (["12,-", "1.250,-"], [12, 1250]),
+    "whole francs": (["CHF 1'200.-", "CHF 35.-"], [1200, 35]),
+    "per cent before": (["%45", "%7"], [0.45, 0.07]),
+    "days and hours": (["2d 5h", "3h"], [190_800.0, 10_800.0]),
     "text cells": (['="12"', '=""', '="-3.5"'], [12.0, None, -3.5]),
     "milliseconds": (["/Date(0)/", "/Date(86400000+0200)/"], [datetime(1970, 1, 1), datetime(1970, 1, 2)]),
     "a vector and one of another length": (["[1, 2.5]", "[-1e3 4]", "[ .5,1 ]"], [[1, 2.5], [-1000, 4], [0.5, 1]]),
@@ -197,6 +242,15 @@ def test_other_tables_are_read_as_training_was() -> None:
     assert isinstance(form, NumberForm) and (form.write(-12.5, 2), form.write(3, 2)) == ("12,50 S", "3,00 H")
 
 
+def test_units_with_prefixes_are_read_in_other_tables_too() -> None:
+    mixed = table_of({"x": X[:40], "d": ["350 m", "1.2 km"] * 20}).column("d").type
+    counted = table_of({"x": X[:40], "d": ["350", "1.2K"] * 20}).column("d").type
+    assert table_of({"x": X[:40], "d": ["2 km"] * 40}).column_as("d", mixed).values[0].as_py() == 2000
+    assert table_of({"x": X[:40], "d": ["2M"] * 40}).column_as("d", counted).values[0].as_py() == 2e6
+    with pytest.raises(DataError, match="'2 kg' is not a number"):
+        table_of({"x": X[:40], "d": ["2 kg"] * 40}).column_as("d", mixed)
+
+
 def test_one_code_of_thousands_that_begins_with_a_zero_makes_all_of_them_codes() -> None:
     codes = [str(10_000 + i) for i in range(5_000)]
     codes[777] = "01234"
@@ -206,12 +260,13 @@ def test_one_code_of_thousands_that_begins_with_a_zero_makes_all_of_them_codes()
 ID_NAMES = (
     "Order ID,ORDERNUMBER,InvoiceNo,Loan_ID,PassengerId,RowNumber,EmployeeNumber,policy_number,Sr. No.,S.No,SampleID,"
     "Unique Key,case_number,OBJECTID,FID,gid,_id,uuid,Ticket Number,ID#,Kunden-Nr,Rechnungsnummer,n_dossier,"
-    "codigo_cliente,номер,序号,编号,学号"
+    "codigo_cliente,номер,序号,编号,学号,Nº pedido,N.I.F.,№ заказа,client_code,ИНН,Rollno,refno,PID"
 )
 FEATURE_NAMES = (
     "num_employees,number_of_rooms,No_of_children,nr_employed,valid,paid_amount,bid,grid_x,humidity,acid,fluid_intake,"
     "android_version,video_views,candidate_age,midterm,key_skills_count,index_of_refraction,row_count,fid_score,"
-    "user_rating,order_total,item_weight,patient_weight,loan_amount,trip_distance,student_gpa,views,year_built"
+    "user_rating,order_total,item_weight,patient_weight,loan_amount,trip_distance,student_gpa,views,year_built,"
+    "id_length,uuid_count"
 )
 
 
@@ -223,9 +278,15 @@ def test_names_say_whether_a_column_of_different_numbers_is_an_id(names: list[st
 
 
 def test_what_counts_years_or_time_is_no_id() -> None:
-    counted = {"year": range(1824, 2024), "vintage": range(1824, 2024), "t": ROW, "k": ROW}
+    times = ("t", "Time (s)", "elapsed_time", "cycle", "Zeit [s]", "day_number", "Depth [m]", "distance_km")
+    counted = {"year": range(1824, 2024), "vintage": range(1824, 2024), "k": ROW} | dict.fromkeys(times, ROW)
     table = table_of(counted)
     assert [name for name in counted if find_identifier(table, name) is not None] == ["k"]
+
+
+def test_versions_are_not_numbers() -> None:
+    table = table_of({"python_version": each(lambda i: f"3.{8 + i % 5}"), "conversion": each(lambda i: f"3.{i % 5}")})
+    assert (kind(table, "python_version"), kind(table, "conversion")) == ("text", "number")
 
 
 def test_copies_of_whole_rows_do_not_hide_an_id() -> None:

@@ -21,7 +21,7 @@ _LAST_WORDS = _words("no nr num nbr number nummer numero key phone telephone bar
 
 _WHOLE_NAMES = _words(
     "index idx key nr nbr row seq hash sno folio rownumber serial phone telephone phonenumber barcode level_0 "
-    "row_names row_index index_col df_index fid gid"
+    "row_names row_index index_col df_index fid gid pid sid cid eid инн снилс огрн aadhaar"
 )
 
 _SCRIPTS = (
@@ -41,7 +41,7 @@ _NUMBERED = re.compile(
 """`numero_cliente`, `code client`; a plural would be a count."""
 
 _SUFFIXES = re.compile(
-    rf"(?:.{{2,}}(?:nr|nbr|nummer|uuid|guid)|.{{3,}}(?:number|numero)|(?:{_ENTITIES})(?:no|num|key|ref))\Z"
+    rf"(?:.{{2,}}(?:nr|nbr|nummer|uuid|guid)|.{{3,}}(?:number|numero)|(?:{_ENTITIES}|roll|reg|ref|emp|cust)(?:no|num|key|ref))\Z"
 )
 
 _ENDS_IN_ID = re.compile(
@@ -59,16 +59,24 @@ _ENTITY_ID = re.compile(
     r"resident|incident|accident|segment|element|instrument|investment|test|post|list|artist|guest|host|cust|acct))id\Z"
 )
 
-TIME_NAMES = re.compile(
-    r"years?|yr|time|t|steps?|date|days?|months?|weeks?|hours?|quarters?|season|epoch|frame|age|depth|distance|"
-    r"jahr|tag|monat|zeit|ann[eé]e|año|anno|ano|rok|год|年",
+_TIME_WORDS = _words(
+    "year years yr time steps step date day days month months week weeks hour hours minute minutes second seconds sec "
+    "quarter quarters season epoch epochs frame age depth distance cycle cycles iteration timestep elapsed wavelength "
+    "frequency jahr tag monat zeit annee ano rok temps tiempo tempo"
+)
+_UNIT_BEHIND = re.compile(
+    r".*(?:[(\[][^)\]]+[)\]]|_(?:s|ms|us|ns|sec|min|h|hr|hrs|nm|um|mm|cm|m|km|hz|khz|mhz|ghz|deg|rad|mv|kv|kg|mg))\s*",
     re.IGNORECASE,
 )
-"""What is counted on in the order of a table is a feature."""
+"""`Time (s)`, `Depth [m]`, `distance_km`."""
+_MEASURES = _words("count counts length len size rate share ratio score total amount sum mean avg average price cost")
+"""Last words of what is counted or measured: `id_count`, `uuid_length`."""
 
 INDEX_NAMES = re.compile(r"unnamed: ?\d+(?:\.\d+)*|__index_level_\d+__|level_0", re.IGNORECASE)
 """What pandas calls an index that was written as a column."""
 
+_INITIALS = re.compile(r"(?:\w\.){2,}\w?")
+"""`N.I.F.`"""
 _NO_NAME = re.compile(r"unnamed_\d+_*")
 """What a column without a name is called here."""
 
@@ -78,19 +86,43 @@ def is_unnamed(column: str) -> bool:
     return bool(INDEX_NAMES.fullmatch(column) or _NO_NAME.fullmatch(column))
 
 
+def says_measured(column: str) -> bool:
+    """Whether a name says that the column holds times or measurements, which may count up by one from row to row."""
+    bare = _plain(column)
+    words = _words_of(bare)
+    is_time = bare.lower() in ("t", "год", "年") or any(word in _TIME_WORDS for word in words)
+    return bool(is_time or _UNIT_BEHIND.fullmatch(bare))
+
+
 def says_id(column: str) -> bool:
     """Whether a name says that the column holds ids."""
-    if any(text in column.lower() for text in _SCRIPTS) or column.strip() in ("#", "№", "N°"):
+    if "№" in column or any(text in column.lower() for text in _SCRIPTS) or column.strip() in ("#", "N°"):
         return True
-    bare = unicodedata.normalize("NFD", re.sub("#|№|[Nn]°", " no ", column).strip(" .:"))
-    column = "".join(char for char in bare if not unicodedata.combining(char))
+    if _INITIALS.fullmatch(column):
+        column = column.replace(".", "")
+    column = _plain(re.sub("#|[Nn][°º]", " no ", column))
     lower = column.lower()
-    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column)]
+    words = _words_of(column)
+    if words and words[-1] in _MEASURES:
+        return False
     if lower in _WHOLE_NAMES or _NUMBERED.fullmatch(lower) or any(word in _WORDS for word in words):
         return True
     if len(words) > 1 and words[-1] in _LAST_WORDS:
+        return words[0] not in _TIME_WORDS
+    if len(words) == 2 and words[1] == "code" and re.fullmatch(_ENTITIES, words[0]):
         return True
     return any(_word_says_id(word) for word in words)
+
+
+def _plain(column: str) -> str:
+    """Without accents, and points or blanks around it."""
+    bare = unicodedata.normalize("NFD", column.strip(" .:"))
+    return "".join(char for char in bare if not unicodedata.combining(char))
+
+
+def _words_of(column: str) -> list[str]:
+    """`customerId` as customer and id."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column)]
 
 
 def _word_says_id(word: str) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.features.identifier_names import INDEX_NAMES, TIME_NAMES, is_unnamed, says_id
+from lossval_cli.features.identifier_names import INDEX_NAMES, is_unnamed, says_id, says_measured
 from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.table import Table
 from lossval_cli.tables.text_columns import present_text
@@ -47,7 +47,7 @@ MOST_REPORTED = 3
 _SHAPES = {
     "UUIDs": re.compile(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?").pattern,
     "hexadecimal keys": r"(?:0x)?(?:[0-9a-f]{8,}|[0-9A-F]{8,})",
-    "ULIDs": r"[0-9A-HJKMNP-TV-Z]{26}",
+    "ULIDs": r"[0-7][0-9A-HJKMNP-TV-Z]{25}",
     "random keys": r"[0-9A-Za-z_-]{11,}={0,2}",
     "file names": r"[^,;]*[^,; ]\.(?i:jpe?g|png|gif|bmp|tiff?|webp|dcm|nii|wav|mp3|flac|ogg|mp4|avi|txt|json|xml|csv|"
     r"npy|pdf|gz)",
@@ -92,7 +92,7 @@ def find_identifier(table: Table, column: str) -> Identifier | None:
     is_number = pa.types.is_integer(cells.type)
     if not (named or unnamed or table.rows >= FEWEST_ROWS):
         return None
-    shape = _text_shape(cells) if not is_number else "" if TIME_NAMES.fullmatch(column) else _number_shape(cells)
+    shape = _text_shape(cells) if not is_number else "" if says_measured(column) else _number_shape(cells)
     if not (named or unnamed or shape):
         return None
     distinct = pc.count_distinct(cells, mode="only_valid").as_py()
@@ -143,7 +143,7 @@ def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
     stored = table.as_given(column)
     if is_number and is_text(stored.type):
         sample = present_text(stored.slice(0, SAMPLE), table.options).drop_null()
-        if len(sample) and _matching(sample, r"^[+-]?[0-9]+(?:\.0*)?$") < MOST:  # 80 kg, $12
+        if len(sample) and _matching(sample, _WRITTEN) < MOST:  # 80 kg, $12
             return None
     if pa.types.is_integer(kind) or pa.types.is_string(kind):
         return typed
@@ -192,7 +192,9 @@ def _text_shape(cells: pa.ChunkedArray) -> str:
     return "serial codes" if _is_serial(sample) and _is_serial(text) else ""
 
 
-_SERIAL = r"^[A-Za-z][A-Za-z0-9_#-]{0,11}[0-9]+$"
+_WRITTEN = r"^(?:=\"|'|#)?[+-]?[0-9]+(?:[,.' ][0-9]{3})*(?:\.0*)?[\"']?$"
+"""How whole numbers that identify rows are written."""
+_SERIAL = r"^[A-Za-z#][A-Za-z0-9_#-]{0,11}[0-9]+$"
 _MONTH = r"(?i)(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 
 

@@ -12,14 +12,14 @@ _LETTER: Final = r"[^\x00-@\[-`{-\x7f]"
 """A letter of ASCII or any character beyond: a class of all letters makes patterns slow to compile."""
 _NAME: Final = rf"(?P<name>{_LETTER}{{3,14}})\.?"
 _WEEKDAY: Final = rf"(?:{_LETTER}{{2,14}}\.?,? +)?"
-_ZONE: Final = r"(?: ?(?P<zone>(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|[A-Z]{1,4})(?:\[[\w/+-]+\]| \([\w +-]+\))?)?"
+_ZONE: Final = r"(?: ?(?P<zone>(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|[A-Z]{1,4})(?:\[[\w/+-]+\]| \([^()]+\))?)?"
 BEFORE_NOON: Final = ("上午", "午前", "오전")
 AFTER_NOON: Final = ("下午", "午後", "오후")
 _CLOCK: Final = (
-    r"(?:(?:[T:_]|,? +(?:at +|um +|à +|- +)?)"
+    r"(?:(?:[T:_-]|,? +(?:at +|um +|à +|- +)?)"
     rf"(?P<noon>(?:{'|'.join((*BEFORE_NOON, *AFTER_NOON))}) ?)?"
-    r"(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2})"
-    r"(?:[:.](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)(?: ?Uhr)?"
+    r"(?P<hour>\d{1,2})(?:[:.h-](?P<minute>\d{2})"
+    r"(?:[:.-](?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?)(?: ?Uhr)?"
     r"(?: ?(?P<half>[AaPp])\. ?[Mm]\.| ?(?P<half2>[AaPp])[Mm])?"
     rf"{_ZONE})?"
 )
@@ -32,13 +32,26 @@ NUMERIC: Final = {
     "- short": rf"^(?P<a>\d{{2}})-(?P<b>\d{{2}})-(?P<year>\d{{2}}){_CLOCK}$",
     "space": rf"^(?P<a>\d{{1,2}}) (?P<b>\d{{1,2}}) (?P<year>\d{{4}}){_CLOCK}$",
 }
+RESPELLED: Final = (
+    (r"[\x{a0}\x{202f}]", " "),  # JavaScript writes one before AM
+    (r"^\[(.+)\]$", r"\1"),
+    (r" ?(?:星期|週|周|礼拜)[一二三四五六日天]", ""),
+    (r"[(（][月火水木金土日월화수목금토일][)）]|[月火水木金土日]曜日|[월화수목금토일]요일", ""),
+    (r"(\d) ?[时時点點시] ?(\d{1,2}) ?[分분](?: ?(\d{1,2}) ?[秒초])", r"\1:\2:\3"),
+    (r"(\d) ?[时時点點시] ?(\d{1,2}) ?[分분]", r"\1:\2"),
+    (r"^(\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?),? +(.*\d{2}.*)$", r"\2 \1"),
+)
+"""What is rewritten before cells are taken apart: the brackets of a log, weekdays and clocks in Chinese, Japanese and
+Korean, and a time of day before the date."""
 COMPACT: Final = (
     r"^(?P<year>19\d\d|20\d\d)(?P<month>0[1-9]|1[0-2])(?:(?P<day>0[1-9]|[12]\d|3[01])"
     r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)?)?)?$"
 )
 MONTH_POINT: Final = r"^(?P<month>0[1-9]|1[0-2])\.(?P<year>19\d\d|20\d\d)$"
+SEASON: Final = r"^(?P<year>\d{4})(?:-|/|年|M|m)(?P<month>\d{1,2})月?$"
+"""A month, or a season such as 2010-11."""
 SPELLINGS: Final = (
-    r"^(?P<year>\d{4})(?:[-/.]|年 ?|년 ?)(?P<month>\d{1,2})(?:[-/.]|月 ?|월 ?)(?P<day>\d{1,2})[日일Z]?\.?"
+    r"^(?P<year>\d{4})(?:[-/._]|年 ?|년 ?)(?P<month>\d{1,2})(?:[-/._]|月 ?|월 ?)(?P<day>\d{1,2})[日일Z]?\.?"
     rf"{_CLOCK}$",
     rf"^(?P<year>\d{{4}})\. (?P<month>\d{{1,2}})\. (?P<day>\d{{1,2}})\.?{_CLOCK}$",
     r"^(?P<year>\d{4}):(?P<month>\d{2}):(?P<day>\d{2}) (?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})$",
@@ -48,7 +61,7 @@ SPELLINGS: Final = (
     rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}){_TH},? +(?P<year>\d{{4}}){_CLOCK}$",
     rf"^{_WEEKDAY}{_NAME}[-/](?P<day>\d{{1,2}})[-/](?P<year>\d{{4}}){_CLOCK}$",
     rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}}) +(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}}) +"
-    r"(?P<zone>[A-Z]{3,4} +|[+-]\d{4} +)?(?P<year>\d{4})$",
+    r"(?P<zone>[A-Z]{3,4} +|[+-]\d{4} +)?(?P<year>\d{4})(?P<zone2> +[+-]\d{4})?$",
     rf"^(?P<year>\d{{4}})[-/ ]{_NAME}[-/ ](?P<day>\d{{1,2}}){_CLOCK}$",
     r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})[ T_](?P<hour>\d{2}):?(?P<minute>\d{2}):?(?P<second>\d{2})?"
     rf"(?:\.(?P<fraction>\d{{1,9}}))?{_ZONE}$",
@@ -56,7 +69,7 @@ SPELLINGS: Final = (
     MONTH_POINT,
     rf"^{_NAME}(?:[-/ ]| de )'?(?P<year>\d{{4}}|\d{{2}})$",
     rf"^(?P<year>\d{{4}})[-/ ]{_NAME}$",
-    r"^(?P<year>\d{4})(?:-|/|年|M|m)(?P<month>\d{1,2})月?$",
+    SEASON,
     r"^(?P<month>\d{2})/(?P<year>\d{4})$",
     r"^(?P<month>0[1-9]|1[0-2])-(?P<year>19\d\d|20\d\d)$",
     r"^(?P<year>\d{4})[- ]?[QqTt](?P<quarter>[1-4])$",

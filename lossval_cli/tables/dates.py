@@ -23,6 +23,8 @@ from lossval_cli.tables.date_spellings import (
     ISO,
     MONTH_POINT,
     NUMERIC,
+    RESPELLED,
+    SEASON,
     SPELLINGS,
     ZONES,
 )
@@ -109,7 +111,9 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
     """
     if hint.pattern is not None:
         return _by_pattern(cells, hint.pattern)
-    cells = pc.replace_substring_regex(cells, r"[\x{a0}\x{202f}]", " ")  # JavaScript writes one before AM
+    for pattern, plain in RESPELLED:
+        if pc.any(pc.match_substring_regex(cells, pattern)).as_py():
+            cells = pc.replace_substring_regex(cells, pattern, plain)
     values = np.zeros(len(cells), np.int64)
     found = np.zeros(len(cells), bool)
     notes: list[str] = []
@@ -117,6 +121,8 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
         parts = _Parts(cells, spelling)
         fresh = parts.found & ~found
         if fresh.any():
+            if spelling == SEASON and parts.are_seasons(fresh):
+                continue
             read, fits = parts.read()
             fresh &= fits
             values[fresh] = read[fresh]
@@ -191,6 +197,11 @@ class _Parts:
             moment = 1000 * self.number("since", 0)
         return days * _DAY + moment, fits & real & in_day
 
+    def are_seasons(self, fresh: Bools) -> bool:
+        """Whether the second of two numbers is always the year behind the first: 2010-11, 2011-12."""
+        year, month = self.number("year", 0)[fresh], self.number("month", 0)[fresh]
+        return len(np.unique(year)) > 1 and bool(((year + 1) % 100 == month).all())
+
     def clock(self) -> tuple[Ints, Bools]:
         """Microseconds since midnight in UTC, and which of them are times."""
         hour, minute, second = self.number("hour", 0), self.number("minute", 0), self.number("second", 0)
@@ -201,10 +212,12 @@ class _Parts:
         hour = np.where(halved, hour % 12 + np.where(half == "p", 12, 0), hour)
         fraction = self.number("fraction", 0, digits=6)
         moment = (3600 * hour + 60 * minute + np.minimum(second, 59)) * SECOND + fraction
-        offsets = {zone: _offset(zone) for zone in self._different("zone")}
-        known = {zone: seconds for zone, seconds in offsets.items() if seconds is not None}
-        fits &= self._mapped("zone", dict.fromkeys(known, 1)) == 1
-        return moment - self._mapped("zone", known) * SECOND, fits
+        for name in ("zone", "zone2"):
+            offsets = {zone: _offset(zone) for zone in self._different(name)}
+            known = {zone: seconds for zone, seconds in offsets.items() if seconds is not None}
+            fits &= self._mapped(name, dict.fromkeys(known, 1)) == 1
+            moment = moment - self._mapped(name, known) * SECOND
+        return moment, fits
 
     def year(self) -> Ints:
         """Four digits, or two of the century that POSIX says."""

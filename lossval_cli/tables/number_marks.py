@@ -9,15 +9,44 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.tables.cell_parts import Bools, Floats, Parts
+from lossval_cli.tables.cell_parts import Bools, Floats, Parts, matches
 from lossval_cli.text.format import quote
 
 Counts = npt.NDArray[np.int64]
 
-MULTIPLIERS: Final = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9, "bn": 1e9, "Mio": 1e6, "Mrd": 1e9, "T": 1e12}
-_LEDGERS: Final = ({"CR": 1.0, "DR": -1.0}, {"H": 1.0, "S": -1.0}, {"C": 1.0, "D": -1.0})
-"""Credit and debit, as banks write them: 1,250.00 Dr; 1.250,00 S (German: Soll); 1.250,00 D (Portuguese, Spanish)."""
+_COUNTS: Final = {
+    **dict.fromkeys(("K", "k", "Tsd", "thousand"), 1e3),
+    **dict.fromkeys(("M", "Mn", "mn", "Mio", "mio", "mln", "million", "millions"), 1e6),
+    **dict.fromkeys(("B", "bn", "Bn", "Mrd", "mrd", "billion", "billions"), 1e9),
+    **dict.fromkeys(("T", "tn", "trillion"), 1e12),
+    **dict.fromkeys(("万", "萬", "만"), 1e4),
+    **dict.fromkeys(("亿", "億", "억"), 1e8),
+    **dict.fromkeys(("Lac", "lac", "Lacs", "Lakh", "lakh", "Lakhs", "lakhs"), 1e5),
+    **dict.fromkeys(("Crore", "crore", "Crores", "crores"), 1e7),
+}
+"""What numbers are counted in: 1.2K, 3.5万."""
+_COUNTS_IN_COMPANY: Final = {"m": 1e6, "Cr": 1e7, "cr": 1e7}
+"""Counts only beside others: `m` alone is metres, and `Cr` is credit."""
+_PREFIXES = dict.fromkeys(("万", "萬", "만"), 1e4) | dict.fromkeys(("亿", "億", "억"), 1e8)
+_PREFIXES |= {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "c": 1e-2, "": 1.0}
+_PREFIXES |= {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_BASES: Final = frozenset(
+    "B b bit bps byte bytes m g s Hz W Wh V A Ah Ω F L l Pa J eV M mol cal bp t 元 円 원".split()  # noqa: SIM905
+)
+"""Units that are written with prefixes: kB and MB, mg and g."""
+_SIGNS: Final = (
+    *({"CR": 1.0, "DR": -1.0}, {"H": 1.0, "S": -1.0}, {"C": 1.0, "D": -1.0}),
+    *({"N": 1.0, "S": -1.0}, {"E": 1.0, "W": -1.0}),
+)
+"""Credit and debit, as banks write them: 1,250.00 Dr; 1.250,00 S (German: Soll); 1.250,00 D (Portuguese, Spanish); and
+degrees north and south, east and west."""
 _SHARES: Final = {"%": 1e-2, "‰": 1e-3}
+
+
+def multiplier(mark: str) -> float | None:
+    """What a count behind a currency multiplies by: 1e6 for the M of $1.2M; None for anything else."""
+    mark = mark.strip()
+    return _COUNTS.get(mark, _COUNTS_IN_COMPANY.get(mark))
 
 
 class Marks(NamedTuple):
@@ -29,10 +58,13 @@ class Marks(NamedTuple):
     before: bool
     scale: float
     notes: list[str]
+    is_counted: bool = False
 
 
-def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int) -> Marks:
-    """Which currencies and units are fine, and what they multiply: one mark for the column, or multipliers (1.2K)."""
+def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int, base: str | None) -> Marks:
+    """Which currencies and units are fine, and what they multiply: one mark for the column, counts (1.2K) or units with
+    prefixes (m and km). base: the unit that has prefixes in the training table, '' for counts, None for neither.
+    """
     scales = np.ones(len(values))
     before = parts.has("currency") | parts.has("outside")
     prefix = pc.binary_join_element_wise(parts.text("outside"), parts.text("currency"), "")
@@ -50,19 +82,28 @@ def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int) -> 
         return Marks(~marked, scales, "", False, 1.0, [])
     total = sum(int(rows[i]) for i in present)
     names = [written[i] for i in present]
-    if set(names) <= set(MULTIPLIERS) and total > allowed and (len(names) > 1 or plain):
-        factors = np.array([MULTIPLIERS.get(name, 1.0) for name in written])
-        return Marks(np.ones(len(values), bool), factors[index], "", False, 1.0, [])
-    letters = [name.rstrip(".").upper() for name in written]
-    ledger = next((one for one in _LEDGERS if {letters[i] for i in present} <= set(one)), {})
-    debit = min(ledger, key=lambda name: ledger[name], default="")
+    base = base if base is not None or total <= allowed else _common_base(names, plain)
+    if base is not None:
+        factors = np.array([_factor(name, base) for name in written])
+        differ = [f"its units differ: {_example(parts, index, factors, values)}"] if base else []
+        return Marks(np.isfinite(factors[index]), np.nan_to_num(factors[index]), base, False, 1.0, differ, True)
+    letters = [name.strip(".° ").upper() for name in written]
+    signs = next((one for one in _SIGNS if {letters[i] for i in present} <= set(one)), {})
+    negative = min(signs, key=lambda name: signs[name], default="")
     both = len({letters[i] for i in present}) > 1
-    if total > allowed and any(letters[i] == debit for i in present) and (both or len(debit) > 1):
-        example = next(written[i] for i in present if letters[i] == debit)
-        factors = np.array([ledger.get(name, 1.0) for name in letters])
-        note = f"'12 {example}' is read as -12: {example} marks a debit"
-        mark = "/".join(sorted(ledger, key=lambda name: ledger[name]))
+    is_money = not {"N", "W"} & set(signs) or bool((values[marked] % 1 != 0).any())  # 12N and 14S may be seats
+    if total > allowed and is_money and any(letters[i] == negative for i in present) and (both or len(negative) > 1):
+        example = next(written[i] for i in present if letters[i] == negative)
+        factors = np.array([signs.get(name, 1.0) for name in letters])
+        what = "marks a debit" if not {"N", "W"} & set(signs) else "marks the negative side"
+        note = f"'12 {example}' is read as -12: {example} {what}"
+        mark = "/".join(sorted(signs, key=lambda name: signs[name]))
         return Marks(np.ones(len(values), bool), factors[index], mark, False, 1.0, [note])
+    if total > allowed and plain > total and len(names) > 1 and all(len(n) == 1 and n.isalpha() for n in names):
+        apart = matches(parts.text("body"), r"[., ]")  # 12a is a house, 12.5 e an estimate
+        if counts[marked & apart].sum() >= total - allowed:
+            fits = ~marked | apart
+            return Marks(fits, scales, "", False, 1.0, [f"{total:,} numbers are read without the letter behind them"])
     main = names[0]
     same = np.array([_mark_key(name) == _mark_key(main) for name in written], bool)
     own = int(rows[same].sum())
@@ -88,6 +129,34 @@ def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int) -> 
     elif scale != 1.0 and own:
         notes.append(f"its numbers are shares: 45{main} is read as {45 * scale:g}")
     return Marks(fits, scales, main if own > plain else "", is_prefix, scale if own > plain else 1.0, notes)
+
+
+def _common_base(names: list[str], plain: int) -> str | None:
+    """'' where the marks are counts (1.2K, 3.5万) and not one that all numbers have; the unit where they are one unit
+    with different prefixes (m and km, KB and MB); else None."""
+    if len(names) == 1 and not plain:
+        return None
+    if not plain:
+        units = (base for base in sorted(_BASES) if all(np.isfinite(_factor(name, base)) for name in names))
+        if (unit := next(units, None)) is not None:
+            return unit
+    return "" if set(names) & set(_COUNTS) and all(np.isfinite(_factor(name, "")) for name in names) else None
+
+
+def _factor(name: str, base: str) -> float:
+    """What a mark multiplies by, NaN where it is none of the unit `base` (counts: '')."""
+    if not name:
+        return 1.0
+    if not base:
+        return multiplier(name) or np.nan
+    return _PREFIXES.get(name.removesuffix(base), np.nan) if name.endswith(base) else np.nan
+
+
+def _example(parts: Parts, index: Counts, times: Floats, values: Floats) -> str:
+    """`'1.2 km' is read as 1200`."""
+    i = int(np.argmax(np.where(np.isfinite(values) & (times[index] != 1.0), 1, 0)))
+    written = f"{parts.text('body')[i].as_py().strip()} {parts.text('unit')[i].as_py().strip()}"
+    return f"{quote(written)} is read as {values[i] * times[index][i]:g}"
 
 
 def _mark_key(mark: str) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.tables.cell_parts import Bools, Floats, Parts, as_floats, matches
-from lossval_cli.tables.number_marks import MULTIPLIERS, decide_marks
+from lossval_cli.tables.number_marks import decide_marks, multiplier
 from lossval_cli.text.format import quote
 
 Counts = npt.NDArray[np.int64]
@@ -32,12 +32,19 @@ _UNIT: Final = r"[^\x00-!#$&(-@\[-`{-\x7f][^\d()\[\]*<>]{0,11}[²³]?"
 _NUMBER: Final = (
     r"^(?P<before>[<>≤≥~≈]=? ?|(?:ca|approx|about|circa)\.? )?"
     rf"(?:(?P<outside>{_CURRENCY}) ?(?P<outer>\()|(?P<open>\())? ?(?P<sign>[+-])? ?"
-    rf"(?P<currency>{_CURRENCY})? ?(?P<second_sign>[+-])? ?"
+    rf"(?P<currency>{_CURRENCY}|%)? ?(?P<second_sign>[+-])? ?"
     rf"(?P<body>[.,]?\d[\d.,{_GROUPS} ]*)(?:(?:[eE]| ?[×x·*] ?10(?:\^|\*\*))\+?(?P<exponent>-?\d+))?"
     r"[ \x{a0}\x{202f}]?"
     rf"(?P<unit>{_CURRENCY}|{_UNIT})?(?P<behind>-)?(?P<close>\))?"
-    r"(?P<after> ?(?:[*†‡§#!]+|\[\w{1,3}\]|\([a-z]\)|[¹²³⁴⁵⁶⁷⁸⁹]+|± ?[\d.,]+|\+/- ?[\d.,]+))?$"
+    r"(?P<after> ?(?:[*†‡§#!+]+|\[\w{1,3}\]|\([a-z]\)|[¹²³⁴⁵⁶⁷⁸⁹]+|± ?[\d.,]+|\+/- ?[\d.,]+))?$"
 )
+
+_RESPELLED: Final = (
+    (r"(\d)[dD]([+-]\d{1,3})$", r"\1E\2"),  # Fortran
+    (r"(\d)([.,])[-–—]{1,2}$", r"\1\200"),  # 12,- and 35.- are whole amounts of money
+)
+_OUT_OF: Final = r"^(?P<number>.*\d) ?(?:/|out of|of|von|sur|su|de|van|из) ?(?P<most>\d+)\D{0,20}$"
+"""`4.6/5`, `4.6 out of 5 stars`."""
 
 _CODE: Final = r"^\d+[eE]\d+$"
 """Programs write 4E+01, 4.0E1 or 40, so that a column of 4E01 is one of codes."""
@@ -75,6 +82,8 @@ class NumberForm:
     mark: str = ""
     before: bool = False
     scale: float = 1.0
+    is_counted: bool = False
+    """Numbers are counted in thousands or millions (1.2K), or have units with different prefixes (m and km): `mark`."""
     is_clock: bool = False
     """Hours, minutes and seconds: the number is seconds."""
 
@@ -120,12 +129,15 @@ class NumberHint(NamedTuple):
     decimal: str | None = None
     thousands: str | None = None
     is_fixed: bool = False
+    base: str | None = None
+    """The unit with prefixes of the training table, '' for counts."""
 
 
 def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int) -> NumberReading | None:
     """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each. allowed: rows that may
     be annotated (<0.01, 1.5*) before annotations are what the column is made of. None where no cell is a number.
     """
+    cells, respelled = _respell(cells, counts)
     parts = Parts(cells, _NUMBER)
     found = parts.found
     if not found.any():
@@ -138,7 +150,7 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     has_mark, has_both = has_currency | has_unit, has_currency & has_unit
     times = np.ones(len(cells))
     if has_both.any():  # $1.2M
-        times = np.array([MULTIPLIERS.get(unit.strip(), np.nan) for unit in parts.text("unit").to_pylist()])
+        times = np.array([multiplier(unit) or np.nan for unit in parts.text("unit").to_pylist()])
         found &= ~has_both | np.isfinite(times)
         times = np.where(has_both & found, times, 1.0)
     found &= ~(parts.has("outside") & parts.has("currency"))
@@ -151,12 +163,12 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.where(negative, -times, times) * numbers * np.power(10.0, np.nan_to_num(exponent))
 
-    marks = decide_marks(parts, values, counts * found, allowed)
+    marks = decide_marks(parts, values, counts * found, allowed, hint.base)
     found &= marks.fits
-    notes = [*separators.notes, *marks.notes]
+    notes = [*respelled, *separators.notes, *marks.notes]
     annotated = found & (parts.has("before") | parts.has("after"))
     if rows := int(counts[annotated].sum()):
-        uncertain = annotated & np.asarray(pc.match_substring_regex(cells, r"^[~≈]|[±]|[+]/-|\[\w{1,3}\]$"))
+        uncertain = annotated & np.asarray(pc.match_substring_regex(cells, r"^[~≈]|[±]|[+]/-|\[\w{1,3}\]$|\d ?\+$"))
         mostly = rows > counts[found].sum() / 2 and not uncertain[annotated].all()
         if rows <= allowed or mostly:
             found &= ~annotated
@@ -166,7 +178,7 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.where(found, values * marks.scales, np.nan)
     before = marks.before and marks.mark != ""
-    form = NumberForm(separators.decimal, separators.group, marks.mark, before, marks.scale)
+    form = NumberForm(separators.decimal, separators.group, marks.mark, before, marks.scale, marks.is_counted)
     whole = not (found & (decimals | parts.has("exponent") | has_both)).any() and bool((marks.scales[found] == 1).all())
     return NumberReading(values, None if form == NumberForm() else form, whole, notes, separators.is_open)
 
@@ -196,6 +208,27 @@ def decimal_evidence(cells: pa.Array) -> str | None:
     if bool(point) == bool(comma):
         return None
     return "." if point else ","
+
+
+def _respell(cells: pa.Array, counts: Counts) -> tuple[pa.Array, list[str]]:
+    """Cells (U,) without spellings that no other number has, and what to say of it: 1.5D+03, 12,- and `4.6 out of 5`
+    where all are out of the same number."""
+    for pattern, plain in _RESPELLED:
+        if matches(cells, pattern).any():
+            cells = pc.replace_substring_regex(cells, pattern, plain)
+    parts = Parts(cells, _OUT_OF)
+    if 2 * counts[parts.found].sum() < counts.sum():
+        return cells, []
+    most = parts.text("most")
+    usual = most[int(np.argmax(np.where(parts.found, counts, 0)))]
+    same = parts.found & np.asarray(pc.equal(most, usual))
+    values = pc.replace_substring(parts.text("number"), ",", ".")
+    plain = same & matches(values, r"^\d+(?:\.\d+)?$")
+    if 2 * counts[plain].sum() < counts.sum() or np.nanmax(as_floats(values, plain)) > float(usual.as_py()):
+        return cells, []
+    example = cells[int(np.argmax(plain))].as_py()
+    shares = pc.if_else(pa.array(plain), parts.text("number"), cells)
+    return shares, [f"{quote(example)} is read as {parts.text('number')[int(np.argmax(plain))].as_py()}"]
 
 
 class _Separators(NamedTuple):

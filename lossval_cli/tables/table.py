@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -234,7 +235,8 @@ class Table:
         if is_text(stored.type):
             text = stored.cast(pa.string())
             kind = self.options.types.get(name) if trained is None else None
-            reading = read_text(text, self.options, self._file_hint, wanted, kind)
+            says_version = _VERSION_NAMES.fullmatch(name) is not None
+            reading = read_text(text, self.options, self._file_hint, wanted, kind, says_version=says_version)
         else:
             reading = read_stored(stored)
             if self.options.types.get(name) == "text" and not pa.types.is_nested(reading.values.type):
@@ -306,6 +308,8 @@ class Table:
             self._hint.append(file_hint([some[name] for name in names]))
         return self._hint[0]
 
+
+_VERSION_NAMES: Final = re.compile(r"(?:.*[^A-Za-z])?[Vv]ersion|.*[a-z]Version|(?:.*_)?VERSION")
 
 LABEL_TEXT: Final = ColumnType(pa.large_string())
 """Stands for a column that was read as a label."""

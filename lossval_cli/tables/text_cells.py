@@ -23,9 +23,13 @@ Bools = npt.NDArray[np.bool_]
 
 SAMPLE: Final = 500
 """Cells that are looked at before a whole column is read, evenly spread."""
-_FEW_WORDS: Final = 2
+_FEW_WORDS: Final = 3
 _MANY_VALUES: Final = 20
 """Different words that may say why a value is missing, among so many different values."""
+_ZEROS: Final = (
+    *(0x660, 0x6F0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xE50, 0xED0, 0xF20, 0x1040, 0x17E0),
+)
+"""The digit zero in the scripts that have digits of their own."""
 _CLEANED: Final = str.maketrans(
     dict.fromkeys(
         "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u00ad", ""
@@ -33,7 +37,8 @@ _CLEANED: Final = str.maketrans(
     | dict.fromkeys("\u2212\u2013\u2012\u2010\u2011\ufe63\uff0d", "-")
     | {chr(0xFF01 + i): chr(0x21 + i) for i in range(94) if chr(0x21 + i) != "-"}
     | {"\u066b": ".", "\u066c": ",", "\u3000": " ", "\uffe5": "¥", "\ufe6a": "%", "\u066a": "%"}
-    | {chr(zero + digit): str(digit) for zero in (0x660, 0x6F0, 0x966, 0x9E6) for digit in range(10)}
+    | dict.fromkeys("\u2007\u2009\u200a", "\u202f")
+    | {chr(zero + digit): str(digit) for zero in _ZEROS for digit in range(10)}
 )
 """Invisible characters, typographic signs, full-width letters and other digits -> what a number is written with."""
 _TRUE: Final = ("true", "t", "yes", "y", "1", "1.0", "wahr", "vrai", "verdadero")
@@ -163,13 +168,14 @@ class Cells:
         if self.wanted is None and self.kind is None and are_exponent_codes(clean):
             return None
         fixed = self.options.decimal is not None or self.options.thousands not in (None, "none", " ", "'")
-        hint = NumberHint(self.options.decimal, self.options.thousands, fixed)
+        trained = self.wanted.form if self.wanted is not None else None
+        base = trained.mark if isinstance(trained, NumberForm) and trained.is_counted else None
+        hint = NumberHint(self.options.decimal, self.options.thousands, fixed, base)
         found = read_numbers(clean, counts, hint, tolerated(total))
         if found is not None and found.is_open and not fixed:
-            trained = self.wanted.form if self.wanted is not None else None
             decimal = trained.decimal if isinstance(trained, NumberForm) else self.hint().decimal
             if decimal is not None:
-                hint = NumberHint(decimal, self.options.thousands)
+                hint = NumberHint(decimal, self.options.thousands, base=base)
                 found = read_numbers(clean, counts, hint, tolerated(total))
         return self._from_numbers(found)
 
@@ -221,8 +227,8 @@ def _are_codes(clean: pa.Array, counts: Rows, fits: Bools, total: int) -> bool:
 
 
 def _are_few_words(clean: pa.Array, counts: Rows, fits: Bools, wordy: Bools) -> bool:
-    """Whether what does not fit are one or two words (BDL, suppressed) in a column of many numbers or dates: then they
-    say why there is no value."""
+    """Whether what does not fit are at most three words (BDL, suppressed) in a column of many numbers or dates:
+    then they say why there is no value."""
     others = np.flatnonzero(~fits & ~wordy & (counts > 0))
     if len(others) > _FEW_WORDS or np.count_nonzero(fits & (counts > 0)) < _MANY_VALUES:
         return False
@@ -234,7 +240,7 @@ def _same_unit(trained: object, own: NumberForm | None) -> bool:
     """Numbers in kg are not read as numbers in g; `12 S` alone, a debit in training, is not 12."""
     if not isinstance(trained, NumberForm) or own is None or not trained.mark or not own.mark:
         return True
-    if own.mark.upper() == trained.mark.partition("/")[2]:
+    if own.mark.strip("° ").upper() == trained.mark.partition("/")[2]:
         return True
     return trained.mark.casefold().rstrip("s.") == own.mark.casefold().rstrip("s.") or trained.scale != own.scale
 

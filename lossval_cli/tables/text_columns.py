@@ -51,11 +51,14 @@ def read_text(
     hint: Callable[[], FileHint],
     wanted: ColumnType | None = None,
     kind: str | None = None,
+    *,
+    says_version: bool = False,
 ) -> Reading:
     """A column of text (N,) typed by its cells.
 
     hint: asked where the column leaves a choice open.  wanted: the type that training decided: the cells that are not
     of it are invalid, however many.  kind: number, date, boolean or text by the user's wish, which is the same.
+    says_version: whether the column is named so: 3.10 is not 3.1 there.
     """
     trimmed = pc.utf8_trim_whitespace(text.cast(pa.string()))
     if kind == "text" or (wanted is not None and pa.types.is_string(wanted.dtype)):
@@ -65,7 +68,7 @@ def read_text(
         return Reading(present, ColumnType(pa.string()), np.zeros(0, np.int64), [])
     sample, free = sampled(present), wanted is None and kind is None
     first = sample[0].as_py()
-    if free and first.isdigit() and _is_code(present):
+    if free and ((first.isdigit() and _is_code(present)) or (says_version and _are_versions(sample))):
         return _as_text(trimmed, options)
     if (reading := _read_plain(present, options, wanted, kind)) is not None:
         return reading
@@ -164,6 +167,12 @@ def _plain_numbers(text: pa.ChunkedArray, dtype: pa.DataType | None) -> pa.Chunk
             return None  # +3 may be a whole number
         return numbers
     return None
+
+
+def _are_versions(sample: pa.ChunkedArray) -> bool:
+    return bool(pc.all(pc.match_substring_regex(sample, r"^\d+(?:\.\d+)*$")).as_py()) and bool(
+        pc.any(pc.match_substring_regex(sample, r"\.")).as_py()
+    )
 
 
 def _is_code(text: pa.ChunkedArray) -> bool:

@@ -9,26 +9,43 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossval_cli.tables.column_types import tolerated
+
 _NUMBER: Final = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_LIST: Final = rf"^\[\s*{_NUMBER}(?:[\s,]+{_NUMBER})+[\s,]*\]$"
-_ROW: Final = rf"^{_NUMBER}(?:[ ,]+{_NUMBER}){{7,}}$"
+_LIST: Final = "^(?:{})$".format(
+    "|".join(
+        rf"{start}\s*{_NUMBER}(?:[\s,;]+{_NUMBER})+[\s,]*{end}"
+        for start, end in ((r"\[", r"\]"), (r"(?:POINT ?|Point ?)?\(", r"\)"), (r"\{", r"\}"))
+    )
+)
+_ROW: Final = rf"^{_NUMBER}(?:[ ,;|]+{_NUMBER}){{7,}}$"
 """Without brackets only long ones: three numbers are a telephone number more often."""
+_PLACE: Final = r"^-?\d{1,3}\.\d{2,}[ ,;]+-?\d{1,3}\.\d{2,}$"
+"""Latitude and longitude."""
+_CALLS: Final = (
+    (r"(?:np\.)?(?:float|int)\d*\(([^()]*)\)", r"\1"),
+    (r"^(?:array|tensor)\((\[[^\]]*\]).*\)$", r"\1"),
+)
+"""What Python prints of a scalar or an array within a list or a frame."""
 _FIRST: Final = 100
-"""Cells that have to look like lists before all are read."""
+"""Cells of which nearly all have to look like lists before all are read."""
 VECTOR: Final = pa.list_(pa.float64())
 
 
 def are_vectors(text: pa.ChunkedArray) -> bool:
-    """Whether all cells (n,) that have a value are lists of at least two numbers."""
-    first = text.slice(0, _FIRST).drop_null()
-    return len(first) > 0 and bool(_fits(first).all())
+    """Whether nearly all cells (n,) that have a value are lists of at least two numbers."""
+    first = _bare(text.slice(0, _FIRST).drop_null())
+    return len(first) > 0 and int((~_fits(first)).sum()) <= tolerated(len(first))
 
 
 def read_vectors(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, npt.NDArray[np.bool_]]:
     """Cells (N,) as lists of float64, null where a cell is no such list, and which cells are."""
+    text = _bare(text)
     fits = np.asarray(_fits(text))
-    bare = pc.utf8_trim(pc.replace_substring(text.combine_chunks(), ",", " "), "[] \t\r\n")
-    words = pc.utf8_split_whitespace(pc.if_else(pa.array(fits), bare, pa.scalar(None, pa.string())))
+    bare = pc.replace_substring_regex(text.combine_chunks(), r"[^0-9eE.+-]+", " ")
+    words = pc.utf8_split_whitespace(
+        pc.if_else(pa.array(fits), pc.utf8_trim_whitespace(bare), pa.scalar(None, pa.string()))
+    )
     numbers = pc.list_flatten(words).cast(pa.float64())
     lengths = pc.fill_null(pc.list_value_length(words), 0).to_numpy(zero_copy_only=False)
     offsets = np.append(0, np.cumsum(lengths)).astype(np.int32)
@@ -36,7 +53,14 @@ def read_vectors(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, npt.NDArray[np
     return pa.chunked_array([lists]), fits
 
 
+def _bare(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    for pattern, plain in _CALLS:
+        text = pc.replace_substring_regex(text, pattern, plain)
+    return text
+
+
 def _fits(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    either = pc.or_(pc.match_substring_regex(text, _LIST), pc.match_substring_regex(text, _ROW))
-    found: npt.NDArray[np.bool_] = pc.fill_null(either, False).to_numpy()
+    found = np.zeros(len(text), bool)
+    for pattern in (_LIST, _ROW, _PLACE):
+        found |= pc.fill_null(pc.match_substring_regex(text, pattern), False).to_numpy()
     return found
