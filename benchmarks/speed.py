@@ -64,7 +64,7 @@ def plain_training(training_data: TrainingData, settings: Settings) -> None:
     )
     optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
     loss = find_loss("cross_entropy", "classification")
-    epochs, batch_size, _ = settings.schedule(len(X))
+    epochs, batch_size, peak_rate, _ = settings.schedule(len(X))
     batches = math.ceil(len(X) / batch_size)
     step = 0
     for _ in range(epochs):
@@ -74,7 +74,7 @@ def plain_training(training_data: TrainingData, settings: Settings) -> None:
             step += 1
             value = loss.per_row(network(X[rows], training=True), y[rows]).mean()
             value.backward()
-            optimizer.step(settings.learning_rate * factor)
+            optimizer.step(peak_rate * factor)
             total += value.detach()
         float(total)
 

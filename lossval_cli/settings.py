@@ -41,7 +41,7 @@ EFFORTS: dict[str, dict[str, object]] = {
 EPOCHS = {"low": 12, "default": 25, "high": 25}
 """Passes over a table of up to SMALL_TABLE rows."""
 
-VISITS = {"low": 250_000, "default": 500_000, "high": 2_000_000}
+VISITS = {"low": 125_000, "default": 250_000, "high": 1_000_000}
 """Rows times epochs of larger tables: what ranking needs is steps, not passes."""
 
 MIN_EPOCHS = 3
@@ -114,6 +114,7 @@ class Schedule(NamedTuple):
 
     epochs: int
     batch_size: int
+    learning_rate: float
     weight_learning_rate: float
 
 
@@ -177,7 +178,9 @@ class Settings:
         high=1_000_000,
         auto=True,
     )
-    learning_rate: float = _knob(0.003, float, "peak step size of the network", low=1e-6, high=10)
+    learning_rate: float = _knob(
+        0.003, float, "peak step size of the network; larger where auto epochs are fewer", low=1e-6, high=10
+    )
     weight_learning_rate: float = _knob(
         0.01,
         float,
@@ -378,15 +381,21 @@ class Settings:
     def schedule(self, rows: int) -> Schedule:
         """How long training takes for a table of `rows` rows, where that is left to the method.
 
-        Fewer epochs take larger steps of the weights, so that importance spreads as far.
+        Fewer epochs take larger steps: of the weights in proportion, so that importance spreads as far; of the
+        networks by the square root.
         """
         epochs = self.epochs
         usual = EPOCHS[self.effort]
         if epochs is None:
             fewer = max(MIN_EPOCHS, round(VISITS[self.effort] / rows)) if rows > SMALL_TABLE else usual
             epochs = min(usual, fewer)
-        rate = self.weight_learning_rate * (usual / epochs if self.epochs is None else 1)
-        return Schedule(epochs, min(rows, self.batch_size or _batch_size(rows)), rate)
+        fewer_by = usual / epochs if self.epochs is None else 1.0
+        return Schedule(
+            epochs,
+            min(rows, self.batch_size or _batch_size(rows)),
+            self.learning_rate * math.sqrt(fewer_by),
+            self.weight_learning_rate * fewer_by,
+        )
 
     def tree_factor(self) -> float:
         """How many trees forests have, as a multiple of their default."""

@@ -147,14 +147,14 @@ def test_members_and_folds_left_to_the_method_fit_each_other(
     [
         ("default", 100, 25, 32),
         ("default", 10_000, 25, 1024),
-        ("default", 40_000, 12, 256),
+        ("default", 40_000, 6, 256),
         ("default", 1_000_000, 3, 1024),
         ("low", 1_000, 12, 128),
-        ("low", 40_000, 6, 256),
+        ("low", 40_000, 3, 256),
         ("high", 40_000, 25, 256),
     ],
 )
-def test_large_tables_get_fewer_passes_and_the_weights_larger_steps(
+def test_large_tables_get_fewer_passes_and_larger_steps(
     effort: str, rows: int, epochs: int, batch_size: int
 ) -> None:
     settings = Settings.resolve(overrides={"effort": effort})
@@ -162,8 +162,9 @@ def test_large_tables_get_fewer_passes_and_the_weights_larger_steps(
     assert schedule[:2] == (epochs, batch_size)
     usual = settings.schedule(100)
     assert schedule.epochs * schedule.weight_learning_rate == pytest.approx(usual.epochs * usual.weight_learning_rate)
+    assert schedule.epochs * schedule.learning_rate**2 == pytest.approx(usual.epochs * usual.learning_rate**2)
 
 
 def test_epochs_that_are_given_hold_for_every_size() -> None:
     schedule = Settings.resolve(overrides={"epochs": 30, "batch_size": 64}).schedule(1_000_000)
-    assert schedule == (30, 64, 0.01)
+    assert schedule == (30, 64, 0.003, 0.01)

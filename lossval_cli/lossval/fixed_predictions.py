@@ -76,7 +76,7 @@ def fit_predictions(
         y = dataset.labels.matrix(y.astype(np.int64))
     losses = row_losses(dataset.loss, internal[rows.own], y[rows.own]).to(device)
     refreshes = REFRESHES if transport.is_cached else 1
-    epochs, _, eta = settings.schedule(N)
+    epochs, *_, eta = settings.schedule(N)
     history = []
     for epoch in range(epochs):
         evidence.losses[0] = losses

@@ -43,7 +43,7 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
     """Times TIMED_STEPS steps on rows of zeros."""
     rows, processes = dataset.train.table.rows, dataset.layout.processes
     members, _ = settings.ensemble_size(rows)
-    epochs, batch, _ = settings.schedule(rows)
+    epochs, batch, *_ = settings.schedule(rows)
     network = Ensemble(
         members,
         dataset.encoder.width,

@@ -123,7 +123,7 @@ def train_lossval(
     objective = Objective(settings.objective, settings.ot_power)
     state = start_training(data, rows, s, settings, runtime)
     network, evidence, transport = state.network, state.evidence, state.transport
-    epochs, batch_size, eta = settings.schedule(N)
+    epochs, batch_size, peak_rate, eta = settings.schedule(N)
     batches = math.ceil(N / batch_size)
     batches = max(batches, chunk_count(N, data.chunk_rows))
     first_averaged = math.floor(epochs * (1 - AVERAGED))
@@ -145,8 +145,8 @@ def train_lossval(
                 # The sum over members gives each of them the gradient of its own weighted mean loss.
                 torch.autograd.backward((batch_losses * coefficients[:, batch]).sum())
                 processes.all_reduce_gradients(network.parameters())
-                rate = learning_rate_factor(state.step, epochs * batches)
-                state.optimizer.step(settings.learning_rate * rate)
+                rate = peak_rate * learning_rate_factor(state.step, epochs * batches)
+                state.optimizer.step(rate)
                 state.step += 1
                 losses[:, batch] = batch_losses.detach()
                 if epoch >= first_averaged:
