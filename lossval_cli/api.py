@@ -50,9 +50,10 @@ def score(
     """Rank the rows of `train` by how much they help a model do well on `val`.
 
     train, val, test: DataFrames or other tables in memory, or paths of CSV, JSON, Parquet or Arrow tables.
-    label: the column to predict; without it, one called label, target, y or class, else a last column that clearly is one.  thresholds: a file of
-    `lossval calibrate` that decides which rows are suspect.  decisions: decisions.csv of `lossval review`, whose rows
-    count as trusted and are not flagged again.  removal: how thoroughly to study what removing rows does.
+    label: the column to predict; without it, one called label, target, y or class, else a last column that clearly is
+    one.  thresholds: a file of `lossval calibrate` that decides which rows are suspect.  decisions: decisions.csv of
+    `lossval review`, whose rows count as trusted and are not flagged again.  removal: how thoroughly to study
+    what removing rows does.
     preset, config: as `--preset` and `--config`.  on_epoch: called after every epoch.
 
     `options` about columns:
