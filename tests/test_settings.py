@@ -154,9 +154,7 @@ def test_members_and_folds_left_to_the_method_fit_each_other(
         ("high", 40_000, 25, 256),
     ],
 )
-def test_large_tables_get_fewer_passes_and_larger_steps(
-    effort: str, rows: int, epochs: int, batch_size: int
-) -> None:
+def test_large_tables_get_fewer_passes_and_larger_steps(effort: str, rows: int, epochs: int, batch_size: int) -> None:
     settings = Settings.resolve(overrides={"effort": effort})
     schedule = settings.schedule(rows)
     assert schedule[:2] == (epochs, batch_size)

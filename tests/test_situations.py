@@ -327,6 +327,11 @@ def test_the_label_is_clear_or_refused(name: str) -> None:
         choose_label(table, ())
 
 
+def test_a_file_of_one_column_is_refused_as_such() -> None:
+    with pytest.raises(DataError, match=r"one column only.*separated by commas"):
+        choose_label(text_table("\n".join(f"{i}::{i % 7}::{i % 5}" for i in ROW)), ())
+
+
 def test_whole_numbers_that_nobody_counted_are_no_classes() -> None:
     heights = table_of({"a": X, "height": 44 + WHOLE % 16})
     assert decide_roles(heights, TableOptions(label="height")).task == "regression"
@@ -348,6 +353,25 @@ FILES: dict[str, tuple[str, str]] = {
         "",
     ),
     "units": (f"x,z,label\n[m],[kg],[-]\n{BODY}", ""),
+    "Qualtrics": (
+        f'x,z,label\n{QUALTRICS}\n"{{""ImportId"":1}}","{{""ImportId"":2}}","{{""ImportId"":3}}"\n{BODY}',
+        "",
+    ),
+    "TOA5 of Campbell": (f'"TOA5","CR1000","1031","Std.00.60","Test"\nx,z,label\nVolts,C,\nMin,,\n{BODY}', ""),
+    "titles filled up to the width": (
+        "Account:,DE123,,,\nFrom:,01.01.2020,,,\nx,z,label,a,b\n" + ",1,2\n".join([*LINES, ""]),
+        "",
+    ),
+    "notes below": ("x,z,label,a\n" + ",1\n".join([*LINES, ""]) + ",,,\nLast updated: 01/02/2024,,,\n", ""),
+    "numpy.savetxt": (f"# x,z,label\n{BODY}", ""),
+    "a byte-order mark read as letters": (f"ï»¿x,z,label\n{BODY}", ""),
+    "the header again in capitals": ("x,z,label\n" + "\n".join([*LINES[:50], "X,Z,LABEL", *LINES[50:]]), ""),
+    "pandas' index has a name": (
+        "c,x,z,label\nrow,,,\n" + "\n".join(f"{i},{line}" for i, line in enumerate(LINES)),
+        "",
+    ),
+    "lists of JSON": ('[[1, 2, "a"], [3, 4, "b"]]', "not an array of objects"),
+    "MATLAB": ("MATLAB 5.0 MAT-file, Platform: GLNXA64", "MATLAB file"),
     "psql's footer": ("x|z|label\n" + BODY.replace(",", "|") + f"\n({N} rows)\n", r"line 202: 1 field"),
     "two tables": (f"x,z,label\n{BODY}\n\na,b\n1,2\n", "line 203: 2 fields"),
     "a comma without quotes": (f"x,z,label\n{BODY}\n1,2,yes, really\n", "line 202: 4 fields"),

@@ -83,6 +83,11 @@ def choose_label(train: Table, taken: Sequence[str]) -> tuple[str, str]:
     free = [name for name in train.column_names if name not in taken]
     if not free:
         raise SchemaError(f"{format_name(train.name)} has no column left for the label")
+    if len(train.column_names) == 1 and train.format == "csv":
+        raise SchemaError(
+            f"{format_name(train.name)} has one column only, {format_name(free[0])}: a label and a feature are needed "
+            "(columns are separated by commas, semicolons, tabs, bars or spaces)"
+        )
     if (named := _by_name(free)) is not None:
         return named, f"label: column {format_name(named)}, by its name; --label names another"
     keys = partition_keys(train)

@@ -15,6 +15,8 @@ Record = Sequence[str]
 
 MOST_TITLES = 30
 """Lines above the header at most."""
+MOST_HEADERS = 3
+"""Lines below the header that are no rows at most."""
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,']\d+)*|[.,]\d+)([eE][+-]?\d+)?\s?%?")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*")
@@ -62,23 +64,26 @@ _FEWEST = 4
 
 
 def count_titles(records: Sequence[Record]) -> int:
-    """Records above the header: titles and notes, each shorter than the table by two fields or with at most one
-    filled cell, followed by a record that can be the header."""
+    """Records above the header: titles and notes, each shorter or longer than the table by two fields or with few
+    filled cells, followed by a record that can be the header."""
     widths = Counter(len(record) for record in records)
     if not records or len(records) < _FEWEST:
         return 0
     width = widths.most_common(1)[0][0]
     shorter = 1 if width == 2 else 2
-    count = 0
+    count = padded = 0
     while count < min(MOST_TITLES, len(records) - 1):
         record = records[count]
         filled = sum(bool(cell.strip()) for cell in record)
-        if not (len(record) <= width - shorter or (width > 2 and filled <= 1)):
+        is_other = len(record) <= width - shorter or len(record) >= width + 2
+        if not (is_other or (width > 2 and 2 * filled <= width)):
             break
+        padded += not is_other and filled > 1
         count += 1
     header = records[count]
     named = sum(bool(cell.strip()) for cell in header)
-    if count == 0 or len(header) < width - 1 or named < width - 1 or looks_like_data(header, records[count + 1 :]):
+    needed = width if padded else width - 1  # half-empty lines are titles above a full header alone
+    if count == 0 or len(header) < width - 1 or named < needed or looks_like_data(header, records[count + 1 :]):
         return 0
     return count
 
@@ -110,12 +115,20 @@ def looks_like_data(header: Record, rows: Sequence[Record]) -> bool:
     return bool(words or (numbers and not names))
 
 
-def is_second_header(first: Record, rows: Sequence[Record]) -> bool:
+def count_second_headers(rows: Sequence[Record]) -> int:
+    """Records below the header that hold units, types, questions or more names (Qualtrics has two)."""
+    count = 0
+    while count < MOST_HEADERS and count < len(rows) and is_second_header(rows[count], rows[count + 1 :], count > 0):
+        count += 1
+    return count
+
+
+def is_second_header(first: Record, rows: Sequence[Record], behind: bool = False) -> bool:
     """Whether the record below the header holds units, types or more names: no number in any column of numbers, and
-    no value of any other column that has repeated values."""
+    no value of any other column that has repeated values. behind: whether the record above is one too."""
     if len(rows) < _FEWEST:
         return False
-    numeric = units = 0
+    numeric = units = strange = 0
     for i, cell in enumerate(map(str.strip, first)):
         column = _column(rows, i)
         if not column:
@@ -125,9 +138,21 @@ def is_second_header(first: Record, rows: Sequence[Record]) -> bool:
                 return False
             numeric += 1
             units += not _is_missing(cell)
-        elif cell and cell.lower() not in _TYPES and (cell in column or len(set(column)) > _MOSTLY * len(column)):
-            return False
-    return numeric > 0 and 2 * units > numeric
+        elif cell and cell.lower() not in _TYPES:
+            if cell in column:
+                return False
+            strange += len(set(column)) > _MOSTLY * len(column)
+    if sum(map(bool, first)) == 1 and units == 1 and first[0].strip() and len(first) > 2:
+        return True  # the name of pandas' index
+    enough = 2 * units >= numeric if behind else 2 * units > numeric
+    return numeric > 0 and units > 0 and enough and not (strange and units < 2)
+
+
+def is_note(last: Record, rows: Sequence[Record]) -> bool:
+    """Whether the last record is a note below the table: text in its first cell alone, as no other row has."""
+    filled = [sum(map(bool, map(str.strip, row))) for row in rows]
+    is_alone = len(last) > 2 and bool(last[0].strip()) and not any(map(str.strip, last[1:]))
+    return is_alone and len(rows) >= _FEWEST and min(filled) > 1 and len(last[0].split()) > 1
 
 
 def total_word(last: Record, rows: Sequence[Record]) -> str:

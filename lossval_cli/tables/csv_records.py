@@ -18,7 +18,15 @@ import numpy.typing as npt
 from lossval_cli.errors import ReadError
 from lossval_cli.limits import MAX_RECORD_BYTES, check_columns
 from lossval_cli.tables.csv_delimiter import SNIFFED_BYTES, SNIFFED_RECORDS, sniff_delimiter
-from lossval_cli.tables.csv_header import count_titles, has_row_names, is_second_header, looks_like_data, total_word
+from lossval_cli.tables.csv_header import (
+    count_second_headers,
+    count_titles,
+    has_row_names,
+    is_note,
+    is_second_header,
+    looks_like_data,
+    total_word,
+)
 from lossval_cli.tables.csv_layout import Layout, field_counts, find_layout
 from lossval_cli.tables.encodings import Decoded, decode_text
 from lossval_cli.tables.foreign import is_aligned, refuse_text
@@ -120,14 +128,16 @@ class _Splitter:
             header = (int(self.starts[0]), int(self.stops[0]))
             self._drop_repeated_header()
             self._keep(slice(1, None))
-            if self.options.header is None and is_second_header(records[1] if len(records) > 1 else [], records[2:]):
-                few = ", ".join(quote(cell.strip()) for cell in records[1][:4] if cell.strip())
+            more = count_second_headers(records[1:]) if self.options.header is None else 0
+            for i in range(more):
+                few = ", ".join(quote(cell.strip()) for cell in records[1 + i][:4] if cell.strip())
                 self._notice(
-                    f"line {self.lines[0]} ({few}) is left out: it holds units, types or a second line of names"
+                    f"line {self.lines[i]} ({few}) is left out: it holds units, types or a second line of names"
                 )
-                self._keep(slice(1, None))
-                records = records[1:]
+            self._keep(slice(more, None))
+            records = records[more:]
             if self.options.header is None:
+                self._drop_notes(records[1:])
                 self._drop_totals(records[1:])
         if not self.starts.size:
             raise ReadError(f"{self.name} has a header and no rows")
@@ -212,18 +222,36 @@ class _Splitter:
 
     def _drop_repeated_header(self) -> None:
         """Rows that are the header once more, as when files are joined."""
-        header = self.data[self.starts[0] : self.stops[0]].rstrip(b"\r\n")
+        header = self.data[self.starts[0] : self.stops[0]].rstrip(b"\r\n").lower()
         if self.delimiter.encode() not in header:
             return
         lengths = self.stops - self.starts
         first = np.frombuffer(self.data, np.uint8)[self.starts]
-        same = np.flatnonzero((np.abs(lengths - lengths[0]) <= 2) & (first == first[0]))[1:]
-        again = [i for i in same if self.data[self.starts[i] : self.stops[i]].rstrip(b"\r\n") == header]
+        same = np.flatnonzero((np.abs(lengths - lengths[0]) <= 2) & ((first | 0x20) == (first[0] | 0x20)))[1:]
+        again = [i for i in same if self.data[self.starts[i] : self.stops[i]].rstrip(b"\r\n").lower() == header]
         if again:
             self._notice(f"{_lines_of(self.lines[again])} {_are(len(again))} left out: the header repeated")
             keep = np.ones(self.starts.size, bool)
             keep[again] = False
             self._keep(keep)
+
+    def _drop_notes(self, rows: Sequence[Sequence[str]]) -> None:
+        """Sources and dates below the table, padded to its width."""
+        count = 0
+        while (left := self.starts.size - count) > len(rows) // 2 and is_note(
+            self._record(left - 1), self._above(rows)
+        ):
+            count += 1
+        if count:
+            self._notice(
+                f"{_lines_of(self.lines[-count:])} {_are(count)} left out: a note below the table; --header keeps it"
+            )
+            self._keep(slice(None, -count))
+            self._drop_empty_rows_at_end()
+
+    def _above(self, rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+        """The rows of the sample without what may be notes and empty rows at its end."""
+        return rows[: max(len(rows) // 2, 4)]
 
     def _drop_totals(self, rows: Sequence[Sequence[str]]) -> None:
         """Rows at the end that sum up the others."""
@@ -275,6 +303,9 @@ class _Splitter:
             elif not given[-1].strip() and all(len(row) == len(given) - 1 for row in rows):
                 given, self.missing_fields = given[:-1], -1
         given = [cell.strip().strip(_INVISIBLE).strip() for cell in given]
+        given[0] = (
+            given[0].removeprefix("ï»¿").removeprefix("# ") or given[0]
+        )  # a mark read as letters; NumPy's savetxt
         doubled = [cell for cell, times in Counter(given).items() if times > 1 and cell]
         if doubled:
             if looks_like_data(records[0], rows):

@@ -21,6 +21,10 @@ _BINARY = (
     (b"\x80\x05\x95", "a Python pickle, which is never loaded; save the table as CSV or Parquet"),
     (b"$FL2", "an SPSS file; save it as CSV"),
     (b"<stata_dta>", "a Stata file; save it as CSV"),
+    (b"\0" * 12 + b"\xc2\xea\x81\x60", "a SAS table; save it as CSV"),
+    (b"HEADER RECORD*******LIBRARY", "a SAS transport file; save it as CSV"),
+    (b"MATLAB 5.0 MAT-file", "a MATLAB file; save the table as CSV"),
+    (b"PARE", "an encrypted Parquet file; save it without encryption"),
     (b"RDX", "an R data file; save it as CSV"),
     (b"\xff\xfe\0\0", "UTF-32 text; save it as UTF-8"),
     (b"\0\0\xfe\xff", "UTF-32 text; save it as UTF-8"),
@@ -50,6 +54,8 @@ def refuse_binary(data: bytes, name: str) -> None:
     for magic, what in _BINARY:
         if data.startswith(magic):
             raise ReadError(f"{name} is {what}")
+    if data[257:262] == b"ustar":
+        raise ReadError(f"{name} is a tar archive; unpack it first")
     if data.startswith(_LFS):
         raise ReadError(f"{name} is a Git LFS pointer, not the table itself: fetch the table with git lfs pull")
 

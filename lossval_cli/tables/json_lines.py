@@ -19,7 +19,7 @@ from lossval_cli.text.format import format_name
 
 _BLOCK_BYTES = 16 << 20
 _OBJECT = re.compile(rb'\{\s*("|\})')
-_ARRAY = re.compile(rb"\[\s*(\{|\])")
+_ARRAY = re.compile(rb"\[\s*(\{|\[|\])")
 
 
 @dataclass(frozen=True)
