@@ -49,7 +49,11 @@ def score(
 ) -> Result | Any:
     """Rank the rows of `train` by how much they help a model do well on `val`.
 
-    train, val, test: DataFrames or other tables in memory, or paths of CSV, JSON, Parquet or Arrow tables.
+    The method is LossVal (Wibiral et al., arXiv 2412.04158), changed as docs/method.md says; `preset="paper"` is the
+    published one.
+
+    train, val, test: DataFrames or other tables in memory, or paths of CSV, JSON, Parquet or Arrow tables: N training
+    rows, J trusted rows (a part of `train` is held out where there are none), and rows to evaluate on.
     label: the column to predict; without it, one called label, target, y or class, else a last column that clearly is
     one.  thresholds: a file of `lossval calibrate` that decides which rows are suspect.  decisions: decisions.csv of
     `lossval review`, whose rows count as trusted and are not flagged again.  removal: how thoroughly to study
@@ -64,8 +68,8 @@ def score(
     multi_label: what is between the labels of a row that has several, `";"`; columns of lists need none.
     ordered, order: whether classes are steps of a scale, and the classes from one end to the other.
     predictions: out-of-fold predictions of a model of your own, in place of networks: class probabilities (N, K),
-    columns in sorted order of the classes or named like them, or numbers (N,); an array, a table, a file, or columns of
-    `train`.  val_predictions: the same for `val`.
+    columns in sorted order of the classes or named like them, or numbers (N,) in the unit of the label; an array, a
+    table, a file, or columns of `train`.  val_predictions: the same for `val`, (J, K) or (J,).
     require_labels: refuse rows without a label, which are left out otherwise.  columns: column -> role, type, or both,
     as in a `[columns]` table of `config`, which it replaces.
 
@@ -81,8 +85,8 @@ def score(
     options.
 
     Every other option is a setting, as with `--set`, and overrides preset and config; `lossval presets` lists them.
-    `loss` may be a function of (predictions, targets) that returns one value per row, and `model` a scikit-learn
-    estimator, or a function of (inputs, outputs) that makes a torch.nn.Module.
+    `loss` may be a function of (predictions, targets), (B, K) logits or (B,) numbers and (B,), that returns (B,), and
+    `model` a scikit-learn estimator, or a function of (inputs, outputs) that makes a torch.nn.Module.
 
     Returns a `Result`: `scores` is a DataFrame with one line per training row, lowest importance first;
     `report` is the content of report.json. Of several processes the first one returns it, the others return None.

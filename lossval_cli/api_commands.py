@@ -58,8 +58,10 @@ def check(
 def diff(old: Run, new: Run) -> Comparison:
     """What changed between two runs: rows that were added, removed or became suspect.
 
-    Rows are matched by their ids, or by their content. `Comparison.to_dict()` is what `lossval diff --output-format
-    json` prints. Raises UsageError where rows cannot be matched.
+    old, new: a `Result` or a run directory each. Rows are matched by their ids, or by their content.
+
+    Returns a `Comparison`, whose `to_dict()` is what `lossval diff --output-format json` prints. Raises UsageError, one
+    line, where rows cannot be matched.
     """
     return compare(_loaded(old), _loaded(new))
 
@@ -80,8 +82,11 @@ def calibrate(
     """How far to believe the flags on a table: noise is planted in copies of it, which are scored.
 
     rates: shares of rows (up to 0.4) that noise of each kind is planted in.  repeats: trials per rate.  precision:
-    choose thresholds that reach it.  The rest as for `score`. `Calibration.to_dict()` is what `lossval calibrate
-    --output-format json` prints. Raises LossvalError, one line.
+    choose thresholds that reach it, a share above 0 and up to 1.  train, val, label, ids, exclude, preset: as for
+    `score`.  settings: those of `lossval presets`, as for `score`.
+
+    Returns a `Calibration`, whose `to_dict()` is what `lossval calibrate --output-format json` prints. Raises
+    LossvalError, one line.
     """
     shares = sorted(set(_shares("rates", rates, MOST_PLANTED)))
     _check_count("calibrate: repeats", repeats)
@@ -105,8 +110,11 @@ def calibrate(
 def acquire(run: str | Path, pool: str | Path, number: int = 100, *, data: str | Path | None = None) -> pd.DataFrame:
     """The rows of an unlabelled table whose labels would help most, best first, as `lossval acquire` ranks them.
 
-    run: a run directory (`Result.write`).  pool: a table with the feature columns of the training table.  data: the
-    training table, where it is no longer where it was. Raises LossvalError, one line.
+    run: a run directory (`Result.write`).  pool: path of a table with the feature columns of the training table.
+    number: how many rows to choose.  data: the training table, where it is no longer where it was.
+
+    Returns a DataFrame, one line per chosen row with its place in the pool, its ids, and `predicted_importance` (mean 1
+    over training rows). Raises LossvalError, one line.
     """
     _check_count("acquire: number", number)
     for name, given in (("run", run), ("pool", pool), ("data", data)):

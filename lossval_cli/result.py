@@ -44,14 +44,19 @@ class Result:
     report: Report
     """The content of report.json."""
     dataset: Dataset
+    """The tables as arrays: `dataset.train.X` (N, D), `dataset.train.y` (N,)."""
     fit: Fit
+    """What training found out about each row, in their order."""
     noise: NoiseEstimate | None
     """None for the paper's algorithm, which only ranks rows."""
     removal: RemovalStudy | None
+    """What dropping rows does; None where it was not studied."""
     settings: Settings
+    """Every setting of the run."""
     source: Any = None
     """The training table as it was given."""
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When the run began."""
 
     @property
     def is_complete(self) -> bool:
@@ -60,7 +65,11 @@ class Result:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """`table` as a DataFrame; where the training table was a pandas one, with its index."""
+        """`table` as a DataFrame of N lines, lowest importance first; of a pandas table, with its index.
+
+        `importance` has mean 1, evidences are in nats, probabilities from 0 to 1, and `predicted` in the unit of the
+        label; docs/which-score.md says what to use for what.
+        """
         frame: pd.DataFrame = self.table.to_pandas()
         index = self.dataset.train.table.index
         if index is None:
@@ -69,20 +78,23 @@ class Result:
         return frame.set_axis(named[frame["row"].to_numpy()], axis=0)
 
     def suspects(self) -> pd.DataFrame:
-        """The lines of `scores` that are suspect, the most probable first."""
+        """Returns the lines of `scores` that are suspect, the most probable first."""
         scores = self.scores
         chosen = scores[scores["suspect"] != ""]
         return chosen.sort_values("noise_probability", ascending=False, kind="stable")
 
     def to_html(self) -> str:
-        """The report as a page, which is what report.html holds."""
+        """Returns the report as a page, which is what report.html holds."""
         return render_html(self.report)
 
     def write(self, directory: str | Path, *, force: bool = False) -> list[str]:
-        """Write a run directory, as `lossval score -o DIR` does; the names of its files.
+        """Write a run directory, as `lossval score -o DIR` does.
 
-        The other commands read it (`lossval check`, `diff`, `clean`, `review`). Raises OutputError where the
-        directory was made by something else and `force` is not given.
+        directory: its path.  force: replace a directory that was made by something else.
+
+        Returns the names of its files. The other commands read them (`lossval check`, `diff`, `clean`, `review`).
+        Raises OutputError where the directory cannot be written, or was made by something else and `force` is not
+        given.
         """
         if not isinstance(directory, str | Path):
             raise UsageError(f"write: the run directory must be a path, not {directory!r}")
@@ -114,11 +126,11 @@ class Result:
         """The training table without bad rows, with better labels, or with weights, as `lossval clean` makes it.
 
         drop: `suspects`, `label`, `features` or `lowest:5%`, or several of them.  relabel: give rows that are suspect
-        by their label alone, with at least `min_probability` (0.8, or `"80%"`), the label that the model predicts.
-        weights: name of a new column with the importances, scaled to a mean of 1.
+        by their label alone the label that the model predicts.  min_probability: how probably wrong such a label has to
+        be, 0.8 or `"80%"`.  weights: name of a new column with the importances, scaled to a mean of 1.
 
-        A pandas table keeps its columns, types and index. Raises UsageError where nothing is asked for, and for choices
-        that do not go together.
+        Returns a DataFrame. A pandas table keeps its columns, types and index. Raises UsageError where nothing is asked
+        for, and for choices that do not go together.
         """
         if not isinstance(drop, str | Sequence) or not all(isinstance(text, str) for text in drop):
             raise UsageError(f"clean: drop must be one of {CHOICES}, or a list of them, not {drop!r}")
@@ -152,7 +164,7 @@ class Result:
         return frame[plan.keep]
 
     def loaded(self) -> LoadedRun:
-        """This run as the functions that read run directories see it."""
+        """Returns this run as the functions that read run directories see it."""
         return loaded_run(self.report, self.table, self.dataset)
 
     def __repr__(self) -> str:

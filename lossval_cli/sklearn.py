@@ -24,11 +24,14 @@ class RankerError(UsageError, ValueError):
 class LossValRanker(BaseEstimator):  # type: ignore[misc]
     """Ranks the rows of (X, y) by how much they help, and says which are probably wrong.
 
-    Parameters are settings of the same name. After `fit`, for the N rows in their order:
+    task: `auto`, `classification` or `regression`.  model: `networks`, `boosting`, `forest`, `linear`, an estimator, or
+    a function of (inputs, outputs) that makes a torch.nn.Module.  loss: its name, or a function of (predictions,
+    targets) that returns one value per row, (B,).  preset: its name.  epochs, members: how long and how many networks
+    are trained.  seed: of every random draw. None leaves a setting as the preset has it.
 
-    importance_ (N,) of mean 1 · label_evidence_, feature_evidence_ (N,) · noise_probability_,
-    label_noise_probability_, feature_noise_probability_ (N,) · suspect_ (N,) '', 'label', 'features' or
-    'label+features' · predicted_ (N,) the label that other rows say · result_ the `Result`.
+    After `fit`, for the N rows in their order: importance_ (N,) of mean 1; label_evidence_, feature_evidence_ (N,) in
+    nats; noise_probability_, label_noise_probability_, feature_noise_probability_ (N,); suspect_ (N,) '', 'label',
+    'features' or 'label+features'; predicted_ (N,) the label that other rows say; result_ the `Result`.
     """
 
     def __init__(
@@ -59,10 +62,13 @@ class LossValRanker(BaseEstimator):  # type: ignore[misc]
         y_val: npt.ArrayLike | None = None,
         predictions: Any = None,
     ) -> LossValRanker:
-        """X (N, D) numbers, y (N,) classes or numbers; X_val (J, D) and y_val (J,): rows that are trusted, of which a
-        part of (X, y) takes the place where they are not given; predictions: as for `score`.
+        """Score the rows.
 
-        Raises RankerError, a ValueError of one line.
+        X (N, D) numbers, NaN where missing.  y (N,) classes or numbers.  X_val (J, D), y_val (J,): rows that are
+        trusted; where they are not given, a part of (X, y) is held out.  predictions (N, K) or (N,): out-of-fold
+        predictions of a model of your own, as for `score`.
+
+        Returns the estimator. Raises RankerError, a ValueError of one line.
         """
         rows, labels = _validated(self, X, y)
         train, val = _table(rows, labels), None

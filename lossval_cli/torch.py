@@ -60,7 +60,8 @@ EXPECTED = {
 
 
 class LossVal(nn.Module):
-    """Importance weights of the training rows, and the scalar to backpropagate.
+    """Importance weights of the training rows, and the scalar to backpropagate: LossVal (Wibiral et al., arXiv
+    2412.04158) for a training loop of your own.
 
     Everything that is learned is in `state_dict`; `.to(device)` moves it. With torch.distributed every process
     calls the same methods on its own batches and ends with the same weights; the model may be wrapped in
@@ -96,12 +97,18 @@ class LossVal(nn.Module):
         absolute: bool = False,
         seed: int = 0,
     ) -> None:
-        """`rows` N: training rows, which `index` counts from 0.  X_val (J, ...): features of the trusted rows, in
-        the space of the features given with each batch; standardise them as you would for nearest neighbours.
-        loss: a name as in `lossval presets` ("cross_entropy" on logits, "huber(0.5)"), or a function of
-        (outputs, targets) that returns one value per row.  learning_rate: of the weights, per epoch; for the
-        paper's variant, of their Adam.  blur: as the setting of the same name (the paper's variant has its own).
-        absolute: |OT| in the paper's variant, as in the code behind its tables.
+        """Weights of 1 for each row.
+
+        rows: N, how many training rows there are; `index` counts them from 0.  X_val (J, ...): features of the trusted
+        rows, in the space of the features given with each batch, finite; standardise them as you would for nearest
+        neighbours.  loss: a name as in `lossval presets` ("cross_entropy" on logits, "huber(0.5)"), or a function of
+        (outputs, targets) that returns one value per row, (B,), or several, (B, K), of which the mean counts.
+        variant: `default`, the objective of `lossval score`, or `paper`, as published.  objective: what moves the
+        weights: the `product` of loss and transport, one of them alone (`loss`, `transport`), or their sum
+        (`additive`).  ot_power: exponent p of the transport cost, 0, 1 or 2.  learning_rate: of the weights, per epoch;
+        for the paper's variant, of their Adam.  blur: width of the transport's smoothing, as a multiple of the typical
+        distance between training and trusted rows (the paper's variant has its own).  absolute: |OT| in the paper's
+        variant, as in the code behind its tables.  seed: of the rows that stand for others in large problems.
 
         Raises UsageError and SettingsError, one line each.
         """
@@ -149,14 +156,15 @@ class LossVal(nn.Module):
         self._transport: Transport | None = None
 
     def forward(self, outputs: Tensor, targets: Tensor, features: Tensor | None, index: Tensor) -> Tensor:
-        """The scalar to backpropagate, for the B rows `index` (B,) of a batch.
+        """The scalar to backpropagate, for B rows of a batch: `objective(outputs, targets, features, index)`.
 
-        outputs (B, K) logits or (B,), or whatever the loss takes; targets (B, ...); features (B, ...): what the
-        transport compares with X_val, inputs or the embedding of a layer; None: as given in an earlier epoch
-        (default variant).  default: Σ w ℓ / Σ w.  paper: Σ w ℓ · OT^p of the batch.  In evaluation mode nothing is
-        recorded.
+        outputs (B, K) logits, or (B,), or whatever the loss takes.  targets (B, ...): what the loss compares them with.
+        features (B, ...): what the transport compares with X_val, inputs or the embedding of a layer; None: as given in
+        an earlier epoch (default variant).  index (B,): which of the N rows these are, whole numbers from 0.
 
-        Raises UsageError for shapes that do not fit.
+        Returns a scalar in the unit of the loss: Σ w ℓ / Σ w over the batch; for the paper's variant Σ w ℓ · OT^p. In
+        evaluation mode nothing is recorded. Raises UsageError, one line, for shapes that do not fit, row numbers that
+        do not exist, outputs without a gradient, and a loss that fails, reduces to one number or has no gradient.
         """
         index = self._index(index, outputs)
         losses = self._row_losses(outputs, targets)
@@ -193,7 +201,8 @@ class LossVal(nn.Module):
         """After `backward` of each batch. The paper's variant moves the weights by Adam; the default variant moves
         them in `end_epoch`, and does nothing here.
 
-        Leave `objective.parameters()` out of your own optimizer, or put them in and do not call this.
+        Leave `objective.parameters()` out of your own optimizer, or put them in and do not call this. Raises UsageError
+        if there is no gradient.
         """
         if self.variant != "paper":
             return
@@ -208,8 +217,9 @@ class LossVal(nn.Module):
     def end_epoch(self, X_val: Tensor | npt.ArrayLike | None = None) -> None:
         """After each epoch: one mirror step of all weights (default variant).
 
-        X_val (J, ...): the trusted rows as an embedding that moves has them now. Rows that were in no batch of
-        this epoch keep their last loss. Raises Diverged where a loss or a weight is not finite.
+        X_val (J, ...): the trusted rows as an embedding that moves has them now; None: as they were. Rows that were in
+        no batch of this epoch keep their last loss. Raises Diverged where a loss or a weight is not finite, UsageError
+        for an X_val of another shape and for an epoch without rows.
         """
         if X_val is not None:
             moved = _finite(_features(X_val, "X_val").detach().to(self.X_val))
@@ -235,10 +245,11 @@ class LossVal(nn.Module):
         self.epochs += 1
 
     def scores(self) -> pd.DataFrame:
-        """One line per training row, in their order, with `importance`, `label_evidence` and `feature_evidence`.
+        """What is known of each training row.
 
-        Importances are the weights: of mean 1, and in the default variant the exponential of the sum of the two
-        evidences. In the paper's variant they may be negative, and evidences are NaN.
+        Returns a DataFrame (N, 3) with one line per row, in their order: `importance`, `label_evidence` and
+        `feature_evidence` (in nats). Importances are the weights: of mean 1, and in the default variant the exponential
+        of the sum of the two evidences. In the paper's variant they may be negative, and evidences are NaN.
         """
         if self.variant == "paper":
             importance = self.weights.detach().double().cpu().numpy()
