@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -219,6 +220,70 @@ def scored(once: Callable[..., Outcome]) -> Callable[..., None]:
         once("score", *arguments)
 
     return call
+
+
+_VALUED: dict[bytes, tuple[Any, Any]] = {}
+_STUDIED: dict[tuple[bytes, str], Any] = {}
+
+
+@pytest.fixture
+def fresh() -> None:
+    """In files of `valued_once`, a test that trains whatever was trained on before."""
+
+
+@pytest.fixture
+def valued_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset that was trained on in this process, with the same settings, is not trained on again: for tests of
+    what stands around training, such as reading and writing, which is done each time."""
+    if "fresh" in request.fixturenames:
+        return
+    from lossval_cli import pipeline
+    from lossval_cli.calibration import trials
+
+    value, study = pipeline.value_rows, pipeline.study_removal
+
+    def content(table: Any) -> Any:
+        """The table without what is said of its file."""
+        return replace(table, name="", lines=None, sha256=None, notices=(), parts=(), _columns={}, _hint=[])
+
+    def key(dataset: Any, settings: Any, runtime: Any, thresholds: Any) -> bytes | None:
+        """None for what cannot be told from another."""
+        if runtime is not None and (runtime.monitor.is_needed or runtime.processes.world_size > 1):
+            return None
+        if not all(isinstance(part.X, np.ndarray) for part in (dataset.train, dataset.val)):
+            return None
+        train, val = (replace(part, table=content(part.table)) for part in (dataset.train, dataset.val))
+        plain = replace(dataset, train=train, val=val, notices=())
+        try:
+            return sha256(pickle.dumps((plain, settings, thresholds))).digest()
+        except (pickle.PicklingError, AttributeError, TypeError):
+            return None
+
+    def value_rows(
+        dataset: Any, settings: Any, runtime: Any = None, *, thresholds: Any = None, on_epoch: Any = None
+    ) -> Any:
+        known = key(dataset, settings, runtime, thresholds)
+        if known is None or known not in _VALUED:
+            found = value(dataset, settings, runtime, thresholds=thresholds, on_epoch=on_epoch)
+            if known is None:
+                return found
+            _VALUED[known] = found
+        elif on_epoch is not None:
+            for epoch in _VALUED[known][0].history:
+                on_epoch(epoch)
+        return _VALUED[known]
+
+    def study_removal(dataset: Any, fit: Any, noise: Any, settings: Any, mode: str) -> Any:
+        known = next((known for known, found in _VALUED.items() if found[0] is fit), None)
+        if known is None:
+            return study(dataset, fit, noise, settings, mode)
+        if (known, mode) not in _STUDIED:
+            _STUDIED[known, mode] = study(dataset, fit, noise, settings, mode)
+        return _STUDIED[known, mode]
+
+    monkeypatch.setattr(pipeline, "value_rows", value_rows)
+    monkeypatch.setattr(trials, "value_rows", value_rows)
+    monkeypatch.setattr(pipeline, "study_removal", study_removal)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ with socket.socket(socket.AF_UNIX) as server:
         os.close(stream)
     code = int.from_bytes(server.recv(8), "big", signed=True)
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL)
+    if -code != signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 os._exit(code)

@@ -76,9 +76,10 @@ def answer(connection: socket.socket) -> NoReturn:
 
 def kill_without(connection: socket.socket, child: int) -> None:
     """Kill a process whose client has been killed."""
-    if connection.recv(1) == b"":
-        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
-            os.kill(child, signal.SIGKILL)
+    with contextlib.suppress(ConnectionResetError):
+        connection.recv(1)
+    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+        os.kill(child, signal.SIGKILL)
 
 
 def become(request: dict[str, Any], streams: list[int]) -> NoReturn:
@@ -89,6 +90,8 @@ def become(request: dict[str, Any], streams: list[int]) -> NoReturn:
     os.chdir(request["directory"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # nohup, and a shell in the background, let the server ignore some
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (as long as the process)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False, buffering=1 if os.isatty(1) else -1)  # noqa: SIM115

@@ -15,7 +15,7 @@ from test_file_layouts import OBJECTS, READ_AS_MEANT, REFUSED
 
 from lossval_cli.tables.table import read_table
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("valued_once")]
 
 TINY = ("--preset", "fast", "--set", "epochs=1", "--removal", "off", "-q", "--force", "-o", "out")
 N = len(OBJECTS)

@@ -30,6 +30,9 @@ def test_the_page_breaks_no_rule(browser: Any, tmp_path: Path, width: int, schem
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_nor_with_sections_missing(browser: Any, tmp_path: Path, name: str) -> None:
+def test_nor_with_sections_missing_and_it_fits(browser: Any, tmp_path: Path, name: str) -> None:
     opened = Opened(browser, tmp_path / "report.html", without(VARIANTS[name]), 1024)
     assert violations(opened) == []
+    opened.page.set_viewport_size({"width": 360, "height": 800})
+    assert opened.overflow() <= 0
+    assert opened.complaints == []

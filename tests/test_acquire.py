@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from conftest import Outcome, frame
 
 from lossval_cli.runs.acquisition import forecast, pick
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("valued_once")]
 
 Cli = Callable[..., Outcome]
 
@@ -102,16 +100,6 @@ def test_what_cannot_work_is_said_in_one_line(run: Cli) -> None:
     del record["roles"]
     Path("train.lossval/run.json").write_text(json.dumps(record))
     assert "damaged" in refused("pool.csv", "--run", "train.lossval", "--data", "moved.csv")
-
-
-def test_no_torch_is_needed(run: Cli) -> None:
-    code = (
-        "import sys; from lossval_cli.cli import main\n"
-        "assert main(['acquire', 'pool.csv', '--run', 'train.lossval', '-n', '2', '-o', '-', '-q']) == 0\n"
-        "assert 'torch' not in sys.modules"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_what_can_be_predicted_is_and_noise_is_not_taken_for_it() -> None:

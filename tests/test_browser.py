@@ -9,7 +9,7 @@ import pytest
 
 from lossval_cli.report.render_html import render_html
 from lossval_cli.runs.decisions import read_decisions
-from tests.test_render import HOSTILE, VARIANTS, example, poisoned, without
+from tests.test_render import HOSTILE, example, poisoned
 
 
 class Opened:
@@ -48,13 +48,6 @@ def test_the_page_fits_and_asks_for_nothing(browser: Any, tmp_path: Path, width:
     assert opened.requests == [opened.own]
     assert opened.overflow() <= 0
     opened.page.emulate_media(media="print")
-    assert opened.overflow() <= 0
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_pages_with_sections_missing(browser: Any, tmp_path: Path, name: str) -> None:
-    opened = Opened(browser, tmp_path / "report.html", without(VARIANTS[name]), 360)
-    assert opened.complaints == []
     assert opened.overflow() <= 0
 
 

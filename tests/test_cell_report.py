@@ -8,6 +8,8 @@ import pytest
 
 from lossval_cli.noise.outliers import CellFinding, OutlierModel
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 KINDS = {**dict.fromkeys(("amount", "fee", "tax", "total"), "number"), "city": "category", "country": "category"}
 
 

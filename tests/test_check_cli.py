@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from conftest import Outcome
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("valued_once")]
 
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import LOSSVAL, Outcome, frame
+from conftest import LOSSVAL, PYTHON, Outcome, frame
 from test_training import make_problem
 from torch import Tensor
 
@@ -157,25 +157,38 @@ def start(*arguments: str) -> Any:
     )
 
 
-def until_saved() -> None:
-    for _ in range(1_000):
-        if LEFT.exists():
-            return
-        time.sleep(0.02)
+DYING = """
+import os, signal, sys
+from lossval_cli.cli import main
+
+replace, moment = os.replace, sys.argv.pop(1)
+saved = 0
+
+def replace_and_die(source, target):
+    global saved
+    saved += str(target).endswith(".checkpoint")
+    if saved == 2 and moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+    if saved == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.replace = replace_and_die
+main(sys.argv[1:])
+"""
 
 
 def test_killed_again_and_again_it_ends_with_the_same_scores(tables: Path, cli: Callable[..., Outcome]) -> None:
-    """SIGKILL twice after the first checkpoint, then the rest. Twenty times: benchmarks/resume.py."""
+    """SIGKILL before the second checkpoint replaces the first, then after one has replaced another, then the rest.
+    Twenty times, at any moment: benchmarks/resume.py."""
     frame(400).to_csv("train.csv", index=False)
     before = sorted(os.listdir())
-    command = [*SCORE, *TRAINING]
+    command = [*SCORE, "--set", "epochs=12", "--set", "batch_size=32", "--checkpoint-every", "0.001s"]
     assert cli(*command, "-o", "whole").code == 0
-    for wait in (0.0, 0.2):
-        with start("--resume") as running:
-            until_saved()
-            time.sleep(wait)
-            running.kill()
-    assert LEFT.exists() and LEFT.stat().st_mode & 0o077 == 0
+    for moment in ("before", "after"):
+        done = subprocess.run([*PYTHON, "-c", DYING, moment, *command, "--resume"], env=ENVIRONMENT, check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert LEFT.exists() and LEFT.stat().st_mode & 0o077 == 0
     assert cli(*command, "--resume").code == 0
     assert Path("train.lossval/scores.csv").read_bytes() == Path("whole/scores.csv").read_bytes()
     assert sorted(os.listdir()) == sorted([*before, "train.lossval", "whole"])  # one that is done leaves none

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Outcome, frame
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("valued_once")]
 
 Cli = Callable[..., Outcome]
 Score = Callable[..., Path]

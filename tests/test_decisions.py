@@ -28,6 +28,8 @@ from lossval_cli.runs.decisions import (
 from lossval_cli.runs.loaded import read_run
 from lossval_cli.runs.matching import Identity, own_keys
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 
 def decision(key: str, what: str, **more: object) -> Decision:
     return Decision(key=key, decision=what, **more)  # type: ignore[arg-type]

@@ -17,6 +17,8 @@ from lossval_cli.noise.reviewed import learn_from_reviews
 from lossval_cli.runs.decisions import append_decisions
 from tests.test_decisions import decision
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 
 def estimate(probability: np.ndarray) -> NoiseEstimate:
     """Believed of the labels alone."""

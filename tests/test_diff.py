@@ -17,6 +17,8 @@ from conftest import Outcome, frame
 from lossval_cli.runs.diff import compare
 from lossval_cli.runs.loaded import read_run
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]
 

@@ -12,6 +12,8 @@ from rich.cells import cell_len
 
 from lossval_cli.report.display import WIDTH, fit, sparkline, summary
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 SUMMARY = """\
@@ -130,7 +132,7 @@ def test_the_published_algorithm_has_no_suspects() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(TEXT, min_size=4, max_size=4), TEXT)
 def test_whatever_cells_hold_the_lines_fit_and_say_nothing_to_the_terminal(cells: list[str], name: str) -> None:
     report = a_report()

@@ -21,7 +21,7 @@ from conftest import Outcome, frame
 import lossval_cli
 from lossval_cli.tables.table import read_table
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("valued_once")]
 
 Cli = Callable[..., Outcome]
 ROOT = str(Path(lossval_cli.__file__).parents[1])

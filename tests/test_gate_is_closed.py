@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import QUICK, Outcome, frame
+from conftest import LOSSVAL, QUICK, Outcome, frame
 
 import lossval_cli
 from lossval_cli.checks.evaluate import Interval, Metric, Values, evaluate
@@ -18,6 +18,8 @@ from lossval_cli.checks.rules import rules_of
 from lossval_cli.errors import ReadError
 from lossval_cli.runtime.checkpoint import CheckpointFile
 from lossval_cli.text.escape import shell_word
+
+pytestmark = pytest.mark.usefixtures("valued_once")
 
 Cli = Callable[..., Outcome]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
@@ -30,10 +32,10 @@ def run(scored: Callable[..., None]) -> str:
     return "train.lossval"
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("fork_server")
 @pytest.mark.parametrize("form", ["text", "json", "sarif"])
 def test_a_failed_gate_whose_reader_has_gone_still_fails(form: str, run: str) -> None:
-    command = [sys.executable, "-m", "lossval_cli", "check", run, "--max-suspects", "0", "--output-format", form]
+    command = [*LOSSVAL, "check", run, "--max-suspects", "0", "--output-format", form]
     reader, writer = os.pipe()
     os.close(reader)
     try:

@@ -13,7 +13,7 @@ from conftest import QUICK, Outcome, frame
 from lossval_cli.runs.decisions import append_decisions
 from tests.test_decisions import decision
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("valued_once")]
 
 Cli = Callable[..., Outcome]
 

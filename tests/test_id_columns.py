@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from conftest import Outcome
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]
 N = 120

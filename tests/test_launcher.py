@@ -7,15 +7,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
-from conftest import LOSSVAL, QUICK, Outcome, frame
+from conftest import LOSSVAL, PYTHON, QUICK, Outcome, frame
 from scipy.stats import spearmanr
 
 import lossval_cli
@@ -128,15 +126,44 @@ def start(command: list[str], rank: int, port: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=around, stderr=subprocess.PIPE, text=True)
 
 
+IMPATIENT = """
+import sys
+from lossval_cli.cli import main
+from lossval_cli.runtime import distributed
+
+distributed.PATIENCE = 0.1
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("fork_server", "tables")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_waiting_for_a_process_that_does_not_come_can_be_interrupted(number: signal.Signals) -> None:
-    with start([*LOSSVAL, *SCORE], 1, free_port()) as one:
-        time.sleep(3)
+    with start([*PYTHON, "-c", IMPATIENT, *SCORE], 1, free_port()) as one:
+        assert one.stderr is not None
+        assert one.stderr.readline().startswith("process 1 of 2 waits for the others at ")
         one.send_signal(number)
         said = one.communicate()[1]
     assert one.returncode == 130 and said == "interrupted\n"
+
+
+HANGING = """
+import os, signal, sys
+from lossval_cli.cli import main
+from lossval_cli.runtime.stop import TrainingMonitor
+
+end_epoch = TrainingMonitor.end_epoch
+
+def hang(self, epoch, *rest):
+    if epoch == 3:
+        print("hangs", os.getpid(), file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return end_epoch(self, epoch, *rest)
+
+TrainingMonitor.end_epoch = hang
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.mark.slow
@@ -144,19 +171,17 @@ def test_waiting_for_a_process_that_does_not_come_can_be_interrupted(number: sig
 def test_waiting_for_a_process_that_hangs_can_be_interrupted() -> None:
     """Nothing is written, and the other one ends when it wakes up."""
     port = free_port()
-    endless = [*SCORE, "--set", "epochs=100000"]
-    other = start([sys.executable, "-m", "lossval_cli", *endless], 1, port)
-    one = start([*LOSSVAL, *endless, "--progress", "json"], 0, port)
+    endless = [*SCORE, "--set", "epochs=100000", "--time-limit", "10h"]
+    other = start([*PYTHON, "-c", HANGING, *endless], 1, port)
+    one = start([*LOSSVAL, *endless], 0, port)
     try:
-        assert one.stderr is not None
-        while '"epoch"' not in (line := one.stderr.readline()):
+        assert other.stderr is not None
+        while not (line := other.stderr.readline()).startswith("hangs"):
             assert line, "it ended before it trained"
-        other.send_signal(signal.SIGSTOP)
-        time.sleep(1)
         one.send_signal(signal.SIGINT)
-        said = one.communicate(timeout=60)[1]
-        other.send_signal(signal.SIGCONT)
-        other_said = other.communicate(timeout=60)[1]
+        said = one.communicate()[1]
+        os.kill(int(line.split()[1]), signal.SIGCONT)
+        other_said = other.communicate()[1]
     finally:
         one.kill()
         other.kill()
@@ -192,21 +217,25 @@ dist.destroy_process_group()
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tables")
-def test_a_process_group_that_exists_is_used_and_stays() -> None:
+@pytest.mark.usefixtures("fork_server", "tables")
+def test_a_process_group_that_exists_is_used_and_stays(rendezvous: dict[str, str]) -> None:
     """By the function and by the command; the first process returns the result and writes, the others return None. One
     that is not to take part scores alone."""
     frame(300).to_csv("train.csv", index=False)
-    Path("group.py").write_text(GROUP)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*launcher, "group.py"],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["SchemaError"] * 2
+    around = AROUND | rendezvous | {"OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(
+            [*PYTHON, "-c", GROUP],
+            env=around | {"RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for process in both:
+        out, err = process.communicate()
+        assert (process.returncode, out) == (0, "SchemaError\n"), err
     files = (pd.read_parquet("together.parquet"), pd.read_parquet("alone.parquet"), pd.read_csv("run/scores.csv"))
     together, alone, command = (scores.set_index("row").sort_index()["importance"] for scores in files)
     assert spearmanr(together, alone).statistic > 0.99

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -32,17 +29,3 @@ def test_steps_are_those_of_torch_and_go_on_from_a_checkpoint() -> None:
         other.step()
         assert all(parameter.grad is None for parameter in ours)
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-
-
-@pytest.mark.slow
-def test_no_step_loads_the_compiler() -> None:
-    code = (
-        "import sys, torch\n"
-        "from lossval_cli.lossval.optimizer import AdamW\n"
-        "weights = torch.ones(3, requires_grad=True)\n"
-        "weights.sum().backward()\n"
-        "AdamW([weights], weight_decay=0.0).step(0.1)\n"
-        "print('torch._dynamo' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

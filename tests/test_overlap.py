@@ -15,6 +15,8 @@ from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 Cli = Callable[..., Outcome]
 RNG = np.random.default_rng(16)
 

@@ -20,6 +20,8 @@ import lossval_cli
 from lossval_cli import LossvalError
 from lossval_cli.lossval import training
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 ROWS, VAL_ROWS = 240, 120
 FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4}
 
@@ -57,6 +59,7 @@ def expected() -> pd.DataFrame:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fresh")
 def test_labels_follow_from_the_predictions_alone(expected: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     """The features say nothing here, so nothing else can have found these rows; and no network is trained."""
     assert roc_auc_score(WRONG, expected["noise_probability"]) > 0.95

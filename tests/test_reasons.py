@@ -17,6 +17,8 @@ from lossval_cli.report.findings.neighbours import describe_neighbours
 from lossval_cli.report.sentences import LITTLE_SKILL, first_rows, label_reason, neighbours_reason, next_step
 from lossval_cli.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 SETTINGS = Settings.resolve(None, None, {})
 LABEL = TableOptions(label="label")
 

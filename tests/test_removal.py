@@ -29,6 +29,8 @@ from lossval_cli.settings import Settings
 
 pytestmark = pytest.mark.slow
 
+Run = tuple[RemovalStudy, Dataset, tuple[Fit, NoiseEstimate | None], Settings]
+
 
 def table(rows: int, share: float, seed: int, task: str = "classification") -> pd.DataFrame:
     rng = np.random.default_rng(seed)
@@ -43,9 +45,7 @@ def table(rows: int, share: float, seed: int, task: str = "classification") -> p
     return pd.DataFrame(X, columns=list("abcd")).assign(label=y)
 
 
-def run(
-    share: float, seed: int = 0, task: str = "classification", mode: str = "full", **overrides: object
-) -> tuple[RemovalStudy, Dataset, tuple[Fit, NoiseEstimate | None], Settings]:
+def run(share: float, seed: int = 0, task: str = "classification", mode: str = "full", **overrides: object) -> Run:
     settings = Settings.resolve(overrides={"task": task, "members": 4, **overrides})
     dataset = load_dataset(table(400, share, seed, task), table(500, 0.0, seed + 100, task), settings=settings)
     valued = value_rows(dataset, settings)
@@ -56,11 +56,17 @@ def run(
 
 @pytest.fixture(scope="module")
 def short() -> RemovalStudy:
-    return run(0.1, mode="quick", epochs=2)[0]
+    return run(0.1, mode="quick", epochs=2, effort="low")[0]
 
 
-def test_advice_where_labels_are_wrong_helps_on_rows_never_seen() -> None:
-    study, _, valued, settings = run(0.3)
+@pytest.fixture(scope="module")
+def noisy() -> Run:
+    """Three labels of ten are wrong."""
+    return run(0.3)
+
+
+def test_advice_where_labels_are_wrong_helps_on_rows_never_seen(noisy: Run) -> None:
+    study, _, valued, settings = noisy
     assert study.choice is not None and study.recommended != "nothing"
     assert study.choice.best.metric_gain[0] > 0
     fresh = load_dataset(table(400, 0.3, 0), None, table(3000, 0.0, 999), settings=settings)
@@ -79,9 +85,8 @@ def test_nothing_is_advised_on_clean_data(seed: int) -> None:
     assert study.to_dict()["expected_gain"] is None
 
 
-def test_removing_the_best_rows_hurts_more_than_removing_the_worst() -> None:
-    study, *_ = run(0.2)
-    curves = {curve.name: curve.values.mean(axis=1) for curve in study.curves}
+def test_removing_the_best_rows_hurts_more_than_removing_the_worst(noisy: Run) -> None:
+    curves = {curve.name: curve.values.mean(axis=1) for curve in noisy[0].curves}
     assert curves["highest_first"][5] < curves["lowest_first"][5]
 
 
@@ -105,13 +110,13 @@ def test_boosting_that_would_take_longer_than_the_valuation_is_left_out() -> Non
 
 
 def test_regression_is_studied_in_the_unit_of_the_label() -> None:
-    study, *_ = run(0.1, task="regression", mode="quick")
+    study, *_ = run(0.1, task="regression", mode="quick", effort="low")
     assert study.metric.name == "rmse"
     assert 0.05 < study.baseline.mean() < np.std(table(400, 0.1, 0, "regression")["label"]) * 1.2
 
 
 def test_the_same_seed_gives_the_same_study(short: RemovalStudy) -> None:
-    again, *_ = run(0.1, mode="quick", epochs=2)
+    again, *_ = run(0.1, mode="quick", epochs=2, effort="low")
     assert json.dumps(short.to_dict()) == json.dumps(again.to_dict())
 
 
@@ -241,7 +246,7 @@ def test_a_metric_of_the_other_task_is_refused() -> None:
 
 def test_an_estimator_of_ones_own_is_one_of_the_models() -> None:
     """This one takes no weights, so that strategy is not tried with it."""
-    study = run(0.3, mode="quick", model=Given(KNeighborsClassifier(15)))[0]
+    study = run(0.3, mode="quick", effort="low", model=Given(KNeighborsClassifier(15)))[0]
     assert {trial.model for trial in study.trials} == {"boosting", "linear", "own"}
     tried = {
         model: {trial.strategy.name for trial in study.trials if trial.model == model} for model in ("linear", "own")
@@ -260,12 +265,12 @@ class NeedsManyRows(KNeighborsRegressor):
 
 
 def test_an_estimator_that_fails_in_the_study_is_named_and_the_study_goes_on() -> None:
-    study = run(0.3, task="regression", mode="quick", model=Given(NeedsManyRows(15)))[0]
+    study = run(0.3, task="regression", mode="quick", effort="low", model=Given(NeedsManyRows(15)))[0]
     assert study.own_model == "your own model could not be retrained: ValueError in its fit or prediction"
     assert study.trials
     assert study.own_model in (removal_notice(study.to_dict()) or "")
 
 
 def test_a_network_of_ones_own_is_not_retrained_and_that_is_said() -> None:
-    study = run(0.1, mode="quick", epochs=2, model=Given(lambda i, o: torch.nn.Linear(i, o)))[0]
+    study = run(0.1, mode="quick", epochs=2, effort="low", model=Given(lambda i, o: torch.nn.Linear(i, o)))[0]
     assert "your own network is not retrained" in (removal_notice(study.to_dict()) or "")

@@ -21,6 +21,8 @@ from lossval_cli.runs.directory import json_bytes
 from lossval_cli.runs.redaction import redact_report
 from lossval_cli.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 SCHEMA = json.loads(
     Path(lossval_cli.__file__).with_name("report").joinpath("schemas", "report.schema.json").read_text()
 )
@@ -157,6 +159,7 @@ def test_counts_agree_with_the_scores(noisy: Result) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fresh")
 def test_the_same_inputs_give_the_same_report(tmp_path: Path) -> None:
     reports = []
     for _ in range(2):

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import Outcome
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 Cli = Callable[..., Outcome]
 
 PAGES = ("report.html", "report.md")

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import QUICK, Outcome, frame
+from conftest import PYTHON, QUICK, Outcome, frame
+from test_cli_process import heed_signals
 
 from lossval_cli.cli import main
 from lossval_cli.errors import UsageError
@@ -29,6 +30,8 @@ from lossval_cli.review.session import Session
 from lossval_cli.review.words import progress_sentence
 from lossval_cli.runs.decisions import append_decisions, read_decisions
 from tests.test_decisions import HOSTILE, decision
+
+pytestmark = pytest.mark.usefixtures("valued_once")
 
 SUSPECTS = 30
 
@@ -385,6 +388,7 @@ def test_bad_usage_is_one_line(
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("fork_server")
 def test_without_the_extra_a_line_says_how_to_install_it(run: Path) -> None:
     code = (
         "import sys\n"
@@ -394,17 +398,10 @@ def test_without_the_extra_a_line_says_how_to_install_it(run: Path) -> None:
     )
     for arguments in (["--no-browser"], ["--export", "s.xlsx"]):
         done = subprocess.run(
-            [sys.executable, "-c", code, "review", str(run), *arguments], capture_output=True, text=True, check=False
+            [*PYTHON, "-c", code, "review", str(run), *arguments], capture_output=True, text=True, check=False
         )
         assert done.returncode == 2
         assert "pip install 'lossval[review]'" in done.stderr
-
-
-@pytest.mark.slow
-def test_reviewing_loads_no_torch() -> None:
-    code = "import lossval_cli.review.session, lossval_cli.review.server, sys; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 # The server
@@ -565,9 +562,8 @@ def test_a_decision_about_a_label_that_was_changed_since_is_not_shown(run: Path)
 
 def start(run: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lossval_cli", "review", str(run), "--no-browser", *arguments]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_signals)
 
 
 def send(address: str, path: str, body: Any = None) -> dict[str, Any]:

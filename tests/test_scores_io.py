@@ -20,6 +20,8 @@ from lossval_cli.errors import UsageError
 from lossval_cli.runs.scores_io import BLOCK_ROWS, check_columns, pick, split_names, write_scores
 from lossval_cli.tables.csv import read_csv
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
 
@@ -30,7 +32,7 @@ def written(table: pa.Table, form: str, **options: bool) -> bytes:
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.none() | TEXT, st.none() | TEXT), min_size=1, max_size=6))
 def test_text_comes_back_from_csv_exactly(rows: list[tuple[str | None, str | None]]) -> None:
     columns = {name: pa.array(cells, pa.string()) for name, cells in zip("ab", zip(*rows, strict=True), strict=True)}
@@ -39,7 +41,7 @@ def test_text_comes_back_from_csv_exactly(rows: list[tuple[str | None, str | Non
     assert back.to_pydict() == table.to_pydict()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=6))
 def test_numbers_come_back_bit_for_bit(numbers: list[float]) -> None:
     table = pa.table({"number": numbers, "row": range(len(numbers))})

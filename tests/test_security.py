@@ -19,6 +19,8 @@ from conftest import PYTHON, Outcome, frame
 import lossval_cli
 from lossval_cli.cli.check_outputs import OutputFormat
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 Cli = Callable[..., Outcome]
 PACKAGE = Path(lossval_cli.__file__).parent
 

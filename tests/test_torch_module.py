@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import torch.multiprocessing as mp
+from conftest import PYTHON
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as torch_cross_entropy
@@ -368,9 +369,13 @@ def _worker(rank: int, out: str) -> None:
     os._exit(0)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("fork_server")
 def test_two_processes_end_with_the_same_weights(tmp_path: Path) -> None:
-    mp.spawn(_worker, (str(tmp_path),), nprocs=2)
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {here!r}); from test_torch_module import _worker; "
+    calls = [f"_worker({rank}, {str(tmp_path)!r})" for rank in (0, 1)]
+    both = [subprocess.Popen([*PYTHON, "-c", code + call]) for call in calls]
+    assert [process.wait() for process in both] == [0, 0]
     for variant in ("paper", "default"):
         first, second = (np.load(tmp_path / f"{variant}{rank}.npy") for rank in (0, 1))
         np.testing.assert_array_equal(first, second)

@@ -13,6 +13,8 @@ from conftest import Outcome, frame
 
 import lossval_cli
 
+pytestmark = pytest.mark.usefixtures("valued_once")
+
 Cli = Callable[..., Outcome]
 Quick = tuple[str, ...]
 GONE = [3, 10, 11, 40, 41, 42, 59]

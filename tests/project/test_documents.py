@@ -64,6 +64,7 @@ def run(cli: Callable[..., Outcome], folder: Path, fork_server: None) -> Callabl
         if line.startswith("lossval ") and not re.search(r"[|<>&;$*~]", line):
             arguments = shlex.split(line)[1:]
             short = SHORT.get(arguments[0], ()) if Path("pyproject.toml").is_file() else ()
+            short = (*short, "--effort", "low") if short and "--config" in arguments else short
             return cli(*arguments, *(() if set(short) & set(arguments) else short))
         environment = os.environ | {
             "PYTHON": sys.executable,
@@ -110,6 +111,7 @@ def run_page(name: str, run: Callable[[str], Outcome]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("valued_once")
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_commands_of_a_page_run(name: str, run: Callable[[str], Outcome]) -> None:
     run_page(name, run)
