@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 
 from lossval_cli.errors import DataError
@@ -408,3 +410,22 @@ def test_a_few_words_tell_their_encoding(words: list[str], encoding: str) -> Non
     table = text_table("x,label\n" + "".join(f"{x},{cell}\n" for x, cell in zip(X, cells, strict=True)), encoding)
     assert table.as_given("label").to_pylist() == cells
     assert len(table.notices) == 1
+
+
+def test_plus_and_minus_are_two_classes_though_minus_alone_is_a_missing_label() -> None:
+    signs = text_table("x,label\n" + "".join(f"{x},{'+' if y == 'yes' else '-'}\n" for x, y in zip(X, Y, strict=True)))
+    assert pa.compute.count_distinct(signs.label_column("label").values).as_py() == 2
+    words = text_table("x,label\n" + "".join(f"{x},{'a' if y == 'yes' else '-'}\n" for x, y in zip(X, Y, strict=True)))
+    assert words.label_column("label").values.null_count == int((Y != "yes").sum())
+
+
+def test_tables_of_python_and_pandas_are_read_as_they_are_meant() -> None:
+    columns = {"x": X.tolist(), "bin": pd.cut(X, 4), "label": Y.tolist()}
+    read = [read_table({"x": X.tolist(), "label": Y.tolist()}), read_table(pd.DataFrame(columns))]
+    read.append(read_table([{"x": float(x), "label": str(y)} for x, y in zip(X, Y, strict=True)]))
+    read.append(read_table(pl.DataFrame({"x": X, "label": Y.tolist()}).lazy()))
+    for table in read:
+        np.testing.assert_array_equal(table.typed("x").to_numpy(), X)
+    assert kind(read[1], "bin") == "text"
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array(np.arange(1, N + 1), pa.int32()), pa.array(X))
+    np.testing.assert_array_equal(read_table(pa.table({"x": runs})).typed("x").to_numpy(), X)

@@ -30,10 +30,16 @@ LABEL = "label"
 def read_frame(source: Any) -> tuple[pa.Table, str]:
     """The columns of a table in memory, and its name in messages.
 
-    source: a pandas DataFrame, whose index is left out; anything with `__arrow_c_stream__` (polars, pyarrow, DuckDB)
-    or `__dataframe__`; or a pair of arrays, X (N, D) and y (N,), which become x0, x1, … and label.
+    source: a pandas DataFrame, whose index is left out, or what makes one (a dict of columns, a list of dicts);
+    anything with `__arrow_c_stream__` (polars, pyarrow, DuckDB) or `__dataframe__`; or a pair of arrays, X (N, D) and
+    y (N,), which become x0, x1, … and label.
     Raises UsageError for anything else, ReadError without rows or columns, SchemaError for doubled names.
     """
+    if _makes_frame(source):
+        try:
+            source = pd.DataFrame(source)
+        except (ValueError, TypeError) as error:
+            raise SchemaError(f"<{type(source).__name__}> cannot be read: {error}") from error
     if isinstance(source, pd.DataFrame):
         name, names = "<DataFrame>", [str(label) for label in source.columns]
         check_names(names, name)
@@ -46,6 +52,7 @@ def read_frame(source: Any) -> tuple[pa.Table, str]:
     if isinstance(source, pd.Series):
         raise UsageError("a Series is one column, not a table: give a DataFrame that holds the label and features")
     try:
+        source = source.collect() if _is_lazy(source) else source
         if hasattr(source, "__arrow_c_stream__"):
             table = pa.table(source)
         elif hasattr(source, "__dataframe__"):
@@ -63,9 +70,20 @@ def read_frame(source: Any) -> tuple[pa.Table, str]:
 
 def is_frame(source: Any) -> bool:
     """Whether `source` is a table in memory rather than the name of a file."""
-    return isinstance(source, pd.DataFrame | tuple) or any(
-        hasattr(source, protocol) for protocol in ("__arrow_c_stream__", "__dataframe__")
-    )
+    protocols = ("__arrow_c_stream__", "__dataframe__")
+    is_known = isinstance(source, pd.DataFrame | tuple) or _is_lazy(source) or _makes_frame(source)
+    return is_known or any(hasattr(source, protocol) for protocol in protocols)
+
+
+def _makes_frame(source: Any) -> bool:
+    """Whether `source` is a dict of columns or a list of dicts."""
+    is_records = isinstance(source, list) and bool(source) and all(isinstance(row, dict) for row in source)
+    return is_records or isinstance(source, dict)
+
+
+def _is_lazy(source: Any) -> bool:
+    """Whether `source` is a LazyFrame of polars, which is a query."""
+    return type(source).__name__ == "LazyFrame" and hasattr(source, "collect")
 
 
 def _from_arrays(X: Any, y: Any) -> pa.Table:
@@ -93,6 +111,8 @@ def _plain(table: pa.Table) -> pa.Table:
 
 def _from_series(series: pd.Series, label: str) -> pa.ChunkedArray:
     """A column; one of mixed objects becomes text."""
+    if isinstance(series.dtype, pd.CategoricalDtype) and isinstance(series.dtype.categories, pd.IntervalIndex):
+        series = series.cat.rename_categories(series.dtype.categories.astype(str))  # of pandas.cut
     try:
         return _chunked(pa.array(series, from_pandas=True))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):

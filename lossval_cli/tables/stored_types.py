@@ -20,7 +20,8 @@ _HOLLOW = pa.list_(pa.null())
 
 def is_left_out(kind: pa.DataType) -> bool:
     """Whether values of a type are not read: records, maps, and lists of anything but numbers and text."""
-    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    is_coded = pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind)
+    inner = kind.value_type if is_coded else kind
     if isinstance(inner, pa.BaseExtensionType):
         return is_left_out(inner.storage_type) or getattr(inner, "extension_name", "") == "arrow.json"
     return bool(pa.types.is_nested(inner)) and not is_vector(inner) and not is_text_list(inner)

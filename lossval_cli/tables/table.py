@@ -151,6 +151,8 @@ class Table:
             trimmed = pc.utf8_trim_whitespace(stored.cast(pa.string()))
             kind = "label" if self.format == "csv" else "text"
             values = without_missing(trimmed, missing_words(self.options.missing, kind))
+            if pc.any(pc.equal(values, "+"), min_count=0).as_py():  # and - is its opposite, no missing label
+                values = pc.if_else(pc.fill_null(pc.equal(trimmed, "-"), False), trimmed, values)
             if name in self.quoted:
                 values = pc.if_else(pa.array(self.quoted[name]), trimmed, values)
             self._columns[key] = TypedColumn(values, LABEL_TEXT, np.zeros(0, np.int64))
