@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.noise.class_predictions import predict_given
-from lossval_cli.noise.flags import LEAST_FLAGGED, choose_suspects, in_order_of, with_mean
+from lossval_cli.noise.flags import choose_suspects, in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.ordered_classes import steps_apart
-from lossval_cli.noise.random_flips import TOWARDS_FREQUENT, Flips, estimate_flips
+from lossval_cli.noise.random_flips import Flips, estimate_flips
 from lossval_cli.noise.stacking import own
 from lossval_cli.noise.trusted_labels import TrueLabels, learn_true_labels
 from lossval_cli.runtime.row_loader import RowSource
@@ -28,9 +28,6 @@ from lossval_cli.runtime.row_loader import RowSource
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-CLEAR_FLIPS = 0.01
-"""Lower end of the interval of flips, above which there are some."""
 
 EXPECTED_DISAGREEMENTS = 3.5
 """Without trusted rows: the most wrong labels, relative to the labels that the prediction does not expect.
@@ -56,15 +53,8 @@ RARE = 0.1
 """The same where the rarer of two classes has no more than this share: it is usually the one that was overlooked."""
 
 DOUBTFUL_PER_FLIP = 2.0
-"""Three or more classes: as many again for each label that is flipped at random beyond doubt. Annotators
-confuse classes in ways that are partly systematic. Of ordered classes, only those that are probably two steps away:
-neighbours are confused where nothing is wrong."""
-
-FLAGGED_FLIPS = 1.75
-"""Two classes, where trusted rows show no errors: labels that are flagged at most, relative to the lower end of the
-interval of flips. Where half of a table is hard to predict and the other is not, some seem to show."""
-ALWAYS_FLAGGED = 3
-"""Labels that may be flagged in the smallest of tables."""
+"""Ordered classes: labels that are probably two steps away, for each label that is flipped at random beyond doubt.
+Neighbours are confused where nothing is wrong."""
 
 FEWEST_OF_CLASS = 3
 """Distinct rows of a class below which its labels are not flagged."""
@@ -79,8 +69,6 @@ class Scale(NamedTuple):
 
     is_ordered: bool = False
     """Classes are numbered in their order, and a label is the more doubtful the more steps it is away."""
-    are_numbers: bool = False
-    """Classes are written as numbers, of which neighbours are easily confused."""
     labels: int = 1
     """How many labels a row has of which this is one: no more rows are doubted on their own for that."""
 
@@ -143,12 +131,12 @@ def find_wrong_classes(
     elif skill >= LITTLE_SKILL:
         unseen = UNSEEN if trusted is None else UNSEEN_BY_TRUSTED
         probability = _with_unseen(doubt, unseen)
-        probability = _with_contradictions(probability, doubt, given, y, rates, scale, flips, is_enough)
+        most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
+        contradiction = np.where(is_enough, _contradiction(given, y, rates, 0.5), 0.0)
+        probability = _with_doubtful(probability, doubt.score, contradiction, doubt.open * most / scale.labels)
         if steps is not None:
             far = np.where(is_enough, (given * (steps > 1)).sum(axis=1), 0.0)
             probability = _with_doubtful(probability, doubt.score, far, doubt.open * DOUBTFUL_PER_FLIP * flips.low)
-    if K == 2 and expected_share is None and not doubt.shown:
-        probability = _capped(probability, flips)
     probability = np.where(is_enough, probability, 0.0)
     suspect, threshold = choose_suspects(probability)
     share = float(probability.mean())
@@ -169,9 +157,7 @@ def _without_trusted_rows(
     given: Floats, calibrated: Floats, y: Ints, rates: Floats, steps: Floats | None, flips: Flips
 ) -> _Doubt:
     """The share of flips, given to the rows whose predictions contradict their label most."""
-    # Where flips show, they are taken to hit both classes alike.
-    power = 0.5 if len(rates) > 2 else 0.0 if flips.low > CLEAR_FLIPS else TOWARDS_FREQUENT
-    score = _contradiction(given, y, rates, power, steps)
+    score = _contradiction(given, y, rates, 0.5 if len(rates) > 2 else 0.0, steps)
     high = min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
     return _Doubt(score, in_order_of(score, flips.probability), flips.low, max(high, flips.high))
 
@@ -188,33 +174,6 @@ def _with_unseen(doubt: _Doubt, share: float) -> Floats:
     unseen = with_mean(doubt.score, doubt.open * share * min(doubt.high, MOST_UNSEEN))
     result: Floats = np.maximum(doubt.probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
     return result
-
-
-def _with_contradictions(
-    probability: Floats,
-    doubt: _Doubt,
-    given: Floats,
-    y: Ints,
-    rates: Floats,
-    scale: Scale,
-    flips: Flips,
-    is_enough: Bools,
-) -> Floats:
-    """(N,) with the labels that are doubtful on their own."""
-    most = DOUBTFUL_SHARE_RARE if len(rates) == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
-    if len(rates) > 2 and not (scale.is_ordered or scale.are_numbers):
-        most = max(most, DOUBTFUL_PER_FLIP * flips.low)
-    contradiction = np.where(is_enough, _contradiction(given, y, rates, 0.5), 0.0)
-    return _with_doubtful(probability, doubt.score, contradiction, doubt.open * most / scale.labels)
-
-
-def _capped(probability: Floats, flips: Flips) -> Floats:
-    """(N,) with no more rows to flag than flips are beyond doubt, or than are always doubtful."""
-    count = max(ALWAYS_FLAGGED, int(max(DOUBTFUL_SHARE_RARE, FLAGGED_FLIPS * flips.low) * len(probability)))
-    beyond = np.argsort(-probability, kind="stable")[count:]
-    capped = probability.copy()
-    capped[beyond] = np.minimum(capped[beyond], LEAST_FLAGGED - 0.01)
-    return capped
 
 
 def _contradiction(probabilities: Floats, y: Ints, rates: Floats, power: float, steps: Floats | None = None) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ Predict = Callable[[npt.NDArray[np.float32]], Floats]
 
 @own_estimators()
 def estimate_outliers(dataset: Dataset, settings: Settings) -> OutlierEstimate:
-    """How unusual the features of each training row are, for the n rows of this process.
+    """Score the features of each training row, of the n rows of this process: the less usual, the more of an outlier.
 
     Its `penalty` (n,), in nats, enters the transport cost. Labels say only which rows are compared.
     """
@@ -46,6 +47,17 @@ def estimate_outliers(dataset: Dataset, settings: Settings) -> OutlierEstimate:
     rng = np.random.default_rng(settings.seed)
     with threadpool_limits(1, user_api="blas"):  # its matrices are small: threads would wait for one another
         return find_outliers(train.X, dataset.encoder.blocks, rng, columns=columns, own=own, classes=classes)
+
+
+class _Options(TypedDict):
+    """Arguments that all kinds of labels have."""
+
+    trusted: Trusted | None
+    units: npt.NDArray[np.int64] | None
+    expected_share: float | None
+    seed: int
+    trees: float
+    alone: bool
 
 
 def estimate_noise(
@@ -60,59 +72,36 @@ def estimate_noise(
     trees: float = 1.0,
     alone: bool = False,
 ) -> NoiseEstimate:
-    """Which rows are wrong, from the networks' out-of-fold `predictions` (N, K) or (N,) and the outliers among all N
-    rows.
+    """Estimate which rows are wrong, from the networks' out-of-fold `predictions` (N, K) or (N,) and the outliers among
+    all N rows.
 
     `thresholds` decide which rows are suspect; without them expected F1 does. `predict` gives the networks'
     predictions of other rows: with it, labels of a validation table that the user gave count as right. `trees`: of
     the forests, as a multiple of the default. `expected_share`: of wrong labels, as the user expects it. `alone`:
     only these predictions count, and no other models are fitted to the given labels.
     """
-    train = dataset.train
+    train, labels = dataset.train, dataset.labels
     assert train.y is not None
+    options = _Options(
+        trusted=_trusted(dataset, predict),
+        units=dataset.fold_units,
+        expected_share=expected_share,
+        seed=seed,
+        trees=trees,
+        alone=alone,
+    )
     with own_estimators():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few hundred steps of a linear model are close enough
-        if isinstance(dataset.labels, ClassLabels):
-            labels = find_wrong_classes(
-                train.X,
-                train.y.astype(np.int64),
-                predictions,
-                trusted=_trusted(dataset, predict),
-                units=dataset.fold_units,
-                scale=Scale(dataset.labels.is_ordered, all(_is_number(name) for name in dataset.labels.names)),
-                expected_share=expected_share,
-                seed=seed,
-                trees=trees,
-                alone=alone,
-            )
-        elif isinstance(dataset.labels, TagLabels):
-            labels = find_wrong_tags(
-                train.X,
-                dataset.labels.matrix(train.y.astype(np.int64)),
-                predictions,
-                trusted=_trusted(dataset, predict),
-                units=dataset.fold_units,
-                expected_share=expected_share,
-                seed=seed,
-                trees=trees,
-                alone=alone,
-            )
+        if isinstance(labels, ClassLabels):
+            y = train.y.astype(np.int64)
+            found = find_wrong_classes(train.X, y, predictions, scale=Scale(labels.is_ordered), **options)
+        elif isinstance(labels, TagLabels):
+            found = find_wrong_tags(train.X, labels.matrix(train.y.astype(np.int64)), predictions, **options)
         else:
-            y = train.y.astype(np.float64)
-            labels = find_wrong_numbers(
-                train.X,
-                y,
-                predictions,
-                trusted=_trusted(dataset, predict),
-                units=dataset.fold_units,
-                expected_share=expected_share,
-                seed=seed,
-                trees=trees,
-                alone=alone,
-            )
-    noise, reviewed = combine(labels, relative_to_trusted(outliers, dataset)), dataset.reviewed
+            found = find_wrong_numbers(train.X, train.y.astype(np.float64), predictions, **options)
+    noise, reviewed = combine(found, relative_to_trusted(outliers, dataset)), dataset.reviewed
     if reviewed is not None:
-        noise = learn_from_reviews(noise, reviewed, train.X, labels.predictions, train.y)
+        noise = learn_from_reviews(noise, reviewed, train.X, found.predictions, train.y)
     if thresholds is not None:
         noise = with_thresholds(noise, thresholds.label, thresholds.features)
     return noise if reviewed is None else without_decided(noise, reviewed)
@@ -132,11 +121,3 @@ def _trusted(dataset: Dataset, predict: Predict | None) -> Trusted | None:
     if isinstance(dataset.labels, TagLabels):
         y = dataset.labels.matrix(val.y.astype(np.int64))
     return Trusted(X, y, predict(X), copy_of)
-
-
-def _is_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True

@@ -32,9 +32,9 @@ def choose_suspects(probability: Floats) -> tuple[npt.NDArray[np.bool_], float]:
     return probability >= threshold, threshold
 
 
-def log_odds(probability: Floats, least: float = 1e-6) -> Floats:
-    """Log-odds of probabilities (N,), none taken to be nearer to 0 or 1 than `least`."""
-    result: Floats = logit(np.clip(probability, least, 1 - least))
+def log_odds(probability: Floats) -> Floats:
+    """Log-odds of probabilities (N,), none taken to be nearer to 0 or 1 than a millionth."""
+    result: Floats = logit(np.clip(probability, 1e-6, 1 - 1e-6))
     return result
 
 

@@ -50,9 +50,6 @@ ABOUT_THE_SAME = 1.5
 FEWEST_SUREST = 50
 """The surest predictions that are looked at: so many, twice as many, and so on."""
 
-TOWARDS_FREQUENT = 0.25
-"""Two classes: labels flip into the more frequent class more easily, by this power of the ratio of frequencies."""
-
 INTERVAL = 0.9
 """Content of the intervals of shares."""
 
@@ -72,17 +69,15 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
     counted = min(MOST_COUNTED, N)
     rates = np.maximum(np.bincount(y, minlength=K) / N, 1e-6)
     probability = np.zeros(N)
+    chance_of_surest = _log_chance_of_surest(probabilities, y)
     if K == 2:
-        ratio = (rates[1] / rates[0]) ** TOWARDS_FREQUENT
-        total = rates[0] * ratio + rates[1] / ratio
-        into_1, into_0 = np.minimum(0.5, SHARES * ratio / total), np.minimum(0.5, SHARES / ratio / total)
-        curve = _fit_curve(probabilities[:, 1], y == 1, into_1, 1 - into_0, counted, seed)
-        posterior = _posterior([curve], _log_chance_of_surest(probabilities, y, np.stack([into_1, into_0], axis=1)))
+        curve = _fit_curve(probabilities[:, 1], y == 1, SHARES, 1 - SHARES, counted, seed)
+        posterior = _posterior([curve], chance_of_surest)
         for i in np.flatnonzero(posterior > 1e-4):
             is_1 = curve.height(i, curve.z)
-            flipped = np.where(y == 1, into_1[i] * (1 - is_1), into_0[i] * is_1)
-            kept = np.where(y == 1, (1 - into_0[i]) * is_1, (1 - into_1[i]) * (1 - is_1))
-            probability += posterior[i] * flipped / np.maximum(flipped + kept, 1e-12)
+            right = np.where(y == 1, is_1, 1 - is_1)
+            flipped = SHARES[i] * (1 - right)
+            probability += posterior[i] * flipped / np.maximum(flipped + (1 - SHARES[i]) * right, 1e-12)
     else:  # every pair of a row and a class is one case
         groups = _equally_frequent(rates)
         curves = []
@@ -90,7 +85,7 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
             is_own = (y[:, None] == group).ravel()
             rows = counted * len(group) / K
             curves.append(_fit_curve(probabilities[:, group].ravel(), is_own, SHARES / (K - 1), 1 - SHARES, rows, seed))
-        posterior = _posterior(curves, _log_chance_of_surest(probabilities, y, np.repeat(SHARES[:, None], K, axis=1)))
+        posterior = _posterior(curves, chance_of_surest)
         for group, curve in zip(groups, curves, strict=True):
             own = np.flatnonzero(np.isin(y, group))
             z = curve.z.reshape(N, len(group))[own, np.searchsorted(group, y[own])]
@@ -117,9 +112,9 @@ def _equally_frequent(rates: Floats) -> list[Ints]:
     return [np.sort(group) for group in groups]
 
 
-def _log_chance_of_surest(probabilities: Floats, y: Ints, flipped_away: Floats) -> Floats:
+def _log_chance_of_surest(probabilities: Floats, y: Ints) -> Floats:
     """(SHARES,) log of the chance that among the n surest predictions as many labels agree as do, for the n of which it
-    is least. flipped_away (SHARES, K): the chance that a label of class k is flipped.
+    is least.
 
     Flips hit sure and unsure rows alike. Where a part of the rows is predicted without a mistake, hardly any label is
     flipped, whatever the curve of the other rows looks like.
@@ -127,12 +122,11 @@ def _log_chance_of_surest(probabilities: Floats, y: Ints, flipped_away: Floats) 
     predicted = probabilities.argmax(axis=1)
     order = np.argsort(-probabilities.max(axis=1), kind="stable")[:MOST_COUNTED]
     agree = (predicted == y)[order].cumsum()
-    kept = 1 - flipped_away[:, predicted[order]].cumsum(axis=1) / np.arange(1, len(order) + 1)
     n = np.unique(np.append(FEWEST_SUREST * 2 ** np.arange(8), len(order)))
     n = n[(n >= FEWEST_SUREST) & (n <= len(order))]
     if not len(n):
         return np.zeros(len(SHARES))
-    chances: Floats = binom.logsf(agree[n - 1] - 1, n, kept[:, n - 1])
+    chances: Floats = binom.logsf(agree[n - 1] - 1, n, 1 - SHARES[:, None])
     least: Floats = np.minimum(0.0, chances.min(axis=1) + np.log(len(n)))  # of several (Bonferroni)
     return least
 

@@ -18,7 +18,6 @@ make given labels harder to predict than true ones, and a rule makes them easier
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,9 +69,6 @@ LEAST_FOLLOWS = 0.4
 
 LEAST_KEPT = 0.3
 """Part of what the given labels say about the true ones that flips leave, at least."""
-
-CLEARED = 0.002
-"""Probability of a flip, at least, that is mixed with a rule."""
 
 LABEL_POWER = 0.25
 """Power of the likelihood of a label where errors follow a rule: it then says little beyond the features."""
@@ -134,9 +130,8 @@ def learn_true_labels(
         by_flips = fewest
         as_flips = with_mean(as_flips, by_flips)
     follows = max(by_rule, 1 - shown)
-    # Of two classes, a kind of flip that hardly ever happens must not clear what the rule accuses.
-    order, least = (max(follows, LEAST_FOLLOWS), CLEARED) if K == 2 else (follows, 1e-6)
-    mixed = expit(order * log_odds(as_rule) + (1 - order) * log_odds(as_flips, least))
+    order = max(follows, LEAST_FOLLOWS) if K == 2 else follows
+    mixed = expit(order * log_odds(as_rule) + (1 - order) * log_odds(as_flips))
     score = with_mean(mixed, follows * most + (1 - follows) * by_flips)
     unseen = most * (UNSEEN + (REACH - UNSEEN) * float(np.clip(gain, 0, 1)))
     low = shown * (by_rule * 0.8 * fewest + (1 - by_rule) * 0.6 * by_flips)
@@ -210,15 +205,30 @@ def _fit(
     scaler = StandardScaler().fit(X_trusted)
     logs, logs_trusted = (np.hstack([log_ratios(base[i]) for base in base_predictions]) for i in (0, 1))
 
-    def both(rows: npt.NDArray[np.float32], logs: Floats) -> Floats:
-        return np.hstack([rows, logs])
+    def inputs(model: Any, rows: npt.NDArray[np.float32], logs: Floats) -> Floats:
+        scaled = rows if isinstance(model, ExtraTreesClassifier) else np.clip(scaler.transform(rows), -5, 5)
+        return np.hstack([scaled, logs])
 
-    def scaled(rows: npt.NDArray[np.float32], logs: Floats) -> Floats:
-        return np.hstack([np.clip(scaler.transform(rows), -5, 5), logs])
+    def fit(model: Any) -> tuple[Any, Floats]:
+        return _fit_out_of_fold(model, inputs(model, X_trusted, logs_trusted), y_trusted, K, seed)
 
-    def alone(rows: npt.NDArray[np.float32], logs: Floats) -> Floats:
-        return logs
+    fitted = share(_models(seed, trees), fit)
 
+    def predict(block: slice) -> list[Floats]:
+        rows, own_logs = X[block], logs[block]
+        return [
+            fill_classes(model.predict_proba(inputs(model, rows, own_logs)), model.classes_, K) for model, _ in fitted
+        ]
+
+    blocks = share(row_blocks(len(X)), predict)
+    return [
+        (np.concatenate(rows), out_of_fold)
+        for rows, (_, out_of_fold) in zip(zip(*blocks, strict=True), fitted, strict=True)
+    ]
+
+
+def _models(seed: int, trees: float) -> list[Any]:
+    """A forest and two logistic regressions, of which the features of few trusted rows bear the stronger penalty."""
     forest = ExtraTreesClassifier(
         max(FEWEST_TREES, round(TREES * trees)),
         min_samples_leaf=3,
@@ -227,39 +237,18 @@ def _fit(
         oob_score=True,
         random_state=seed,
     )
-    kinds: list[tuple[Any, Callable[[npt.NDArray[np.float32], Floats], Floats]]] = [
-        (forest, both),
-        (LogisticRegression(C=0.01, max_iter=500), scaled),
-        (LogisticRegression(C=0.3, max_iter=500), scaled),
-        (LogisticRegression(C=0.1, max_iter=500), alone),
-    ]
+    return [forest, *(LogisticRegression(C=inverse_penalty, max_iter=500) for inverse_penalty in (0.01, 0.3))]
 
-    def fit(kind: tuple[Any, Callable[[npt.NDArray[np.float32], Floats], Floats]]) -> tuple[Any, Floats]:
-        model, inputs = kind
-        A = inputs(X_trusted, logs_trusted)
-        out_of_fold = np.zeros((len(A), K))
-        if model is not forest:
-            for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(A):
-                out_of_fold[left_out] = _probabilities(model, A[fitted], y_trusted[fitted], A[left_out], K)
-        model.fit(A, y_trusted)
-        if model is forest:  # each row by the trees that did not draw it
-            out_of_fold = fill_classes(forest.oob_decision_function_, forest.classes_, K)
-        return model, out_of_fold
 
-    fitted = share(kinds, fit)
-
-    def predict(block: slice) -> list[Floats]:
-        rows, own_logs = X[block], logs[block]
-        return [
-            fill_classes(model.predict_proba(inputs(rows, own_logs)), model.classes_, K)
-            for (_, inputs), (model, _) in zip(kinds, fitted, strict=True)
-        ]
-
-    blocks = share(row_blocks(len(X)), predict)
-    return [
-        (np.concatenate(rows), out_of_fold)
-        for rows, (_, out_of_fold) in zip(zip(*blocks, strict=True), fitted, strict=True)
-    ]
+def _fit_out_of_fold(model: Any, A: Floats, y: Ints, K: int, seed: int) -> tuple[Any, Floats]:
+    """The model fitted to A (J, F) and y (J,), and its out-of-fold probabilities (J, K)."""
+    if isinstance(model, ExtraTreesClassifier):  # each row by the trees that did not draw it
+        model.fit(A, y)
+        return model, fill_classes(model.oob_decision_function_, model.classes_, K)
+    out_of_fold = np.zeros((len(A), K))
+    for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(A):
+        out_of_fold[left_out] = _probabilities(model, A[fitted], y[fitted], A[left_out], K)
+    return model.fit(A, y), out_of_fold
 
 
 def _probabilities(model: Any, A: Floats, y: Ints, rows: Floats, K: int) -> Floats:
