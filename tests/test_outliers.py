@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from lossval_cli.features.encoder import Block
 from lossval_cli.noise import row_noise
-from lossval_cli.noise.densities import LevelDensities, NumberDensities
+from lossval_cli.noise.densities import NumberDensities
 from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 
 
@@ -160,12 +160,6 @@ def test_the_log_ratio_of_a_far_value_is_positive_and_bounded() -> None:
     densities = NumberDensities.fit(column, 0.06)
     far, near = densities.log_ratio(np.array([[9.0]])), densities.log_ratio(np.array([[0.0]]))
     assert near < 0 < far < np.log(502)
-
-
-def test_unseen_levels_count_as_the_rarest() -> None:
-    block = np.array([[0.0], [0.0], [0.0], [1.0]], np.float32)
-    ratios = LevelDensities.fit(block).log_ratio(np.array([[0.0], [1.0], [2.0]], np.float32))
-    assert ratios[0] < ratios[1] == ratios[2]
 
 
 @pytest.mark.slow

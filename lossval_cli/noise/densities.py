@@ -1,7 +1,6 @@
-"""One-dimensional log density ratios of corrupted to clean values, for numbers and for levels.
+"""One-dimensional log density ratios of corrupted to clean numbers, by kernel density estimates on a grid.
 
-Corruption adds N(0, 1) to a number, in encoded units, and puts a few values anywhere; in any other column it replaces
-half of the cells by one of the column's levels, all equally likely.
+Corruption adds N(0, 1), in encoded units, and puts a few values anywhere.
 """
 
 from __future__ import annotations
@@ -76,36 +75,3 @@ def _grid_index(columns: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     cells = np.rint(columns / GRID_STEP).astype(np.int64) + GRID_HALF
     inside: npt.NDArray[np.int64] = np.clip(cells, 0, 2 * GRID_HALF)
     return inside
-
-
-@dataclass(frozen=True)
-class LevelDensities:
-    """A block of columns that takes finitely many values: categories, hashed levels, texts, yes/no."""
-
-    values: npt.NDArray[np.float32]
-    """(levels, width), the different rows of the block."""
-    keys: npt.NDArray[np.void]
-    ratios: Floats
-    """(levels,) log of corrupted to clean probability."""
-
-    @classmethod
-    def fit(cls, block: npt.NDArray[np.float32]) -> LevelDensities:
-        """Fit on (n, width)."""
-        keys, first, counts = np.unique(_keys(block), return_index=True, return_counts=True)
-        ratios = np.log(0.5 + 0.5 * (counts.sum() / counts) / len(counts))
-        return cls(block[first], keys, ratios)
-
-    def log_ratio(self, block: npt.NDArray[np.float32]) -> Floats:
-        """(n,) for (n, width); a level never seen counts as the rarest."""
-        sought = _keys(block)
-        found = np.minimum(np.searchsorted(self.keys, sought), len(self.keys) - 1)
-        return np.where(self.keys[found] == sought, self.ratios[found], self.ratios.max())
-
-    def swap(self, block: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
-        """Give `rows` of `block` one of the levels, all equally likely."""
-        block[rows] = self.values[rng.integers(0, len(self.values), len(rows))]
-
-
-def _keys(block: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
-    solid = np.ascontiguousarray(block)
-    return solid.view(np.dtype((np.void, solid.dtype.itemsize * solid.shape[1]))).ravel()

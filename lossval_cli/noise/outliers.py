@@ -246,8 +246,8 @@ class OutlierModel:
         baseline = _class_baseline(neg_log_p, alike)
         neg_log_p = np.maximum(neg_log_p - baseline[alike], 0.0)
         groups = TwoGroups.fit(neg_log_p)
-        noise = None
-        if X is not None and len(blocks) > 1:  # in a single column, every row is its only cell
+        noise = None  # in a single column, every row is its only cell
+        if X is not None and len(blocks) > 1 and any(block.kind in ("number", "date") for block in blocks):
             noise = RowNoise.fit(X[order], blocks, alike, group, rng)
         own = _scores(groups, neg_log_p, raw.pairs.wrong, None if noise is None else noise.log_ratios)
         fit_index = np.empty_like(order)

@@ -1,12 +1,11 @@
-"""Is a whole row noisy, a little in every column? A density ratio of corrupted copies to rows, without labels.
+"""Rows that are noisy as a whole, a little in every column: a density ratio of corrupted copies to rows.
 
 Every row is copied with N(0, 1) added to its numbers and half of its other cells replaced, and what tells copies
-from rows is fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A row is summarised by six terms
+from rows is fitted (noise-contrastive estimation; Gutmann & Hyvärinen, 2010). A row is summarised by five terms
 made of one-dimensional log density ratios, so that 200 rows suffice:
 
     columns      Σ_d log q_d(x_d) / p_d(x_d)    p_d: kernel density of column d, q_d: the same after corruption
     directions   the same over principal directions, where corruption breaks correlations
-    levels       the same over columns that are not numbers
     neighbour    distance to the nearest of about a thousand other rows
 
 Columns and directions have a fine and a coarse bandwidth. A row is summarised by densities of rows other than
@@ -37,7 +36,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from lossval_cli.features.encoder import Block
-from lossval_cli.noise.densities import LevelDensities, NumberDensities
+from lossval_cli.noise.densities import NumberDensities
 from lossval_cli.noise.neighbours import nearest
 from lossval_cli.noise.pu_regression import fit_pu_regression
 from lossval_cli.noise.tails import Tail
@@ -74,7 +73,7 @@ BEYOND = 0.2
 LEAST_SPREAD = 0.1
 """Nats. A term that hardly differs among rows and copies is not scaled up."""
 
-NEIGHBOUR_TERM = 5
+NEIGHBOUR_TERM = 4
 """Index of the neighbour among the terms: the last."""
 
 MOST_NOISY = 0.25
@@ -201,7 +200,7 @@ def _two_groups(numbers: npt.NDArray[np.float32], probability: Floats) -> bool:
 
 
 def _log_ratios(ratios: Sequence[_Ratio], terms: Floats) -> Floats:
-    """(n, 2) for terms (n, 6)."""
+    """(n, 2) for terms (n, 5)."""
     return np.column_stack([ratio.of(terms[:, : len(ratio.centre)]) for ratio in ratios])
 
 
@@ -209,7 +208,7 @@ def _log_ratios(ratios: Sequence[_Ratio], terms: Floats) -> Floats:
 class _Terms:
     """The summary of a row, and how rows are corrupted."""
 
-    count = 6
+    count = 5
 
     blocks: Sequence[Block]
     numbers: Ints
@@ -217,8 +216,8 @@ class _Terms:
     others: Ints
     columns: tuple[NumberDensities, ...]
     """One per bandwidth, over the numbers."""
-    levels: tuple[LevelDensities, ...]
-    """One for each of the others."""
+    levels: tuple[npt.NDArray[np.float32], ...]
+    """(levels, width) the different values of each of the others."""
     centre: Floats
     directions: tuple[Floats, ...]
     """(d, d) orthonormal, of one range of columns after the other."""
@@ -239,19 +238,15 @@ class _Terms:
         return replace(
             draft,
             columns=tuple(NumberDensities.fit(draft._numbers(X), width) for width in BANDWIDTHS),
-            levels=tuple(LevelDensities.fit(draft._block(X, i)) for i in draft.others),
+            levels=tuple(np.unique(draft._block(X, i), axis=0) for i in draft.others),
             along=tuple(NumberDensities.fit(rotated, width) for width in BANDWIDTHS),
         )
 
     def of(self, X: npt.NDArray[np.float32]) -> Floats:
-        """Rows that were not fitted on -> terms (n, 6)."""
+        """Rows that were not fitted on -> terms (n, 5)."""
         numbers, rotated = self._numbers(X), self._rotated(X)
         terms = [densities.log_ratio(numbers).sum(axis=1) for densities in self.columns]
         terms += [densities.log_ratio(rotated).sum(axis=1) for densities in self.along]
-        by_level = np.zeros(len(X))
-        for i, densities in zip(self.others, self.levels, strict=True):
-            by_level += densities.log_ratio(self._block(X, i))
-        terms.append(by_level)
         terms.append(np.log(SAME_POINT + nearest(X, self.neighbours) ** 2 / len(self.blocks)))
         return np.column_stack(terms)
 
@@ -261,8 +256,9 @@ class _Terms:
         starts = [self.blocks[i].start for i in self.numbers]
         size = rng.uniform(*NOISE, (len(X), 1)).astype(np.float32)
         corrupted[:, starts] += size * rng.standard_normal((len(X), len(starts)), np.float32)
-        for i, densities in zip(self.others, self.levels, strict=True):
-            densities.swap(self._block(corrupted, i), np.flatnonzero(rng.random(len(X)) < 0.5), rng)
+        for i, levels in zip(self.others, self.levels, strict=True):
+            rows = np.flatnonzero(rng.random(len(X)) < 0.5)
+            self._block(corrupted, i)[rows] = levels[rng.integers(0, len(levels), len(rows))]
         return corrupted
 
     def _rotated(self, X: npt.NDArray[np.float32]) -> Floats:
