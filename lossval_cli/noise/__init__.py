@@ -1,1 +1,1 @@
-"""Which labels are wrong and which rows are outliers, independent of LossVal."""
+"""Wrong labels and outliers, estimated independently of LossVal."""

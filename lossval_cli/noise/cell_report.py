@@ -1,4 +1,4 @@
-"""What a reviewer needs to decide on a cell: its value, its column's usual range, and what the row predicts.
+"""Reasons by which a reviewer decides on a cell: its value, its column's usual range, and what the row predicts.
 
 A wrong cell makes the others of its row look wrong too, as far as they are predicted from it. So the worst cell is
 named first, and the others are compared with a row that has what they predict in its place.

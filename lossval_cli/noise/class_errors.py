@@ -65,12 +65,12 @@ a contradiction on its own means nothing."""
 
 
 class Scale(NamedTuple):
-    """What kind of classes labels are."""
+    """The kind of classes that labels are."""
 
     is_ordered: bool = False
     """Classes are numbered in their order, and a label is the more doubtful the more steps it is away."""
     labels: int = 1
-    """How many labels a row has of which this is one: no more rows are doubted on their own for that."""
+    """Number of labels of a row, of which this is one: no more rows are doubted on their own for that."""
 
 
 UNORDERED = Scale()
@@ -163,7 +163,7 @@ def _without_trusted_rows(
 
 
 def _with_trusted_rows(truth: TrueLabels, flips: Flips) -> _Doubt:
-    """What the model of the true label says, as far as trusted rows show that labels are wrong."""
+    """The model of the true label, as far as trusted rows show that labels are wrong."""
     probability = np.maximum(in_order_of(truth.score, flips.probability), truth.shown * truth.score)
     low, high = max(flips.low, truth.low), max(truth.high, flips.high)
     return _Doubt(truth.score, probability, low, high, truth.open, truth.shown)

@@ -91,7 +91,9 @@ def _weights(predictions: Sequence[Floats], y: Ints) -> Floats:
 
 
 def _is_worse_than_chance(probabilities: Floats, y: Ints) -> bool:
-    """Whether rows come in sets of like ones, one for each class (pairs, before and after): the labels of the others of
-    a set then say nothing of what is wrong."""
+    """Return whether rows come in sets of like ones, one for each class (pairs, before and after).
+
+    The labels of the others of a set then say nothing of what is wrong.
+    """
     rates = np.bincount(y, minlength=probabilities.shape[1]) / len(y)
     return bool(own(probabilities, y).mean() < (probabilities @ rates).mean())

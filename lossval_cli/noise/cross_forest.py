@@ -39,7 +39,7 @@ class Cells(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What the other columns say of each cell."""
+    """Predictions of each cell by the other columns."""
 
     probability: Floats  # (n, D) of the cell's own bin or level
     mean: Floats  # (n, D) of numbers
@@ -183,7 +183,7 @@ def _leaves(
     bins: Ints,
     numbers: npt.NDArray[np.bool_],
 ) -> _Tree:
-    """What each leaf holds of the rows X that the tree saw."""
+    """Summarise the rows X that the tree saw in each leaf."""
     leaf, nodes = tree.tree_.apply(X), tree.tree_.node_count
     offsets = np.append(0, np.cumsum(bins[outputs]))
     width = int(offsets[-1])

@@ -1,4 +1,4 @@
-"""Which rows to flag, given how probable it is that each is noisy."""
+"""The rows to flag, given the probability that each is noisy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows are noisy, how sure that is, and how many there are: wrong labels and outliers together.
+"""Noisy rows, their probabilities and their share: wrong labels and outliers together.
 
     out-of-fold   what other rows say of a row's label: networks, linear model, forest, boosting   (out_of_fold)
     mixture       weighted by how well each predicts labels it was not fitted on                   (stacking)

@@ -28,7 +28,7 @@ RARE = (3, 0.01)
 
 
 class LevelEvidence(NamedTuple):
-    """What is known of n cells."""
+    """Evidence about n cells."""
 
     code: npt.NDArray[np.int64]  # (n,) the bin of the level, the last one for missing cells
     rarity: Floats  # (n,) nats of evidence that the level is not one of the column's, 0 for missing cells

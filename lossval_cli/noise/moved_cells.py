@@ -1,4 +1,4 @@
-"""Are a row's numbers in the wrong columns: two exchanged, or some next to one another moved on by one?
+"""Numbers in the wrong columns of a row: two exchanged, or some next to one another moved on by one.
 
 A row is far likelier then once they are moved back. The likelihoods are those of each column by itself, so columns of
 one scale (lags of a series, answers to several questions) say nothing, and where right rows gain by a move as well,
@@ -180,7 +180,7 @@ class MovedCells:
         return gain
 
     def _best(self, values: Floats, most: Floats) -> tuple[Ints, Floats, Bools]:
-        """Of rows (n, d), those that gain by a move (r,), the log likelihood ratio of the best one (r,), and the
+        """Return the rows of (n, d) that gain by a move (r,), the log likelihood ratio of the best one (r,), and the
         columns that it moves (r, d).
 
         most (d, WIDTHS · GRID): bounds of the log probability in each column. Few moves can gain even so, and of them

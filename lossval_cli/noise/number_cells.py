@@ -1,7 +1,7 @@
 """One column of numbers: a scale on which its bulk is symmetric, and how far out on it a value lies.
 
 The scale is a signed logarithm, linear near its centre. Its centre is the median, or zero for positive columns
-that are symmetric in the logarithm, so lognormal, Pareto and Student t columns all have tails that fall index least
+that are symmetric in the logarithm, so lognormal, Pareto and Student t columns all have tails that fall at least
 as fast as an exponential, whatever the unit and offset of the column.
 """
 
@@ -110,15 +110,15 @@ class NumberCells:
     missing: float
     """Share of missing cells."""
     repeats: bool
-    """Whether one value makes up much of the column: it is a mixture then, and its bulk says little of its tail."""
+    """One value makes up much of the column: it is a mixture then, and its bulk says little of its tail."""
     in_steps: bool
-    """Whether it has few values, or mostly one: its bins are then predicted as levels are, not its mean."""
+    """It has few values, or mostly one: its bins are then predicted as levels are, not its mean."""
     stand_ins: dict[float, float]
     """Values that stand for a missing one -> evidence in nats."""
 
     @classmethod
     def fit(cls, values: Floats) -> NumberCells:
-        """On (n,) with NaN for missing, index least one finite."""
+        """On (n,) with NaN for missing, at least one finite."""
         finite = within_reach(values[np.isfinite(values)])
         distinct, counts = np.unique(finite, return_counts=True)
         rest = finite

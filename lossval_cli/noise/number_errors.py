@@ -1,4 +1,4 @@
-"""Which numeric labels are wrong: residuals in units of those of rows with similar predictions.
+"""Wrong numeric labels: residuals in units of those of rows with similar predictions.
 
 Two questions are asked, since each misses what the other finds.
 

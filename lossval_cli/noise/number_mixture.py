@@ -1,4 +1,4 @@
-"""Is a numeric label another row's? A mixture of right and wrong labels around a prediction.
+"""Numeric labels that are another row's: a mixture of right and wrong labels around a prediction.
 
 In normal scores, where skewed labels are symmetric, a right label lies about the prediction with Student-t residuals
 of a local scale, and a wrong one anywhere among the labels (density m):
@@ -179,7 +179,7 @@ def fit_mixture(
     checked: ManyValues | FewValues | None = None,
     expected_share: float | None = None,
 ) -> Posterior:
-    """Which labels of `model` are another row's; `checked`: the same of trusted rows; expected_share: what the user
+    """Fit (π, τ, ν) to the labels of `model`; `checked`: the same of trusted rows; expected_share: what the user
     expects."""
     N = len(model.t)
     sample = np.arange(N)

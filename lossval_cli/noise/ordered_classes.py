@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 BINS = 400
-"""Of the ranks of predictions."""
+"""Bins of the ranks of predictions."""
 
 BANDWIDTH, FEWEST_NEAR = 0.03, 8
 """Standard deviation of the kernel, as a share of the rows; it reaches over so many rows at least."""

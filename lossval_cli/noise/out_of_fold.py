@@ -174,7 +174,7 @@ def _cross_fit(
     outputs: tuple[int, ...],
     seed: int,
 ) -> dict[str, OutOfFold]:
-    """Of each kind a model for every fold, and what it predicts: first the fits are shared, then the rows."""
+    """Fit each kind of model without every fold, and predict; processes share first the fits, then the rows."""
 
     def fit(kind: str, left_out: int) -> Any:
         inside = np.flatnonzero(fold != left_out)

@@ -1,4 +1,4 @@
-"""Which training rows are outliers: rows with a wrong cell, or noisy as a whole. No label is used.
+"""Outliers among the training rows: rows with a wrong cell, or noisy as a whole. No label is used.
 
     cells   how improbable each cell is given its column, its row and its spelling        (cell_evidence)
     ways    a row's cells summarised in the ways a row can be wrong:
@@ -71,7 +71,7 @@ MOST_OF_A_CELL = 8.0
 """Nats, at most, that one cell adds to a sum over cells."""
 
 LEAST_SCALE = 1.0
-"""Of the tail of a way, nats: that of right cells."""
+"""Least scale of the tail of a way, in nats: that of right cells."""
 
 RANKED_SHARE = 0.01
 """Share of outliers that the penalty assumes at least, so that rows are ranked where none is an outlier."""
@@ -87,7 +87,7 @@ FLAGGED = 0.5
 
 
 class OutlierEstimate(NamedTuple):
-    """What is known about N training rows' features before any training."""
+    """The estimated outliers among N training rows, before any training."""
 
     probability: Floats  # (N,) that the row is an outlier
     penalty: Floats  # (N,) −log P(right) in nats, at a share of RANKED_SHARE at least: added to the transport cost
@@ -118,7 +118,7 @@ class OutlierEstimate(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """What is said of n rows."""
+    """Probabilities and penalties of n rows."""
 
     probability: Floats  # (n,)
     penalty: Floats  # (n,)
@@ -187,7 +187,7 @@ class _Scores(NamedTuple):
     noise: Floats  # (n, 2) log ratios of row noise
 
     def take(self, rows: Ints) -> _Scores:
-        """Of some rows, as a copy."""
+        """Return the scores of some rows, as a copy."""
         return _Scores(self.log_odds[rows], self.ranked[rows], self.way[rows], self.noise[rows])
 
 
@@ -261,7 +261,7 @@ class OutlierModel:
         X: npt.NDArray[np.float32] | None = None,
         classes: Ints | None = None,
     ) -> Scored:
-        """What is said of typed rows (n,); `rows` (n,): which rows of the table they are. Those that were fitted are
+        """Score typed rows (n,); `rows` (n,): which rows of the table they are. Those that were fitted are
         known already."""
         index = self._fit_index(rows)
         scores = self.own.take(index)
@@ -279,7 +279,7 @@ class OutlierModel:
         return self._scored(scores)
 
     def fitted(self) -> Scored:
-        """What is said of the fitted rows."""
+        """Return the scores of the fitted rows."""
         return self._scored(self.own.take(self.fit_index))
 
     def describe(self, frame: pd.DataFrame, rows: Ints, most: int = 3) -> list[list[CellFinding]]:

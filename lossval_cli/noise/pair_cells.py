@@ -1,4 +1,4 @@
-"""Values that do not go together: a husband who is female, a suburb in another city's council.
+"""Pairs of values that do not go together: a husband who is female, a suburb in another city's council.
 
 For every two columns, values are counted beside one another, in a sample of n rows. Two kinds of combination are
 exceptions:
@@ -62,7 +62,7 @@ PRIOR = 1.5
 
 
 class PairEvidence(NamedTuple):
-    """What is known of n rows."""
+    """Evidence about n rows."""
 
     lift: Floats  # (n, D) nats, the most that each cell contradicts another
     wrong: Floats  # (n,) probability that two cells that do not go together are an error
@@ -137,7 +137,7 @@ class PairCells:
         return cls(tuple(frame.columns), tuple(views), (*_with_errors(rules), *_with_errors(exclusions)))
 
     def evidence(self, frame: pd.DataFrame, copies: Ints) -> PairEvidence:
-        """Of n rows, `copies` (n,) of which each was counted as: 0 for rows that were not."""
+        """Compare the values of n rows; `copies` (n,): how often each was counted, 0 for rows that were not."""
         lift, wrong = np.zeros((len(frame), len(self.columns))), np.zeros(len(frame))
         for pair, known, nats, is_exception in self._compare(frame, copies):
             wrong[known[is_exception]] = np.maximum(wrong[known[is_exception]], pair.wrong)

@@ -1,4 +1,4 @@
-"""How many noisy rows there are, and how they differ: positive-unlabelled logistic regression.
+"""The share of noisy rows, and how they differ: positive-unlabelled logistic regression.
 
 The data are rows, of which a share π is noisy and the rest clean, and a corrupted copy of each. With L(x) the log
 density ratio of noisy to clean rows, linear in the given terms, the odds that x is a copy rather than a row are

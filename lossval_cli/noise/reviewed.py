@@ -1,4 +1,4 @@
-"""What reviewers' decisions say about the rows that nobody has reviewed yet.
+"""Probabilities of rows that nobody has reviewed yet, given the decisions of reviewers about others.
 
 Reviewed rows are a biased sample: most were shown since they were suspect. A forest learns the true label of reviewed
 rows from features and predictions, and its doubts of a given label are averaged with the estimate, as log-odds. How
@@ -143,7 +143,7 @@ class _Doubts:
 
     @property
     def are_known(self) -> bool:
-        """Whether there are enough decisions, of more than one kind, and enough labels that were wrong."""
+        """True if there are enough decisions, of more than one kind, and enough labels that were wrong."""
         counts = np.bincount(self._target, minlength=2)
         fewest = min(self.wrong, self.decisions - int(counts.max()))
         return self.decisions >= FEWEST_DECISIONS and fewest >= FEWEST_OF_A_KIND
@@ -176,7 +176,7 @@ class _Doubts:
         return np.hstack([self._X[rows], about]).astype(np.float64)
 
     def _doubt(self, probabilities: Floats, classes: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> Floats:
-        """(n,) probability that the given label is not the true one."""
+        """Return (n,) the probability that the given label is not the true one."""
         if self._predictions.ndim == 1:
             return probabilities[:, list(classes).index(1)]
         full = fill_classes(probabilities, classes, self._predictions.shape[1])
@@ -184,7 +184,7 @@ class _Doubts:
 
 
 def _only_decided(prior: Floats, rows: npt.NDArray[np.int64], wrong: Bools) -> _Learned:
-    """What was decided; for other rows, the prior."""
+    """Return what was decided, and the prior of other rows."""
     probability = prior.copy()
     probability[rows] = wrong
     share = float(probability.mean())

@@ -149,7 +149,7 @@ class RowNoise:
 
     @property
     def is_sure(self) -> bool:
-        """Whether noisy rows differ from the others by noise, not by what might be in the nature of the table."""
+        """True if noisy rows differ from the others by noise, not by what might be in the nature of the table."""
         return self._tail is None
 
     def of(self, X: npt.NDArray[np.float32], classes: Ints) -> Floats:
@@ -177,7 +177,7 @@ class RowNoise:
 
 
 def _two_groups(numbers: npt.NDArray[np.float32], probability: Floats) -> bool:
-    """Whether the rows that are probably noisy differ from the others by noise rather than by a scale.
+    """Return whether the rows that are probably noisy differ from the others by noise rather than by a scale.
 
     numbers (n, d), standardised; probability (n,) of being noisy.
     """
@@ -212,7 +212,7 @@ class _Terms:
 
     blocks: Sequence[Block]
     numbers: Ints
-    """Which of the blocks hold a number."""
+    """Indices of the blocks that hold a number."""
     others: Ints
     columns: tuple[NumberDensities, ...]
     """One per bandwidth, over the numbers."""
@@ -304,7 +304,7 @@ class _ClassBaseline:
 
     @property
     def classes(self) -> int:
-        """How many there are."""
+        """Number of classes."""
         return len(self.centre)
 
     def relative(self, terms: Floats, classes: Ints) -> Floats:

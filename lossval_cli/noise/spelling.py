@@ -1,5 +1,5 @@
-"""Is a rare level a mistake for a frequent one? Edit distance, look-alike characters, case, accents, what is cut off,
-UTF-8 read as another encoding, cells of another column."""
+"""Rare levels that misspell frequent ones: edit distance (Damerau, 1964), look-alike characters, case, accents, words
+that were cut off, UTF-8 read as another encoding, cells of another column."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ def fold(level: str) -> str:
 
 
 def ungarbled(level: str) -> str | None:
-    """What a level says that was written as UTF-8 and read as Windows-1252 or with replacement characters; None if it
-    was not."""
+    """Return a level as it was written in UTF-8 before it was read as Windows-1252 or with replacement characters; None
+    if it was not."""
     if level.isascii():
         return None
     if "\ufffd" in level:
@@ -159,7 +159,7 @@ def ungarbled(level: str) -> str | None:
 
 
 def _is_cut_off(level: str, meant: str) -> bool:
-    """Whether a level is the beginning of another that ends within a word."""
+    """Return whether a level is the beginning of another that ends within a word."""
     if not SHORTEST_PART <= len(level) <= len(meant) - 2 or not meant.startswith(level):
         return False
     return level[-1].isalnum() and meant[len(level)].isalnum()
@@ -170,5 +170,5 @@ def _has_letter(level: str) -> bool:
 
 
 def is_mixed(level: str) -> bool:
-    """Whether a digit stands next to a letter."""
+    """Return whether a digit stands next to a letter."""
     return any((a.isalpha() and b.isdigit()) or (a.isdigit() and b.isalpha()) for a, b in pairwise(level))

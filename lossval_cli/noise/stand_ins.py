@@ -64,7 +64,7 @@ def find_stand_ins(values: Floats) -> dict[float, float]:
 
 
 def _kind(distinct: Floats, count: int, direction: float, middle: float) -> str | None:
-    """What the first of `distinct` (m,) values stands out as; they ascend, and are negated where direction is −1, as
+    """Return how the first of `distinct` (m,) values stands out; they ascend, and are negated where direction is −1, as
     the median `middle` is."""
     value, following = float(direction * distinct[0]), distinct[1:]
     gap = float(following[0] - distinct[0])

@@ -1,4 +1,4 @@
-"""How improbable a far value is: unbounded tails, fitted on the part of the sample that errors hardly reach.
+"""Unbounded tails of a sample, fitted on the part that errors hardly reach: p-values of far values.
 
 A sample's tail is taken as exponential beyond a start, the memoryless continuation of its bulk. Its scale is
 the maximum-likelihood mean excess of values censored at a second quantile, so the few values beyond that

@@ -31,18 +31,18 @@ INDIFFERENT = frozenset({"preset", "seed", "device", "threads", "metric", "task"
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a threshold file says."""
+    """The content of a threshold file."""
 
     label: float
     """Probability that the label is wrong from which a row is suspect by its label."""
     features: float
     """Probability of being an outlier from which a row is suspect by its features."""
     goal: str
-    """What they were chosen for: `highest F1` or `precision 0.9`."""
+    """The goal that they were chosen for: `highest F1` or `precision 0.9`."""
     file: str
     """Name without directories."""
     sha256: str
-    """Of the file."""
+    """Digest of the file."""
     table: str
     label_column: str
     columns: tuple[str, ...]
@@ -50,7 +50,7 @@ class Thresholds:
     settings: Mapping[str, Any]
 
     def notices(self, dataset: Dataset, settings: Settings) -> tuple[str, ...]:
-        """What decides, and whether it was measured on something else than this."""
+        """Return the sentences that name the thresholds, and say if they were measured on something else than this."""
         name = format_name(self.file)
         notices = [
             f"thresholds: rows are suspect from a probability of {self.label:g} (label) or {self.features:g} "

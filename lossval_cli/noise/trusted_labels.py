@@ -81,7 +81,7 @@ STEPS = 60
 
 
 class TrueLabels(NamedTuple):
-    """What trusted rows say about the labels of N training rows."""
+    """The evidence of trusted rows about the labels of N training rows."""
 
     score: Floats  # (N,) probability that each given label is wrong, if any are
     shown: float  # how sure it is that any are
@@ -143,7 +143,7 @@ def learn_true_labels(
 def log_ratio_of_ranks(
     predicted: Floats, y: Bools, predicted_trusted: Floats, y_trusted: Bools, wrong: Floats
 ) -> float:
-    """How much likelier, in nats, the rank order of trusted rows is if errors follow a rule than if they are flips.
+    """Log likelihood ratio, in nats, of the rank order of trusted rows: errors that follow a rule over flips.
 
     Of two classes: predictions of the given label (N,) and (J,), labels, and each given label's probability of being a
     flip (N,). If shares α and β of the two given classes are flips, the area under the curve is A − ½ = (1 − α − β)

@@ -1,4 +1,4 @@
-"""A typed table as the detectors look at it: numbers, levels, and two numbers for each column of free text."""
+"""The columns that detectors read from a typed table: numbers, levels, and two numbers for each column of free text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT_VIEWS = {"length": "length", "symbols": "share of characters that are neith
 
 @dataclass(frozen=True)
 class TableView:
-    """What each column is looked at as."""
+    """The numbers and levels that each column is read as."""
 
     kinds: Mapping[str, str]
     source: Mapping[str, str]
