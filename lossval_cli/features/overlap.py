@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
-from sklearn.neighbors import NearestNeighbors
 
 from lossval_cli.features.row_keys import Keys, with_label
 from lossval_cli.runtime.row_source import RowSource
@@ -113,6 +112,8 @@ def _near_copies(X: RowSource, others: npt.NDArray[np.float32], columns: int, ro
     queries = others[_draw(len(others), NEAR_QUERIES, rng)]
     own = _draw(len(reference), NEAR_QUERIES, rng)
     limit = NEAR * np.sqrt(columns)
+    from sklearn.neighbors import NearestNeighbors  # 0.3 s, and only for a table to compare with
+
     index = NearestNeighbors(n_neighbors=2).fit(reference)
     near = int((index.kneighbors(queries, n_neighbors=1)[0][:, 0] <= limit).sum())
     if not near:
