@@ -50,39 +50,18 @@ def learn_true_numbers(
         return given
     scaler = StandardScaler().fit(X_trusted)
 
-    def inputs(rows: npt.NDArray[np.float32], part: slice, side: int) -> Floats:
-        return np.hstack(
-            [np.clip(scaler.transform(rows), -5, 5), *(base[side][part, None] for base in base_predictions)]
-        )
+    def inputs(rows: npt.NDArray[np.float32], predictions: list[Floats]) -> Floats:
+        return np.column_stack([np.clip(scaler.transform(rows), -5, 5), *predictions])
 
-    first = slice(X_trusted.shape[1], None)  # the predictions alone
-    kinds: list[tuple[Any, slice]] = [
-        (Ridge(1.0), first),
-        (Ridge(100.0), slice(None)),
-        (
-            ExtraTreesRegressor(max(1, round(trees * TREES)), min_samples_leaf=3, max_features=0.5, random_state=seed),
-            slice(None),
-        ),
-    ]
-    A = inputs(X_trusted, slice(None), 1)
-
-    def fit(kind: tuple[Any, slice]) -> tuple[Any, Floats]:
-        model, columns = kind
-        out_of_fold = np.empty(len(A))
-        for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(A):
-            model.fit(A[fitted, columns], trusted[fitted])
-            out_of_fold[left_out] = model.predict(A[left_out, columns])
-        return model.fit(A[:, columns], trusted), out_of_fold
-
+    A = inputs(X_trusted, [by_trusted for _, by_trusted in base_predictions])
+    fitted = share(
+        _models(X_trusted.shape[1], seed, trees), lambda kind: (*kind, _fit_out_of_fold(*kind, A, trusted, seed))
+    )
     most = CLEARLY_NEARER * np.abs(given[1] - trusted).mean()
-    used = [
-        (model, columns, out_of_fold)
-        for (_, columns), (model, out_of_fold) in zip(kinds, share(kinds, fit), strict=True)
-        if np.abs(out_of_fold - trusted).mean() <= most
-    ]
+    used = [one for one in fitted if np.abs(one[2] - trusted).mean() <= most]
 
     def predict(block: slice) -> list[Floats]:
-        rows = inputs(X[block], block, 0)
+        rows = inputs(X[block], [rows[block] for rows, _ in base_predictions])
         return [model.predict(rows[:, columns]) for model, columns, _ in used]
 
     blocks = share(row_blocks(len(X)), predict) if used else []
@@ -91,3 +70,19 @@ def learn_true_numbers(
         found.append((np.concatenate(rows), out_of_fold))
     weights = stack_numbers([by_trusted for _, by_trusted in found], trusted)
     return mix(weights, [rows for rows, _ in found]), mix(weights, [by_trusted for _, by_trusted in found])
+
+
+def _models(features: int, seed: int, trees: float) -> list[tuple[Any, slice]]:
+    """Models, and the columns that each is fitted to: the predictions alone, or the features before them too."""
+    forest = ExtraTreesRegressor(max(1, round(trees * TREES)), min_samples_leaf=3, max_features=0.5, random_state=seed)
+    return [(Ridge(1.0), slice(features, None)), (Ridge(100.0), slice(None)), (forest, slice(None))]
+
+
+def _fit_out_of_fold(model: Any, columns: slice, A: Floats, y: Floats, seed: int) -> Floats:
+    """Fit the model to some columns of A (J, F) and y (J,), and return its out-of-fold predictions (J,)."""
+    out_of_fold = np.empty(len(A))
+    for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(A):
+        model.fit(A[fitted, columns], y[fitted])
+        out_of_fold[left_out] = model.predict(A[left_out, columns])
+    model.fit(A[:, columns], y)
+    return out_of_fold
