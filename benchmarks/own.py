@@ -39,7 +39,7 @@ def lossval(train: pd.DataFrame, **options: object) -> Answer:
     result = lossval_cli.score(
         train, label=LABEL, ids=ID, task="classification", removal="off", **options
     ).scores.sort_values("row")
-    return result["noise_probability"].to_numpy(), result["suspect"].str.contains("label").to_numpy()
+    return result["label_noise_probability"].to_numpy(), result["suspect"].str.contains("label").to_numpy()
 
 
 def methods(train: pd.DataFrame) -> dict[str, Callable[[], Answer]]:

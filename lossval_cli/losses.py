@@ -297,7 +297,7 @@ def check_loss(loss: Loss, classes: int | None) -> None:
         rows = loss.per_row(prediction, target)
         if rows.shape != (2, 3):
             found = f"must return one number per row, here shape (2, 3), but returned {tuple(rows.shape)}"
-        elif not rows.requires_grad:
+        elif not rows.requires_grad or torch.autograd.grad(rows.sum(), prediction, allow_unused=True)[0] is None:
             found = "has no gradient with respect to the prediction"
         elif not bool(rows.isfinite().all()):
             found = f"returned a value that is not finite for predictions {shape[1:]} and targets (3,)"

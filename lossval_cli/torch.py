@@ -123,6 +123,7 @@ class LossVal(nn.Module):
         self.rows, self.variant = rows, variant
         self.loss = find_any_loss(loss) if isinstance(loss, str) else _own_loss(loss)
         self._is_own_loss = not isinstance(loss, str) or ":" in loss
+        self._is_tried = not self._is_own_loss  # whether its gradient was looked at
         X_val = _features(X_val, "X_val").detach().clone()
         if variant == "default":
             X_val = X_val.float()
@@ -321,7 +322,12 @@ class LossVal(nn.Module):
                 f"LossVal: loss {self.loss.name} failed for outputs {_shape(outputs)} and targets {_shape(targets)}: "
                 f"{describe_error(error)}{takes}"
             ) from error
-        return _per_row(losses, outputs, targets)
+        losses = _per_row(losses, outputs, targets)
+        if not self._is_tried and losses.requires_grad and outputs.requires_grad:
+            self._is_tried = True
+            if torch.autograd.grad(losses.sum(), outputs, retain_graph=True, allow_unused=True)[0] is None:
+                raise UsageError("LossVal: the loss has no gradient with respect to the outputs")
+        return losses
 
     def _record(self, index: Tensor, losses: Tensor, features: Tensor | None) -> None:
         """A row may be in an epoch several times: its mean counts."""

@@ -169,7 +169,7 @@ class Odd(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> Odd:
         if self.way == "fit":
             raise ValueError("singular matrix")
-        self.classes_ = np.unique(y)
+        self.classes_ = np.array(["no", "yes"]) if self.way == "classes" else np.unique(y)
         return self
 
     def predict_proba(self, X: Any) -> Any:
@@ -201,6 +201,8 @@ class Odd(ClassifierMixin, BaseEstimator):
         (Odd("random"), "not deterministic"),
         (Odd("shape"), r"predict_proba returned shape \(\d+,\)"),
         (Odd("nan"), "not finite"),
+        (Odd("classes"), "classes_ are not among the labels it was fitted on"),
+        (KNeighborsRegressor(5), "the task is classification, and it predicts numbers"),
         (Odd("sum"), "not probabilities with sum 1"),
         (DummyClassifier(), "ignores its input"),
     ],
@@ -245,6 +247,11 @@ def test_a_loss_that_fails_in_training_alone_is_shown_as_the_users() -> None:
 
     with pytest.raises(LossvalError, match=r"failed for.*ValueError: too many rows \(test_own_models.py, line \d+\)"):
         lossval_cli.score(TRAIN, label="label", loss=late, **FAST)
+
+
+def test_a_loss_with_a_gradient_of_nothing_we_train_is_refused() -> None:
+    with pytest.raises(LossvalError, match="no gradient with respect to the prediction"):
+        lossval_cli.score(TRAIN, label="label", loss=lambda o, t: torch.ones(len(t), requires_grad=True), **FAST)
 
 
 def test_weights_reach_the_last_step_of_a_pipeline_and_are_missed_where_fit_takes_none() -> None:

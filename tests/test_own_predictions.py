@@ -178,6 +178,27 @@ def test_predictions_that_know_every_label_are_reported() -> None:
     assert any("out-of-fold" in notice for notice in on_val.report["notices"])
 
 
+@pytest.mark.parametrize(
+    ("predict", "notice"),
+    [
+        (lambda y, rng: y, "predictions reproduce the labels: they must be out-of-fold"),
+        (lambda y, rng: rng.permutation(y), "predictions agree with the labels no more than by chance"),
+        (lambda y, rng: (y + rng.normal(0, 3, len(y))) / 1000, "are they in the unit of the label"),
+        (lambda y, rng: np.full(len(y), 3.0), "every row has the same prediction"),
+        (lambda y, rng: y + rng.normal(0, 3, len(y)), ""),
+    ],
+    ids=["in-sample", "other rows", "other unit", "constant", "as they should be"],
+)
+def test_predicted_numbers_that_cannot_be_what_they_should_are_reported(predict: Any, notice: str) -> None:
+    rng = np.random.default_rng(0)
+    train = TRAIN.drop(columns="label").assign(price=rng.normal(100, 20, ROWS))
+    result = lossval_cli.score(
+        train, label="price", ids="key", predictions=predict(train["price"].to_numpy(), rng), **FAST
+    )
+    said = [text for text in result.report["notices"] if text.startswith("<predictions>")]
+    assert len(said) == bool(notice) and all(notice in text for text in said)
+
+
 def changed(row: int, values: Any) -> np.ndarray:
     other = P.copy()
     other[row] = values

@@ -264,6 +264,7 @@ def call(
         ({"loss": nn.CrossEntropyLoss()}, r"returned one number for outputs \(6, 2\).*reduction='none'"),
         ({"loss": lambda outputs, targets: outputs[:2, 0]}, r"returned shape \(2,\).*not one value per row"),
         ({"loss": lambda outputs, targets: outputs.detach()[:, 0]}, "no gradient"),
+        ({"loss": lambda outputs, targets: torch.ones(6, requires_grad=True)}, "no gradient"),
         ({"loss": lambda outputs, targets: 3.0}, "returned float"),
         ({"loss": lambda o, t: o[:, :1] - t, "outputs": torch.ones(6, 1)}, r"\(6, 6\).*squeeze"),
         (

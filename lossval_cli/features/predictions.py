@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import spearmanr
 
 from lossval_cli.errors import SchemaError, UsageError
 from lossval_cli.features.class_order import canonical_label
@@ -127,6 +128,8 @@ def read_predictions(
         classes = y.astype(np.int64)
         notices += _check_order(rows, classes, labels, name, is_named=is_named)
         notices += _too_good(rows, classes, given_val, y_val, name)
+    elif isinstance(labels, NumberLabels):
+        notices += _check_numbers(rows, labels.raw(train), name)
     return Predictions(rows, given_val, name, tuple(notices))
 
 
@@ -424,6 +427,30 @@ def _check_order(
         f"{text}, and column {column} fits class {quote(labels.names[moved])} better: the order is "
         f"{_some(labels.sorted_names())}; give a table whose columns have the names of the classes"
     )
+
+
+def _check_numbers(rows: Floats, y: Floats, name: str) -> list[str]:
+    """A notice where predicted numbers (N,) seem to be in-sample, of other rows, or not in the unit of y (N,)."""
+    if np.ptp(rows) == 0 or np.ptp(y) == 0:
+        return [f"{name}: every row has the same prediction, so labels are compared with one number"]
+    agreement = float(spearmanr(rows, y).statistic)
+    if len(y) >= FEWEST_PERFECT and (np.abs(rows - y) <= PERFECT * y.std()).mean() >= 1 - PERFECT:
+        return [
+            f"{name}: predictions reproduce the labels: they must be out-of-fold (cross_val_predict), since a model "
+            "reproduces the labels of rows that it was fitted on, right or wrong"
+        ]
+    if agreement < 2 / np.sqrt(len(y)):
+        return [
+            f"{name}: predictions agree with the labels no more than by chance: either the features do not predict "
+            "this label, or the predictions belong to other rows; check that they are in the order of the table"
+        ]
+    low, middle, high = np.quantile(y, [0.05, 0.5, 0.95])
+    if not low - (high - low) <= np.median(rows) <= high + (high - low):
+        return [
+            f"{name}: predictions are around {np.median(rows):.4g}, and labels around {middle:.4g}; are they in the "
+            "unit of the label?"
+        ]
+    return []
 
 
 def _too_good(

@@ -170,6 +170,7 @@ def train_lossval(
             raise Diverged(
                 f"training diverged in epoch {epoch + 1}: the loss is not finite; "
                 f"lower learning_rate (now {settings.learning_rate:g})"
+                f"{f', or look at your loss {loss.name}' if ':' in loss.name else ''}"
             )
 
         # --- transport: the potentials of the new weights, warm-started ----------------------------------

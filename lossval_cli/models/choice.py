@@ -81,13 +81,19 @@ def _checked(name: str, make: Callable[[], Any], *, is_classifier: bool) -> Esti
         raise SettingsError(
             [f"model: {name!r} must take (inputs, outputs) to make a torch.nn.Module that fits the table"]
         )
+    from sklearn.base import RegressorMixin
+
     wanted = "predict_proba" if is_classifier else "predict"
     for method in ("fit", wanted):
         if not hasattr(made, method):
             advice = ""
             if method == "predict_proba":
-                is_number = type(made).__name__.endswith("Regressor")
-                advice = ": the task is classification" if is_number else "; wrap it in CalibratedClassifierCV"
+                is_number = isinstance(made, RegressorMixin)
+                advice = (
+                    ": the task is classification, and it predicts numbers"
+                    if is_number
+                    else "; wrap it in CalibratedClassifierCV"
+                )
             raise SettingsError([f"model: {name!r} makes a {type(made).__name__}, which has no {method}{advice}"])
     return Estimator(name, make, True)
 

@@ -125,6 +125,11 @@ def predict_one(model: Estimator, fitted: Any, X: Inputs, K: int | None) -> Floa
                 f"model {model.name}: predict_proba returned shape {found.shape} for {len(X)} rows and "
                 f"{len(classes)} classes"
             )
+        if not set(np.asarray(classes).tolist()) <= set(range(K)):
+            raise TrainingError(
+                f"model {model.name}: its classes_ are not among the labels it was fitted on, which are numbers from 0 "
+                f"to {K - 1}"
+            )
         whole = np.zeros((len(X), K))
         whole[:, np.asarray(classes, np.int64)] = found
         found = whole
