@@ -303,9 +303,10 @@ class _Splitter:
             elif not given[-1].strip() and all(len(row) == len(given) - 1 for row in rows):
                 given, self.missing_fields = given[:-1], -1
         given = [cell.strip().strip(_INVISIBLE).strip() for cell in given]
-        given[0] = (
-            given[0].removeprefix("ï»¿").removeprefix("# ") or given[0]
-        )  # a mark read as letters; NumPy's savetxt
+        given[0] = given[0].removeprefix("ï»¿") or given[0]  # a byte-order mark read as letters
+        if given[0].startswith("# ") and len(given) > 1:  # as NumPy's savetxt writes it
+            given[0] = given[0][2:].strip() or given[0]
+            self._notice(f"the first column is called {quote(given[0])}, without the # before it")
         doubled = [cell for cell, times in Counter(given).items() if times > 1 and cell]
         if doubled:
             if looks_like_data(records[0], rows):
