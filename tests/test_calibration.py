@@ -118,6 +118,7 @@ def test_no_class_dies_out(tmp_path: Path) -> None:
         assert set(pc.unique(found.table.as_given("label")).to_pylist()) == {"rare", "yes", "no"}
 
 
+@pytest.mark.slow
 def test_the_same_draw_plants_the_same() -> None:
     dataset = load_dataset(mixed(), None, options=TableOptions(label="label"), settings=SETTINGS)
     first, again, other = planted(dataset), planted(dataset), planted(dataset, seed=1)

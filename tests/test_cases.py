@@ -236,6 +236,7 @@ def test_an_index_of_pandas_is_not_the_label() -> None:
     assert load("t.parquet").roles.label == "churn"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_are_right_under_a_mark_a_sep_line_and_line_breaks_in_cells(end: str) -> None:
     text, where, line = "\ufeffsep=;" + end + "id;note;x;label" + end, [], 3

@@ -109,7 +109,7 @@ def test_a_passed_deadline_still_scores_every_row() -> None:
 )
 def test_a_run_repeated_with_smaller_steps_is_resumed(tables: Path, settings: dict[str, Any], why: str) -> None:
     """Ended in the training that repeats the first one, it is resumed there, with the same bits and notices."""
-    settings |= {"members": 4, "batch_size": 160, "removal": "off"}
+    settings |= {"effort": "low", "members": 4, "batch_size": 160, "removal": "off"}
     saving = {"checkpoint": "saved", "checkpoint_every": 1e-6}
     train, val = frame(160), frame(40, seed=1)
     seen: list[int] = []
@@ -274,7 +274,7 @@ def test_a_check_is_cut_short_and_gone_on_with(cli: Callable[..., Outcome], quic
 def test_python_has_what_the_command_has(tables: Path) -> None:
     """DataFrames, which have no bytes of a file, are known again by what is in them."""
     train, val = frame(), frame(40, seed=1)
-    settings = {"epochs": 3, "members": 4, "removal": "off", "checkpoint": "saved"}
+    settings = {"effort": "low", "epochs": 3, "members": 4, "removal": "off", "checkpoint": "saved"}
     whole = lossval_cli.score(train, val, **settings)
     cut = lossval_cli.score(train, val, time_limit=0.001, **settings)
     assert cut.report["summary"]["stopped_in_epoch"] == 1 and Path("saved").exists()

@@ -188,6 +188,7 @@ def test_large_integers_keep_small_differences() -> None:
     np.testing.assert_allclose(fit_one(small + 10**12)[1], fit_one(small)[1], atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(
     st.lists(st.integers(-1_000, 1_000), min_size=2, max_size=60).filter(lambda v: len(set(v)) > 1),

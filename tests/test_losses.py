@@ -57,6 +57,7 @@ def test_classification_closed_forms() -> None:
     assert losses.label_smoothed_cross_entropy(logits, y).item() == pytest.approx(smoothed)
 
 
+@pytest.mark.slow
 def test_classification_equals_torch() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(20, 7, generator=generator, dtype=torch.float64)

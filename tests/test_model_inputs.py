@@ -80,6 +80,7 @@ def score(model: Any, train: Any = TRAIN, val: Any = VAL, **options: Any) -> los
     return lossval_cli.score(train, val, label="label", ids="key", model=model, **FAST | options)
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_selects_columns_by_name_runs_as_it_is() -> None:
     result = score(pipeline())
     assert roc_auc_score(WRONG, result.scores.sort_values("row")["noise_probability"]) > 0.8
@@ -98,6 +99,7 @@ def test_a_file_gives_it_the_same_columns_and_the_removal_study_retrains_it(tmp_
     assert "own" in [trial["model"] for trial in held_out.report["removal"]["trials"]]
 
 
+@pytest.mark.slow
 def test_columns_are_numbers_dates_and_text_as_they_were_read() -> None:
     Seen.given.clear()
     score(Seen(cat_features=["city"]))
@@ -110,12 +112,14 @@ def test_columns_are_numbers_dates_and_text_as_they_were_read() -> None:
     pd.testing.assert_frame_equal(first[["age", "city", "note"]], expected.fillna(np.nan), check_dtype=False)
 
 
+@pytest.mark.slow
 def test_other_estimators_get_encoded_rows_without_gaps() -> None:
     Seen.given.clear()
     score(Seen())
     assert all(isinstance(X, np.ndarray) and X.dtype == np.float32 and np.isfinite(X).all() for X in Seen.given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [

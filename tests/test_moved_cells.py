@@ -51,6 +51,7 @@ def tables() -> list[np.ndarray]:
     return [units, mixed, prices, pair]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", range(4))
 def test_the_moves_that_are_looked_up_hold_the_best_of_all(table: int) -> None:
     rng = np.random.default_rng(table)

@@ -70,6 +70,7 @@ def test_a_suspect_row_is_given_other_tags_and_a_reason(result: lossval_cli.Resu
     assert "film" in result.to_html()
 
 
+@pytest.mark.slow
 def test_right_tags_are_left_alone() -> None:
     X, has, _ = tables(300, 2, share=0)
     clean = lossval_cli.score(frame(X, has), label="tags", **FAST)
@@ -89,6 +90,7 @@ def test_text_with_a_separator_is_the_same_as_lists(result: lossval_cli.Result) 
     assert again.dataset.labels.names == result.dataset.labels.names
 
 
+@pytest.mark.slow
 def test_own_predictions_are_one_probability_a_tag() -> None:
     X, has, turned = tables(200, 3)
     p = np.where(has ^ turned, 0.95, 0.05)
@@ -115,6 +117,7 @@ def test_the_loss_is_that_of_torch() -> None:
     assert torch.allclose(binary_cross_entropy(logits, target), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_loss_of_ones_own_gets_a_matrix_of_tags() -> None:
     X, has, _ = tables(60, 4)
     own = torch.nn.BCEWithLogitsLoss(reduction="none")
@@ -123,6 +126,7 @@ def test_a_loss_of_ones_own_gets_a_matrix_of_tags() -> None:
     assert np.allclose(given["importance"], plain["importance"], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_tag_of_one_row_or_of_all_rows_is_not_doubted() -> None:
     X, has, _ = tables(150, 5)
     Y = np.column_stack([has, np.arange(150) == 3, np.ones(150)]).astype(np.float32)
@@ -138,6 +142,7 @@ def test_corrected_tags_turn_what_is_probably_wrong_and_the_worst_of_a_suspect()
     assert corrected_tags(has, wrong, suspect).tolist() == [[False, True], [True, True], [True, False]]
 
 
+@pytest.mark.slow
 def test_the_commands_after_score(cli: Callable[..., Outcome], tmp_path: Path) -> None:
     X, has, _ = tables(150, 6, share=0.2)
     frame(X, has).assign(tags=[";".join(TAGS[row]) or "none" for row in has]).to_csv("t.csv", index=False)

@@ -50,6 +50,7 @@ def test_thresholds_of_the_user_decide() -> None:
     assert flagged.feature_suspect.sum() == 6
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
 def test_the_threshold_maximises_expected_f1_where_most_flags_are_right(values: list[float]) -> None:

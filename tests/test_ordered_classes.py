@@ -148,6 +148,7 @@ def test_predictions_of_scikit_learn_keep_their_columns() -> None:
     assert any("low < medium < high < very high; --unordered" in text for text in result.report["notices"])
 
 
+@pytest.mark.slow
 def test_an_ordered_categorical_needs_no_option() -> None:
     X, _, label = grades(80, 2)
     kind = pd.CategoricalDtype(["p", "o", "n", "m"], ordered=True)

@@ -49,6 +49,7 @@ def households(rows: int = 600, seed: int = 0) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 def test_rows_in_another_order_have_the_same_probabilities() -> None:
     table = households()
     order = np.random.default_rng(1).permutation(len(table))
@@ -56,6 +57,7 @@ def test_rows_in_another_order_have_the_same_probabilities() -> None:
     np.testing.assert_allclose(moved, found(table).probability[order], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_row_changes_no_other_row_by_more_than_a_little() -> None:
     table = households()
     before = found(table).probability

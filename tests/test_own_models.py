@@ -25,7 +25,7 @@ import lossval_cli
 from lossval_cli import LossvalError
 from lossval_cli.lossval.own_networks import StackedModules
 
-FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4}
+FAST: dict[str, Any] = {"effort": "low", "removal": "off", "epochs": 4, "members": 4}
 
 
 def table(rows: int = 200) -> tuple[pd.DataFrame, np.ndarray]:
@@ -254,6 +254,7 @@ def test_a_loss_with_a_gradient_of_nothing_we_train_is_refused() -> None:
         lossval_cli.score(TRAIN, label="label", loss=lambda o, t: torch.ones(len(t), requires_grad=True), **FAST)
 
 
+@pytest.mark.slow
 def test_weights_reach_the_last_step_of_a_pipeline_and_are_missed_where_fit_takes_none() -> None:
     train = TRAIN.assign(weight=np.where(TRAIN["a"] > 0, 5.0, 0.1))
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())

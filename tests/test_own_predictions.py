@@ -23,7 +23,7 @@ from lossval_cli.lossval import training
 pytestmark = pytest.mark.usefixtures("valued_once")
 
 ROWS, VAL_ROWS = 240, 120
-FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4}
+FAST: dict[str, Any] = {"effort": "low", "removal": "off", "epochs": 4, "members": 4}
 
 
 def table(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
@@ -252,6 +252,7 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], me
         lossval_cli.score(TRAIN, VAL, label="label", ids="key", **FAST | options)
 
 
+@pytest.mark.slow
 def test_predictions_of_rows_in_another_order_are_reported() -> None:
     """Where neither an id nor an index shows it, they agree with the labels by chance."""
     order = np.random.default_rng(0).permutation(ROWS)
@@ -273,6 +274,7 @@ def test_what_cleanlabs_tutorial_computes_goes_in_by_one_argument() -> None:
     assert spearmanr(-quality, ours["label_noise_probability"]).statistic > 0.5
 
 
+@pytest.mark.slow
 def test_the_report_says_that_the_model_behind_predictions_is_not_retrained() -> None:
     notice = score(P, removal="quick").report["removal"]
     assert notice is not None and "the model behind your predictions is not retrained" in (notice["notice"] or "")

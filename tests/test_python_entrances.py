@@ -19,7 +19,7 @@ from lossval_cli.report.types import Report, Summary
 pytestmark = pytest.mark.usefixtures("valued_once")
 
 ROOT = Path(__file__).parents[1]
-FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4}
+FAST: dict[str, Any] = {"effort": "low", "removal": "off", "epochs": 4, "members": 4}
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(result: Result, call: Any, m
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for table in (ROOT / "examples").glob("wine*.csv"):
         lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
-        (tmp_path / table.name).write_text("".join(lines[:401]), encoding="utf-8")
+        (tmp_path / table.name).write_text("".join(lines[:601]), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     for cell in json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]:

@@ -184,6 +184,7 @@ def test_a_run_whose_table_is_gone_is_reviewed_from_the_report(run: Path) -> Non
     assert read_decisions(session.path).decisions[0].key == '["c0-0"]'
 
 
+@pytest.mark.slow
 def test_without_ids_and_without_the_table_nothing_would_find_the_rows_again(cli: Callable[..., Outcome]) -> None:
     frame(60).drop(columns="customer").to_csv("train.csv", index=False)
     assert main(["score", "train.csv", "--quiet", *QUICK]) == 0

@@ -92,6 +92,7 @@ def test_outliers_sink_by_their_feature_evidence() -> None:
     assert roc_auc_score(outlier, -result.feature_evidence) > 0.95
 
 
+@pytest.mark.slow
 def test_regression_finds_wrong_numbers() -> None:
     rng = np.random.default_rng(1)
     X = rng.standard_normal((460, 4)).astype(np.float32)
@@ -148,6 +149,7 @@ def test_every_row_is_scored_only_by_members_that_never_train_on_it() -> None:
     assert (trains[:, held_out] == 0).all() and (scores[:, held_out] == 1).all()
 
 
+@pytest.mark.slow
 def test_held_out_rows_are_scored_like_others() -> None:
     """Without --val a part of training stands in; clean rows must not sink or rise for being in it."""
     training_data, _ = make_problem(400, noise=0.0)
@@ -191,6 +193,7 @@ def test_a_loss_that_is_not_finite_stops_with_one_line() -> None:
         fit(broken, loss="squared_error", epochs=2)
 
 
+@pytest.mark.slow
 def test_predict_answers_for_other_rows() -> None:
     training_data, _ = make_problem(noise=0.0)
     result = fit(training_data, epochs=25)

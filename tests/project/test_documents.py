@@ -87,6 +87,7 @@ def heads(text: str) -> set[str]:
 
 def run_page(name: str, run: Callable[[str], Outcome]) -> None:
     printed = ""
+    names: dict[str, object] = {"__name__": "__main__"}  # later blocks of Python go on from earlier ones
     for block in blocks(PAGES[name]):
         where = f"{name}:{block.line}"
         if block.is_output:
@@ -96,7 +97,7 @@ def run_page(name: str, run: Callable[[str], Outcome]) -> None:
             continue
         if block.language == "python":
             with contextlib.redirect_stdout(io.StringIO()) as stream:
-                exec(compile(block.body, where, "exec"), {"__name__": "__main__"})
+                exec(compile(block.body, where, "exec"), names)
             printed = stream.getvalue()
             continue
         printed = ""
@@ -118,12 +119,27 @@ def test_commands_of_a_page_run(name: str, run: Callable[[str], Outcome]) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("valued_once")
 def test_the_tutorial_shows_what_happens(run: Callable[[str], Outcome], folder: Path) -> None:
     """On the whole example, with the settings a reader has."""
     (folder / "pyproject.toml").unlink()
     for source in (ROOT / "examples").glob("wine*.csv"):
         shutil.copy(source, folder)
     run_page("docs/tutorial.md", run)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("valued_once")
+def test_the_demo_finds_most_of_what_it_flags(cli: Callable[..., Outcome]) -> None:
+    """The run of the tutorial."""
+    done = cli("demo", "--quiet")
+    assert done.code == 0, done.err
+    found = re.search(r"among\s+(\d+) suspects\s+(\d+)", done.out)
+    assert found is not None
+    assert int(found[2]) > 0.6 * int(found[1]) > 60
+    lowest = re.search(r"in the lowest\s+300 rows\s+(\d+)", done.out)
+    assert lowest is not None
+    assert int(lowest[1]) > 150  # 45 by chance
 
 
 def test_made_pages_are_as_made() -> None:
