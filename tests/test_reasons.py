@@ -108,11 +108,31 @@ def test_what_to_check_first_follows_from_the_probabilities() -> None:
 def test_without_trusted_rows_outliers_may_be_right() -> None:
     rows = [{"suspect": kind, "noise_probability": 0.8} for kind in ("label", "features", "features", "label+features")]
     data = {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "classification"}}
-    said = "Check the first 4 suspects: about 3 of them are expected to be wrong"
-    assert first_rows(a_report(suspects=rows, data=data | {"held_out": None})) == f"{said}."
+    trusted, alone = data | {"held_out": None}, data | {"held_out": {"rows": 20}}
     assert (
-        first_rows(a_report(suspects=rows, data=data | {"held_out": {"rows": 20}}))
-        == f"{said}, unless extreme values are normal in this table (3 are outliers; trusted rows would show it)."
+        first_rows(a_report(suspects=rows, data=trusted))
+        == "Check the first 4 suspects: about 3 of them are expected to be wrong."
+    )
+    may = "they may be errors, or rare and right (trusted rows would show which)."
+    assert first_rows(a_report(suspects=rows * 2, data=alone)) == (
+        "Check the first 8 suspects: about 2 of the 2 doubted labels are expected to be wrong; 6 rows are outliers; "
+        f"{may}"
+    )
+    assert first_rows(a_report(suspects=rows[1:3], data=alone)) == (
+        f"Check the first 2 suspects: 2 rows are outliers; {may}"
+    )
+    assert first_rows(a_report(suspects=rows[1:2], data=alone)) == (
+        "Check it: 1 row is an outlier; it may be an error, or rare and right (trusted rows would show which)."
+    )
+
+
+def test_without_trusted_rows_numbers_far_from_their_prediction_may_be_right() -> None:
+    """Incomes, prices and counts have heavy tails."""
+    rows = [{"suspect": kind, "noise_probability": 0.98} for kind in ("label", "features", "label")]
+    data = {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "regression"}, "held_out": {"rows": 20}}
+    assert first_rows(a_report(suspects=rows, data=data)) == (
+        "Check the first 3 suspects: 2 labels lie far from the prediction and 1 row is an outlier; they may be errors, "
+        "or rare and right (trusted rows would show which)."
     )
 
 

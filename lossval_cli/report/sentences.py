@@ -322,26 +322,36 @@ def deciding_cells(found: Sequence[Mapping[str, Any]]) -> str:
 def first_rows(report: Mapping[str, Any]) -> str:
     """How many of the listed suspects are expected to be wrong; empty where none is listed or that is not known.
 
-    Without trusted rows an error and a right row that is extreme look alike.
+    Without trusted rows, a row that is unusual beyond doubt may be right all the same: of outliers, and of numbers far
+    from their prediction, no such number is given.
     """
-    rows = report["suspects"][:LISTED]
-    listed = [row["noise_probability"] for row in rows if row.get("noise_probability") is not None]
-    if not listed:
+    rows = [row for row in report["suspects"][:LISTED] if row.get("noise_probability") is not None]
+    if not rows:
         return ""
-    wrong = round(sum(listed))
-    if len(listed) == 1:
-        return f"Check it: it is wrong with a probability of {format_percent(listed[0], 0)}."
-    which = "all" if len(listed) == report["summary"].get("suspects") else "the first"
-    are = "is" if wrong == 1 else "are"
-    text = f"Check {which} {len(listed):,} suspects: about {wrong:,} of them {are} expected to be wrong"
-    outliers = sum("features" in (row.get("suspect") or "") for row in rows)
-    if outliers and report["data"].get("held_out") is not None:
-        text += f", unless extreme values are normal in this table ({_outliers(outliers)}; trusted rows would show it)"
-    return f"{text}."
-
-
-def _outliers(rows: int) -> str:
-    return "one is an outlier" if rows == 1 else f"{rows:,} are outliers"
+    data, count = report["data"], len(rows)
+    outliers = far = 0
+    if data.get("held_out") is not None:
+        outliers = sum("features" in row["suspect"] for row in rows)
+        far = count - outliers if data["roles"].get("task") == "regression" else 0
+    doubted = [row["noise_probability"] for row in rows if not far and not (outliers and "features" in row["suspect"])]
+    if count == len(doubted) == 1:
+        return f"Check it: it is wrong with a probability of {format_percent(doubted[0], 0)}."
+    which = "all" if count == report["summary"].get("suspects") else "the first"
+    text = "Check it" if count == 1 else f"Check {which} {count:,} suspects"
+    if doubted:
+        wrong, of = round(sum(doubted)), "them" if len(doubted) == count else f"the {len(doubted):,} doubted labels"
+        expected = f"about {wrong:,} of {of} {'is' if wrong == 1 else 'are'} expected to be wrong"
+        if len(doubted) == 1:
+            expected = f"1 label is wrong with a probability of {format_percent(doubted[0], 0)}"
+        text += f": {expected}"
+    unusual = [f"{pluralize(far, 'label')} {'lies' if far == 1 else 'lie'} far from the prediction"] if far else []
+    if outliers:
+        unusual.append(f"{pluralize(outliers, 'row')} {'is an outlier' if outliers == 1 else 'are outliers'}")
+    if not unusual:
+        return f"{text}."
+    text += f"{';' if doubted else ':'} {' and '.join(unusual)}"
+    may = "it may be an error" if outliers + far == 1 else "they may be errors"
+    return f"{text}; {may}, or rare and right (trusted rows would show which)."
 
 
 def features_reason(cells: Sequence[str]) -> str:
