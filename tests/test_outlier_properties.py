@@ -11,7 +11,7 @@ import pytest
 from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.noise.number_cells import NumberCells
-from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
+from lossval_cli.noise.outliers import OutlierEstimate, OutlierModel, find_outliers
 from lossval_cli.noise.spelling import Spelling, edit_distance
 from lossval_cli.noise.stand_ins import find_stand_ins
 from lossval_cli.noise.tails import Tail
@@ -313,3 +313,18 @@ def test_levels_that_differ_by_a_number_are_not_misspelt() -> None:
 )
 def test_edits_are_counted_up_to_a_limit(a: str, b: str, edits: int) -> None:
     assert edit_distance(a, b, 2) == min(edits, 3)
+
+
+def test_a_value_that_many_rows_have_is_one_of_its_column_however_the_others_are_predicted() -> None:
+    """Codes of hospitals: the one with the highest code is predicted by nothing, and is there all the same."""
+    rng = np.random.default_rng(0)
+    codes = np.append(np.linspace(2, 5, 21), 9.1)
+    frame = pd.DataFrame({"hospital": codes[rng.choice(22, 2000, p=[*[0.96 / 21] * 21, 0.04])]})
+    for name in ("a", "b", "c"):
+        frame[name] = rng.normal(size=2000)
+    model = OutlierModel.fit(frame, dict.fromkeys(frame, "number"), np.random.default_rng(0))
+    evidence = model.cells.evidence(model.cells.raw(model.view.prepare(frame)))
+    column = model.cells.columns.index("hospital")
+    assert np.median(evidence.residual[frame["hospital"] == 9.1, column]) == 0.0
+    other = model.cells.evidence(model.cells.raw(model.view.prepare(frame.assign(hospital=8.9))))
+    assert np.median(other.residual[:, column]) > 3.0

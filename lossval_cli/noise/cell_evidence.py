@@ -55,6 +55,9 @@ TYPICAL, ENOUGH_CELLS = 0.7, 10
 """Quantile of the surprisal of a level's cells that is typical of it, and how many cells it takes. Where one cell in a
 hundred has a level that nothing predicts, a third of the leaves hold none."""
 
+COMMON_VALUE = 0.01
+"""Share of a column's cells from which one value is one of its usual ones, however the others are predicted."""
+
 LEAST_SCALE = {True: 1.0, False: 0.5}
 """Least scale of the tail of excess surprisal, in nats: of numbers in steps, and of levels."""
 
@@ -92,6 +95,8 @@ class _Tails:
     unlikely: Mapping[int, Tail]
     typical: Mapping[int, Floats]
     """(bins,) for columns of few values: the typical surprisal of each bin."""
+    common: Mapping[int, tuple[Floats, Floats]]
+    """Usual values of other columns of numbers, ascending, and the typical residual of each, in nats."""
 
 
 @dataclass
@@ -183,6 +188,7 @@ class CellModel:
         unlikely: dict[int, Tail] = {}
         light: dict[int, LightTail | None] = {}
         typical: dict[int, Floats] = {}
+        common: dict[int, tuple[Floats, Floats]] = {}
         for i, shares in self._shares.items():
             typical[i] = _typical_surprisal(raw.surprisal[kept, i], raw.cells.codes[kept, i], len(shares))
         excess = _excess(raw.surprisal, raw.cells.codes, typical)
@@ -199,10 +205,12 @@ class CellModel:
                 smooth = not self.numbers[i].repeats and self._forest.predictors(i) >= ENOUGH_TREES
                 light[i] = LightTail.fit(np.expm1(raw.deviation[known, i])) if smooth else None
                 residual[i] = Tail.fit(raw.deviation[known, i], quantiles, 0.02)
+                nats = residual[i].neg_log_p(raw.deviation[known, i])
+                common[i] = _typical_of_values(raw.cells.values[known, i], nats)
         for i in self._shares:
             if np.ptp(excess[kept, i]) > 0:
                 unlikely[i] = Tail.fit(excess[kept, i], quantiles, LEAST_SCALE[i in self.numbers])
-        self._tails = _Tails(sides, residual, light, unlikely, typical)
+        self._tails = _Tails(sides, residual, light, unlikely, typical, common)
 
     def evidence(self, raw: _Raw) -> CellEvidence:
         """Nats, after `fit_tails`."""
@@ -216,13 +224,19 @@ class CellModel:
                 if side is not None:
                     far[here, i] = side.neg_log_p(outward[here], distances[here])
         for i, tail in self._tails.residual.items():
-            known = np.isfinite(raw.cells.values[:, i])
+            values = raw.cells.values[:, i]
+            known = np.isfinite(values)
             residual[known, i] = tail.neg_log_p(raw.deviation[known, i])
             light = self._tails.light[i]
             if light is not None:
                 beyond = known & (raw.deviation[:, i] > tail.start)
                 as_normal = light.neg_log_p(np.expm1(raw.deviation[beyond, i]))
                 residual[beyond, i] = np.maximum(residual[beyond, i], as_normal)
+            usual, nats = self._tails.common[i]
+            if len(usual):
+                index = np.minimum(np.searchsorted(usual, values[known]), len(usual) - 1)
+                excess_nats = residual[known, i] - np.where(usual[index] == values[known], nats[index], 0.0)
+                residual[known, i] = np.maximum(excess_nats, 0.0)
         for i, tail in self._tails.unlikely.items():
             (unlikely if i in self.levels else residual)[:, i] = tail.neg_log_p(excess[:, i])
         # A level that hardly any cell has is rare, whatever the other columns predict.
@@ -318,6 +332,13 @@ def _typical_surprisal(surprisal: Floats, codes: Ints, bins: int) -> Floats:
     for code in np.flatnonzero(cells >= ENOUGH_CELLS):
         typical[code] = np.quantile(surprisal[codes == code], TYPICAL)
     return typical
+
+
+def _typical_of_values(values: Floats, nats: Floats) -> tuple[Floats, Floats]:
+    """Values that many of the cells (n,) have, ascending, and the median of the nats (n,) of each."""
+    distinct, index, cells = np.unique(values, return_inverse=True, return_counts=True)
+    usual = np.flatnonzero(cells >= max(ENOUGH_CELLS, COMMON_VALUE * len(values)))
+    return distinct[usual], np.array([np.median(nats[index == i]) for i in usual])
 
 
 def _excess(surprisal: Floats, codes: Ints, typical: Mapping[int, Floats]) -> Floats:

@@ -94,6 +94,7 @@ def find_wrong_classes(
     *,
     trusted: Trusted | None = None,
     units: Ints | None = None,
+    distinct: int | None = None,
     scale: Scale = UNORDERED,
     expected_share: float | None = None,
     seed: int = 0,
@@ -102,9 +103,9 @@ def find_wrong_classes(
 ) -> LabelErrors:
     """X (N, D), classes y (N,) below K, the networks' out-of-fold probabilities (N, K).
 
-    units (N,): rows of one unit are not predicted from one another.  scale: what kind of classes they are.
-    expected_share: what the user expects.  trees: of the forests, as a multiple.
-    alone: no other models are fitted to the given labels.
+    units (N,): rows of one unit are not predicted from one another.  distinct: how many different rows of features
+    there are.  scale: what kind of classes they are.  expected_share: what the user expects.
+    trees: of the forests, as a multiple.  alone: no other models are fitted to the given labels.
     """
     N, K = network.shape
     units = np.arange(N) if units is None else units
@@ -114,7 +115,7 @@ def find_wrong_classes(
     given, calibrated = predictions.mixed[0], predictions.calibrated[0]
     rates = np.bincount(y, minlength=K) / N
     steps = steps_apart(y, K) if scale.is_ordered else None
-    flips = estimate_flips(given, y, seed)
+    flips = estimate_flips(given, y, seed, distinct)
     if trusted is None:
         doubt = _without_trusted_rows(given, calibrated, y, rates, steps, flips)
     else:

@@ -63,10 +63,14 @@ class Flips(NamedTuple):
     high: float
 
 
-def estimate_flips(probabilities: Floats, y: Ints, seed: int) -> Flips:
-    """Out-of-fold probabilities (N, K) and labels y (N,) -> which labels were flipped at random, and how many."""
+def estimate_flips(probabilities: Floats, y: Ints, seed: int, distinct: int | None = None) -> Flips:
+    """Out-of-fold probabilities (N, K) and labels y (N,) -> which labels were flipped at random, and how many.
+
+    distinct: how many different rows of features there are (default: N). Copies of a row say how often it has each
+    label, and nothing of the curve.
+    """
     N, K = probabilities.shape
-    counted = min(MOST_COUNTED, N)
+    counted = min(MOST_COUNTED, N if distinct is None else distinct)
     rates = np.maximum(np.bincount(y, minlength=K) / N, 1e-6)
     probability = np.zeros(N)
     chance_of_surest = _log_chance_of_surest(probabilities, y)
