@@ -22,6 +22,7 @@ from scipy.stats import t as student_t
 
 from lossval_cli.noise.flags import choose_suspects
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
+from lossval_cli.noise.number_cells import NumberCells, Side
 from lossval_cli.noise.number_mixture import (
     FewValues,
     ManyValues,
@@ -50,8 +51,13 @@ with the prediction, which lies between the two: that a row is among them is mos
 FINE_WINDOW = 0.08
 """Share of rows, next to each other in prediction, that a local scale in the label's unit is taken over."""
 
+LEAST_LOCAL = 0.1
+"""Least local scale, as a share of the typical one: where labels are cut off (at most 10), nearly all are the same."""
+
 BULK = 0.93
 """Share of the residuals, the smaller ones, that the tail is extrapolated from."""
+TAIL = (0.75, 0.93)
+"""Quantiles that the tail of all labels is fitted between."""
 BULK_SCALES = np.exp(np.linspace(-0.8, 0.8, 33))
 BULK_TAILS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 30.0)
 
@@ -61,6 +67,8 @@ RARE_VALUE = 0.01
 MODE, AS_WIDE = 0.025, 2.0
 """Share of the rows from which labels beyond everything are a second mode, not errors, unless they spread so many times
 as wide as the others: a tenth of them in another unit."""
+MODE_REACH = 3.0
+"""How far a mode reaches from its middle, in lengths of the shortest stretch that holds half of it."""
 
 FEWEST = 20
 """Labels below which nothing is said about their tail."""
@@ -150,7 +158,7 @@ def estimate_number_errors(
         model = kind(rows, scores, rows)
         right = None if checked is None else kind(checked, scores, rows)
         found = fit_mixture(model, seed, checked=right, expected_share=expected_share)
-        beyond = _lies_beyond(y, scores.value(rows.scores))
+        beyond = _lies_beyond(y, scores.value(rows.scores)) | _is_far_from_all(y)
         if kind is FewValues:  # a value that many rows have is one of the label's
             beyond &= (scores.counts <= RARE_VALUE * len(y))[scores.nearest(y)]
     probability = np.where(beyond, np.maximum(found.probability, 1 - FALSE_DISCOVERIES), found.probability)
@@ -173,20 +181,37 @@ def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
         offset = max(0.1 * max(float(np.median(sign * y) - end), 1e-12), _step(sign * y))
         y, predicted = (np.log(np.maximum(sign * values - end, 0) + offset) for values in (y, predicted))
     residual = y - predicted
-    z = np.abs(residual) / local_scale(predicted, residual, FINE_WINDOW)
-    scale, tails = _bulk(z)
-    chance = 2 * student_t.sf(z / scale, tails)
-    order = np.argsort(chance, kind="stable")
-    rank = np.arange(1, len(z) + 1)
-    passed = np.flatnonzero(len(z) * chance[order] <= FALSE_DISCOVERIES * rank)
-    result = np.zeros(len(z), np.bool_)
-    if len(passed):
-        result[order[: passed[-1] + 1]] = True
-    spread = _spread(residual[~result])
+    scale = local_scale(predicted, residual, FINE_WINDOW)
+    z = np.abs(residual) / np.maximum(scale, LEAST_LOCAL * np.median(scale))
+    factor, tails = _bulk(z)
+    chance = 2 * student_t.sf(z / factor, tails)
+    result = _discovered(chance)
     for side in (result & (residual > 0), result & (residual < 0)):
-        if side.sum() >= MODE * len(z) and _spread(residual[side]) <= AS_WIDE * spread:
-            result[side] = False
+        result[side] &= ~_second_mode(residual[side], residual[~result], len(z))
     return result
+
+
+def _is_far_from_all(y: Floats) -> npt.NDArray[np.bool_]:
+    """(n,) whether each label lies beyond the tail of all labels, as a cell of a column would: ten times the highest of
+    two modes, which are both far from the prediction between them."""
+    column = NumberCells.fit(y)
+    scaled = column.scale(y)
+    distances, nats = column.distance(scaled), np.zeros(len(y))
+    for sign in (1.0, -1.0):
+        here = scaled >= 0 if sign > 0 else scaled < 0
+        side = Side.fit(sign * scaled[here], distances[here], len(y), TAIL)
+        if side is not None:
+            nats[here] = side.neg_log_p(sign * scaled[here], distances[here])
+    return _discovered(np.exp(-nats))
+
+
+def _discovered(chance: Floats) -> npt.NDArray[np.bool_]:
+    """(n,) which of the p-values (n,) are discoveries at the false discovery rate (Benjamini & Hochberg, 1995)."""
+    order = np.argsort(chance, kind="stable")
+    passed = np.flatnonzero(len(chance) * chance[order] <= FALSE_DISCOVERIES * np.arange(1, len(chance) + 1))
+    found = np.zeros(len(chance), np.bool_)
+    found[order[: passed[-1] + 1 if len(passed) else 0]] = True
+    return found
 
 
 def _step(values: Floats) -> float:
@@ -195,9 +220,25 @@ def _step(values: Floats) -> float:
     return float(distinct[1] - distinct[0]) if len(distinct) > 1 and counts[0] > RARE_VALUE * len(values) else 0.0
 
 
-def _spread(values: Floats) -> float:
-    """Between the outer twentieths."""
-    return float(np.ptp(np.quantile(values, [0.05, 0.95]))) if len(values) else 0.0
+def _second_mode(residual: Floats, others: Floats, rows: int) -> npt.NDArray[np.bool_]:
+    """(n,) which of the residuals beyond everything, on one side, are a second mode of the label: around the shortest
+    stretch that holds half of them, if it is about as wide as that of the other rows and enough of all `rows` are."""
+    near = np.zeros(len(residual), np.bool_)
+    if len(residual) < MODE * rows:
+        return near
+    low, width = _shortest_half(residual)
+    if width <= AS_WIDE * _shortest_half(others)[1]:
+        near = np.abs(residual - (low + width / 2)) <= MODE_REACH * width
+    return near if near.sum() >= MODE * rows else np.zeros_like(near)
+
+
+def _shortest_half(values: Floats) -> tuple[float, float]:
+    """Start and length of the shortest stretch that holds half of the values (n,)."""
+    ordered = np.sort(values)
+    held = len(ordered) // 2 + 1
+    lengths = ordered[held - 1 :] - ordered[: len(ordered) - held + 1]
+    i = int(lengths.argmin())
+    return float(ordered[i]), float(lengths[i])
 
 
 def _bulk(z: Floats) -> tuple[float, float]:

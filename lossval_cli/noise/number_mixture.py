@@ -28,7 +28,7 @@ Rows = npt.NDArray[Any] | slice
 
 SHARES = np.concatenate([[0.0, 0.0025, 0.005, 0.0075], np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.51, 0.02)])
 """π on the grid."""
-MEAN_SHARE = 0.25
+MEAN_SHARE = 0.08
 """Mean of the exponential prior of π."""
 
 SCALING = np.exp(np.linspace(-0.7, 0.3, 11))
@@ -57,7 +57,11 @@ TRUSTED_WRONG = np.array([0.0, 0.01, 0.03, 0.1, 0.2])
 TRUSTED_WRONG_PRIOR = np.array([0.9, 0.06, 0.02, 0.01, 0.01])
 
 MOST_COUNTED = 2_000
-"""The likelihood counts as if there were no more rows: beyond, the model's form is what is uncertain."""
+"""The likelihood counts as if there were no more rows: beyond, the model's form is what is uncertain. Where predictions
+explain a share of the variance of labels, only that share of the rows counts: the less a right label is predicted, the
+more it looks like any label, and the more a likelihood says of the form of the residuals alone."""
+
+LEAST_SKILL = 0.02
 
 LIKELIHOOD_ROWS = 1 << 15
 """Rows in the likelihood; of larger tables a part."""
@@ -115,12 +119,19 @@ class Posterior(NamedTuple):
     high: float
 
 
+def _skill(t: Floats, predicted: Floats) -> float:
+    """Share of the variance of normal scores t (n,) that predictions (n,) explain."""
+    variance = float(t.var())
+    return float(np.clip(1 - np.square(t - predicted).mean() / variance, LEAST_SKILL, 1.0)) if variance > 0 else 1.0
+
+
 class ManyValues:
     """Densities of right and wrong labels, for every shape on the grid."""
 
     def __init__(self, rows: Predicted, scores: Scores, window: Predicted) -> None:
         """`window`: the rows that local scales are taken from."""
         self.t = scores.score(rows.y)
+        self.skill = _skill(self.t, rows.scores)
         self.residual = self.t - rows.scores
         spread = local_scale(window.scores, scores.score(window.y) - window.scores, WINDOW)
         self.scale = _along(window.scores, spread, rows.scores)
@@ -148,6 +159,7 @@ class FewValues:
         gaps = np.diff(scores.scores)
         least = 0.3 * float(np.median(gaps)) if len(gaps) else 1.0
         self.t = self.scores[self.index]
+        self.skill = _skill(self.t, rows.scores)
         spread = local_scale(window.scores, scores.score(window.y) - window.scores, WINDOW)
         self.scale = np.maximum(_along(window.scores, spread, rows.scores), least)
         known = scores.nearest(window.y)
@@ -185,7 +197,7 @@ def fit_mixture(
     sample = np.arange(N)
     if N > LIKELIHOOD_ROWS:
         sample = np.sort(np.random.default_rng(seed).choice(N, LIKELIHOOD_ROWS, replace=False))
-    counted = min(1.0, MOST_COUNTED / len(sample))
+    counted = min(1.0, MOST_COUNTED * model.skill / len(sample))
     # With a share π far off, the median of all is the 0.5 / (1 − π) quantile of the right ones.
     expected = np.log(ndtri(0.75) / ndtri(0.5 + 0.25 / (1 - np.minimum(SHARES, 0.45))))
     prior = log_prior_of_share(SHARES, MEAN_SHARE, expected_share)
@@ -216,6 +228,8 @@ def fit_mixture(
     posterior = weights.sum(axis=0)
     tail = (1 - INTERVAL) / 2
     low, high = np.interp([tail, 1 - tail], posterior.cumsum(), SHARES)
+    if low < SHARES[1]:  # there may be none
+        low = 0.0
     return Posterior(probability, float(posterior @ SHARES), float(low), float(high))
 
 
