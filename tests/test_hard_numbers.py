@@ -60,11 +60,3 @@ def test_numbers_that_nothing_predicts_leave_open_whether_any_is_wrong(form: str
     assert found.low <= 0.005
     assert found.share <= 0.1
     assert choose_suspects(found.probability)[0].mean() <= 0.005
-
-
-def test_numbers_that_are_cut_off_are_not_beyond_everything_where_nearly_all_are_the_same() -> None:
-    rng = np.random.default_rng(0)
-    s = rng.normal(size=ROWS)
-    y = np.minimum((50 + 10 * s + 6 * rng.normal(size=ROWS)).round(1), 60)
-    found = estimate_number_errors(predicted(y, 50 + 10 * s), 0)
-    assert choose_suspects(found.probability)[0].mean() <= 0.01
