@@ -377,6 +377,6 @@ def test_few_kinds_of_rows_say_nothing_of_flips() -> None:
     y = (rng.random(1300) < chance[kind]).astype(np.int64)
     p = chance[kind] + rng.normal(0, 0.005, 1300)
     X = np.eye(12, dtype=np.float32)[kind]
-    found = find_wrong_classes(X, y, np.stack([1 - p, p], axis=1), distinct=12)
+    found = find_wrong_classes(X, y, np.stack([1 - p, p], axis=1))
     assert found.low == 0.0
     assert found.suspect.mean() <= 0.015

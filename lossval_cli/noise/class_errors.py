@@ -64,6 +64,10 @@ LITTLE_SKILL = 0.1
 a contradiction on its own means nothing."""
 
 
+DRAWN = 4_096
+"""Rows among which different ones are counted."""
+
+
 class Scale(NamedTuple):
     """The kind of classes that labels are."""
 
@@ -94,7 +98,6 @@ def find_wrong_classes(
     *,
     trusted: Trusted | None = None,
     units: Ints | None = None,
-    distinct: int | None = None,
     scale: Scale = UNORDERED,
     expected_share: float | None = None,
     seed: int = 0,
@@ -103,8 +106,8 @@ def find_wrong_classes(
 ) -> LabelErrors:
     """X (N, D), classes y (N,) below K, the networks' out-of-fold probabilities (N, K).
 
-    units (N,): rows of one unit are not predicted from one another.  distinct: how many different rows of features
-    there are.  scale: what kind of classes they are.  expected_share: what the user expects.
+    units (N,): rows of one unit are not predicted from one another.  scale: what kind of classes they are.
+    expected_share: what the user expects.
     trees: of the forests, as a multiple.  alone: no other models are fitted to the given labels.
     """
     N, K = network.shape
@@ -115,7 +118,7 @@ def find_wrong_classes(
     given, calibrated = predictions.mixed[0], predictions.calibrated[0]
     rates = np.bincount(y, minlength=K) / N
     steps = steps_apart(y, K) if scale.is_ordered else None
-    flips = estimate_flips(given, y, seed, distinct)
+    flips = estimate_flips(given, y, seed, _distinct_rows(X, N, seed))
     if trusted is None:
         doubt = _without_trusted_rows(given, calibrated, y, rates, steps, flips)
     else:
@@ -210,6 +213,13 @@ def _has_enough_rows(y: Ints, units: Ints, K: int) -> Bools:
     pairs = np.unique(np.unique(units, return_inverse=True)[1] * K + y)
     result: Bools = np.bincount(pairs % K, minlength=K)[y] >= FEWEST_OF_CLASS
     return result
+
+
+def _distinct_rows(X: RowSource, N: int, seed: int) -> int:
+    """How many different rows X (N, D) has, among DRAWN drawn ones."""
+    rows = np.arange(N) if N <= DRAWN else np.sort(np.random.default_rng(seed).choice(N, DRAWN, replace=False))
+    values = np.ascontiguousarray(X[rows] + np.float32(0))  # one zero for −0 and 0
+    return len(np.unique(values.view(np.dtype((np.void, values.strides[0]))))) if values.shape[1] else 1
 
 
 def _skill(probabilities: Floats, y: Ints, rates: Floats) -> float:

@@ -90,18 +90,13 @@ def estimate_noise(
         trees=trees,
         alone=alone,
     )
-    distinct = len(np.unique(dataset.keys))
     with own_estimators():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few hundred steps of a linear model are close enough
         if isinstance(labels, ClassLabels):
             y = train.y.astype(np.int64)
-            found = find_wrong_classes(
-                train.X, y, predictions, distinct=distinct, scale=Scale(labels.is_ordered), **options
-            )
+            found = find_wrong_classes(train.X, y, predictions, scale=Scale(labels.is_ordered), **options)
         elif isinstance(labels, TagLabels):
-            found = find_wrong_tags(
-                train.X, labels.matrix(train.y.astype(np.int64)), predictions, distinct=distinct, **options
-            )
+            found = find_wrong_tags(train.X, labels.matrix(train.y.astype(np.int64)), predictions, **options)
         else:
             found = find_wrong_numbers(train.X, train.y.astype(np.float64), predictions, **options)
     noise, reviewed = combine(found, relative_to_trusted(outliers, dataset)), dataset.reviewed

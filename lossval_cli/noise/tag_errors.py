@@ -31,7 +31,6 @@ def find_wrong_tags(
     *,
     trusted: Trusted | None = None,
     units: Ints | None = None,
-    distinct: int | None = None,
     expected_share: float | None = None,
     seed: int = 0,
     trees: float = 1.0,
@@ -39,9 +38,8 @@ def find_wrong_tags(
 ) -> LabelErrors:
     """X (N, D), tags Y (N, T) of 0 and 1, the networks' out-of-fold probabilities (N, T); trusted.y (J, T).
 
-    units (N,): rows of one unit are not predicted from one another.  distinct: how many different rows of features
-    there are.  expected_share: of rows with a wrong tag, as the user expects it.  trees: of the forests, as a multiple.
-    alone: no other models are fitted to the given tags.
+    units (N,): rows of one unit are not predicted from one another.  expected_share: of rows with a wrong tag, as the
+    user expects it.  trees: of the forests, as a multiple.  alone: no other models are fitted to the given tags.
     """
     N, T = Y.shape
     units = np.arange(N) if units is None else units
@@ -71,7 +69,6 @@ def find_wrong_tags(
                 _two(predictions[:, t]),
                 trusted=known,
                 units=units,
-                distinct=distinct,
                 scale=Scale(labels=T),
                 expected_share=None if expected_share is None else expected_share / T,
                 seed=seed,
