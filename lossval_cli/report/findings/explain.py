@@ -301,4 +301,4 @@ def _where(value: float, bounds: tuple[float, float]) -> str:
         return "above the typical range"
     if value < bounds[0]:
         return "below the typical range"
-    return "rare, though within the typical range"
+    return "within the typical range"
