@@ -108,7 +108,7 @@ def test_what_to_check_first_follows_from_the_probabilities() -> None:
 def test_without_trusted_rows_outliers_may_be_right() -> None:
     rows = [{"suspect": kind, "noise_probability": 0.8} for kind in ("label", "features", "features", "label+features")]
     data = {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "classification"}}
-    trusted, alone = data | {"held_out": None}, data | {"held_out": {"rows": 20}}
+    trusted, alone = data | {"held_out": False}, data | {"held_out": True}
     assert (
         first_rows(a_report(suspects=rows, data=trusted))
         == "Check the first 4 suspects: about 3 of them are expected to be wrong."
@@ -129,7 +129,7 @@ def test_without_trusted_rows_outliers_may_be_right() -> None:
 def test_without_trusted_rows_numbers_far_from_their_prediction_may_be_right() -> None:
     """Incomes, prices and counts have heavy tails."""
     rows = [{"suspect": kind, "noise_probability": 0.98} for kind in ("label", "features", "label")]
-    data = {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "regression"}, "held_out": {"rows": 20}}
+    data = {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "regression"}, "held_out": True}
     assert first_rows(a_report(suspects=rows, data=data)) == (
         "Check the first 3 suspects: 2 labels lie far from the prediction and 1 row is an outlier; they may be errors, "
         "or rare and right (trusted rows would show which)."

@@ -330,7 +330,7 @@ def first_rows(report: Mapping[str, Any]) -> str:
         return ""
     data, count = report["data"], len(rows)
     outliers = far = 0
-    if data.get("held_out") is not None:
+    if data.get("held_out"):
         outliers = sum("features" in row["suspect"] for row in rows)
         far = count - outliers if data["roles"].get("task") == "regression" else 0
     doubted = [row["noise_probability"] for row in rows if not far and not (outliers and "features" in row["suspect"])]
