@@ -92,6 +92,17 @@ def test_no_row_is_predicted_by_a_model_that_was_fitted_on_it_or_its_group() -> 
         assert not seen & asked
 
 
+def test_with_a_time_the_rows_that_a_model_is_asked_about_are_neighbours_in_time() -> None:
+    Recorded.log.clear()
+    order = np.random.default_rng(1).permutation(len(TRAIN))
+    train = TRAIN.assign(a=order + TRAIN["a"] * 1e-3, hour=order)
+    noise(Recorded(5), train, time="hour", features=["a"])
+    out_of_fold = [(seen, asked) for seen, asked in Recorded.log if len(asked) < len(TRAIN) / 2][:5]
+    assert len(out_of_fold) == 5
+    for seen, asked in out_of_fold:
+        assert not any(min(asked) <= one <= max(asked) for one in seen)
+
+
 def module(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(inputs, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, outputs))
 
