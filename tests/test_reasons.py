@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lossval_cli
 from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.noise import class_errors
@@ -160,3 +163,13 @@ def test_a_report_of_a_run_explains_its_suspects(cli: Any, tables: Path) -> None
     if "unlikely label" in outcome.out:
         assert " nearest rows" in page
         assert "The model gives: " in page
+
+
+def test_two_words_that_do_not_go_together_are_counted() -> None:
+    rng = np.random.default_rng(3)
+    city = rng.integers(0, 24, 1200)
+    frame = table(1200, 3).assign(town=[f"city {c}" for c in city], country=[f"country {c % 6}" for c in city])
+    frame.loc[5, "country"] = f"country {(city[5] + 1) % 6}"
+    report = lossval_cli.score(frame, label="label", removal="off", effort="low").report
+    texts = re.findall(r"(\d+) of \d+ rows with (?:town|country) \w+ \d has it", json.dumps(report))
+    assert texts and set(texts) == {"1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -244,12 +245,12 @@ class _Cells:
             low, middle, high = counts.usual
             usual = {"low": low, "median": middle, "high": high}
             where = _where(float(self.values[column][self.index[row]]), counts.bounds)
-            text = f"{cut(column)} {shown} ({where} {low} to {high}{self._expected(finding)})"
+            text = f"{cut(column)} {shown} ({where} {low} to {high}{self._expected(finding, row)})"
         else:
             alike = self._alike(column, given)
             usual = {"rows": alike}
             rows = pluralize(self.dataset.train.table.rows, "row")
-            text = f"{cut(column)} {shown} (as in {alike:,} of {rows}{self._expected(finding)})"
+            text = f"{cut(column)} {shown} (as in {alike:,} of {rows}{self._expected(finding, row)})"
         return {
             "column": cut(column),
             "value": value,
@@ -258,7 +259,7 @@ class _Cells:
             "text": text,
         }
 
-    def _expected(self, finding: CellFinding) -> str:
+    def _expected(self, finding: CellFinding, row: int) -> str:
         """What was probably meant, or what the other columns predict."""
         if finding.kind == "unreadable":
             return f"; not a {self.dataset.encoder.types[finding.column]} as in the other rows"
@@ -267,11 +268,7 @@ class _Cells:
         if finding.kind == "stand-in":
             return "; it may stand for a missing value"
         if finding.beside is not None:
-            other, beside = finding.beside
-            is_number = self.dataset.encoder.types[other] == "number"
-            shown = format_number(beside) if is_number and isinstance(beside, float) else None
-            shown = shown or (None if isinstance(beside, float) else cut(beside))
-            return f"; it hardly ever occurs with {cut(other)}" + (f" {shown}" if shown is not None else "")
+            return self._beside(finding.column, *finding.beside, row)
         if finding.kind == "moved":
             return "; it would fit another column of the row"
         if finding.kind == "unpredicted" and finding.predicted_range is not None:
@@ -281,6 +278,23 @@ class _Cells:
         elif isinstance(finding.predicted, str) and finding.predicted != finding.value:
             return f"; the other columns suggest {cut(finding.predicted)}"
         return ""
+
+    def _beside(self, column: str, other: str, value: float | str, row: int) -> str:
+        """How often the cell occurs beside the row's cell of another column; numbers are compared in bins."""
+        types = self.dataset.encoder.types
+        if isinstance(value, float) or types[column] == "number":
+            shown = cut(value) if isinstance(value, str) else ""
+            if isinstance(value, float) and types[other] == "number" and not math.isnan(value):
+                shown = format_number(value)
+            return f"; it hardly ever occurs with {cut(other)} {shown}".rstrip()
+        given, beside = self._given(column, row), self._given(other, row)
+        with_other = self._alike(other, beside)
+        if with_other == 1:
+            return f"; no other row has {cut(other)} {cut(value)}"
+        table = self.dataset.train.table
+        both = pc.and_(pc.equal(table.as_given(column), given), pc.equal(table.as_given(other), beside))
+        verb = "has" if (count := int(pc.sum(both).as_py() or 0)) == 1 else "have"
+        return f"; {count:,} of {with_other:,} rows with {cut(other)} {cut(value)} {verb} it"
 
     def _given(self, column: str, row: int) -> pa.Scalar:
         return self.table.as_given(column)[self.index[row]]
