@@ -265,7 +265,7 @@ GATES = """\
 where few are. The limits are those of the code that made this page."""
 
 RIGHT_ROWS = """\
-On {tables} tables without errors, many of them made to mislead, lossval flags {mean:.1%} of the rows ({most:.1%} in the
+On {tables} tables without errors, many of them built to look wrong, lossval flags {mean:.1%} of the rows ({most:.1%} in the
 worst table), and `lossval check` with its default rules passes {passed}."""
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from lossval_cli.errors import CellError, SettingsError
-from lossval_cli.own_code import Given, describe_error, load_object
+from lossval_cli.own_code import FAILURES, Given, describe_error, load_object
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -249,7 +249,7 @@ def _natural(name: str, function: Callable[[Tensor, Tensor], Tensor], task: Task
             rows = function(prediction, target)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:
+        except FAILURES as error:
             raise SettingsError([f"loss: {name!r} failed {shapes}: {describe_error(error)}"]) from error
         if not isinstance(rows, torch.Tensor):
             raise SettingsError([f"loss: {name!r} must return a tensor, but returned {type(rows).__name__}"])

@@ -19,6 +19,10 @@ _OURS = str(Path(__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
+FAILURES = (Exception, SystemExit)
+"""What the user's code may raise: a script that ends in sys.exit(0) must not pass for success."""
+
+
 class Given(str):
     """The text of a setting that stands for an object given in Python: what reports and checkpoints show."""
 
@@ -52,7 +56,7 @@ def load_object(spec: str, setting: str) -> Any:
         sys.path.append(here)
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
+    except FAILURES as error:
         raise SettingsError([f"{setting}: cannot load {spec!r}: {describe_error(error)}"]) from error
     finally:
         if added and here in sys.path:

@@ -58,6 +58,12 @@ class Result:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When the run began."""
 
+    def __post_init__(self) -> None:
+        """Keep a table as it is now, whatever its owner does to it later. Since pandas 3 that takes no memory."""
+        if isinstance(self.source, pd.DataFrame):
+            is_cheap = int(pd.__version__.partition(".")[0]) >= 3
+            object.__setattr__(self, "source", self.source.copy(deep=not is_cheap))
+
     @property
     def is_complete(self) -> bool:
         """Whether training reached its last epoch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,23 @@ class Odd(ClassifierMixin, BaseEstimator):
         return np.column_stack([one, one if self.way == "sum" else 1 - one])
 
 
+class Narrower(nn.Linear):
+    """Returns fewer outputs from the fifth call on."""
+
+    calls = 0
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return super().forward(X)[:, : 2 if self.calls < 5 else 1]
+
+
+class Leaves(nn.Linear):
+    """Ends the program, with success."""
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        sys.exit(0)
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -207,6 +225,9 @@ class Odd(ClassifierMixin, BaseEstimator):
         (lambda i, o: nn.Linear(i, o + 1), r"returned \(4, 3\) for rows of shape \(4, 3\), not \(4, 2\)"),
         (lambda i, o: nn.Linear(i + 1, o), "failed for rows of shape"),
         (lambda i, o: nn.Sequential(nn.Linear(i, o), nn.Softmax(0), nn.Hardtanh(2, 3)), "ignores its input"),
+        (lambda i, o: None, "returned NoneType, not a torch.nn.Module"),
+        (Narrower, r"returned \(\d+, 1\) for rows of shape \(\d+, 3\), not \(\d+, 2\)"),
+        (Leaves, r"failed.*SystemExit: 0 \(test_own_models.py, line \d+\)"),
         (Late, r"failed in training.*RuntimeError: too many rows \(test_own_models.py, line \d+\)"),
         (Odd("fit"), r"fit failed: ValueError: singular matrix \(test_own_models.py, line \d+\)"),
         (Odd("random"), "not deterministic"),

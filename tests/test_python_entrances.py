@@ -64,6 +64,16 @@ def test_cleaning_keeps_columns_types_and_index(result: Result, train: pd.DataFr
     pd.testing.assert_frame_equal(train, before)
 
 
+def test_a_table_that_is_changed_later_is_cleaned_as_it_was(train: pd.DataFrame) -> None:
+    changed = train.copy()
+    result = lossval_cli.score(changed, label="label", removal="off", effort="low")
+    before = result.clean(drop="lowest:5%")
+    changed["size"] = 0
+    changed.iloc[:, 0] = changed.iloc[::-1, 0].to_numpy()
+    del changed["label"]
+    pd.testing.assert_frame_equal(result.clean(drop="lowest:5%"), before)
+
+
 def test_cleaning_gives_suspects_the_predicted_label(result: Result, train: pd.DataFrame) -> None:
     better = result.clean(relabel=True, min_probability=0.0)
     changed = train.index[train["label"] != better["label"]]

@@ -315,7 +315,8 @@ def _common_beginning(names: Sequence[str]) -> str:
 
 
 def _rows(source: Any) -> int:
-    return len(source) if hasattr(source, "__len__") and not isinstance(source, str) else -1
+    has_rows = hasattr(source, "__len__") and not isinstance(source, str) and getattr(source, "ndim", 1) > 0
+    return len(source) if has_rows else -1
 
 
 def _is_column(source: Any) -> bool:

@@ -22,7 +22,7 @@ from lossval_cli.tables.frames import SupportsArrow
 from lossval_cli.tables.options import ReadOptions
 from lossval_cli.tables.spelling import look_alike_names, same_names
 from lossval_cli.tables.table import Table, read_table
-from lossval_cli.text.format import format_name, join_names, pluralize
+from lossval_cli.text.format import format_name, join_names, pluralize, quote
 
 Source: TypeAlias = str | Path | pd.DataFrame | SupportsArrow | tuple[npt.ArrayLike, npt.ArrayLike] | Table
 
@@ -104,6 +104,11 @@ def _read_other(
             f"{join_names([ascii(name) for name in same])}, which looks the same"
         )
     notices += check_agreement(table, roles, other, needs_label=what == "test")
+    if what != "test" and roles.label not in other.column_names:
+        notices.append(
+            f"{format_name(other.name)} has no column {quote(roles.label)}: its rows serve the transport alone, and no "
+            "label of it tells wrong labels from hard ones"
+        )
     other, _, unlabelled_notices = leave_out_unlabelled(other, roles.label, what, require_labels=require_labels)
     notices += unlabelled_notices
     return other

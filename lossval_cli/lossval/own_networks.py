@@ -11,7 +11,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from lossval_cli.errors import TrainingError
 from lossval_cli.lossval.network import PREDICTED_AT_ONCE
-from lossval_cli.own_code import describe_error
+from lossval_cli.own_code import FAILURES, describe_error
 
 MakeModule = Callable[[int, int], nn.Module]
 """(inputs, outputs) -> a module with new parameters that maps (B, inputs) to (B, outputs)."""
@@ -34,11 +34,14 @@ class StackedModules:
     ) -> None:
         """Raises TrainingError, one line, for a module that fails, ignores its input or returns another shape."""
         self._seed = int(torch.randint(2**62, (), generator=generator))
-        self._calls, self._members = 0, members
+        self._calls, self._members, self._outputs = 0, members, outputs
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
             modules = [make(inputs, outputs) for _ in range(members)]
             tried = torch.randn(TRIED_ROWS, inputs)
+        for each in modules:
+            if not isinstance(each, nn.Module):
+                raise TrainingError(f"model: its function returned {type(each).__name__}, not a torch.nn.Module")
         _try_out(modules[0], tried, outputs)
         modules = [module.to(device).eval() for module in modules]
         self._base = modules[0]
@@ -74,12 +77,17 @@ class StackedModules:
                     output = torch.stack([one(*self._state_of(member)) for member in range(self._members)])
                 except torch.OutOfMemoryError:
                     raise
-                except Exception as error:
+                except FAILURES as error:
                     during = " in training" if training else ""
                     raise TrainingError(
                         f"model {type(self._base).__name__} failed{during} for rows of shape {tuple(X.shape)}: "
                         f"{describe_error(error)}"
                     ) from error
+        if output.shape != (expected := (self._members, len(X), self._outputs)):
+            raise TrainingError(
+                f"model {type(self._base).__name__} returned {tuple(output.shape[1:])} for rows of shape "
+                f"{tuple(X.shape)}, not {expected[1:]}"
+            )
         return output.float()
 
     def _state_of(self, member: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -113,7 +121,7 @@ def _try_out(module: nn.Module, X: Tensor, outputs: int) -> None:
     try:
         found = module(X)
         again = module(X)
-    except Exception as error:
+    except FAILURES as error:
         raise TrainingError(f"{name} failed for rows of shape {tuple(X.shape)}: {describe_error(error)}") from error
     if not isinstance(found, Tensor) or found.shape != (len(X), outputs):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

@@ -20,7 +20,7 @@ import torch
 from lossval_cli.errors import SettingsError
 from lossval_cli.features.roles import Roles
 from lossval_cli.models.presets import PRESETS, make_preset
-from lossval_cli.own_code import Given, describe_error, load_object
+from lossval_cli.own_code import FAILURES, Given, describe_error, load_object
 from lossval_cli.settings import NETWORKS, Settings
 
 
@@ -104,7 +104,7 @@ def _wrapped(name: str, factory: Callable[..., Any]) -> Callable[..., Any]:
     def make(*arguments: Any) -> Any:
         try:
             return factory(*arguments)
-        except Exception as error:
+        except FAILURES as error:
             raise SettingsError([f"model: {name!r} failed: {describe_error(error)}"]) from error
 
     return make

@@ -17,7 +17,7 @@ from lossval_cli.lossval.cross_fitting import draw_folds
 from lossval_cli.lossval.fixed_predictions import from_loss_units
 from lossval_cli.models.choice import Estimator
 from lossval_cli.models.inputs import Inputs, model_inputs, take
-from lossval_cli.own_code import describe_error
+from lossval_cli.own_code import FAILURES, describe_error
 from lossval_cli.runtime.sharing import share
 from lossval_cli.settings import Settings
 
@@ -164,7 +164,7 @@ class _theirs:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.quiet.__exit__(kind, error, trace)
-        if isinstance(error, Exception):
+        if isinstance(error, FAILURES):
             failed = TrainingError(f"model {self.model.name}: {self.method} failed: {describe_error(error)}")
             failed.cause = type(error).__name__
             raise failed from error
