@@ -319,7 +319,7 @@ def test_a_value_that_many_rows_have_is_one_of_its_column_however_the_others_are
     """Codes of hospitals: the one with the highest code is predicted by nothing, and is there all the same."""
     rng = np.random.default_rng(0)
     codes = np.append(np.linspace(2, 5, 21), 9.1)
-    frame = pd.DataFrame({"hospital": codes[rng.choice(22, 2000, p=[*[0.96 / 21] * 21, 0.04])]})
+    frame = pd.DataFrame({"hospital": codes[rng.choice(22, 2000, p=[*[0.93 / 21] * 21, 0.07])]})
     for name in ("a", "b", "c"):
         frame[name] = rng.normal(size=2000)
     model = OutlierModel.fit(frame, dict.fromkeys(frame, "number"), np.random.default_rng(0))

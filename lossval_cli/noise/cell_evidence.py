@@ -55,8 +55,9 @@ TYPICAL, ENOUGH_CELLS = 0.7, 10
 """Quantile of the surprisal of a level's cells that is typical of it, and how many cells it takes. Where one cell in a
 hundred has a level that nothing predicts, a third of the leaves hold none."""
 
-COMMON_VALUE = 0.01
-"""Share of a column's cells from which one value is one of its usual ones, however the others are predicted."""
+COMMON_VALUE = 0.05
+"""Share of a column's cells from which one value is one of its usual ones, however the others are predicted. With a
+share of 1 %, ages would be such values, and wrong ones stand out less."""
 
 LEAST_SCALE = {True: 1.0, False: 0.5}
 """Least scale of the tail of excess surprisal, in nats: of numbers in steps, and of levels."""
