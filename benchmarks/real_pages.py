@@ -265,8 +265,8 @@ GATES = """\
 where few are. The limits are those of the code that made this page."""
 
 RIGHT_ROWS = """\
-On {tables} tables without errors, many of them built to look wrong, lossval flags {mean:.1%} of the rows ({most:.1%} in the
-worst table), and `lossval check` with its default rules passes {passed}."""
+On {tables} tables without errors, many of them built to look wrong, lossval flags {mean:.1%} of the rows ({most:.1%} in
+the worst table), and `lossval check` with its default rules passes {passed}."""
 
 
 def restraint(clean: pd.DataFrame) -> dict[str, Any]:
