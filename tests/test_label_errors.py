@@ -15,7 +15,7 @@ from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.number_errors import find_wrong_numbers
 from lossval_cli.noise.number_mixture import Scores
 from lossval_cli.noise.out_of_fold import FOLDS, draw_folds
-from lossval_cli.noise.random_flips import Flips, estimate_flips, weigh_by_trusted
+from lossval_cli.noise.random_flips import estimate_flips
 from lossval_cli.noise.trusted_labels import log_ratio_of_ranks
 from lossval_cli.runtime.own_estimators import own_estimators
 
@@ -247,25 +247,6 @@ def test_flips_are_distinguished_from_hard_labels_by_the_surest_predictions() ->
         shares.append(estimate_flips(np.stack([1 - chance, chance], axis=1), y, 0).share)
     assert shares[0] == pytest.approx(0.15, abs=0.03)
     assert shares[1] < 0.03
-
-
-def test_trusted_rows_distinguish_flips_from_labels_that_are_chance_in_a_part_of_the_table() -> None:
-    """The predictions are the same; right labels of other rows are chance where given ones are, or never."""
-    rng = np.random.default_rng(0)
-
-    def draw(rows: int) -> tuple[np.ndarray, np.ndarray]:
-        certain = rng.random(rows) < 0.5
-        clear = (rng.random(rows) < 0.5).astype(np.int64)
-        chance = np.where(certain, np.where(clear == 1, 0.98, 0.02), 0.15)
-        return np.stack([1 - chance, chance], axis=1), (rng.random(rows) < chance).astype(np.int64)
-
-    flips = Flips(np.full(2000, 0.07), 0.07, 0.05, 0.08)  # what both seem to have
-    probabilities, by_chance = draw(2000)
-    assert weigh_by_trusted(flips, probabilities, by_chance).low < 0.005
-    flipped_back = probabilities.argmax(axis=1)
-    assert weigh_by_trusted(flips, probabilities, flipped_back).low == pytest.approx(flips.low, rel=0.01)
-    few = slice(0, 5)
-    assert weigh_by_trusted(flips, probabilities[few], by_chance[few]).low > 0.5 * flips.low
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])

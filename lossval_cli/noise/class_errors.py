@@ -20,7 +20,7 @@ from lossval_cli.noise.class_predictions import predict_given
 from lossval_cli.noise.flags import choose_suspects, in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.ordered_classes import steps_apart
-from lossval_cli.noise.random_flips import Flips, estimate_flips, weigh_by_trusted
+from lossval_cli.noise.random_flips import Flips, estimate_flips
 from lossval_cli.noise.stacking import own
 from lossval_cli.noise.trusted_labels import TrueLabels, learn_true_labels
 from lossval_cli.runtime.row_loader import RowSource
@@ -123,7 +123,6 @@ def find_wrong_classes(
         doubt = _without_trusted_rows(given, calibrated, y, rates, steps, flips)
     else:
         y_trusted = trusted.y.astype(np.int64)
-        flips = weigh_by_trusted(flips, predictions.calibrated[1], y_trusted)
         truth = learn_true_labels(X, y, trusted.X, y_trusted, predictions.calibrated, predictions.base, seed, trees)
         doubt = _with_trusted_rows(truth, flips)
 

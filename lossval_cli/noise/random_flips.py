@@ -50,12 +50,6 @@ ABOUT_THE_SAME = 1.5
 FEWEST_SUREST = 50
 """The surest predictions that are looked at: so many, twice as many, and so on."""
 
-CONFIDENCE = 3.0
-"""Nats by which the given labels speak for flips rather than for chance."""
-
-LEAST_LIKELY = 0.01
-"""A single trusted label must not decide."""
-
 INTERVAL = 0.9
 """Content of the intervals of shares."""
 
@@ -108,23 +102,6 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int, distinct: int | No
     if low < SHARES[1]:  # there may be none
         low = 0.0
     return Flips(probability, float(posterior @ SHARES), float(low), float(high))
-
-
-def weigh_by_trusted(flips: Flips, given: Floats, y: Ints) -> Flips:
-    """The flips, as far as trusted rows leave them open: calibrated probabilities of the given label (J, K), right
-    labels (J,).
-
-    Flips and labels that are chance for some of the rows look alike. Right labels of other rows follow the prediction
-    of the given label where it is chance, and the same without the flips (backward correction; Patrini et al., 2017)
-    where they were flipped.
-    """
-    K = given.shape[1]
-    of_each = flips.share / (K - 1)
-    own = given[np.arange(len(y)), y]
-    without = (own - of_each) / max(1 - K * of_each, 1e-6)
-    chance, flipped = (np.log(np.clip(p, LEAST_LIKELY, 1.0)).sum() for p in (own, without))
-    weight = float(expit(CONFIDENCE + flipped - chance))
-    return Flips(flips.probability * weight, flips.share * weight, flips.low * weight, flips.high)
 
 
 def _equally_frequent(rates: Floats) -> list[Ints]:
