@@ -157,7 +157,10 @@ def test_quality_lists_every_figure_of_a_method_that_gives_all() -> None:
 def test_benchmark_pages_are_of_the_results(results: str, page: str) -> None:
     pytest.importorskip("matplotlib")
     from benchmarks import tables
+    from benchmarks.real_data import SHARED
 
+    if not (SHARED / "published").exists():
+        pytest.skip("the pages quote ../shared/published, which is not part of the project")
     frame = tables.read_results(tables.RESULTS / f"{results}.csv")
     runs = json.loads((tables.RESULTS / f"{results}.json").read_text(encoding="utf-8"))
     made, _, made_from = tables.document(frame, runs, {}).partition("## How these were made")
