@@ -58,6 +58,7 @@ def test_turned_tags_are_found_in_rows_and_tag_by_tag(result: lossval_cli.Result
     assert suspects.any() and turned.any(axis=1)[suspects].mean() > 0.6
 
 
+@pytest.mark.slow
 def test_a_suspect_row_is_given_other_tags_and_a_reason(result: lossval_cli.Result) -> None:
     row = next(one for one in result.report["suspects"] if one["suspect"] == "label")
     assert row["suggested"] not in (None, ";".join(sorted(row["given"])))

@@ -173,6 +173,7 @@ def test_wrong_labels_end_below_right_ones_and_the_loss_falls() -> None:
     torch.testing.assert_close(result.predictions.sum(1), torch.ones(200))
 
 
+@pytest.mark.slow
 def test_pinned_learning_curve() -> None:
     generator = torch.Generator().manual_seed(3)
     X = torch.randn(150, 3, generator=generator, dtype=torch.float64)

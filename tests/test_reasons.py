@@ -165,6 +165,7 @@ def test_a_report_of_a_run_explains_its_suspects(cli: Any, tables: Path) -> None
         assert "The model gives: " in page
 
 
+@pytest.mark.slow
 def test_two_words_that_do_not_go_together_are_counted() -> None:
     rng = np.random.default_rng(3)
     city = rng.integers(0, 24, 1200)

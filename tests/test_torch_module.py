@@ -86,6 +86,7 @@ def test_the_paper_variant_has_the_published_values_and_gradients(
     torch.testing.assert_close(objective.weights.grad, expected, rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_a_loop_with_the_paper_variant_is_the_preset_paper() -> None:
     X, y, X_val, _ = problem(96)
     X, X_val = X.double(), X_val.double()

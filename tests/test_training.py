@@ -123,6 +123,7 @@ def test_no_global_generator_is_touched() -> None:
     np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
 
 
+@pytest.mark.slow
 def test_learning_curve() -> None:
     """Pinned coarsely: the weighted loss falls by half, and transport stays of the order of the median
     cost."""
