@@ -40,6 +40,15 @@ FEWEST_PERFECT = 50
 PERFECT = 0.002
 """Share of wrong predictions, at most, that is called perfect."""
 
+BY_CHANCE = (
+    "predictions agree with the labels no more than by chance: either the features do not predict this label, or the "
+    "predictions belong to other rows; check that they are in the order of the table"
+)
+MUST_BE_OUT_OF_FOLD = (
+    "they must be out-of-fold (cross_val_predict), since a model reproduces the labels of rows that it was fitted on, "
+    "right or wrong"
+)
+
 IN_SAMPLE_GAP = 0.1
 """How much more often predictions are right on training rows than on trusted rows before that is reported: wrong
 training labels make it less, not more."""
@@ -415,10 +424,7 @@ def _check_order(
     if own >= chance or swapped < own + 0.05:
         if gains.mean() > 2 * gains.std() / np.sqrt(len(y)):
             return []
-        return [
-            f"{name}: predictions agree with the labels no more than by chance: either the features do not predict "
-            "this label, or the predictions belong to other rows; check that they are in the order of the table"
-        ]
+        return [f"{name}: {BY_CHANCE}"]
     moved = int(np.flatnonzero(best != np.arange(K))[0])
     text = f"{name}: predictions agree with the labels less than by chance"
     if is_named:
@@ -436,15 +442,9 @@ def _check_numbers(rows: Floats, y: Floats, name: str) -> list[str]:
         return [f"{name}: every row has the same prediction, so labels are compared with one number"]
     agreement = float(spearmanr(rows, y).statistic)
     if len(y) >= FEWEST_PERFECT and (np.abs(rows - y) <= PERFECT * y.std()).mean() >= 1 - PERFECT:
-        return [
-            f"{name}: predictions reproduce the labels: they must be out-of-fold (cross_val_predict), since a model "
-            "reproduces the labels of rows that it was fitted on, right or wrong"
-        ]
+        return [f"{name}: predictions reproduce the labels: {MUST_BE_OUT_OF_FOLD}"]
     if agreement < 2 / np.sqrt(len(y)):
-        return [
-            f"{name}: predictions agree with the labels no more than by chance: either the features do not predict "
-            "this label, or the predictions belong to other rows; check that they are in the order of the table"
-        ]
+        return [f"{name}: {BY_CHANCE}"]
     low, middle, high = np.quantile(y, [0.05, 0.5, 0.95])
     if not low - (high - low) <= np.median(rows) <= high + (high - low):
         return [
@@ -464,10 +464,7 @@ def _too_good(
     """A notice where predictions look as if the model had been fitted on the rows themselves."""
     right = float((rows.argmax(axis=1) == y).mean())
     if len(y) >= FEWEST_PERFECT and right >= 1 - PERFECT:
-        return [
-            f"{name}: predictions agree with {right:.1%} of the labels: they must be out-of-fold (cross_val_predict), "
-            "since a model reproduces the labels of rows that it was fitted on, right or wrong"
-        ]
+        return [f"{name}: predictions agree with {right:.1%} of the labels: {MUST_BE_OUT_OF_FOLD}"]
     if val is None or y_val is None or len(y_val) < FEWEST_PERFECT:
         return []
     on_val = float((val.argmax(axis=1) == y_val.astype(np.int64)).mean())

@@ -27,7 +27,7 @@ from lossval_cli.noise.cross_forest import Cells, CrossForest, Ints, Prediction
 from lossval_cli.noise.level_cells import LevelCells
 from lossval_cli.noise.linear_cells import LinearCells
 from lossval_cli.noise.moved_cells import MovedCells
-from lossval_cli.noise.number_cells import NumberCells, Side
+from lossval_cli.noise.number_cells import NumberCells, Sides
 from lossval_cli.noise.pair_cells import PairCells, PairEvidence
 from lossval_cli.noise.tails import LightTail, Tail
 
@@ -90,7 +90,7 @@ class _Raw(NamedTuple):
 class _Tails:
     """Fitted on the rows that are kept."""
 
-    sides: Mapping[int, tuple[Side | None, Side | None]]
+    sides: Mapping[int, Sides]
     residual: Mapping[int, Tail]
     light: Mapping[int, LightTail | None]
     unlikely: Mapping[int, Tail]
@@ -184,7 +184,7 @@ class CellModel:
 
     def fit_tails(self, raw: _Raw, kept: npt.NDArray[np.bool_], quantiles: tuple[float, float]) -> None:
         """On the evidence of the fitted rows, without those that are left out."""
-        sides: dict[int, tuple[Side | None, Side | None]] = {}
+        sides: dict[int, Sides] = {}
         residual: dict[int, Tail] = {}
         unlikely: dict[int, Tail] = {}
         light: dict[int, LightTail | None] = {}
@@ -196,11 +196,7 @@ class CellModel:
         for i in self.numbers:
             values = raw.cells.values[kept, i]
             values = values[np.isfinite(values)]
-            distances, above = self.numbers[i].distance(values), values >= 0
-            sides[i] = (
-                Side.fit(values[above], distances[above], len(values), quantiles),
-                Side.fit(-values[~above], distances[~above], len(values), quantiles),
-            )
+            sides[i] = Sides.fit(values, self.numbers[i].distance(values), quantiles)
             known = np.isfinite(raw.cells.values[:, i]) & kept
             if not self.numbers[i].in_steps and np.ptp(raw.deviation[known, i]) > 0:
                 smooth = not self.numbers[i].repeats and self._forest.predictors(i) >= ENOUGH_TREES
@@ -218,12 +214,9 @@ class CellModel:
         assert self._tails is not None
         far, residual, unlikely = (np.zeros_like(raw.deviation) for _ in range(3))
         excess = _excess(raw.surprisal, raw.cells.codes, self._tails.typical)
-        for i, (above, below) in self._tails.sides.items():
+        for i, sides in self._tails.sides.items():
             values = raw.cells.values[:, i]
-            distances = self.numbers[i].distance(values)
-            for side, outward, here in ((above, values, values >= 0), (below, -values, values < 0)):
-                if side is not None:
-                    far[here, i] = side.neg_log_p(outward[here], distances[here])
+            far[:, i] = sides.neg_log_p(values, self.numbers[i].distance(values))
         for i, tail in self._tails.residual.items():
             values = raw.cells.values[:, i]
             known = np.isfinite(values)

@@ -93,6 +93,30 @@ class Side(NamedTuple):
         return np.where(outward >= self.mode_start, np.minimum(plain, in_mode), plain)
 
 
+class Sides(NamedTuple):
+    """Both tails of a column, from values (n,) on its scale and their distances from the centre in its unit (n,)."""
+
+    above: Side | None
+    below: Side | None
+
+    @classmethod
+    def fit(cls, values: Floats, distances: Floats, quantiles: tuple[float, float]) -> Sides:
+        """On values without missing ones."""
+        up = values >= 0
+        return cls(
+            Side.fit(values[up], distances[up], len(values), quantiles),
+            Side.fit(-values[~up], distances[~up], len(values), quantiles),
+        )
+
+    def neg_log_p(self, values: Floats, distances: Floats) -> Floats:
+        """(n,) nats, 0 for missing values."""
+        nats = np.zeros(len(values))
+        for side, outward, here in ((self.above, values, values >= 0), (self.below, -values, values < 0)):
+            if side is not None:
+                nats[here] = side.neg_log_p(outward[here], distances[here])
+        return nats
+
+
 @dataclass(frozen=True)
 class NumberCells:
     """A fitted column of numbers."""

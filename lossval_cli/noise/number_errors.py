@@ -22,7 +22,7 @@ from scipy.stats import t as student_t
 
 from lossval_cli.noise.flags import choose_suspects
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
-from lossval_cli.noise.number_cells import NumberCells, Side
+from lossval_cli.noise.number_cells import NumberCells, Sides
 from lossval_cli.noise.number_mixture import (
     FewValues,
     ManyValues,
@@ -196,13 +196,8 @@ def _is_far_from_all(y: Floats) -> npt.NDArray[np.bool_]:
     two modes, which are both far from the prediction between them."""
     column = NumberCells.fit(y)
     scaled = column.scale(y)
-    distances, nats = column.distance(scaled), np.zeros(len(y))
-    for sign in (1.0, -1.0):
-        here = scaled >= 0 if sign > 0 else scaled < 0
-        side = Side.fit(sign * scaled[here], distances[here], len(y), TAIL)
-        if side is not None:
-            nats[here] = side.neg_log_p(sign * scaled[here], distances[here])
-    return _discovered(np.exp(-nats))
+    distances = column.distance(scaled)
+    return _discovered(np.exp(-Sides.fit(scaled, distances, TAIL).neg_log_p(scaled, distances)))
 
 
 def _discovered(chance: Floats) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
 from lossval_cli.noise.stacking import mix, stack_numbers
@@ -80,9 +80,7 @@ def _models(features: int, seed: int, trees: float) -> list[tuple[Any, slice]]:
 
 def _fit_out_of_fold(model: Any, columns: slice, A: Floats, y: Floats, seed: int) -> Floats:
     """Fit the model to some columns of A (J, F) and y (J,), and return its out-of-fold predictions (J,)."""
-    out_of_fold = np.empty(len(A))
-    for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(A):
-        model.fit(A[fitted, columns], y[fitted])
-        out_of_fold[left_out] = model.predict(A[left_out, columns])
+    folds = KFold(FOLDS, shuffle=True, random_state=seed)
+    out_of_fold: Floats = cross_val_predict(model, A[:, columns], y, cv=folds)
     model.fit(A[:, columns], y)
     return out_of_fold

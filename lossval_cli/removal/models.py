@@ -106,7 +106,10 @@ def retrain(
     assert dataset.train.y is not None
     X, y, classes = dataset.train.X[pool.rows], dataset.train.y[pool.rows], dataset.classes
     X_eval = evaluation.X
-    own_X, own_X_eval = _own_inputs(kind, dataset, pool, evaluation)
+    own_X: Inputs = X
+    own_X_eval: Inputs = X_eval
+    if kind.estimator is not None and kind.estimator.is_own:
+        own_X, own_X_eval = _own_inputs(kind.estimator, dataset, pool, evaluation)
     if kind.name == "boosting":
         X, X_eval = _binned(X, X_eval)
     rng = np.random.default_rng([seed, len(X)])
@@ -139,11 +142,9 @@ def retrain(
     return np.stack(trained).reshape(kind.seeds, len(sets), *shape)
 
 
-def _own_inputs(kind: Kind, dataset: Dataset, pool: Pool, evaluation: Evaluation) -> tuple[Inputs, Inputs]:
+def _own_inputs(model: Estimator, dataset: Dataset, pool: Pool, evaluation: Evaluation) -> tuple[Inputs, Inputs]:
     """The rows of the pool and those of the evaluation, as an estimator of the user's own takes them."""
-    if kind.name != "own" or kind.estimator is None:
-        return dataset.train.X[pool.rows], evaluation.X
-    blank = kind.estimator.make()
+    blank = model.make()
     X = take(model_inputs(dataset, dataset.train, blank), pool.rows)
     return X, take(model_inputs(dataset, dataset.test or dataset.val, blank), evaluation.rows)
 

@@ -329,11 +329,11 @@ def first_rows(report: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     data, count = report["data"], len(rows)
-    outliers = far = 0
-    if data.get("held_out"):
-        outliers = sum("features" in row["suspect"] for row in rows)
-        far = count - outliers if data["roles"].get("task") == "regression" else 0
-    doubted = [row["noise_probability"] for row in rows if not far and not (outliers and "features" in row["suspect"])]
+    is_open = bool(data.get("held_out"))  # no trusted rows
+    labels = [row for row in rows if not (is_open and "features" in row["suspect"])]
+    outliers = count - len(labels)
+    far = len(labels) if is_open and data["roles"].get("task") == "regression" else 0
+    doubted = [] if far else [row["noise_probability"] for row in labels]
     if count == len(doubted) == 1:
         return f"Check it: it is wrong with a probability of {format_percent(doubted[0], 0)}."
     which = "all" if count == report["summary"].get("suspects") else "the first"

@@ -14,21 +14,21 @@ from lossval_cli.text.format import quote
 
 Counts = npt.NDArray[np.int64]
 
+_EASTERN: Final = dict.fromkeys(("万", "萬", "만"), 1e4) | dict.fromkeys(("亿", "億", "억"), 1e8)
+"""Counts that stand before a unit, too: 3.5万元."""
 _COUNTS: Final = {
     **dict.fromkeys(("K", "k", "Tsd", "thousand"), 1e3),
     **dict.fromkeys(("M", "Mn", "mn", "Mio", "mio", "mln", "million", "millions"), 1e6),
     **dict.fromkeys(("B", "bn", "Bn", "Mrd", "mrd", "billion", "billions"), 1e9),
     **dict.fromkeys(("T", "tn", "trillion"), 1e12),
-    **dict.fromkeys(("万", "萬", "만"), 1e4),
-    **dict.fromkeys(("亿", "億", "억"), 1e8),
+    **_EASTERN,
     **dict.fromkeys(("Lac", "lac", "Lacs", "Lakh", "lakh", "Lakhs", "lakhs"), 1e5),
     **dict.fromkeys(("Crore", "crore", "Crores", "crores"), 1e7),
 }
 """What numbers are counted in: 1.2K, 3.5万."""
 _COUNTS_IN_COMPANY: Final = {"m": 1e6, "Cr": 1e7, "cr": 1e7}
 """Counts only beside others: `m` alone is metres, and `Cr` is credit."""
-_PREFIXES = dict.fromkeys(("万", "萬", "만"), 1e4) | dict.fromkeys(("亿", "億", "억"), 1e8)
-_PREFIXES |= {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "c": 1e-2, "": 1.0}
+_PREFIXES = _EASTERN | {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "c": 1e-2, "": 1.0}
 _PREFIXES |= {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _BASES: Final = frozenset(
     "B b bit bps byte bytes m g s Hz W Wh V A Ah Ω F L l Pa J eV M mol cal bp t 元 円 원".split()  # noqa: SIM905
