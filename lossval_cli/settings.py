@@ -80,7 +80,7 @@ class Knob:
             try:
                 value = float(parse_share(value)) if is_percent else self.kind(value)
             except ValueError:
-                raise ValueError(f"must be {wanted}, not {value!r}") from None
+                raise ValueError(f"must be {self.range() if is_percent else wanted}, not {value!r}") from None
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, self.kind) or (isinstance(value, bool) and self.kind is not bool):

@@ -129,6 +129,26 @@ def test_without_trusted_rows_outliers_may_be_right() -> None:
     )
 
 
+def test_no_number_of_wrong_labels_is_given_that_the_interval_of_the_share_does_not_bear_out() -> None:
+    """Of customers who left although everything spoke for staying, the interval says that none may be wrong."""
+    summary = {"suspects": 4, "rows": 1000, "estimated_noise_share": {"value": 0.03, "low": 0.0, "high": 0.5}}
+    data = a_report()["data"]
+    assert first_rows(a_report(summary=summary, data=data | {"held_out": True})) == (
+        "Check all 4 suspects: 4 labels are unlikely; they may be errors, or rare and right (trusted rows would show "
+        "which)."
+    )
+    assert first_rows(a_report(summary=summary, data=data | {"held_out": False})) == (
+        "Check all 4 suspects: 4 labels are unlikely; they may be errors, or rare and right."
+    )
+    mixed = [{"suspect": kind, "noise_probability": 0.8} for kind in ("label", "features")]
+    assert first_rows(a_report(summary=summary, suspects=mixed)) == (
+        "Check the first 2 suspects: 1 label is unlikely and 1 row is an outlier; they may be errors, or rare and "
+        "right."
+    )
+    shown = summary | {"estimated_noise_share": {"value": 0.05, "low": 0.003, "high": 0.1}}
+    assert first_rows(a_report(summary=shown)) == "Check all 4 suspects: about 3 of them are expected to be wrong."
+
+
 def test_without_trusted_rows_numbers_far_from_their_prediction_may_be_right() -> None:
     """Incomes, prices and counts have heavy tails."""
     rows = [{"suspect": kind, "noise_probability": 0.98} for kind in ("label", "features", "label")]

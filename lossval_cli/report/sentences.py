@@ -212,7 +212,7 @@ def conflicting_duplicates(conflicts: Mapping[str, Any]) -> str:
 
 def concentrated_suspects(columns: Sequence[str]) -> str:
     """One sentence on the columns in parts of which there are more suspects than elsewhere."""
-    more = f" and {len(columns) - 3} more columns" if len(columns) > 3 else ""
+    more = f" and {pluralize(len(columns) - 3, 'more column')}" if len(columns) > 3 else ""
     return f"Suspects are concentrated in parts of {', '.join(columns[:3])}{more}."
 
 
@@ -323,20 +323,25 @@ def first_rows(report: Mapping[str, Any]) -> str:
     """How many of the listed suspects are expected to be wrong; empty where none is listed or that is not known.
 
     Without trusted rows, a row that is unusual beyond doubt may be right all the same: of outliers, and of numbers far
-    from their prediction, no such number is given.
+    from their prediction, no such number is given. Neither is it of labels, where the interval of the share allows that
+    fewer rows of the whole table are wrong: they may be hard to predict and right.
     """
     rows = [row for row in report["suspects"][:LISTED] if row.get("noise_probability") is not None]
     if not rows:
         return ""
-    data, count = report["data"], len(rows)
+    data, summary, count = report["data"], report["summary"], len(rows)
     is_open = bool(data.get("held_out"))  # no trusted rows
-    labels = [row for row in rows if not (is_open and "features" in row["suspect"])]
-    outliers = count - len(labels)
-    far = len(labels) if is_open and data["roles"].get("task") == "regression" else 0
-    doubted = [] if far else [row["noise_probability"] for row in labels]
+    is_far = is_open and data["roles"].get("task") == "regression"
+    counted = [row for row in rows if not (is_far or (is_open and "features" in row["suspect"]))]
+    share = summary.get("estimated_noise_share")
+    if share and round(sum(row["noise_probability"] for row in counted)) > share["low"] * summary["rows"]:
+        counted = []
+    doubted = [row["noise_probability"] for row in counted]
+    outliers = 0 if doubted and not is_open else sum("features" in row["suspect"] for row in rows)
+    unsure = count - len(doubted) - outliers
     if count == len(doubted) == 1:
         return f"Check it: it is wrong with a probability of {format_percent(doubted[0], 0)}."
-    which = "all" if count == report["summary"].get("suspects") else "the first"
+    which = "all" if count == summary.get("suspects") else "the first"
     text = "Check it" if count == 1 else f"Check {which} {count:,} suspects"
     if doubted:
         wrong, of = round(sum(doubted)), "them" if len(doubted) == count else f"the {len(doubted):,} doubted labels"
@@ -344,14 +349,18 @@ def first_rows(report: Mapping[str, Any]) -> str:
         if len(doubted) == 1:
             expected = f"1 label is wrong with a probability of {format_percent(doubted[0], 0)}"
         text += f": {expected}"
-    unusual = [f"{pluralize(far, 'label')} {'lies' if far == 1 else 'lie'} far from the prediction"] if far else []
+    unusual = []
+    if unsure and is_far:
+        unusual.append(f"{pluralize(unsure, 'label')} {'lies' if unsure == 1 else 'lie'} far from the prediction")
+    elif unsure:
+        unusual.append(f"{pluralize(unsure, 'label')} {'is' if unsure == 1 else 'are'} unlikely")
     if outliers:
         unusual.append(f"{pluralize(outliers, 'row')} {'is an outlier' if outliers == 1 else 'are outliers'}")
     if not unusual:
         return f"{text}."
     text += f"{';' if doubted else ':'} {' and '.join(unusual)}"
-    may = "it may be an error" if outliers + far == 1 else "they may be errors"
-    return f"{text}; {may}, or rare and right (trusted rows would show which)."
+    may = "it may be an error" if outliers + unsure == 1 else "they may be errors"
+    return f"{text}; {may}, or rare and right{' (trusted rows would show which)' if is_open else ''}."
 
 
 def features_reason(cells: Sequence[str]) -> str:
