@@ -381,8 +381,8 @@ class Settings:
     def schedule(self, rows: int) -> Schedule:
         """How long training takes for a table of `rows` rows, where that is left to the method.
 
-        Fewer epochs take larger steps: of the weights in proportion, so that importance spreads as far; of the
-        networks by the square root.
+        With fewer epochs, steps are larger: those of the weights in proportion, so that importance spreads as far,
+        and those of the networks by the square root.
         """
         epochs = self.epochs
         usual = EPOCHS[self.effort]

@@ -186,6 +186,18 @@ def test_a_report_of_a_run_explains_its_suspects(cli: Any, tables: Path) -> None
 
 
 @pytest.mark.slow
+def test_a_typical_cell_is_not_named_beside_an_unusual_one() -> None:
+    """A height of 1.74 among centimetres, and a blood pressure that is low and ordinary."""
+    rng = np.random.default_rng(7)
+    frame = pd.DataFrame({"height": rng.normal(170, 9, 600).round(1), "pressure": rng.normal(120, 12, 600).round()})
+    frame["label"] = np.where(frame["pressure"] > 120, "yes", "no")
+    frame.loc[10, ["height", "pressure"]] = [1.74, 97.0]
+    report = lossval_cli.score(frame, label="label", removal="off", effort="low").report
+    (row,) = [one for one in report["suspects"] if one["row"] == 10]
+    assert "height is 1.74" in row["reason"] and "within the typical range" not in row["reason"]
+
+
+@pytest.mark.slow
 def test_two_words_that_do_not_go_together_are_counted() -> None:
     rng = np.random.default_rng(3)
     city = rng.integers(0, 24, 1200)

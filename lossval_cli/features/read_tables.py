@@ -106,8 +106,8 @@ def _read_other(
     notices += check_agreement(table, roles, other, needs_label=what == "test")
     if what != "test" and roles.label not in other.column_names:
         notices.append(
-            f"{format_name(other.name)} has no column {quote(roles.label)}: its rows serve the transport alone, and no "
-            "label of it tells wrong labels from hard ones"
+            f"{format_name(other.name)} has no column {quote(roles.label)}: its features are used, but it has no "
+            "labels that help to find wrong ones"
         )
     other, _, unlabelled_notices = leave_out_unlabelled(other, roles.label, what, require_labels=require_labels)
     notices += unlabelled_notices

@@ -160,7 +160,17 @@ class _Cells:
         if self._found is None:
             rows = np.array(list(self.index))
             self._found = dict(zip(self.index, self.noise.outliers.describe(rows, UNUSUAL_COLUMNS), strict=True))
-        return [self._unusual_cell(row, finding) for finding in self._found[row]]
+        found = self._found[row]
+        telling = [finding for finding in found if not self._is_typical(row, finding)] or found[:1]
+        return [self._unusual_cell(row, finding) for finding in telling]
+
+    def _is_typical(self, row: int, finding: CellFinding) -> bool:
+        """Whether a number lies within the typical range of its column, and nothing else is said of it."""
+        bounds, given = self.seen.features[finding.column].bounds, self._given(finding.column, row)
+        if bounds is None or finding.kind == "unreadable" or not given.is_valid:
+            return False
+        value = float(self.values[finding.column][self.index[row]])
+        return bounds[0] <= value <= bounds[1] and not self._expected(finding, row)
 
     def reason(
         self,
