@@ -233,7 +233,7 @@ def joined(on_wait: Callable[[str], None] = _silent) -> Iterator[ProcessGroup]:
         machines = processes.all_gather_object(socket.gethostname())
         yield replace(processes, local_world_size=Counter(machines)[machines[processes.rank]])
     except KeyboardInterrupt:
-        _ABANDONED.append(group)
+        _ABANDONED.append(dist.group.WORLD if group is None else group)
         raise
     finally:
         with contextlib.suppress(RuntimeError, TimeoutError):
