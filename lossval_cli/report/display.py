@@ -63,8 +63,7 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
     shown, heading = _first_rows(report["summary"]["suspects"], table)
     lines += [Text(), Text(heading, "bold")]
     lines += _rows(_worst(shown))
-    if said := first_rows(report):
-        lines += [Text(said)]
+    lines += [Text(line) for line in textwrap.wrap(first_rows(report), WIDTH)]
     lines += [Text(), *_written(written)]
     step = next_step(report, data)
     if step and written[1:]:  # the command reads the directory
