@@ -38,7 +38,7 @@ RECORDS = ROOT / "docs" / "benchmarks" / "real.json"
 OWN = "lossval"
 KEY = ("case", "method", "seed")
 TABLES = real_data.tables() | real_made.tables()
-PACKAGES = ("torch", "scikit-learn", "cleanlab", "lightgbm", "catboost", "pyod", "skrub", "tabaudit")
+PACKAGES = ("torch", "scikit-learn", "cleanlab", "lightgbm", "catboost", "pyod", "isotree", "skrub", "tabaudit")
 
 Record = dict[str, Any]
 

@@ -295,7 +295,7 @@ def made_with(data: dict[str, Any]) -> str:
     measured = {record["case"] for record in data["records"] if record["method"] == OWN}
     defined = {**real_data.tables(), **real_made.tables()}
     lines.append(f"- {len(measured)} of the {len(defined)} tables that the benchmark defines were run.")
-    lines.append("- Not measured: KAIROS and extended isolation forests.")
+    lines.append("- Not measured: KAIROS (Zhu et al., 2025), of which no package is published.")
     return "\n".join(lines)
 
 

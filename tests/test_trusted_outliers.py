@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 
 import lossval_cli
-from lossval_cli.noise.trusted_outliers import share_expected
+from lossval_cli.features.dataset import load_dataset
+from lossval_cli.features.table_options import TableOptions
+from lossval_cli.noise.estimate import estimate_outliers
+from lossval_cli.noise.outliers import NOISY
+from lossval_cli.noise.trusted_outliers import relative_to_trusted, share_expected
+from lossval_cli.settings import Settings
 
 
 def test_outliers_as_common_among_trusted_rows_are_taken_for_right() -> None:
@@ -69,3 +74,23 @@ def test_trusted_rows_that_are_noisy_themselves_do_not_hide_noise() -> None:
     found = result.scores.sort_values("row")["suspect"].astype(str).str.contains("feature").to_numpy()
     assert found[noisy].mean() > 0.7
     assert found[~noisy].mean() < 0.03
+
+
+def test_noise_in_every_column_is_not_excused_where_cells_look_wrong_too() -> None:
+    """Cells of noisy rows lie far from what the other columns predict, so noisy rows are unusual in both ways."""
+
+    def table(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        X = rng.choice([-1.0, 0.0, 1.0], (rows, 10))
+        noisy = rng.random(rows) < 0.05
+        X[noisy] += rng.normal(size=(noisy.sum(), 10))
+        return pd.DataFrame(X.round(4), columns=list("abcdefghij")).assign(label=np.where(X[:, 0] > 0, "y", "n")), noisy
+
+    (train, noisy), (trusted, _) = table(1_000, 0), table(100, 1)
+    settings = Settings()
+    dataset = load_dataset(train, trusted, options=TableOptions(label="label"), settings=settings)
+    found = estimate_outliers(dataset, settings)
+    assert found.noisy is not None
+    cells_weigh_more = noisy & (found.way != NOISY)
+    assert cells_weigh_more.any()
+    assert (relative_to_trusted(found, dataset).probability[cells_weigh_more] > 0.5).mean() > 0.9

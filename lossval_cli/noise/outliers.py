@@ -94,17 +94,16 @@ class OutlierEstimate(NamedTuple):
     share_low: float  # interval of the share of outliers
     share_high: float
     way: Ints | None = None  # (N,) in which way each row is most likely wrong, a number
+    noisy: Floats | None = None  # (N,) probability that the row is noisy as a whole
     model: OutlierModel | None = None
     columns: ColumnSource | None = None
 
     def gathered(self, processes: ProcessGroup, total: int) -> OutlierEstimate:
         """The estimate for all `total` rows, on every process of a group, where each has scored its own."""
-        assert self.way is not None
-        probability, penalty, way = (
-            processes.gather_rows(torch.from_numpy(values), total, everywhere=True).numpy()
-            for values in (self.probability, self.penalty, self.way)
-        )
-        return _estimate(Scored(probability, penalty, way), self.model, self.columns)
+        assert self.way is not None and self.noisy is not None
+        own = (self.probability, self.penalty, self.way, self.noisy)
+        gathered = (processes.gather_rows(torch.from_numpy(values), total, everywhere=True).numpy() for values in own)
+        return _estimate(Scored(*gathered), self.model, self.columns)
 
     def describe(self, rows: Ints, most: int = 3) -> list[list[CellFinding]]:
         """The least probable cells of some training rows (n,), worst first."""
@@ -123,6 +122,7 @@ class Scored(NamedTuple):
     probability: Floats  # (n,)
     penalty: Floats  # (n,)
     way: Ints  # (n,) the most likely one: a number
+    noisy: Floats  # (n,) probability that a row is noisy as a whole
 
 
 def find_outliers(
@@ -157,7 +157,8 @@ def find_outliers(
     if len(sample) == N and own is None:
         found = model.fitted()
     else:
-        found = Scored(np.empty(stop - start), np.empty(stop - start), np.empty(stop - start, np.int64))
+        n = stop - start
+        found = Scored(np.empty(n), np.empty(n), np.empty(n, np.int64), np.empty(n))
         for first, frame in columns.blocks(slice(start, stop), BLOCK_ROWS):
             rows = np.arange(first, first + len(frame))
             here = None if classes is None else classes[rows]
@@ -177,7 +178,7 @@ def _estimate(scored: Scored, model: OutlierModel | None, columns: ColumnSource 
     error = 1.64 * np.sqrt((probability * (1 - probability)).sum() + 0.5) / len(probability)
     noisy = (0.0, 0.0) if model is None or model.noise is None else model.noise.interval
     low, high = max(0.0, float(certain - error), noisy[0]), min(1.0, max(float(probability.mean() + error), noisy[1]))
-    return OutlierEstimate(probability, scored.penalty, low, high, scored.way, model, columns)
+    return OutlierEstimate(probability, scored.penalty, low, high, scored.way, scored.noisy, model, columns)
 
 
 class _Scores(NamedTuple):
@@ -292,12 +293,12 @@ class OutlierModel:
         return np.where(self.sample[i] == rows, self.fit_index[i], -1)
 
     def _scored(self, scores: _Scores) -> Scored:
-        right, way = expit(-scores.log_odds), scores.way
+        right, way, noisy = expit(-scores.log_odds), scores.way, np.zeros(len(scores.way))
         if self.noise is not None:
-            noisy = self.noise.log_odds(scores.noise)
-            way = np.where(noisy > scores.log_odds, NOISY, way)
-            right = right * expit(-noisy)
-        return Scored(1 - right, self._penalty(scores), way)
+            log_odds = self.noise.log_odds(scores.noise)
+            way, noisy = np.where(log_odds > scores.log_odds, NOISY, way), expit(log_odds)
+            right = right * expit(-log_odds)
+        return Scored(1 - right, self._penalty(scores), way, noisy)
 
     def _penalty(self, scores: _Scores) -> Floats:
         log_odds = np.maximum(scores.log_odds, scores.ranked)

@@ -3,8 +3,9 @@
 Where heavy tails are in the nature of a table, as many of the trusted rows look like outliers as of the others. Of the
 training rows that are as unusual as a row or more, the share that trusted rows lead to expect is taken for right:
 tail-area false discovery rate (Storey, 2002) with trusted rows as the null. Each way to be unusual has trusted rows of
-its own: that incomes of 99999 are usual says nothing of misspelt names. Rows that are surely noisy as a whole are not
-excused: noise of one size in every column is in the nature of no table, and trusted rows may have it too.
+its own: that incomes of 99999 are usual says nothing of misspelt names. Noise of whole rows is not excused where it is
+certain, even if single cells of these rows look less likely still: noise of one size in every column is in the nature
+of no table, and trusted rows may have it too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.typed_columns import TypedColumns
-from lossval_cli.noise.outliers import NOISY, OutlierEstimate
+from lossval_cli.noise.outliers import OutlierEstimate
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,16 +44,14 @@ def relative_to_trusted(outliers: OutlierEstimate, dataset: Dataset) -> OutlierE
     frame = TypedColumns(val.table, dataset.encoder).take(rows)
     classes = None if dataset.classes is None or val.y is None else val.y[rows].astype(np.int64)
     trusted = model.score(frame, np.full(len(rows), -1), val.X[rows], classes)
-    probability = outliers.probability.copy()
-    assert outliers.way is not None
-    is_noise_sure = model.noise is not None and model.noise.is_sure
-    for way in np.unique(outliers.way):
-        if way == NOISY and is_noise_sure:
-            continue
-        own, alike = outliers.way == way, trusted.probability.copy()
-        alike[trusted.way != way] = 0.0
-        expected = share_expected(np.where(own, outliers.probability, 0.0), alike)
-        probability[own] *= 1 - expected[own]
+    assert outliers.way is not None and outliers.noisy is not None
+    expected, way = np.zeros(len(outliers.way)), outliers.way
+    for i in np.unique(way):
+        own, alike = np.where(way == i, outliers.probability, 0.0), np.where(trusted.way == i, trusted.probability, 0.0)
+        expected[way == i] = share_expected(own, alike)[way == i]
+    probability = outliers.probability * (1 - expected)
+    if model.noise is not None and model.noise.is_sure:
+        probability = np.maximum(probability, outliers.noisy)
     kept = float(probability.sum() / max(outliers.probability.sum(), 1e-300))
     return outliers._replace(
         probability=probability, share_low=kept * outliers.share_low, share_high=kept * outliers.share_high
