@@ -96,7 +96,10 @@ def read_iso(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 def are_compact(text: pa.ChunkedArray) -> bool:
     """Whether all of several different cells are dates such as 20240131 (one whole number of eight digits in 1,300),
-    202401, 20240131235959 or 01.2024."""
+    202401, 20240131235959 or 01.2024; zeros alone (SAP) stand for none."""
+    text = text.filter(pc.invert(pc.match_substring_regex(text, "^0+$")))
+    if not len(text):
+        return False
     lengths = pc.min_max(pc.utf8_length(text)).as_py()
     if lengths["min"] != lengths["max"] or lengths["min"] not in (6, 7, 8, 12, 14):
         return False

@@ -1,4 +1,5 @@
-"""Times of day and durations as seconds: 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M, 1h 30m."""
+"""Times of day, durations and other quantities in two units as one number: 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M,
+1h 30m, 5'10", 6 lb 3 oz, 47°10'12"N."""
 
 from __future__ import annotations
 
@@ -8,41 +9,75 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.tables.cell_parts import Parts
+from lossval_cli.tables.cell_parts import Bools, Floats, Parts, matches
 from lossval_cli.tables.numbers import NumberForm, NumberReading
+from lossval_cli.text.format import quote
 
 _CLOCK: Final = (
     r"^(?:(?P<days>-?\d{1,5}) days?,? \+?)?(?P<sign>-)?"
     r"(?P<hours>\d{1,5})[:h](?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?)|(?P<tenths>[.,]\d{1,3}))?"
-    r" ?(?:(?P<half>[AaPp]\.?[Mm]\.?)|Uhr|(?:UTC)?[+-]\d{2}:?\d{2}|Z)?$"
+    r" ?(?:(?P<half>[AaPp]\.?[Mm]\.?)|Uhr|(?:UTC)?[+-]\d{2}:?\d{2}|Z|(?:min)? ?/ ?(?:km|mi))?$"
 )
-_SPOKEN: Final = (
-    r"^P?(?:(?P<days>\d+) ?(?:d|D|days?),? ?)?T?(?:(?P<hours>\d+) ?(?:h|H|hrs?|hours?) ?)?"
-    r"(?:(?P<minutes>\d+) ?(?:m|M|mins?|minutes?) ?)?(?:(?P<seconds>\d+(?:[.,]\d{1,9})?) ?(?:s|S|secs?|seconds?))?$"
+_UNITS: Final = (
+    (
+        ("w|wks?|weeks?", 604_800.0),
+        ("d|D|days?|Tage?", 86_400.0),
+        (r"h|H|hrs?|hours?|Std\.?", 3600.0),
+        (r"m|M|mins?|minutes?|Min\.?", 60.0),
+        (r"s|S|secs?|seconds?|Sek\.?", 1.0),
+    ),
+    (("y|Y|yrs?|years?", 1.0), ("m|M|mos?|mths?|months?", 1 / 12)),
+    (("['′’]|ft|feet|foot", 1.0), ("[\"″”]|''|in|inch|inches", 1 / 12)),
+    (("lbs?|pounds?", 1.0), ("oz|ounces?", 1 / 16)),
+    (("st|stones?", 1.0), ("lbs?|pounds?", 1 / 14)),
+    (("[°º]", 1.0), ("['′’]", 1 / 60), ("[\"″”]|''", 1 / 3600)),
 )
-"""ISO 8601 (PT1H30M) and 1h 30m."""
-_SECONDS: Final = {"days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
+"""Units that are written one behind the other, the largest first: seconds in each of time, else parts of the first."""
 
 
 def read_durations(cells: pa.Array) -> NumberReading | None:
-    """Times of day and durations such as 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M and 1h 30m, as seconds; None where
-    no cell is one."""
-    parts = Parts(cells, _CLOCK)
-    spoken = Parts(cells, _SPOKEN)
-    units = np.sum([spoken.has(unit) for unit in _SECONDS], axis=0)
-    is_iso = np.asarray(pc.starts_with(cells, "P"))
-    spoken_found = spoken.found & (units > 0) & bool((spoken.found & ((units > 1) | is_iso)).any())
-    if not (parts.found.any() or spoken_found.any()):
+    """Times of day and durations such as 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M and 1h 30m, as seconds, and other
+    quantities in several units (5'10") as numbers of the largest; None where no cell is one."""
+    clocks, is_clock = _clocks(cells)
+    readings = [_quantities(cells, units) for units in _UNITS]
+    best = int(np.argmax([np.isfinite(values).sum() for values in readings]))
+    values = np.where(is_clock, clocks, readings[best] if best == 0 or not is_clock.any() else readings[0])
+    found = np.isfinite(values)
+    if not found.any():
         return None
+    if best == 0 or is_clock.any():
+        return NumberReading(values, NumberForm(is_clock=True), False, [])
+    i = int(np.argmax(found))
+    return NumberReading(values, None, False, [f"{quote(cells[i].as_py())} is read as {values[i]:.6g}"])
+
+
+def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
+    """Seconds, and which cells are times of day."""
+    parts = Parts(cells, _CLOCK)
     hours = parts.floats("hours").copy()  # Arrow's arrays are read-only
     half = pc.utf8_lower(pc.utf8_slice_codeunits(parts.text("half"), 0, 1))
     hours = hours + 12.0 * (np.asarray(pc.equal(half, "p")) & (hours < 12))
     hours = hours - 12.0 * (np.asarray(pc.equal(half, "a")) & (hours == 12))
     days, minutes, seconds = np.nan_to_num(parts.floats("days")), parts.floats("minutes"), parts.floats("seconds")
     values = 86_400 * days + 3600 * hours + 60 * minutes + np.nan_to_num(seconds)
-    has_tenths = parts.has("tenths")  # 20:41.5 are minutes and seconds
+    has_tenths = parts.has("tenths")  # 20:41.5 are minutes and seconds, and 59.8 beside it is seconds
     values = np.where(has_tenths, 60 * hours + minutes + parts.floats("tenths"), values)
     values = np.where(parts.has("sign"), -values, values)
-    in_words = np.sum([np.nan_to_num(spoken.floats(unit)) * _SECONDS[unit] for unit in _SECONDS], axis=0)
-    values = np.where(spoken_found & ~parts.found, in_words, values)
-    return NumberReading(values, NumberForm(is_clock=True), False, [])
+    if not has_tenths.any():
+        return values, parts.found
+    short = Parts(cells, r"^(?P<seconds>\d{1,2}[.,]\d{1,3})$")
+    return np.where(short.found, short.floats("seconds"), values), parts.found | short.found
+
+
+def _quantities(cells: pa.Array, units: tuple[tuple[str, float], ...]) -> Floats:
+    """(U,) sums of units, NaN where a cell is none; none is unless one has two units, or is a time of ISO 8601."""
+    pieces = "".join(rf"(?:(?P<u{i}>\d+(?:[.,]\d+)?) ?(?:{unit}),? ?T?)?" for i, (unit, _) in enumerate(units))
+    parts = Parts(cells, rf"^(?P<sign>[+-])?P?T?{pieces}(?P<side>[NSEW])?$")
+    numbers = [parts.floats(f"u{i}") for i in range(len(units))]
+    written = np.sum([np.isfinite(number) for number in numbers], axis=0)
+    found = parts.found & (written > 0)
+    if not (found & ((written > 1) | matches(cells, "^P"))).any():
+        return np.full(len(cells), np.nan)
+    total = np.sum([np.nan_to_num(number) * size for number, (_, size) in zip(numbers, units, strict=True)], axis=0)
+    negative = parts.equals("sign", "-") | parts.equals("side", "S") | parts.equals("side", "W")
+    return np.where(found, np.where(negative, -total, total), np.nan)

@@ -26,12 +26,27 @@ _COUNTS: Final = {
     **dict.fromkeys(("Crore", "crore", "Crores", "crores"), 1e7),
 }
 """What numbers are counted in: 1.2K, 3.5万."""
-_COUNTS_IN_COMPANY: Final = {"m": 1e6, "Cr": 1e7, "cr": 1e7}
+_COUNTS_IN_COMPANY: Final = {"m": 1e6, "G": 1e9, "Cr": 1e7, "cr": 1e7}
 """Counts only beside others: `m` alone is metres, and `Cr` is credit."""
-_PREFIXES = _EASTERN | {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "c": 1e-2, "": 1.0}
+_PREFIXES = _EASTERN | {
+    "p": 1e-12,
+    "n": 1e-9,
+    "mc": 1e-6,
+    "u": 1e-6,
+    "µ": 1e-6,
+    "μ": 1e-6,
+    "m": 1e-3,
+    "c": 1e-2,
+    "": 1.0,
+}
 _PREFIXES |= {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_PREFIXES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+SCALED: Final = "R"
+"""The unit of parts (100n, 2R2, 10k), whose prefixes need no unit behind them."""
+_SMALL: Final = frozenset("p n u µ μ R r Ω Ki Mi Gi Ti".split())  # noqa: SIM905
+"""What nobody counts in: beside them m is a thousandth, not a million."""
 _BASES: Final = frozenset(
-    "B b bit bps byte bytes m g s Hz W Wh V A Ah Ω F L l Pa J eV M mol cal bp t 元 円 원".split()  # noqa: SIM905
+    "B b bit bps byte bytes m g s Hz W Wh V A Ah Ω F L l Pa J eV M mol cal bp t Ohm ohm 元 円 원".split()  # noqa: SIM905
 )
 """Units that are written with prefixes: kB and MB, mg and g."""
 _SIGNS: Final = (
@@ -99,7 +114,7 @@ def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int, bas
         note = f"'12 {example}' is read as -12: {example} {what}"
         mark = "/".join(sorted(signs, key=lambda name: signs[name]))
         return Marks(np.ones(len(values), bool), factors[index], mark, False, 1.0, [note])
-    if total > allowed and plain > total and len(names) > 1 and all(len(n) == 1 and n.isalpha() for n in names):
+    if total > allowed and plain > total and len(names) > 1 and _are_flags(names):
         apart = matches(parts.text("body"), r"[., ]")  # 12a is a house, 12.5 e an estimate
         if counts[marked & apart].sum() >= total - allowed:
             fits = ~marked | apart
@@ -131,6 +146,12 @@ def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int, bas
     return Marks(fits, scales, main if own > plain else "", is_prefix, scale if own > plain else 1.0, notes)
 
 
+def _are_flags(names: list[str]) -> bool:
+    """Whether marks are single letters, or several of these letters: b, e and be."""
+    letters = {name for name in names if len(name) == 1}
+    return all(name.isalpha() and set(name) <= letters for name in names)
+
+
 def _common_base(names: list[str], plain: int) -> str | None:
     """'' where the marks are counts (1.2K, 3.5万) and not one that all numbers have; the unit where they are one unit
     with different prefixes (m and km, KB and MB); else None."""
@@ -140,6 +161,8 @@ def _common_base(names: list[str], plain: int) -> str | None:
         units = (base for base in sorted(_BASES) if all(np.isfinite(_factor(name, base)) for name in names))
         if (unit := next(units, None)) is not None:
             return unit
+    if len(set(names)) > 1 and set(names) & _SMALL and all(np.isfinite(_factor(name, SCALED)) for name in names):
+        return SCALED
     return "" if set(names) & set(_COUNTS) and all(np.isfinite(_factor(name, "")) for name in names) else None
 
 
@@ -149,6 +172,8 @@ def _factor(name: str, base: str) -> float:
         return 1.0
     if not base:
         return multiplier(name) or np.nan
+    if base == SCALED:
+        return 1.0 if name in ("R", "r", "Ω") else _PREFIXES.get(name, np.nan)
     return _PREFIXES.get(name.removesuffix(base), np.nan) if name.endswith(base) else np.nan
 
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.tables.cell_parts import Bools, Floats, Parts, as_floats, matches
 from lossval_cli.tables.number_marks import decide_marks, multiplier
+from lossval_cli.tables.number_spellings import respell
 from lossval_cli.text.format import quote
 
 Counts = npt.NDArray[np.int64]
@@ -26,7 +27,7 @@ _GROUPS: Final = "'’\u00a0\u202f"
 
 _CURRENCY: Final = (
     r"US\$|R\$|[AC]\$|[$€£¥₹₽₩₺₫฿₴₪₦₱¢₿]|CHF|EUR|USD|GBP|JPY|INR|CNY|SEK|NOK|DKK|PLN|CZK|HUF|AUD|CAD|BRL|RUB|"
-    r"TRY|MXN|ZAR|Rs\.?|kr\.?|zł|Kč|Ft"
+    r"TRY|MXN|ZAR|Rs\.?|Fr\.|kr\.?|zł|Kč|Ft"
 )
 _UNIT: Final = r"[^\x00-!#$&(-@\[-`{-\x7f][^\d()\[\]*<>]{0,11}[²³]?"
 _NUMBER: Final = (
@@ -36,15 +37,8 @@ _NUMBER: Final = (
     rf"(?P<body>[.,]?\d[\d.,{_GROUPS} ]*)(?:(?:[eE]| ?[×x·*] ?10(?:\^|\*\*))\+?(?P<exponent>-?\d+))?"
     r"[ \x{a0}\x{202f}]?"
     rf"(?P<unit>{_CURRENCY}|{_UNIT})?(?P<behind>-)?(?P<close>\))?"
-    r"(?P<after> ?(?:[*†‡§#!+]+|\[\w{1,3}\]|\([a-z]\)|[¹²³⁴⁵⁶⁷⁸⁹]+|± ?[\d.,]+|\+/- ?[\d.,]+))?$"
+    r"(?P<after> ?(?:[*†‡§#!+]+|\[\w{1,3}\]|\([a-z]\)|\([\d.,]+ ?%?\)|[¹²³⁴⁵⁶⁷⁸⁹]+|± ?[\d.,]+|\+/- ?[\d.,]+))?$"
 )
-
-_RESPELLED: Final = (
-    (r"(\d)[dD]([+-]\d{1,3})$", r"\1E\2"),  # Fortran
-    (r"(\d)([.,])[-–—]{1,2}$", r"\1\200"),  # 12,- and 35.- are whole amounts of money
-)
-_OUT_OF: Final = r"^(?P<number>.*\d) ?(?:/|out of|of|von|sur|su|de|van|из) ?(?P<most>\d+)\D{0,20}$"
-"""`4.6/5`, `4.6 out of 5 stars`."""
 
 _CODE: Final = r"^\d+[eE]\d+$"
 """Programs write 4E+01, 4.0E1 or 40, so that a column of 4E01 is one of codes."""
@@ -137,7 +131,7 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each. allowed: rows that may
     be annotated (<0.01, 1.5*) before annotations are what the column is made of. None where no cell is a number.
     """
-    cells, respelled = _respell(cells, counts)
+    cells, respelled = respell(cells, counts)
     parts = Parts(cells, _NUMBER)
     found = parts.found
     if not found.any():
@@ -168,8 +162,8 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     notes = [*respelled, *separators.notes, *marks.notes]
     annotated = found & (parts.has("before") | parts.has("after"))
     if rows := int(counts[annotated].sum()):
-        uncertain = annotated & np.asarray(pc.match_substring_regex(cells, r"^[~≈]|[±]|[+]/-|\[\w{1,3}\]$|\d ?\+$"))
-        mostly = rows > counts[found].sum() / 2 and not uncertain[annotated].all()
+        bounds = annotated & parts.has("before") & ~matches(cells, "^[~≈]")  # most cells of age groups are so
+        mostly = rows > counts[found].sum() / 2 and bounds.any()
         if rows <= allowed or mostly:
             found &= ~annotated
         else:
@@ -208,27 +202,6 @@ def decimal_evidence(cells: pa.Array) -> str | None:
     if bool(point) == bool(comma):
         return None
     return "." if point else ","
-
-
-def _respell(cells: pa.Array, counts: Counts) -> tuple[pa.Array, list[str]]:
-    """Cells (U,) without spellings that no other number has, and what to say of it: 1.5D+03, 12,- and `4.6 out of 5`
-    where all are out of the same number."""
-    for pattern, plain in _RESPELLED:
-        if matches(cells, pattern).any():
-            cells = pc.replace_substring_regex(cells, pattern, plain)
-    parts = Parts(cells, _OUT_OF)
-    if 2 * counts[parts.found].sum() < counts.sum():
-        return cells, []
-    most = parts.text("most")
-    usual = most[int(np.argmax(np.where(parts.found, counts, 0)))]
-    same = parts.found & np.asarray(pc.equal(most, usual))
-    values = pc.replace_substring(parts.text("number"), ",", ".")
-    plain = same & matches(values, r"^\d+(?:\.\d+)?$")
-    if 2 * counts[plain].sum() < counts.sum() or np.nanmax(as_floats(values, plain)) > float(usual.as_py()):
-        return cells, []
-    example = cells[int(np.argmax(plain))].as_py()
-    shares = pc.if_else(pa.array(plain), parts.text("number"), cells)
-    return shares, [f"{quote(example)} is read as {parts.text('number')[int(np.argmax(plain))].as_py()}"]
 
 
 class _Separators(NamedTuple):

@@ -1,0 +1,112 @@
+"""Columns of exports that people send (instruments, accounts, statistics offices, forms), with the values that a person
+would read in them, and what looks like them and is a code."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lossval_cli.tables.table import Table, read_table
+
+N = 60
+JULY, HOUR = datetime(2023, 7, 9), datetime(2023, 7, 9, 22, 30)
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def column(cells: list[str]) -> Table:
+    pd.DataFrame({"x": [i / 7 for i in range(N)], "v": (cells * N)[:N]}).to_csv("t.csv", index=False)
+    return read_table("t.csv")
+
+
+NUMBERS: dict[str, tuple[list[str], list[float]]] = {
+    "parts (IEC 60062)": (["4k7", "100R", "2R2", "10k", "1M"], [4700, 100, 2.2, 1e4, 1e6]),
+    "capacitors": (["100n", "4u7", "22p", "1u"], [1e-7, 4.7e-6, 2.2e-11, 1e-6]),
+    "capacitors with a unit": (["22pF", "4.7uF", "100nF"], [2.2e-11, 4.7e-6, 1e-7]),
+    "milliamperes of a simulation": (["250m", "477.4u", "3m"], [0.25, 0.0004774, 0.003]),
+    "ohms in letters": (["10 kOhm", "4.7 MOhm", "100 Ohm"], [1e4, 4.7e6, 100]),
+    "doses": (["8 mg", "15 mcg", "1 g"], [0.008, 1.5e-5, 1]),
+    "memory of Kubernetes": (["250Mi", "2Gi", "512Ki"], [250 * 2**20, 2**31, 2**19]),
+    "sizes in powers of two": (["1.5 MiB", "512 KiB"], [1.5 * 2**20, 2**19]),
+    "free space": (["250M", "4.8G", "900K"], [2.5e8, 4.8e9, 9e5]),
+    "feet and inches": (["5'6\"", "6'3\"", "5'"], [5.5, 6.25, 5]),
+    "feet and inches in letters": (["5 ft 6 in", "6 ft 3 in"], [5.5, 6.25]),
+    "pounds and ounces": (["6 lb 8 oz", "7 lbs 4 oz"], [6.5, 7.25]),
+    "degrees, minutes and seconds": (["47°30'36\"N", "45° 15' 0\" S"], [47.51, -45.25]),
+    "years and months": (["11 years 6 months", "3 months"], [11.5, 0.25]),
+    "weeks and days": (["2w 1d", "3w"], [15 * 86_400, 21 * 86_400]),
+    "German hours": (["7 Std. 10 Min.", "5 Std."], [25_800, 18_000]),
+    "minutes for a kilometre": (["4:10 /km", "5:30 /km"], [15_000, 19_800]),
+    "times under a minute": (["1:10.50", "59.80", "2:05.45"], [70.5, 59.8, 125.45]),
+    "inches": (["3 1/2", "3/4", "5"], [3.5, 0.75, 5]),
+    "cups": (["8½", "¼", "2"], [8.5, 0.25, 2]),
+    "powers in small digits": (["1.5×10⁻³", "2×10⁴"], [0.0015, 2e4]),
+    "rises and falls": (["▲ 3.5%", "▼ 2%"], [0.035, -0.02]),
+    "Japanese accounts": (["▲1,234", "5,678", "△90"], [-1234, 5678, -90]),
+    "uncertain last digits": (["5.332(5)", "0.102(10)"], [5.332, 0.102]),
+    "stars of significance": (["0.592*", "0.53***", "0.866"], [0.592, 0.53, 0.866]),
+    "grades out of 4.0": (["3.5 / 4.0", "2 / 4.0"], [3.5, 2]),
+    "whole rupees": (["Rs. 2,950/-", "Rs. 845/-"], [2950, 845]),
+    "Swiss francs": (["Fr. 2'950.50", "Fr. 45.00"], [2950.5, 45]),
+    "flags of several letters": (["1.5 b", "2.5 e", "3.5 be", *["4.5", "5.5"] * 9], [1.5, 2.5, 3.5, 4.5]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_have_the_values_that_were_meant(name: str) -> None:
+    cells, expected = NUMBERS[name]
+    assert column(cells).typed("v").to_pylist()[: len(expected)] == pytest.approx(expected)
+
+
+DATES: dict[str, tuple[str, datetime]] = {
+    "Vietnamese": ("9 tháng 7 2023", JULY),
+    "Vietnamese in full": ("ngày 9 tháng 7 năm 2023", JULY),
+    "Vietnamese in the evening": ("09/07/2023 10:30 CH", HOUR),
+    "Greek in the evening": ("09/07/2023 10:30 μ.μ.", HOUR),
+    "Turkish in the evening": ("09.07.2023 10:30 ÖS", HOUR),
+    "Hindi": ("9 जुलाई 2023", JULY),
+    "Polish": ("9 lipca 2023 r.", JULY),
+    "Bulgarian": ("09.07.2023 г.", JULY),
+    "Croatian": ("9. 7. 2023.", JULY),
+    "a weekday behind": ("2023-07-09 Sun", JULY),
+    "Google Forms": ("2023/7/9 10:30:00 PM GMT+2", datetime(2023, 7, 9, 20, 30)),
+    "weeks of Stata": ("2023w27", datetime(2023, 7, 3)),
+    "a quarter's short year": ("Q3'23", datetime(2023, 7, 1)),
+    "a quarter first": ("3Q23", datetime(2023, 7, 1)),
+    "quarters of a fiscal year": ("Q3 FY23", datetime(2023, 7, 1)),
+    "a fiscal year's quarters": ("FY2023-Q3", datetime(2023, 7, 1)),
+}
+
+
+@pytest.mark.parametrize("name", DATES)
+def test_dates_are_those_that_were_meant(name: str) -> None:
+    cell, expected = DATES[name]
+    others = [cell.replace("23", "22"), cell.replace("23", "21"), cell.replace("09/07", "19/07")]
+    assert column([cell, *others]).typed("v")[0].as_py() == expected
+
+
+def test_zeros_and_all_nines_of_sap_are_no_reason_to_lose_a_column_of_dates() -> None:
+    table = column(["00000000", "20230709", "20230801", "99991231", "20230702", "20230809", *["20230131"] * 20])
+    assert table.typed("v").to_pylist()[:4] == [None, JULY, datetime(2023, 8, 1), datetime(9999, 12, 31)]
+
+
+CODES = {
+    "letters among parts": ["4k7", "A12", "B7", "9c1"],
+    "one letter in the middle": ["4k7", "2k2", "3k9", "5k1"],
+    "chromosomes": ["1q21", "3p29", "22q11", "17p13"],
+    "ratios": ["3/4", "1/2", "2/3", "5/7"],
+    "cases of a year": ["2023-190", "2021-276", "2022-153"],
+    "sex and age": ["34M", "28F", "51F", "40M"],
+    "feet and a number": ["6-2", "5-11", "5-9"],
+}
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_codes_that_look_like_numbers_or_dates_stay_text(name: str) -> None:
+    assert str(column(CODES[name]).column("v").type.dtype) == "string"
