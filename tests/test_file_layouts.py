@@ -71,6 +71,19 @@ READ_AS_MEANT: dict[str, tuple[bytes, int, str]] = {
         "lines 1 and 2 above",
     ),
     "a title without delimiters above": (text("Heights", "", HEAD, *ROWS), 4, "line 1 above the header is left out"),
+    "groups of columns above the names": (text("body,body,place,target", HEAD, *ROWS), 3, "line 1 above the header"),
+    "merged groups above the names": (text("body,,place,", HEAD, *ROWS), 3, "line 1 above the header is left out"),
+    "the station above the names": (text("TOA5,CR1000,1031,Test", HEAD, *ROWS), 3, "line 1 above the header"),
+    "pairs above the names": (text("Station:,Berlin,x", "Height:,52.5,m", HEAD, *ROWS), 4, "lines 1 and 2 above"),
+    "LabVIEW": (
+        text("LabVIEW Measurement,", "Time,10:00,", "***End_of_Header***,,,", "Samples,9,9,", "X0,0.0,0.0,")
+        + text("***End_of_Header***,,,", HEAD, *ROWS),
+        8,
+        "6 lines (the first is line 1) above the header are left out",
+    ),
+    "an instrument": (text("[Header]", "TITLE,a", "BYAPP,MPMS,1.0,2", "[Data]", HEAD, *ROWS), 6, "4 lines (the first"),
+    "names in apostrophes": (text("'height','weight','city','label'", *ROWS), 2, "names are read without the quotes"),
+    "blanks before quotes": (text('height, "weight", "city", "label"', *ROWS), 2, "names are read without the quotes"),
     "empty rows at the end": (text(HEAD, *ROWS, *[",,,"] * 5), 2, "5 empty rows at the end are left out"),
     "one empty row of semicolons at the end": (
         text(*(line.replace(",", ";") for line in (HEAD, *ROWS)), ";;;"),
@@ -146,7 +159,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "a note at the end": (text(HEAD, *ROWS, "", "Source: statistics office"), "line 63: 1 field, but the header has 4"),
     "two lines of names": (
-        text("body,body,place,target", HEAD, *ROWS),
+        text("body,body,place,target", "mean,sd,mean,class", *ROWS),
         "t.csv has two lines of column names, 1 and 2, and the first repeats body: delete one of the lines",
     ),
     "names that are equal without blanks": (text("height,height ,city,label", *ROWS), "1 column name more than once"),
@@ -202,6 +215,9 @@ KEPT: dict[str, bytes] = {
     "counted columns": text("0,1,2", *(f"{i},{i * 2},{i % 2}" for i in range(20))),
     "a first row with a word for a number": text("a,b,label", "unknown,1.5,yes", *(f"{i},{i}.5,no" for i in range(9))),
     "a first row with missing cells": text("a,b,label", ",,yes", *(f"{i},{i}.5,no" for i in range(9))),
+    "counts in names": text("# rooms,floors", *(f"{i % 5},{i}" for i in range(9))),
+    "two fields above three that are R's": text("x,y", *(f"r{i},{i}.5,{i % 2}" for i in range(9))),
+    "a row of one word": text("a,b", *(f"d{i},x" for i in range(5)), "[Data],", *(f"d{i},x" for i in range(5))),
     "hash signs in names": text("#chrom,start", *(f"chr{i},{i}" for i in range(9))),
     "hash signs in cells": text("tag,label", *(f"#{i},x" for i in range(9))),
     "words alone": text("size,colour", *(f"{'sml'[i % 3]},{'rgb'[i % 3]}" for i in range(9))),

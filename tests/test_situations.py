@@ -187,6 +187,7 @@ COLUMNS: dict[str, tuple[Sequence[object], str]] = {
     "a list of Python": ([str(RNG.normal(size=4).round(3).tolist()) for _ in ROW], "vector"),
     "an array of NumPy": ([str(RNG.normal(size=4).round(3)) for _ in ROW], "vector"),
     "pixels": ([" ".join(map(str, RNG.integers(0, 256, 16))) for _ in ROW], "vector"),
+    "complex numbers": ([f"{a:.3f} {b:+.3f}i" for a, b in zip(X, Z, strict=True)], "vector"),
     "tags": ([str(["a", "b"][: 1 + i % 2]) for i in WHOLE], "text"),
 }
 
@@ -262,13 +263,14 @@ def test_one_code_of_thousands_that_begins_with_a_zero_makes_all_of_them_codes()
 ID_NAMES = (
     "Order ID,ORDERNUMBER,InvoiceNo,Loan_ID,PassengerId,RowNumber,EmployeeNumber,policy_number,Sr. No.,S.No,SampleID,"
     "Unique Key,case_number,OBJECTID,FID,gid,_id,uuid,Ticket Number,ID#,Kunden-Nr,Rechnungsnummer,n_dossier,"
-    "codigo_cliente,номер,序号,编号,学号,Nº pedido,N.I.F.,№ заказа,client_code,ИНН,Rollno,refno,PID"
+    "codigo_cliente,номер,序号,编号,学号,Nº pedido,N.I.F.,№ заказа,client_code,ИНН,Rollno,refno,PID,"
+    "LoanNr_ChkDgt"
 )
 FEATURE_NAMES = (
     "num_employees,number_of_rooms,No_of_children,nr_employed,valid,paid_amount,bid,grid_x,humidity,acid,fluid_intake,"
     "android_version,video_views,candidate_age,midterm,key_skills_count,index_of_refraction,row_count,fid_score,"
     "user_rating,order_total,item_weight,patient_weight,loan_amount,trip_distance,student_gpa,views,year_built,"
-    "id_length,uuid_count"
+    "id_length,uuid_count,population_number,employees_number,atomic_number"
 )
 
 
@@ -307,6 +309,9 @@ LABELS: dict[str, tuple[dict[str, Sequence[object]], str | None]] = {
     "classes that are counted": ({"a": X, "c": WHOLE % 7}, "c"),
     "measured whole numbers": ({"a": X, "nh": 44 + WHOLE % 16}, None),
     "the month": ({"a": X, "cls": Y, "month": WHOLE % 12 + 1}, None),
+    "the size of the party": ({"a": X, "sex": Y, "size": 1 + WHOLE % 6}, None),
+    "children": ({"a": X, "sex": Y, "num_children": WHOLE % 5}, None),
+    "a label behind a hash": ({"# label": Y, "a": X, "b": WHOLE % 3}, "# label"),
     "the sex": ({"a": X, "sex": Y}, None),
     "a batch": ({"a": X, "cls": Y, "batch": WHOLE % 4}, None),
     "Survived before Embarked": ({"Survived": WHOLE % 2, "a": X, "Embarked": Y}, None),
@@ -365,7 +370,11 @@ FILES: dict[str, tuple[str, str]] = {
         "",
     ),
     "notes below": ("x,z,label,a\n" + ",1\n".join([*LINES, ""]) + ",,,\nLast updated: 01/02/2024,,,\n", ""),
-    "numpy.savetxt": (f"# x,z,label\n{BODY}", ""),
+    "three columns of LabVIEW": (
+        "LabVIEW Measurement\t\nSeparator\tTab\n***End_of_Header***\t\n\t\nChannels\t1\t\nX0\t0.0\t\n"
+        "***End_of_Header***\t\t\nx\tz\tlabel\n" + BODY.replace(",", "\t"),
+        "",
+    ),
     "a byte-order mark read as letters": (f"ï»¿x,z,label\n{BODY}", ""),
     "the header again in capitals": ("x,z,label\n" + "\n".join([*LINES[:50], "X,Z,LABEL", *LINES[50:]]), ""),
     "pandas' index has a name": (
@@ -427,5 +436,8 @@ def test_tables_of_python_and_pandas_are_read_as_they_are_meant() -> None:
     for table in read:
         np.testing.assert_array_equal(table.typed("x").to_numpy(), X)
     assert kind(read[1], "bin") == "text"
+    assert kind(read_table(pd.DataFrame(columns | {"z": X + 1j * Z})), "z") == "vector"
+    with pytest.raises(DataError, match="column big is of type Int128, which Arrow does not know: cast it"):
+        read_table(pl.DataFrame({"x": X, "big": pl.Series(range(N), dtype=pl.Int128)}))
     runs = pa.RunEndEncodedArray.from_arrays(pa.array(np.arange(1, N + 1), pa.int32()), pa.array(X))
     np.testing.assert_array_equal(read_table(pa.table({"x": runs})).typed("x").to_numpy(), X)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 
 
 def _words(text: str) -> frozenset[str]:
@@ -16,8 +17,14 @@ _WORDS = _words(
 )
 """Words that say id wherever in a name they stand."""
 
-_LAST_WORDS = _words("no nr num nbr number nummer numero key phone telephone barcode passport sha md5")
+_NUMBER_WORDS = _words("no nr num nbr number nummer numero")
+_LAST_WORDS = _NUMBER_WORDS | _words("key phone telephone barcode passport sha md5")
 """Words that say id at the end of a name of several words."""
+_COUNTED = _words(
+    "population people children staff total average mean max min atomic wave mach reynolds quantum octane cetane "
+    "iodine coordination oxidation copy cell spin house street"
+)
+"""What numbers are measured or counted of; and so do plurals: `employees_number`."""
 
 _WHOLE_NAMES = _words(
     "index idx key nr nbr row seq hash sno folio rownumber serial phone telephone phonenumber barcode level_0 "
@@ -108,7 +115,11 @@ def says_id(column: str) -> bool:
     if lower in _WHOLE_NAMES or _NUMBERED.fullmatch(lower) or any(word in _WORDS for word in words):
         return True
     if len(words) > 1 and words[-1] in _LAST_WORDS:
-        return words[0] not in _TIME_WORDS
+        before = words[-2]
+        is_plural = len(before) > 3 and before.endswith("s") and not before.endswith(("ss", "us", "is"))
+        return words[0] not in _TIME_WORDS and not (words[-1] in _NUMBER_WORDS and (before in _COUNTED or is_plural))
+    if any(re.fullmatch(_ENTITIES, one) and other in _NUMBER_WORDS for one, other in pairwise(words)):
+        return True  # LoanNr_ChkDgt
     if len(words) == 2 and words[1] == "code" and re.fullmatch(_ENTITIES, words[0]):
         return True
     return any(_word_says_id(word) for word in words)

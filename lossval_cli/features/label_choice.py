@@ -45,10 +45,12 @@ OUTCOME_WORDS = re.compile(
 
 _ATTRIBUTES = re.compile(
     r"year|month|day|weekday|day_?of_?week|hour|minute|quarter|week|yr|mon|jahr|monat|tag|année|mois|jour|"
-    r"sex|gender|race|ethnicity|nationality|country|region|state|city|county|geschlecht|land|sexe|pays",
+    r"sex|gender|race|ethnicity|nationality|country|region|state|city|county|geschlecht|land|sexe|pays|"
+    r"(?:.*[ _])?(?:size|count|qty|quantity|age|persons|people|children|kids|rooms|floors|doors)|"
+    r"(?:num|number|no|nr|n|#)[ _](?:of[ _])?.+",
     re.IGNORECASE,
 )
-"""Names of columns that say when, where or who."""
+"""Names of columns that say when, where or who, or how many."""
 
 MOST_CLASSES = 100
 ROWS_PER_CLASS = 5
@@ -119,7 +121,7 @@ def partition_keys(train: Table) -> set[str]:
 
 
 def _by_name(free: Sequence[str]) -> str | None:
-    lower = {name.strip().casefold(): name for name in reversed(free)}
+    lower = {name.strip("# ").casefold(): name for name in reversed(free)}
     for wanted in NAMES:
         if wanted not in lower:
             continue

@@ -18,6 +18,14 @@ MOST_TITLES = 30
 MOST_HEADERS = 3
 """Lines below the header that are no rows at most."""
 
+MOST_PREAMBLE = 100
+"""Lines above one that says where the data begin at most."""
+
+_HEADER_ENDS = re.compile(
+    r"\W*(?:end[ _]?of[ _]?header|header[ _]?end|end[ _]header|begin[ _]data)\W*|\W+data\W+", re.IGNORECASE
+)
+"""`***End_of_Header***` of LabVIEW, `[Data]` of instruments."""
+
 _NUMBER = re.compile(r"[+-]?(\d+([.,']\d+)*|[.,]\d+)([eE][+-]?\d+)?\s?%?")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*")
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "?", "\\n", "<na>", "nat"})
@@ -64,22 +72,28 @@ _FEWEST = 4
 
 
 def count_titles(records: Sequence[Record]) -> int:
-    """Records above the header: titles and notes, each shorter or longer than the table by two fields or with few
-    filled cells, followed by a record that can be the header."""
+    """Records above the header: titles and notes, each shorter or longer than the table or with few filled cells,
+    followed by a record that can be the header; or whatever stands above a line that says where the data begin."""
     widths = Counter(len(record) for record in records)
     if not records or len(records) < _FEWEST:
         return 0
+    for count in range(min(MOST_PREAMBLE, len(records) - _FEWEST), 0, -1):
+        is_end = _HEADER_ENDS.fullmatch("".join(records[count - 1]))
+        if is_end and not looks_like_data(records[count], records[count + 1 :]):
+            return count
     width = widths.most_common(1)[0][0]
-    shorter = 1 if width == 2 else 2
     count = padded = 0
     while count < min(MOST_TITLES, len(records) - 1):
         record = records[count]
         filled = sum(bool(cell.strip()) for cell in record)
-        is_other = len(record) <= width - shorter or len(record) >= width + 2
+        # One name fewer than cells may be a header: R does not name the column of row names.
+        is_alone = width > 2 and not count and len(records[1]) == width
+        is_other = len(record) < width - is_alone or len(record) >= width + 2
         if not (is_other or (width > 2 and 2 * filled <= width)):
             break
         padded += not is_other and filled > 1
         count += 1
+    count += _has_names_below(records[count], records[count + 1 :])
     header = records[count]
     named = sum(bool(cell.strip()) for cell in header)
     needed = width if padded else width - 1  # half-empty lines are titles above a full header alone
@@ -146,6 +160,17 @@ def is_second_header(first: Record, rows: Sequence[Record], behind: bool = False
         return True  # the name of pandas' index
     enough = 2 * units >= numeric if behind else 2 * units > numeric
     return numeric > 0 and units > 0 and enough and not (strange and units < 2)
+
+
+def _has_names_below(header: Record, rows: Sequence[Record]) -> bool:
+    """Whether a line stands over the names: groups of columns, with names that repeat or are missing, or the station
+    and serial numbers of a logger, above a line that has a name of its own for each column."""
+    if not rows or not is_second_header(rows[0], rows[1:]):
+        return False
+    above, below = [[cell.strip() for cell in record] for record in (header, rows[0])]
+    is_full = all(below) and len(set(below)) == len(below) and not any(map(_is_number, below))
+    has_number = 0 < 2 * sum(map(_is_number, above)) < len(above)
+    return is_full and ("" in above[1:] or len(set(above)) < len(above) or has_number)
 
 
 def is_note(last: Record, rows: Sequence[Record]) -> bool:

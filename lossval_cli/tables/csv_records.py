@@ -300,13 +300,11 @@ class _Splitter:
                 given = ["", *given]
             elif all(len(row) == len(given) + 1 and not row[-1].strip() for row in rows):
                 given, self.missing_fields = [*given, ""], 1
-            elif not given[-1].strip() and all(len(row) == len(given) - 1 for row in rows):
+            elif given[-1].strip() in ("", "Comment") and all(len(row) == len(given) - 1 for row in rows):
                 given, self.missing_fields = given[:-1], -1
         given = [cell.strip().strip(_INVISIBLE).strip() for cell in given]
         given[0] = given[0].removeprefix("ï»¿") or given[0]  # a byte-order mark read as letters
-        if given[0].startswith("# ") and len(given) > 1:  # as NumPy's savetxt writes it
-            given[0] = given[0][2:].strip() or given[0]
-            self._notice(f"the first column is called {quote(given[0])}, without the # before it")
+        given = self._without_quotes(given)
         doubled = [cell for cell, times in Counter(given).items() if times > 1 and cell]
         if doubled:
             if looks_like_data(records[0], rows):
@@ -325,6 +323,15 @@ class _Splitter:
                 invented += "_"
             names.append(cell or invented)
         return names
+
+    def _without_quotes(self, given: list[str]) -> list[str]:
+        """Names without quotes that are no quotes of CSV: in apostrophes, or behind a blank."""
+        bare = [re.sub(r"^(['\"])(.+)\1$", r"\2", cell) for cell in given]
+        changed = sum(a != b for a, b in zip(given, bare, strict=True))
+        if changed < max(len(given) - 1, 1) or "" in given:
+            return given
+        self._notice(f"names are read without the quotes around them ({quote(given[-1])})")
+        return bare
 
 
 def _check_lengths(layout: Layout, size: int, name: str) -> None:

@@ -62,10 +62,22 @@ def read_frame(source: Any) -> tuple[pa.Table, str]:
                 f"{type(source).__name__} is not a table: give a path, a pandas, polars or Arrow table, or (X, y)"
             )
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
+        if (column := _unknown_to_arrow(source)) is not None:
+            raise SchemaError(f"{name} {column}, which Arrow does not know: cast it to another type") from error
         raise SchemaError(f"{name} cannot be read: {str(error).partition(chr(10))[0][:160]}") from error
     check_names(table.column_names, name)
     _check_size(name, table.num_columns, table.num_rows)
     return _plain(table), name
+
+
+def _unknown_to_arrow(source: Any) -> str | None:
+    """The first column of a polars frame whose type pyarrow does not read (Int128), with its type."""
+    for label, kind in getattr(source, "schema", {}).items():
+        try:
+            pa.table(source.select(label))
+        except pa.ArrowException:
+            return f"column {format_name(label)} is of type {kind}"
+    return None
 
 
 def is_frame(source: Any) -> bool:

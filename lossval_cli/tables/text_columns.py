@@ -68,9 +68,8 @@ def read_text(
         return Reading(present, ColumnType(pa.string()), np.zeros(0, np.int64), [])
     sample, free = sampled(present), wanted is None and kind is None
     first = sample[0].as_py()
-    if free and (
-        (first.isdigit() and not are_compact(sample) and _is_code(present)) or (says_version and _are_versions(sample))
-    ):
+    is_code = first.isdigit() and _is_code(present) and not are_compact(sample)
+    if free and (is_code or (says_version and _are_versions(sample))):
         return _as_text(trimmed, options)
     if (reading := _read_plain(present, options, wanted, kind)) is not None:
         return reading

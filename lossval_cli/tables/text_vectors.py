@@ -25,8 +25,9 @@ _PLACE: Final = r"^-?\d{1,3}\.\d{2,}[ ,;]+-?\d{1,3}\.\d{2,}$"
 _CALLS: Final = (
     (r"(?:np\.)?(?:float|int)\d*\(([^()]*)\)", r"\1"),
     (r"^(?:array|tensor)\((\[[^\]]*\]).*\)$", r"\1"),
+    (rf"^\(?({_NUMBER}) ?([+-]) ?({_NUMBER[5:]})[ij]\)?$", r"[\1 \2\3]"),
 )
-"""What Python prints of a scalar or an array within a list or a frame."""
+"""What Python prints of a scalar or an array within a list or a frame; and complex numbers, which are two."""
 _FIRST: Final = 100
 """Cells of which nearly all have to look like lists before all are read."""
 VECTOR: Final = pa.list_(pa.float64())
