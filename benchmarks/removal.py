@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,8 +130,8 @@ def advised(case: Case, result: Result) -> Advice:
     return Advice(labels, weights)
 
 
-def fresh_scores(case: Case, result: Result, advice: Advice) -> dict[str, float]:
-    """Accuracy, or R², on the fresh rows of each model trained as advised."""
+def fresh_scores(case: Case, result: Result, advice: Advice, kinds: Sequence[str] = MODELS) -> dict[str, float]:
+    """Accuracy, or R², on the fresh rows of each model of `kinds`, trained as advised."""
     dataset = result.dataset
     X, X_fresh = dataset.train.X, dataset.encoder.transform(read_table(case.fresh))
     truth, keep = case.fresh["label"].to_numpy(), ~advice.dropped
@@ -142,9 +143,11 @@ def fresh_scores(case: Case, result: Result, advice: Advice) -> dict[str, float]
     else:
         models = {"boosting": HistGradientBoostingRegressor(random_state=0), "linear": Ridge()}
     values = {}
-    for name, model in models.items():
+    for name, model in ((name, model) for name, model in models.items() if name in kinds):
         model.fit(X[keep], advice.labels[keep], sample_weight=advice.weights[keep])
         values[name] = float(model.score(X_fresh, truth))
+    if "network" not in kinds:
+        return values
     train = case.train.assign(label=advice.labels, weight=advice.weights)[keep]
     # The ensemble's own weights of rows come on top of those of the table.
     kept = lossval_cli.score(train, case.val, label="label", weight="weight", task=case.task, removal="off", threads=1)
@@ -160,7 +163,9 @@ def fresh_scores(case: Case, result: Result, advice: Advice) -> dict[str, float]
     return values
 
 
-def run(name: str, seed: int, share: float, evaluated_on: str = "test") -> dict[str, object]:
+def run(
+    name: str, seed: int, share: float, evaluated_on: str = "test", kinds: Sequence[str] = MODELS
+) -> dict[str, object]:
     """One table, one repetition: what was advised, and what it did on fresh rows, as one flat record."""
     case = make_case(name, seed, share)
     test = case.test if evaluated_on == "test" else None
@@ -192,7 +197,7 @@ def run(name: str, seed: int, share: float, evaluated_on: str = "test") -> dict[
     if case.wrong.any():
         ways["without_wrong"] = as_it_is._replace(weights=(~case.wrong).astype(float))
     for what, way in ways.items():
-        record |= {f"{model}_{what}": value for model, value in fresh_scores(case, result, way).items()}
+        record |= {f"{model}_{what}": value for model, value in fresh_scores(case, result, way, kinds).items()}
     return record
 
 
@@ -204,10 +209,11 @@ def study_seconds(result: Result) -> float:
 
 def as_markdown(records: pd.DataFrame) -> str:
     """One line per table and noise: what was advised, and what it did to each model on fresh rows."""
+    kinds = [model for model in MODELS if f"{model}_before" in records]
     lines = [
-        "| table | noise | advised | rows left out or relabelled | of them wrong | boosting | linear | network | "
+        f"| table | noise | advised | rows left out or relabelled | of them wrong | {' | '.join(kinds)} | "
         "boosting, exactly the wrong ones left out |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|" + "---|" * len(kinds),
     ]
     for (name, noise), runs in records.groupby(["table", "noise"], sort=False):
         done = runs[runs["recommended"] != "nothing"]
@@ -216,9 +222,9 @@ def as_markdown(records: pd.DataFrame) -> str:
         if len(done):
             wrong = done["wrong_among_changed"].mean()
             cells += [f"{done['changed'].mean():.0%}", "" if np.isnan(wrong) else f"{wrong:.0%}"]
-            cells += [f"{done[f'{model}_before'].mean():.3f} → {done[f'{model}_after'].mean():.3f}" for model in MODELS]
+            cells += [f"{done[f'{model}_before'].mean():.3f} → {done[f'{model}_after'].mean():.3f}" for model in kinds]
         else:
-            cells += ["", ""] + [f"{runs[f'{model}_before'].mean():.3f}" for model in MODELS]
+            cells += ["", ""] + [f"{runs[f'{model}_before'].mean():.3f}" for model in kinds]
         shown = done if len(done) else runs
         cells.append(f"{shown['boosting_without_wrong'].mean():.3f}" if noise else "")
         lines.append(f"| {' | '.join(cells)} |")
@@ -232,6 +238,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=REPORTED_SEEDS)
     parser.add_argument("--shares", nargs="+", type=float, default=[SHARE, 0.0])
     parser.add_argument("--evaluated-on", nargs="+", default=["test"], choices=["test", "validation"])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS, help="trained as advised")
     parser.add_argument("--csv", type=Path, default=RESULTS / "removal.csv")
     given = parser.parse_args()
     records = []
@@ -239,7 +246,7 @@ def main() -> None:
         for share in given.shares:
             for evaluated_on in given.evaluated_on:
                 for seed in given.seeds:
-                    records.append(run(name, seed, share, evaluated_on))
+                    records.append(run(name, seed, share, evaluated_on, given.models))
                     print(json.dumps(records[-1], default=float), file=sys.stderr, flush=True)
                     pd.DataFrame(records).to_csv(given.csv, index=False)
     print(as_markdown(pd.DataFrame(records)))
