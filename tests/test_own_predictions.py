@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Outcome
+from scipy import sparse
 from scipy.stats import spearmanr
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
@@ -18,7 +19,9 @@ from sklearn.model_selection import cross_val_predict
 
 import lossval_cli
 from lossval_cli import LossvalError
+from lossval_cli.features.predictions.rows import rows_by_index
 from lossval_cli.lossval import training
+from lossval_cli.tables.table import read_table
 
 pytestmark = pytest.mark.usefixtures("valued_once")
 
@@ -82,11 +85,41 @@ def test_labels_follow_from_the_predictions_alone(expected: pd.DataFrame, monkey
         lambda: pd.DataFrame(P, columns=["ant", "bee", "cat"]).assign(key=TRAIN["key"]),
         lambda: {"cat": P[:, 2], "ant": P[:, 0], "bee": P[:, 1]},
         lambda: pd.DataFrame(P),
+        lambda: (row for row in P),
+        lambda: NAMED[::-1],
+        lambda: NAMED.assign(key=TRAIN["key"]).sample(frac=1, random_state=0).reset_index(drop=True),
     ],
-    ids=["list", "named", "another order", "prefixed", "with ids", "dict", "numbered"],
+    ids=["list", "named", "another order", "prefixed", "with ids", "dict", "numbered", "generator", "index", "ids"],
 )
 def test_columns_come_in_any_order(given: Callable[[], Any], expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(by_row(score(given())), expected, check_exact=False, rtol=1e-6)
+
+
+def test_an_index_says_which_rows_predictions_are_of() -> None:
+    """In any order, and of more rows than the table has, as pandas aligns."""
+    train = TRAIN.sample(200, random_state=0)
+    whole = pd.DataFrame(P, columns=["ant", "bee", "cat"]).sample(frac=1, random_state=1)
+    by_index, by_position = (
+        by_row(lossval_cli.score(train, VAL, label="label", ids="key", predictions=given, **FAST))
+        for given in (whole, P[train.index])
+    )
+    pd.testing.assert_frame_equal(by_index, by_position)
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        (pd.RangeIndex(4), [0, 1, 2, 3]),  # says nothing: by position
+        (pd.Index([2, 3, 0, 1]), [0, 1, 2, 3]),
+        (pd.Index([0, 1, 2, 3]), [2, 3, 0, 1]),
+        (pd.Index([9, 3, 1, 0, 2]), [4, 1, 3, 2]),
+    ],
+    ids=["counted", "equal", "sorted", "more rows"],
+)
+def test_rows_of_an_index(index: pd.Index, expected: list[int]) -> None:
+    table = read_table(pd.DataFrame({"a": range(4)}, index=[2, 3, 0, 1]))
+    found = rows_by_index(index, "p", table, table)
+    assert (list(range(4)) if found is None else found.tolist()) == expected
 
 
 @pytest.mark.slow
@@ -220,11 +253,13 @@ NAMED = pd.DataFrame(P, columns=["ant", "bee", "cat"])
         (P[:, [1, 2, 0]], "less than by chance.*fits class 'ant' better: the order is 'ant', 'bee', 'cat'"),
         (NAMED.rename(columns={"bee": "wasp"}), "no column for class 'bee' and column 'wasp' is not a class"),
         (NAMED.assign(dog=0.0), "column 'dog' is not a class"),
-        (NAMED[::-1], "row 0 has index '239', but row 0 of <DataFrame> has '0'.*reset the index"),
-        (pd.Series(P[:, 0], index=TRAIN.index[::-1]), "row 0 has index '239'"),
+        (NAMED.set_axis(NAMED.index + 7), "no row has index '0', as row 0 of <DataFrame> has.*7 such rows.*reset it"),
+        (NAMED.set_axis(["a"] * ROWS), "cannot be matched by index, since 'a' is in <predictions> more than once"),
+        (sparse.csr_array(P[:, :2]), r"shape \(240, 2\), but label label has 3 classes"),
+        (P.astype(complex), "not numbers .complex numbers.: give probabilities"),
         (pd.DataFrame(P[:, [1, 2, 0]]), "less than by chance.*the order is 'ant', 'bee', 'cat'"),
         ({"ant": P[:, 0], "bee": P[1:, 1]}, "not a table: All arrays must be of the same length"),
-        (NAMED.assign(key=TRAIN["key"][::-1].to_numpy()), "row 0 has key 'k239', but row 0 of <DataFrame> has 'k0'"),
+        (NAMED.assign(key=TRAIN["key"] + "x"), "no row has key 'k0', as row 0 of <DataFrame> has .240 such rows"),
         (NAMED.assign(ant="ant"), "column ant holds 'ant', which is not a number: give probabilities"),
         (TRAIN["label"].to_numpy(), "not numbers"),
         ("p_ant,p_bee", "'p_ant' is neither a file nor a column"),

@@ -61,7 +61,7 @@ ALLOWED = {
     "runtime/distributed.py: import socket",  # to find the other processes of a launcher
     "runtime/launcher.py: import socket",
     "cli/review.py: import webbrowser",  # to open that page
-    "features/predictions.py: np.load",  # with allow_pickle=False
+    "features/predictions/sources.py: np.load",  # with allow_pickle=False
 }
 
 NO_NETWORK = """

@@ -18,7 +18,7 @@ from lossval_cli.features.hold_out import hold_out
 from lossval_cli.features.invalid_cells import InvalidCells, find_invalid_cells
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.overlap import Overlap, find_overlap, is_suspicious
-from lossval_cli.features.predictions import Predictions, read_predictions
+from lossval_cli.features.predictions.read import Predictions, read_predictions
 from lossval_cli.features.read_tables import ReadTables, Source, read_tables
 from lossval_cli.features.reviewed import ReviewedRows
 from lossval_cli.features.roles import Roles
