@@ -58,6 +58,7 @@ def api_page() -> str:
         text = f"```text\n{signature(kind)}\n```"
         parts += [f"## {kind.__module__}.{kind.__name__}", text, inspect.getdoc(kind) or "", methods(kind)]
     parts += ["## lossval_cli.LossvalError", "Every error that a user can cause, one line each; by kind:", error_tree()]
+    parts += ["## lossval_cli.LossvalWarning", inspect.getdoc(lossval_cli.LossvalWarning) or ""]
     parts += ["## lossval_cli.\\_\\_version\\_\\_", "The version, as `lossval --version` prints it."]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -76,10 +77,18 @@ def methods(kind: type) -> str:
     shown = {"__init__", "forward", "fit"}
     lines = []
     for name, method in vars(kind).items():
-        text = inspect.getdoc(method) if inspect.isfunction(method) else None
+        text = method.__doc__ if inspect.isfunction(method) else None
         if text and (name in shown or not name.startswith("_")) and name != "extra_repr":
-            lines.append(f"- `{name}`: {' '.join(text.split())}")
+            lines.append(f"- `{name}{inline_signature(method)}`: {' '.join(text.split())}")
     return "\n".join(lines)
+
+
+def inline_signature(method: Callable[..., object]) -> str:
+    """`(...) -> ...` of a method, without `self`."""
+    found = inspect.signature(method)
+    own = [each.replace(annotation=_Bare(each.annotation)) for each in list(found.parameters.values())[1:]]
+    returns = "" if found.return_annotation in ("None", found.empty) else f" -> {found.return_annotation}"
+    return f"{inspect.Signature(own)}{returns}"
 
 
 def signature(function: Callable[..., object]) -> str:
@@ -118,7 +127,7 @@ def _coded(piece: str) -> str:
 
 
 def result_fields() -> str:
-    """Fields and properties of `Result`, with the string that follows each."""
+    """Fields, properties and methods of `Result`, with the string that follows each."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(lossval_cli.Result))).body
     assert isinstance(body, ast.ClassDef)
     lines = []
@@ -127,9 +136,10 @@ def result_fields() -> str:
             said = following.value if isinstance(following, ast.Expr) else None
             text = str(said.value) if isinstance(said, ast.Constant) else ""
             lines.append(_field(node.target.id, ast.unparse(node.annotation), text))
-        elif isinstance(node, ast.FunctionDef):
+        elif isinstance(node, ast.FunctionDef) and isinstance(getattr(lossval_cli.Result, node.name), property):
             returns = ast.unparse(node.returns) if node.returns else ""
             lines.append(_field(node.name, returns, ast.get_docstring(node) or ""))
+    lines.append(methods(lossval_cli.Result))
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from lossval_cli.errors import LossvalError
+from lossval_cli.errors import LossvalError, LossvalWarning
 from lossval_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lossval_cli.api_commands import acquire, calibrate, check, diff
     from lossval_cli.result import Result
 
-__all__ = ["LossvalError", "Result", "__version__", "acquire", "calibrate", "check", "diff", "score"]
+__all__ = ["LossvalError", "LossvalWarning", "Result", "__version__", "acquire", "calibrate", "check", "diff", "score"]
 
 _LAZY = {
     "Result": "lossval_cli.result",

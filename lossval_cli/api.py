@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
-from lossval_cli.errors import UsageError
+from lossval_cli.errors import LossvalWarning, UsageError
 from lossval_cli.features.read_tables import Source
 from lossval_cli.features.table_options import TableOptions, column_name, column_names
 from lossval_cli.lossval.state import Epoch
@@ -24,6 +25,7 @@ from lossval_cli.runtime.atomic_write import remove_file
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, joined
 from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import COLUMNS_TABLE, Settings
+from lossval_cli.text.format import show
 from lossval_cli.text.quantities import read_bytes, read_seconds
 
 TABLE_OPTIONS = tuple(field.name for field in fields(TableOptions))
@@ -90,18 +92,19 @@ def score(
 
     Returns a `Result`: `scores` is a DataFrame with one line per training row, lowest importance first;
     `report` is the content of report.json. Of several processes the first one returns it, the others return None.
-    Nothing but the checkpoint is written. Raises LossvalError, one line each.
+    Nothing but the checkpoint is written. Raises LossvalError, one line each; a LossvalWarning says what puts the
+    result in doubt.
     """
     if removal not in ("full", "quick", "off"):
-        raise UsageError(f"removal must be full, quick or off, not {removal!r}")
+        raise UsageError(f"removal must be full, quick or off, not {show(removal)}")
     if on_epoch is not None and not callable(on_epoch):
-        raise UsageError(f"on_epoch must be a function of an Epoch, not {on_epoch!r}")
+        raise UsageError(f"on_epoch must be a function of an Epoch, not {show(on_epoch)}")
     _check_label(label)
     columns = {"label": label} | _take(options, TABLE_OPTIONS)
     columns |= {name: column_name(name, columns.get(name)) for name in COLUMNS}
     columns |= {name: column_names(name, columns[name]) for name in COLUMN_LISTS if name in columns}
     if not isinstance(columns.get("multi_label"), str | None):
-        raise UsageError(f"multi_label must be what is between labels, such as ';', not {columns['multi_label']!r}")
+        raise UsageError(f"multi_label must be what is between labels, such as ';', not {show(columns['multi_label'])}")
     if columns.get("columns") is None:
         columns["columns"] = {} if config is None else read_toml(Path(config)).get(COLUMNS_TABLE, {})
     given = _take(options, RUN_OPTIONS)
@@ -120,6 +123,8 @@ def score(
             processes=processes,
             progress=Progress() if on_epoch is None else Progress(epoch=on_epoch),
         )
+    for text in () if result is None else (*result.fit.warnings, *result.dataset.warnings):
+        warnings.warn(text, LossvalWarning, stacklevel=2)
     if result is not None and resources.checkpoint is not None and result.is_complete:
         remove_file(resources.checkpoint)
     return result
@@ -129,8 +134,8 @@ def _check_label(label: object) -> None:
     """Raises UsageError for several columns, saying how one of tags is made of them."""
     if isinstance(label, list | tuple) and len(label) > 1:
         raise UsageError(
-            f"label must be the name of one column, not {label!r}; several columns of 0 and 1 become one of tags by "
-            f'train["tags"] = train[{list(label)!r}].apply(lambda row: [*row.index[row == 1]], axis=1)'
+            f"label must be the name of one column, not {show(label)}; several columns of 0 and 1 become one of tags "
+            f'by train["tags"] = train[{list(label)!r}].apply(lambda row: [*row.index[row == 1]], axis=1)'
         )
 
 
@@ -172,5 +177,5 @@ def _amount(name: str, given: object, read: Callable[[str, str], float]) -> floa
         return read(name, given)
     number = -1.0 if isinstance(given, bool) or not isinstance(given, Real) else float(given)
     if not number > 0:
-        raise UsageError(f"{name} must be a number above 0, not {given!r}")
+        raise UsageError(f"{name} must be a number above 0, not {show(given)}")
     return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,7 +17,7 @@ from lossval_cli.checks.evaluate import KINDS_OF_RULE
 from lossval_cli.checks.rules import DEFAULTS, rules_of
 from lossval_cli.checks.run_check import check_run
 from lossval_cli.checks.values import CheckResult
-from lossval_cli.errors import SettingsError, UsageError
+from lossval_cli.errors import LossvalWarning, SettingsError, UsageError
 from lossval_cli.features.read_tables import Source
 from lossval_cli.features.table_options import TableOptions, column_name, column_names
 from lossval_cli.result import Result
@@ -24,6 +25,7 @@ from lossval_cli.runs.diff import Comparison, compare
 from lossval_cli.runs.loaded import LoadedRun, read_run
 from lossval_cli.runs.pool import rank_pool
 from lossval_cli.settings import Settings
+from lossval_cli.text.format import show
 
 Run = Result | str | Path
 """A result, or a run directory."""
@@ -103,6 +105,8 @@ def calibrate(
         settings=Settings.resolve(preset, None, settings),
         on_dataset=lambda _: None,
     )
+    for text in baseline.dataset.warnings:
+        warnings.warn(text, LossvalWarning, stacklevel=2)
     trials = [run_trial(baseline, rate, repeat) for rate in shares for repeat in range(repeats)]
     return conclude(baseline, trials, precision)
 
@@ -132,13 +136,13 @@ def _shares(name: str, given: object, most: float) -> list[float]:
     found = [share for share in several if isinstance(share, Real)] if isinstance(several, Iterable) else []
     shares = [float(share) for share in found if 0 < float(share) <= most]
     if not shares or not isinstance(several, Iterable) or len(shares) < len(list(several)):
-        raise UsageError(f"calibrate: {name} must be shares above 0 and up to {most:g}, not {given!r}")
+        raise UsageError(f"calibrate: {name} must be shares above 0 and up to {most:g}, not {show(given)}")
     return shares
 
 
 def _check_count(name: str, given: object) -> None:
     if isinstance(given, bool) or not isinstance(given, Integral) or int(given) < 1:
-        raise UsageError(f"{name} must be a whole number of at least 1, not {given!r}")
+        raise UsageError(f"{name} must be a whole number of at least 1, not {show(given)}")
 
 
 def _loaded(run: Run) -> LoadedRun:

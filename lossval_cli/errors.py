@@ -14,12 +14,20 @@ LossvalError                     2   anything reported to the user in one line
 ├── OutputError                  2   the result could not be written
 └── GateFailed                   1   a rule of `lossval check` failed
 
+LossvalWarning                       the result may mean something else than it says
+
 The number is the exit code of the command. Codes are a contract and are never renumbered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+class LossvalWarning(UserWarning):
+    """The result may mean something else than it says: predictions that are not out-of-fold, a column that tells the
+    label, validation rows that are training rows, training that did not end. `warnings.warn` shows it, as
+    scikit-learn's do; `Result.report["notices"]` has it, too."""
 
 
 class LossvalError(Exception):

@@ -140,6 +140,8 @@ def value_rows(
         alone=fit.model is not None,
     )
     assert noise.labels is not None
+    if fit.model is not None:  # predictions of the user's own are shown as they are, not calibrated
+        return fit, noise
     return replace(fit, predictions=noise.labels.predictions), noise
 
 
@@ -193,7 +195,11 @@ def _load(
     identity = run_identity(data, settings)
     runtime.processes.check_agreement(identity)
     runtime.open_checkpoint(identity)
-    return data if thresholds is None else replace(data, notices=data.notices + thresholds.notices(data, settings))
+    if thresholds is None:
+        return data
+    differences = thresholds.warnings(data, settings)
+    notices = (*data.notices, thresholds.notice(), *differences)
+    return replace(data, notices=notices, warnings=(*data.warnings, *differences))
 
 
 class Clock:

@@ -20,7 +20,7 @@ from lossval_cli.removal.study import RemovalStudy
 from lossval_cli.report.render_html import render_html
 from lossval_cli.report.sentences import figures, verdict
 from lossval_cli.report.types import Report
-from lossval_cli.runs.clean import CHOICES, check_drops, plan_cleaning, read_drop
+from lossval_cli.runs.clean import CHOICES, LEAST_PROBABILITY, check_drops, plan_cleaning, read_drop
 from lossval_cli.runs.directory import run_files
 from lossval_cli.runs.label_fixes import LabelColumn
 from lossval_cli.runs.loaded import LoadedRun, loaded_run
@@ -28,7 +28,7 @@ from lossval_cli.runs.record import build_run_record
 from lossval_cli.runtime.atomic_write import write_directory
 from lossval_cli.settings import Settings
 from lossval_cli.tables.streamed import StreamedTable
-from lossval_cli.text.format import format_name, format_percent, pluralize
+from lossval_cli.text.format import format_name, format_percent, pluralize, show
 from lossval_cli.text.quantities import parse_share
 
 SHOWN_ROWS = 5
@@ -103,7 +103,7 @@ class Result:
         given.
         """
         if not isinstance(directory, str | Path):
-            raise UsageError(f"write: the run directory must be a path, not {directory!r}")
+            raise UsageError(f"write: the run directory must be a path, not {show(directory)}")
         directory = Path(directory)
         record = build_run_record(
             self.dataset,
@@ -126,26 +126,28 @@ class Result:
         drop: str | Sequence[str] = (),
         *,
         relabel: bool = False,
-        min_probability: float | str = 0.8,
+        min_probability: float | str | None = None,
         weights: str | None = None,
     ) -> pd.DataFrame:
         """The training table without bad rows, with better labels, or with weights, as `lossval clean` makes it.
 
         drop: `suspects`, `label`, `features` or `lowest:5%`, or several of them.  relabel: give rows that are suspect
         by their label alone the label that the model predicts.  min_probability: how probably wrong such a label has to
-        be, 0.8 or `"80%"`.  weights: name of a new column with the importances, scaled to a mean of 1.
+        be, by default 0.8 or `"80%"`.  weights: name of a new column with the importances, scaled to a mean of 1.
 
         Returns a DataFrame. A pandas table keeps its columns, types and index. Raises UsageError where nothing is asked
         for, and for choices that do not go together.
         """
         if not isinstance(drop, str | Sequence) or not all(isinstance(text, str) for text in drop):
-            raise UsageError(f"clean: drop must be one of {CHOICES}, or a list of them, not {drop!r}")
+            raise UsageError(f"clean: drop must be one of {CHOICES}, or a list of them, not {show(drop)}")
         texts = [drop] if isinstance(drop, str) else list(drop)
-        least = _probability(min_probability)
+        least = LEAST_PROBABILITY if min_probability is None else _probability(min_probability)
         if weights is not None and not isinstance(weights, str):
-            raise UsageError(f"clean: weights must be the name of a new column, not {weights!r}")
+            raise UsageError(f"clean: weights must be the name of a new column, not {show(weights)}")
         if not texts and not relabel and weights is None:
             raise UsageError("clean: nothing to do: give drop, relabel or weights")
+        if min_probability is not None and not relabel:
+            raise UsageError("clean: min_probability goes with relabel=True, and says which rows it relabels")
         drops = [read_drop(text) for text in texts]
         check_drops(drops)
         table = self.dataset.train.table if self.dataset.unlabelled is None else self.dataset.unlabelled.whole
@@ -202,5 +204,7 @@ def _probability(given: float | str) -> float:
     except (TypeError, ValueError):
         number = -1.0
     if not 0 <= number <= 1:
-        raise UsageError(f"clean: min_probability must be a share from 0% to 100%, such as 0.8 or '80%', not {given!r}")
+        raise UsageError(
+            f"clean: min_probability must be a share from 0% to 100%, such as 0.8 or '80%', not {show(given)}"
+        )
     return number

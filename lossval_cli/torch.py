@@ -29,6 +29,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 import torch.distributed as dist
+from scipy.sparse import issparse
 from torch import Tensor, nn
 
 from lossval_cli.errors import Diverged, UsageError
@@ -43,7 +44,7 @@ from lossval_cli.lossval.weights import normalise, step_weights
 from lossval_cli.own_code import describe_error
 from lossval_cli.runtime.row_loader import Rows
 from lossval_cli.settings import Settings
-from lossval_cli.text.format import pluralize
+from lossval_cli.text.format import pluralize, show
 
 __all__ = ["LossVal"]
 
@@ -114,7 +115,7 @@ class LossVal(nn.Module):
         """
         super().__init__()
         if variant not in ("default", "paper"):
-            raise UsageError(f"LossVal: variant must be default or paper, not {variant!r}")
+            raise UsageError(f"LossVal: variant must be default or paper, not {show(variant)}")
         rows = _whole_number(rows)
         # Checks the ranges, too.
         checked = {"objective": objective, "ot_power": ot_power, "blur": blur, "seed": seed}
@@ -266,6 +267,11 @@ class LossVal(nn.Module):
         """What `print(objective)` shows."""
         return f"rows={self.rows}, X_val={tuple(self.X_val.shape)}, variant={self.variant!r}, loss={self.loss.name!r}"
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LossVal:
+        """Moved to another device: the transport is made there again."""
+        self._transport = None
+        return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
         """A state of other rows is refused in one line, also where this is a part of the model that is loaded."""
         variant = "paper" if f"{prefix}weights" in state_dict else "default"
@@ -290,6 +296,11 @@ class LossVal(nn.Module):
     def _index(self, index: Tensor, outputs: Tensor) -> Tensor:
         if not isinstance(outputs, Tensor) or outputs.ndim == 0:
             raise UsageError(f"LossVal: outputs must be a tensor of one line per row, not {_shape(outputs)}")
+        if outputs.device != self.X_val.device:
+            raise UsageError(
+                f"LossVal: outputs are on {outputs.device}, and the objective is on {self.X_val.device}: move it with "
+                "objective.to(device)"
+            )
         index = _tensor(index, "index")
         if index.ndim != 1 or index.is_floating_point() or index.dtype == torch.bool or len(index) != len(outputs):
             raise UsageError(
@@ -306,6 +317,8 @@ class LossVal(nn.Module):
 
     def _row_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(B,) of the batch."""
+        if not self._is_own_loss:
+            targets = _tensor(targets, "targets").to(outputs.device)
         if isinstance(targets, Tensor) and targets.ndim and len(targets) != len(outputs):
             raise UsageError(f"LossVal: {len(targets)} targets for {pluralize(len(outputs), 'row')} of outputs")
         is_column = outputs.ndim == 2 and outputs.shape[1] == 1
@@ -423,17 +436,21 @@ def _whole_number(rows: SupportsIndex) -> int:
     except TypeError:
         number = 0
     if number < 1:
-        raise UsageError(f"LossVal: rows must be the number of training rows, not {rows!r}")
+        raise UsageError(f"LossVal: rows must be the number of training rows, not {show(rows)}")
     return number
 
 
 def _tensor(values: Tensor | npt.ArrayLike, what: str) -> Tensor:
-    if isinstance(values, Tensor):
-        return values
+    if issparse(values):
+        values = values.toarray()
     try:
-        return torch.as_tensor(np.array(values))  # a copy: tables hand out what must not be written to
+        # A copy: tables hand out what must not be written to.
+        tensor = values if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"LossVal: {what} must be a tensor or an array of numbers, not {_shape(values)}") from error
+    if tensor.is_complex():
+        raise UsageError(f"LossVal: {what} must be real numbers, not complex ones")
+    return tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
 def _shape(values: object) -> str:
@@ -460,7 +477,7 @@ def _features(values: Tensor | npt.ArrayLike, what: str) -> Tensor:
 
 def _own_loss(function: PerRowLoss) -> Loss:
     if not callable(function):
-        raise UsageError(f"LossVal: loss must be a name or a function of (outputs, targets), not {function!r}")
+        raise UsageError(f"LossVal: loss must be a name or a function of (outputs, targets), not {show(function)}")
     return Loss(getattr(function, "__qualname__", type(function).__name__), "classification", function)
 
 

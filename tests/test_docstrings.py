@@ -48,7 +48,7 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def test_every_public_name_is_looked_at() -> None:
-    assert set(lossval_cli.__all__) - {"LossvalError", "Result", "__version__"} <= set(FOUND)
+    assert set(lossval_cli.__all__) - {"LossvalError", "LossvalWarning", "Result", "__version__"} <= set(FOUND)
     assert {"LossVal.__init__", "LossVal.forward", "LossVal.end_epoch", "LossValRanker", "LossValRanker.fit"} <= set(
         FOUND
     )

@@ -103,7 +103,7 @@ def test_importing_the_command_line_brings_nothing_heavy(module: str) -> None:
 
 def test_public_names() -> None:
     commands = ["acquire", "calibrate", "check", "diff", "score"]
-    assert lossval_cli.__all__ == ["LossvalError", "Result", "__version__", *commands]
+    assert lossval_cli.__all__ == ["LossvalError", "LossvalWarning", "Result", "__version__", *commands]
     for name in lossval_cli.__all__:
         assert getattr(lossval_cli, name) is not None
     assert set(lossval_cli.__all__) <= set(dir(lossval_cli))

@@ -13,9 +13,11 @@ import pytest
 import torch
 from conftest import Outcome
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -216,6 +218,8 @@ class Leaves(nn.Linear):
         ("forrest", "is none of networks, boosting, forest, linear.*did you mean forest"),
         ("no_module_of_this_name:f", "cannot load 'no_module_of_this_name:f': ModuleNotFoundError"),
         ("math:pi", "is a float, not an estimator or a factory"),
+        (KMeans(2), "makes a KMeans, a clusterer, but the task is classification"),
+        (GaussianMixture(2), "makes a GaussianMixture, a .*, but the task is"),
         (LinearSVC(), "has no predict_proba; wrap it in CalibratedClassifierCV"),
         (module(3, 2), "is a torch.nn.Module: give a function of"),
         (nn.Sequential, "is a torch.nn.Module: give a function of"),
@@ -234,7 +238,7 @@ class Leaves(nn.Linear):
         (Odd("shape"), r"predict_proba returned shape \(\d+,\)"),
         (Odd("nan"), "not finite"),
         (Odd("classes"), "classes_ are not among the labels it was fitted on"),
-        (KNeighborsRegressor(5), "the task is classification, and it predicts numbers"),
+        (KNeighborsRegressor(5), "a KNeighborsRegressor, a regressor, but the task is classification"),
         (Odd("sum"), "not probabilities with sum 1"),
         (DummyClassifier(), "ignores its input"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 import lossval_cli
-from lossval_cli import LossvalError
+from lossval_cli import LossvalError, LossvalWarning
 from lossval_cli.features.predictions.rows import rows_by_index
 from lossval_cli.lossval import training
 from lossval_cli.tables.table import read_table
@@ -104,6 +105,17 @@ def test_an_index_says_which_rows_predictions_are_of() -> None:
         for given in (whole, P[train.index])
     )
     pd.testing.assert_frame_equal(by_index, by_position)
+
+
+def test_what_is_shown_as_predicted_is_what_was_given() -> None:
+    """Calibrated on labels of which most are `ant`, these would all be predicted to be `ant`."""
+    train = TRAIN.assign(label=np.where(WRONG, "bee", "ant"))
+    given = np.column_stack([np.tile([0.45, 0.55], ROWS // 2), np.tile([0.55, 0.45], ROWS // 2)])
+    found = by_row(
+        lossval_cli.score(train, VAL.drop(columns="label"), label="label", ids="key", predictions=given, **FAST)
+    )
+    assert found["predicted"].tolist() == ["bee", "ant"] * (ROWS // 2)
+    np.testing.assert_allclose(found["predicted_probability"], 0.55)
 
 
 @pytest.mark.parametrize(
@@ -225,11 +237,15 @@ def test_predictions_that_know_every_label_are_reported() -> None:
 def test_predicted_numbers_that_cannot_be_what_they_should_are_reported(predict: Any, notice: str) -> None:
     rng = np.random.default_rng(0)
     train = TRAIN.drop(columns="label").assign(price=rng.normal(100, 20, ROWS))
-    result = lossval_cli.score(
-        train, label="price", ids="key", predictions=predict(train["price"].to_numpy(), rng), **FAST
-    )
-    said = [text for text in result.report["notices"] if text.startswith("<predictions>")]
-    assert len(said) == bool(notice) and all(notice in text for text in said)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LossvalWarning)
+        result = lossval_cli.score(
+            train, label="price", ids="key", predictions=predict(train["price"].to_numpy(), rng), **FAST
+        )
+    assert all(Path(each.filename) == Path(__file__) for each in caught)
+    for said in ([str(each.message) for each in caught], result.report["notices"]):
+        of_predictions = [text for text in said if text.startswith("<predictions>")]
+        assert len(of_predictions) == bool(notice) and all(notice in text for text in of_predictions)
 
 
 def changed(row: int, values: Any) -> np.ndarray:

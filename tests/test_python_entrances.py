@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import frame
+from scipy import sparse
 
 import lossval_cli
 from lossval_cli import LossvalError, Result
@@ -96,6 +97,7 @@ def test_cleaning_adds_weights(result: Result) -> None:
         ({}, "nothing to do"),
         ({"drop": "suspect"}, "choose suspects"),
         ({"drop": ["suspects", "label"]}, "already leaves out"),
+        ({"drop": "label", "min_probability": 0.9}, "min_probability goes with relabel=True"),
         ({"weights": "size"}, "has a column size"),
         ({"weights": 3}, "weights must be the name of a new column, not 3"),
         ({"drop": 3}, "drop must be one of suspects, label"),
@@ -106,6 +108,16 @@ def test_cleaning_adds_weights(result: Result) -> None:
 def test_cleaning_refuses_what_makes_no_sense(result: Result, choices: dict[str, Any], message: str) -> None:
     with pytest.raises(LossvalError, match=message):
         result.clean(**choices)
+
+
+def test_arrays_may_be_sparse_or_have_names(train: pd.DataFrame) -> None:
+    X, y = train[["size"]], train["label"].to_numpy()
+    named, dense, thin = (
+        lossval_cli.score((part, y), **FAST) for part in (X, X.to_numpy(), sparse.csr_array(X.to_numpy()))
+    )
+    assert named.dataset.roles.features == ("size",)
+    for other in (dense, thin):
+        pd.testing.assert_frame_equal(other.scores, named.scores)
 
 
 def test_a_written_result_is_a_run_directory(result: Result, tmp_path: Path) -> None:
@@ -166,6 +178,12 @@ def test_flags_are_calibrated() -> None:
         (lambda result: lossval_cli.score(frame(), ids=3.5), "ids must be a list of columns"),
         (lambda result: lossval_cli.score(frame(), label=3), "label 3: <DataFrame> has no such column"),
         (lambda result: lossval_cli.score(frame()["label"]), "a Series is one column, not a table"),
+        (lambda result: lossval_cli.score(frame().to_numpy()), r"ndarray is an array without a label: give \(X, y\)"),
+        (lambda result: lossval_cli.score(row for row in range(3)), "generator is not a table: give a path"),
+        (lambda result: lossval_cli.score(None), "NoneType is not a table: give a path"),
+        (lambda result: lossval_cli.score(frame().assign(z=1j)), "column z holds complex numbers"),
+        (lambda result: lossval_cli.score((frame(), np.zeros(60))), "X has a column label beside y"),
+        (lambda result: lossval_cli.score(frame(), weight=frame()["size"]), "weight must be the name of a column"),
         (lambda result: lossval_cli.score(frame(), multi_label=3), "multi_label must be what is between labels"),
         (lambda result: lossval_cli.score(frame(), ordered="yes"), "ordered must be True, False or None"),
         (lambda result: lossval_cli.score(frame(), order=3), "order must be the classes"),

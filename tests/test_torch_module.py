@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import PYTHON
+from scipy import sparse
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as torch_cross_entropy
@@ -284,6 +285,13 @@ def call(
         ({"features": "X"}, "features must be a tensor or an array of numbers, not str"),
         ({"outputs": torch.zeros(6, 2)}, "the outputs have no gradient"),
         ({"outputs": np.zeros((6, 2))}, "outputs must be a tensor of one line per row, not ndarray"),
+        (
+            {"outputs": torch.zeros(6, 2, device="meta")},
+            "outputs are on meta, and the objective is on cpu: move it with",
+        ),
+        ({"features": X * 1j}, "features must be real numbers, not complex ones"),
+        ({"targets": [None] * 6}, "targets must be a tensor or an array of numbers, not list"),
+        ({"targets": [0, 1]}, "2 targets for 6 rows"),
         ({"targets": Y[:4]}, "4 targets for 6 rows"),
         (
             {"targets": Y.float()},
@@ -317,11 +325,18 @@ def test_the_number_of_rows_and_the_trusted_rows_are_checked() -> None:
 
 
 def test_arrays_and_tables_serve_as_features_and_whole_numbers_of_numpy_as_rows() -> None:
-    of_arrays, of_tensors = LossVal(np.int64(6), pd.DataFrame(X_VAL.numpy())), LossVal(6, X_VAL)
-    for objective, features in ((of_arrays, X.numpy()), (of_tensors, X)):
-        objective(torch.zeros(6, 2, requires_grad=True), Y, features, np.arange(6))
+    of_tensors = LossVal(6, X_VAL)
+    of_arrays = LossVal(np.int64(6), pd.DataFrame(X_VAL.numpy()))
+    of_sparse, of_coordinates = LossVal(6, sparse.csr_array(X_VAL.numpy())), LossVal(6, X_VAL.to_sparse())
+    for objective, features, targets in (
+        (of_tensors, X, Y),
+        (of_arrays, X.numpy(), Y.tolist()),
+        (of_sparse, sparse.csr_matrix(X.numpy()), Y.numpy()),
+        (of_coordinates, X.to_sparse(), Y),
+    ):
+        objective(torch.zeros(6, 2, requires_grad=True), targets, features, np.arange(6))
         objective.end_epoch()
-    pd.testing.assert_frame_equal(of_arrays.scores(), of_tensors.scores())
+        pd.testing.assert_frame_equal(objective.scores(), of_tensors.scores())
 
 
 def test_losses_alone_are_recorded_without_gradients() -> None:
@@ -340,6 +355,35 @@ def test_a_loss_that_is_not_finite_names_the_row() -> None:
     with pytest.raises(Diverged, match="loss of row 4"):
         objective.end_epoch()
     assert issubclass(Diverged, LossvalError)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("variant", ["default", "paper"])
+def test_a_gpu_finds_what_the_processor_finds(variant: Any) -> None:
+    X, y, X_val, _ = problem()
+    found = []
+    for device in ("cpu", "cuda"):
+        objective = LossVal(len(X), X_val, variant=variant).to(device)
+        train(objective, network().to(device), X.to(device), y.to(device), epochs=3)
+        found.append(objective.scores())
+        again = LossVal(len(X), X_val, variant=variant)
+        again.load_state_dict(objective.state_dict())
+        pd.testing.assert_frame_equal(again.scores(), found[-1])
+        pd.testing.assert_frame_equal(objective.cpu().scores(), found[-1])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-2)
+
+
+def test_an_objective_that_is_moved_goes_on() -> None:
+    X, y, X_val, _ = problem(40)
+    objectives = [LossVal(40, X_val), LossVal(40, X_val)]
+    for epoch in range(2):
+        for objective in objectives:
+            objective(network()(X), y, X, torch.arange(40))
+            objective.end_epoch()
+        if epoch == 0:
+            objectives[0].to(torch.float32)
+    np.testing.assert_allclose(objectives[0].scores(), objectives[1].scores(), atol=1e-4)
 
 
 # --- several processes ------------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ def test_lightning(tmp_path: Path) -> None:
     assert again.scores().equals(model.objective.scores())
 
 
-def test_hugging_face_trainer(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("variant", "epochs"), [("default", 20), ("paper", 2)])
+def test_hugging_face_trainer(variant: Any, epochs: int, tmp_path: Path) -> None:
     """A tiny BERT from its configuration; a label follows from one word of a sentence."""
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
@@ -88,11 +89,11 @@ def test_hugging_face_trainer(tmp_path: Path) -> None:
     model = transformers.BertForSequenceClassification(config)
     with torch.no_grad():
         embedded = model(input_ids=torch.tensor(words[256:]), output_hidden_states=True).hidden_states[-1][:, 0]
-    objective = LossVal(256, embedded)
+    objective = LossVal(256, embedded, variant=variant)
     rows = [{"index": i, "input_ids": torch.tensor(words[i]), "labels": int(labels[i])} for i in range(256)]
     options = transformers.TrainingArguments(
         str(tmp_path),
-        num_train_epochs=20,
+        num_train_epochs=epochs,
         per_device_train_batch_size=32,
         learning_rate=2e-3,
         use_cpu=True,
@@ -106,4 +107,7 @@ def test_hugging_face_trainer(tmp_path: Path) -> None:
         model=model, args=options, train_dataset=rows, objective=objective
     )
     trainer.train()
-    assert share_found(objective.scores(), wrong[:256]) > 0.5
+    if variant == "paper":
+        assert objective.adam_step == 16 and objective.scores()["importance"].std() > 0
+    else:
+        assert share_found(objective.scores(), wrong[:256]) > 0.5

@@ -42,9 +42,6 @@ ENDINGS = {
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 """Ending of a CSV or JSON file -> how it is packed."""
 
-LEAST_PROBABILITY = 0.8
-"""Noise probability from which a row is relabelled, unless --min-probability says otherwise."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeOptions(OptionGroup):
@@ -177,6 +174,8 @@ def _check_options(changes: ChangeOptions, removed: str | None) -> None:
 
 
 def _least_probability(given: str | None) -> float:
+    from lossval_cli.runs.clean import LEAST_PROBABILITY
+
     try:
         return LEAST_PROBABILITY if given is None else float(parse_share(given))
     except ValueError as error:

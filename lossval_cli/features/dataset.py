@@ -68,6 +68,7 @@ class Dataset:
     labels: Labels
     loss: Loss
     notices: tuple[str, ...]
+    """What was decided and found, in sentences."""
     layout: Layout
     weights: npt.NDArray[np.float32] | None = None
     """(N,) sample weights of --weight, at least 0 and mean 1: they multiply each row's loss and its transport mass.
@@ -94,6 +95,8 @@ class Dataset:
     """Those of the user's own model, where they were given."""
     target_leakage: TargetLeakage | None = None
     """The column, or the two, that tell the label best; None where the table is too small to say."""
+    warnings: tuple[str, ...] = ()
+    """Those of `notices` that put the result in doubt."""
 
     @cached_property
     def fold_units(self) -> Units | None:
@@ -161,8 +164,9 @@ def load_dataset(
     notices += special.notices
     invalid, keys, copies = _examine_rows(table, own, roles, encoder)
     target_leakage = _find_target_leakage(read.sample, own, encoder, labels, settings.seed)
+    warnings: list[str] = []
     if target_leakage is not None and target_leakage.is_almost_perfect:
-        notices.append(target_leakage.notice(is_number=isinstance(labels, NumberLabels)))
+        warnings.append(target_leakage.notice(is_number=isinstance(labels, NumberLabels)))
 
     held_out = None
     if read.val is None:
@@ -176,11 +180,14 @@ def load_dataset(
         val_split = encode.split(read.val, "validation")
         notices += _absent_classes(labels, val_split)
     predictions = _read_predictions(read, y, val_split.y, labels)
-    notices += () if predictions is None else predictions.notices
+    if predictions is not None:
+        notices += predictions.notices
+        warnings += predictions.warnings
     test_split = None if read.test is None else encode.split(read.test, "test")
     others = {"validation": None if held_out is not None else val_split, "test": test_split}
-    overlaps, overlap_notices = _find_overlaps(own, keys, encoder, others)
-    notices += [*overlap_notices, *_copies(copies, table)]
+    overlaps, overlap_warnings = _find_overlaps(own, keys, encoder, others)
+    warnings += overlap_warnings
+    notices += [*_copies(copies, table), *warnings]
     return Dataset(
         own,
         val_split,
@@ -202,6 +209,7 @@ def load_dataset(
         target_leakage=target_leakage,
         unlabelled=read.unlabelled,
         overlaps=overlaps,
+        warnings=tuple(warnings),
     )
 
 
@@ -271,9 +279,9 @@ def _read_predictions(
 def _find_overlaps(
     own: Split, keys: Keys, encoder: Encoder, others: Mapping[str, Split | None]
 ) -> tuple[dict[str, Overlap], list[str]]:
-    """For each other table the rows that it shares with training, and notices where they are many."""
+    """For each other table the rows that it shares with training, and warnings where they are many."""
     found: dict[str, Overlap] = {}
-    notices: list[str] = []
+    warnings: list[str] = []
     for what, split in others.items():
         if split is None:
             continue
@@ -281,8 +289,8 @@ def _find_overlaps(
         other_keys = row_keys((values for _, values in encoder.read(split.table)), split.table.rows)
         found[what] = find_overlap(keys, own.y, own.X, other_keys, split.y, split.X[:], len(encoder.blocks))
         if is_suspicious(found[what], keys):
-            notices.append(found[what].notice(split.table.name, own.table.name, what))
-    return found, notices
+            warnings.append(found[what].notice(split.table.name, own.table.name, what))
+    return found, warnings
 
 
 def _encode_training(

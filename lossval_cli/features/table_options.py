@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from lossval_cli.errors import SettingsError, UsageError
 from lossval_cli.tables.spelling import same_names
-from lossval_cli.text.format import format_name, quote
+from lossval_cli.text.format import format_name, quote, show
 from lossval_cli.toml_text import toml_key
 
 Role = Literal["feature", "id", "label", "exclude", "weight", "group", "time"]
@@ -74,7 +74,7 @@ def column_name(option: str, given: object) -> str | None:
     if given is None or isinstance(given, str):
         return given
     if isinstance(given, bool) or not isinstance(given, Hashable):
-        raise UsageError(f"{option} must be the name of a column, not {given!r}")
+        raise UsageError(f"{option} must be the name of a column, not {show(given)}")
     return str(given)
 
 
@@ -82,7 +82,7 @@ def column_names(option: str, given: object) -> tuple[str, ...]:
     """Several columns, or a single one by its name alone. Raises UsageError."""
     several = [given] if isinstance(given, str | int) else given
     if not isinstance(several, Iterable):
-        raise UsageError(f"{option} must be a list of columns, not {given!r}")
+        raise UsageError(f"{option} must be a list of columns, not {show(given)}")
     return tuple(name for each in several if (name := column_name(option, each)) is not None)
 
 

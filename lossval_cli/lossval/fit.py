@@ -82,6 +82,7 @@ def fit_with_retries(
     """
     monitor, processes = runtime.monitor, dataset.layout.processes
     monitor.load_restarts()
+    warnings: list[str] = []
     while True:
         reduced, notices = reduce_learning_rates(settings, monitor.restarts)
         is_last = len(monitor.restarts) == MAX_RESTARTS
@@ -98,17 +99,17 @@ def fit_with_retries(
                 break
             reason = f"weights collapsed onto a few of {pluralize(len(dataset.train.X), 'row')}"
             if is_last or fit.stopped:
-                notices += (f"{reason}: lower weight_learning_rate (now {reduced.weight_learning_rate:g})",)
+                warnings.append(f"{reason}: lower weight_learning_rate (now {reduced.weight_learning_rate:g})")
                 break
             del fit  # before there is another
         monitor.restarts += (reason,)
     if fit.stopped:
         done, planned = len(fit.history), fit.history[-1].epochs
-        notices += (
+        warnings.append(
             f"the time limit ended training after epoch {done} of {planned}: the scores are less reliable than those "
-            "of a complete run",
+            "of a complete run"
         )
-    return replace(fit, notices=(*notices, *fit.notices))
+    return replace(fit, notices=(*notices, *warnings, *fit.notices), warnings=tuple(warnings))
 
 
 def reduce_learning_rates(settings: Settings, reasons: Sequence[str]) -> tuple[Settings, tuple[str, ...]]:

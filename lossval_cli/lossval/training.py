@@ -92,6 +92,8 @@ class Fit:
     """Whether the time limit ended training before the last epoch."""
     notices: tuple[str, ...] = ()
     """What happened during training that a reader has to know."""
+    warnings: tuple[str, ...] = ()
+    """Those of `notices` that put the result in doubt."""
     predict: Callable[[npt.NDArray[np.float32]], Floats] | None = None
     """Mean prediction of all members for other rows: (n, D) -> (n, K) or (n,)."""
     model: str | None = None

@@ -81,21 +81,24 @@ def _checked(name: str, make: Callable[[], Any], *, is_classifier: bool) -> Esti
         raise SettingsError(
             [f"model: {name!r} must take (inputs, outputs) to make a torch.nn.Module that fits the table"]
         )
-    from sklearn.base import RegressorMixin
-
-    wanted = "predict_proba" if is_classifier else "predict"
+    task, wanted = ("classification", "predict_proba") if is_classifier else ("regression", "predict")
+    kind = _kind(made)
+    if hasattr(made, "fit") and kind not in (None, "classifier" if is_classifier else "regressor"):
+        raise SettingsError([f"model: {name!r} makes a {type(made).__name__}, a {kind}, but the task is {task}"])
     for method in ("fit", wanted):
         if not hasattr(made, method):
-            advice = ""
-            if method == "predict_proba":
-                is_number = isinstance(made, RegressorMixin)
-                advice = (
-                    ": the task is classification, and it predicts numbers"
-                    if is_number
-                    else "; wrap it in CalibratedClassifierCV"
-                )
+            advice = "; wrap it in CalibratedClassifierCV" if kind and method == "predict_proba" else ""
             raise SettingsError([f"model: {name!r} makes a {type(made).__name__}, which has no {method}{advice}"])
     return Estimator(name, make, True)
+
+
+def _kind(estimator: Any) -> str | None:
+    """What scikit-learn says that an estimator is: classifier, regressor, clusterer, …; None where it does not."""
+    try:
+        kind = estimator.__sklearn_tags__().estimator_type
+    except (AttributeError, TypeError):  # before 1.6, or not of scikit-learn
+        kind = getattr(estimator, "_estimator_type", None)
+    return None if kind is None else str(kind)
 
 
 def _wrapped(name: str, factory: Callable[..., Any]) -> Callable[..., Any]:

@@ -49,13 +49,16 @@ class Thresholds:
     """Feature columns of the table that they were measured on."""
     settings: Mapping[str, Any]
 
-    def notices(self, dataset: Dataset, settings: Settings) -> tuple[str, ...]:
-        """Return the sentences that name the thresholds, and say if they were measured on something else than this."""
-        name = format_name(self.file)
-        notices = [
+    def notice(self) -> str:
+        """Return the sentence that names the thresholds."""
+        return (
             f"thresholds: rows are suspect from a probability of {self.label:g} (label) or {self.features:g} "
-            f"(features), chosen for {self.goal} by {name}"
-        ]
+            f"(features), chosen for {self.goal} by {format_name(self.file)}"
+        )
+
+    def warnings(self, dataset: Dataset, settings: Settings) -> tuple[str, ...]:
+        """Return what of this run differs from the one that they were measured on, in sentences."""
+        name, found = format_name(self.file), []
         there, here = {self.label_column, *self.columns}, {dataset.roles.label, *dataset.roles.features}
         differences = []
         if gone := sorted(there - here):
@@ -67,7 +70,7 @@ class Thresholds:
                 f"predicts {format_name(dataset.roles.label)} instead of {format_name(self.label_column)}"
             )
         if differences:
-            notices.append(
+            found.append(
                 f"{name} was measured on a table with other columns ({format_name(self.table)}; this table "
                 f"{' and '.join(differences)}), so its precision may not hold here"
             )
@@ -80,11 +83,11 @@ class Thresholds:
             and self.settings[key] != ("auto" if own[key] is None else own[key])
         ]
         if changed:
-            notices.append(
+            found.append(
                 f"{name} was measured with {pluralize(len(changed), 'other setting')} "
                 f"({'; '.join(changed[:3])}), so its precision may not hold here"
             )
-        return tuple(notices)
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """For report.json and run.json."""

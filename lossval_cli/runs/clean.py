@@ -21,6 +21,8 @@ from lossval_cli.text.quantities import parse_quantity
 
 LOWEST = "lowest"
 SUSPECTS = ("suspects", "label", "features")
+LEAST_PROBABILITY = 0.8
+"""Noise probability from which a row is relabelled, unless the user says otherwise."""
 CHOICES = "suspects, label, features or lowest:5%"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.interchange
+from scipy.sparse import issparse
 
 from lossval_cli.errors import ReadError, SchemaError, UsageError
 from lossval_cli.limits import check_columns
@@ -32,7 +33,7 @@ def read_frame(source: Any) -> tuple[pa.Table, str]:
 
     source: a pandas DataFrame, whose index is left out, or what makes one (a dict of columns, a list of dicts);
     anything with `__arrow_c_stream__` (polars, pyarrow, DuckDB) or `__dataframe__`; or a pair of arrays, X (N, D) and
-    y (N,), which become x0, x1, … and label.
+    y (N,), which become x0, x1, … and label. X may be sparse, or a DataFrame, which keeps its names.
     Raises UsageError for anything else, ReadError without rows or columns, SchemaError for doubled names.
     """
     if _makes_frame(source):
@@ -58,9 +59,7 @@ def read_frame(source: Any) -> tuple[pa.Table, str]:
         elif hasattr(source, "__dataframe__"):
             table = pa.interchange.from_dataframe(source)
         else:
-            raise UsageError(
-                f"{type(source).__name__} is not a table: give a path, a pandas, polars or Arrow table, or (X, y)"
-            )
+            raise UsageError(what_is_no_table(source))
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
         if (column := _unknown_to_arrow(source)) is not None:
             raise SchemaError(f"{name} {column}, which Arrow does not know: cast it to another type") from error
@@ -87,10 +86,17 @@ def is_frame(source: Any) -> bool:
     return is_known or any(hasattr(source, protocol) for protocol in protocols)
 
 
+def what_is_no_table(source: Any) -> str:
+    """What to say of a source that is none of these."""
+    if hasattr(source, "shape") and hasattr(source, "dtype"):
+        return f"{type(source).__name__} is an array without a label: give (X, y), or a table with a label column"
+    return f"{type(source).__name__} is not a table: give a path, a pandas, polars or Arrow table, or (X, y)"
+
+
 def _makes_frame(source: Any) -> bool:
-    """Whether `source` is a dict of columns or a list of dicts."""
+    """Whether `source` is a dict of columns, a list of dicts, or an array whose columns have names."""
     is_records = isinstance(source, list) and bool(source) and all(isinstance(row, dict) for row in source)
-    return is_records or isinstance(source, dict)
+    return is_records or isinstance(source, dict) or (isinstance(source, np.ndarray) and source.dtype.names is not None)
 
 
 def _is_lazy(source: Any) -> bool:
@@ -100,6 +106,13 @@ def _is_lazy(source: Any) -> bool:
 
 def _from_arrays(X: Any, y: Any) -> pa.Table:
     """X (N, D), y (N,)."""
+    if isinstance(X, pd.DataFrame) and np.shape(y) == (len(X),):
+        if LABEL in X:
+            raise SchemaError(f"(X, y): X has a column {LABEL} beside y: leave one of them out")
+        return read_frame(X.assign(**{LABEL: np.asarray(y)}))[0]
+    if issparse(X):
+        check_columns("<arrays>", X.shape[1] + 1)
+        X = X.toarray()
     X, y = np.asarray(X), np.asarray(y)
     if X.ndim != 2 or y.shape != (len(X),):
         raise UsageError(f"(X, y) must be of shapes (N, D) and (N,), not {X.shape} and {y.shape}")
@@ -123,6 +136,10 @@ def _plain(table: pa.Table) -> pa.Table:
 
 def _from_series(series: pd.Series, label: str) -> pa.ChunkedArray:
     """A column; one of mixed objects becomes text."""
+    if pd.api.types.is_complex_dtype(series.dtype):
+        raise SchemaError(
+            f"<DataFrame> column {format_name(label)} holds complex numbers: give real and imaginary part as columns"
+        )
     if isinstance(series.dtype, pd.CategoricalDtype) and isinstance(series.dtype.categories, pd.IntervalIndex):
         series = series.cat.rename_categories(series.dtype.categories.astype(str))  # of pandas.cut
     try:

@@ -15,12 +15,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossval_cli.errors import CellError, ReadError
+from lossval_cli.errors import CellError, ReadError, UsageError
 from lossval_cli.tables.cell_options import CellOptions, ColumnKind
 from lossval_cli.tables.column_types import ColumnType, FileHint, is_text, tolerated
 from lossval_cli.tables.dates import DateForm
 from lossval_cli.tables.files import list_files
-from lossval_cli.tables.frames import is_frame, read_frame
+from lossval_cli.tables.frames import is_frame, read_frame, what_is_no_table
 from lossval_cli.tables.missing import missing_words, without_missing
 from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.options import ReadOptions
@@ -366,6 +366,8 @@ def read_table(source: Any, options: ReadOptions | None = None) -> Table:
         data, name = read_frame(source)
         index = source.index if isinstance(source, pd.DataFrame) else None
         return Table(data, name, "frame", None, None, options=options.cells, index=index)
+    if not isinstance(source, str | Path):
+        raise UsageError(what_is_no_table(source))
     read = read_files(str(source), options)
     return Table(
         read.data,

@@ -21,6 +21,12 @@ def quote(value: object, longest: int = _LONGEST) -> str:
     return repr(text if len(text) <= longest else text[: longest - 1] + "…")
 
 
+def show(value: object, longest: int = 80) -> str:
+    """What was given in Python, as Python writes it: on one line, cut to `longest` characters."""
+    text = escape_control(" ".join(repr(value).split()))
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def join_names(names: Iterable[str], limit: int = 8) -> str:
     """Column names joined by commas, at most `limit` of them and then how many more there are."""
     every = list(names)

@@ -41,6 +41,9 @@ class Predictions:
     name: str
     """What they are called in messages."""
     notices: tuple[str, ...] = ()
+    """How they were read."""
+    warnings: tuple[str, ...] = ()
+    """Why they may not be what they should be."""
 
 
 def prediction_columns(source: Any, table: Table) -> tuple[str, ...]:
@@ -98,13 +101,14 @@ def read_predictions(
         on_val = _read(val_source, val_name, val, val, labels, roles, reading)
     val_values = None if on_val is None else on_val.values
     notices = [*rows.notices, *(() if on_val is None else on_val.notices)]
+    warnings: list[str] = []
     if isinstance(labels, ClassLabels):
         classes = y.astype(np.int64)
-        notices += check_order(rows.values, classes, labels, name, is_named=rows.is_named)
-        notices += too_good(rows.values, classes, val_values, y_val, name)
+        warnings += check_order(rows.values, classes, labels, name, is_named=rows.is_named)
+        warnings += too_good(rows.values, classes, val_values, y_val, name)
     elif isinstance(labels, NumberLabels):
-        notices += check_numbers(rows.values, labels.raw(train), name)
-    return Predictions(rows.values, val_values, name, tuple(notices))
+        warnings += check_numbers(rows.values, labels.raw(train), name)
+    return Predictions(rows.values, val_values, name, tuple(notices), tuple(warnings))
 
 
 def _read(
