@@ -440,7 +440,7 @@ def _whole_number(rows: SupportsIndex) -> int:
     return number
 
 
-def _tensor(values: Tensor | npt.ArrayLike, what: str) -> Tensor:
+def _tensor(values: Any, what: str) -> Tensor:
     if issparse(values):
         values = values.toarray()
     try:
