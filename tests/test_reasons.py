@@ -163,6 +163,9 @@ def test_relabelling_is_advised_for_classes_that_features_explain_and_for_nothin
     assert next_step(a_report()) is not None
     assert next_step(a_report(summary={"skill": 0.01})) is None
     assert next_step(a_report(summary={"skill": None})) is not None
+    share = {"value": 0.04, "low": 0.0, "high": 0.3}  # labels that are rare and right look the same
+    assert next_step(a_report(summary={"skill": 0.5, "rows": 100, "estimated_noise_share": share})) is None
+    assert next_step(a_report(summary={"skill": 0.5, "rows": 100, "estimated_noise_share": share | {"low": 0.03}}))
     roles = {"tables": {"train": {"name": "t.csv"}}, "roles": {"task": "regression"}}
     assert next_step(a_report(data=roles)) is None
 

@@ -325,6 +325,7 @@ def test_the_next_step_is_the_advice_as_a_command(recommended: str, surest: floa
     """Where removal is not shown to help, labels are corrected, and never by a command that would correct none."""
     report = example()
     report["removal"]["recommended"] = recommended
+    report["summary"]["estimated_noise_share"]["low"] = 0.1
     for row in report["suspects"]:
         row["noise_probability"] = surest
     step = next_step(report)

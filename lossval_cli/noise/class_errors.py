@@ -195,8 +195,8 @@ def _contradiction(probabilities: Floats, y: Ints, rates: Floats, power: float, 
 
 
 def _with_doubtful(probability: Floats, score: Floats, contradiction: Floats, most: float) -> Floats:
-    """Rows that contradict, as many as a share `most` of all, those of the highest score first, are more probably
-    wrong than not."""
+    """Rows that contradict, as many as a share `most` of all, those of the highest score first, are rather wrong than
+    right; no more, since nothing but their own contradiction shows it."""
     candidates = np.flatnonzero(contradiction >= CONTRADICTION)
     count = int(most * len(score))
     if not len(candidates) or not count:
@@ -204,7 +204,7 @@ def _with_doubtful(probability: Floats, score: Floats, contradiction: Floats, mo
     chosen = candidates[np.argsort(-score[candidates], kind="stable")[:count]]
     raised = probability.copy()
     least = score[chosen].min()
-    raised[chosen] = np.maximum(raised[chosen], 0.5 + 0.25 * (score[chosen] - least) / max(1 - least, 1e-9))
+    raised[chosen] = np.maximum(raised[chosen], 0.5 + 0.1 * (score[chosen] - least) / max(1 - least, 1e-9))
     return raised
 
 

@@ -97,7 +97,8 @@ def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, 
     """What to do now in words, and the options of `lossval clean` that do it; None where nothing is advised.
 
     Rows are left out where that was shown to help. Else labels are corrected, from the usual probability on or,
-    where no suspect is as sure, from 50 %; never for numbers, and not where the features hardly explain the label.
+    where no suspect is as sure, from 50 %; never for numbers, and not where the features hardly explain the label or
+    where the interval of the share allows that fewer rows are wrong.
     `data`: where the table is, if the run does not know.
     """
     study = report.get("removal") or {"recommended": "nothing"}
@@ -124,12 +125,16 @@ def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, 
     if study["recommended"] == "lowest":
         lowest = format_percent(study["recommended_fraction"])
         return f"writes the table without the lowest {lowest}", f"{output} --drop lowest:{lowest}"
-    skill = report["summary"].get("skill")
+    summary = report["summary"]
+    skill = summary.get("skill")
     if report["data"]["roles"].get("task") == "regression" or (skill is not None and skill < LITTLE_SKILL):
         return None
-    sure = max((row["noise_probability"] for row in report["suspects"] if row["suspect"] == "label"), default=0)
+    doubted = [row["noise_probability"] for row in report["suspects"] if row["suspect"] == "label"]
     for least, options in ((0.8, "--relabel"), (0.5, "--relabel --min-probability 50%")):
-        if sure >= least:
+        changed = [probability for probability in doubted if probability >= least]
+        if changed:
+            if not _within_interval(changed, summary):
+                return None
             does = f"writes the predicted label where the given one is at least {least:.0%} likely wrong"
             return does, f"{output} {options}"
     return None
@@ -333,10 +338,9 @@ def first_rows(report: Mapping[str, Any]) -> str:
     is_open = bool(data.get("held_out"))  # no trusted rows
     is_far = is_open and data["roles"].get("task") == "regression"
     counted = [row for row in rows if not (is_far or (is_open and "features" in row["suspect"]))]
-    share = summary.get("estimated_noise_share")
-    if share and round(sum(row["noise_probability"] for row in counted)) > share["low"] * summary["rows"]:
-        counted = []
     doubted = [row["noise_probability"] for row in counted]
+    if not _within_interval(doubted, summary):
+        doubted = []
     outliers = 0 if doubted and not is_open else sum("features" in row["suspect"] for row in rows)
     unsure = count - len(doubted) - outliers
     if count == len(doubted) == 1:
@@ -361,6 +365,12 @@ def first_rows(report: Mapping[str, Any]) -> str:
     text += f"{';' if doubted else ':'} {' and '.join(unusual)}"
     may = "it may be an error" if outliers + unsure == 1 else "they may be errors"
     return f"{text}; {may}, or rare and right{' (trusted rows would show which)' if is_open else ''}."
+
+
+def _within_interval(probabilities: Sequence[float], summary: Mapping[str, Any]) -> bool:
+    """Whether as many rows as these probabilities add up to are wrong even at the lower end of the interval."""
+    share = summary.get("estimated_noise_share")
+    return not share or round(sum(probabilities)) <= share["low"] * summary["rows"]
 
 
 def features_reason(cells: Sequence[str]) -> str:
