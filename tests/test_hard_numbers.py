@@ -60,3 +60,16 @@ def test_numbers_that_nothing_predicts_leave_open_whether_any_is_wrong(form: str
     assert found.low <= 0.005
     assert found.share <= 0.1
     assert choose_suspects(found.probability)[0].mean() <= 0.005
+
+
+def test_a_count_is_right_where_its_prediction_lies_within_a_step_of_it() -> None:
+    """Where other columns determine a count, most predictions are exact, and 1.7 for a 2 is no error."""
+    rng = np.random.default_rng(0)
+    y = np.ceil(np.exp(rng.normal(4, 1.5, ROWS)))
+    expected = y + 0.002 * y * rng.normal(size=ROWS)
+    rough = np.flatnonzero(y < 40)[::4]
+    expected[rough] += rng.uniform(0.3, 0.5, len(rough)) * rng.choice([-1, 1], len(rough))
+    y[:3], expected[:3] = 2000, 200
+    found = choose_suspects(estimate_number_errors(predicted(y, expected), 0).probability)[0]
+    assert found[:3].all()
+    assert not found[3:].any()

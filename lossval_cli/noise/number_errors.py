@@ -24,12 +24,14 @@ from lossval_cli.noise.flags import choose_suspects
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.number_cells import NumberCells, Sides
 from lossval_cli.noise.number_mixture import (
+    ROUNDED,
     FewValues,
     ManyValues,
     Posterior,
     Predicted,
     Scores,
     fit_mixture,
+    least_step,
     local_scale,
     log_t,
 )
@@ -173,16 +175,18 @@ def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
     the label."""
     if len(y) < FEWEST:
         return np.zeros(len(y), np.bool_)
+    step = least_step(y) * np.ones(len(y))
     low, middle, high = np.quantile(y, [0.1, 0.5, 0.9])
     skewness = (high + low - 2 * middle) / max(high - low, 1e-300)
     if abs(skewness) > SKEWED:  # distances from the crowded end, as logarithms
         sign = np.sign(skewness)
         end = (sign * y).min()
         offset = max(0.1 * max(float(np.median(sign * y) - end), 1e-12), _step(sign * y))
+        step /= np.maximum(sign * predicted - end, 0) + offset
         y, predicted = (np.log(np.maximum(sign * values - end, 0) + offset) for values in (y, predicted))
     residual = y - predicted
     scale = local_scale(predicted, residual, FINE_WINDOW)
-    z = np.abs(residual) / np.maximum(scale, LEAST_LOCAL * np.median(scale))
+    z = np.abs(residual) / np.maximum(scale, np.maximum(LEAST_LOCAL * np.median(scale), ROUNDED * step))
     factor, tails = _bulk(z)
     chance = 2 * student_t.sf(z / factor, tails)
     result = _discovered(chance)

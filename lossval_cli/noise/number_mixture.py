@@ -68,6 +68,9 @@ LIKELIHOOD_ROWS = 1 << 15
 
 BLOCK_ROWS = 1 << 15
 
+ROUNDED = 0.5
+"""Least local scale of rounded labels, in their steps: nobody can predict them more closely."""
+
 WINDOW = 0.15
 """Share of rows, next to each other in prediction, that a local scale is taken over."""
 
@@ -134,7 +137,9 @@ class ManyValues:
         self.skill = _skill(self.t, rows.scores)
         self.residual = self.t - rows.scores
         spread = local_scale(window.scores, scores.score(window.y) - window.scores, WINDOW)
-        self.scale = _along(window.scores, spread, rows.scores)
+        value, half = scores.value(rows.scores), 0.5 * least_step(scores.values)
+        step = scores.score(value + half) - scores.score(value - half)
+        self.scale = np.maximum(_along(window.scores, spread, rows.scores), ROUNDED * step)
         self.shapes: list[Shape] = [(factor, tails, 0.0, 0.0) for factor in SCALING for tails in TAILS]
 
     def densities(self, rows: Rows, shape: Shape) -> tuple[Floats, Floats]:
@@ -240,6 +245,14 @@ def _of_right_labels(checked: ManyValues | FewValues, shape: Shape) -> float:
     counted = min(1.0, MOST_COUNTED / max(len(right), 1))
     likelihood = counted * np.log(np.maximum(mixed, 1e-300)).sum(axis=1)
     return float(logsumexp(likelihood + np.log(TRUSTED_WRONG_PRIOR)))
+
+
+def least_step(values: Floats) -> float:
+    """The least difference between two values that is more than a rounding error of arithmetic."""
+    distinct = np.unique(values)
+    gaps = np.diff(distinct)
+    gaps = gaps[gaps > 1e-9 * np.abs(distinct).max()]
+    return float(gaps.min()) if len(gaps) else 0.0
 
 
 def local_scale(predicted: Floats, residual: Floats, window: float) -> Floats:
