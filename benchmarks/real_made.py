@@ -28,7 +28,6 @@ LABELS = {
 }
 """Public tables, and the column that is predicted."""
 
-REGRESSION = ("2dplanes", "cpu_activity", "kin8nm", "melbourne_house_prices", "pol")
 MANY_CLASSES = {"2dplanes": 5, "cpu_activity": 6, "kin8nm": 4, "pol": 0}
 """Numbers of quantile classes that the label is cut into; 0: its values are the classes."""
 SYSTEMATIC = ("weak-tree", "few-neighbours", "confusion", "difficulty")
