@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.table import Table, read_table
 
 N = 60
@@ -52,6 +53,7 @@ NUMBERS: dict[str, tuple[list[str], list[float]]] = {
     "uncertain last digits": (["5.332(5)", "0.102(10)"], [5.332, 0.102]),
     "stars of significance": (["0.592*", "0.53***", "0.866"], [0.592, 0.53, 0.866]),
     "grades out of 4.0": (["3.5 / 4.0", "2 / 4.0"], [3.5, 2]),
+    "quotes that were quoted": (['"12"', '"-3.5"'], [12, -3.5]),
     "whole rupees": (["Rs. 2,950/-", "Rs. 845/-"], [2950, 845]),
     "Swiss francs": (["Fr. 2'950.50", "Fr. 45.00"], [2950.5, 45]),
     "flags of several letters": (["1.5 b", "2.5 e", "3.5 be", *["4.5", "5.5"] * 9], [1.5, 2.5, 3.5, 4.5]),
@@ -62,6 +64,13 @@ NUMBERS: dict[str, tuple[list[str], list[float]]] = {
 def test_numbers_have_the_values_that_were_meant(name: str) -> None:
     cells, expected = NUMBERS[name]
     assert column(cells).typed("v").to_pylist()[: len(expected)] == pytest.approx(expected)
+
+
+def test_what_is_written_of_a_quantity_is_read_back() -> None:
+    for cells, value in ((["5'6\"", "6'3\""], 5.25), (["250m", "47u"], 0.003), (["1h 30m", "2h"], 5400)):
+        form = column(cells).column("v").type.form
+        assert isinstance(form, NumberForm)
+        assert column([*cells, form.write(value, None)]).typed("v")[2].as_py() == pytest.approx(value)
 
 
 DATES: dict[str, tuple[str, datetime]] = {
@@ -76,6 +85,9 @@ DATES: dict[str, tuple[str, datetime]] = {
     "Croatian": ("9. 7. 2023.", JULY),
     "a weekday behind": ("2023-07-09 Sun", JULY),
     "Google Forms": ("2023/7/9 10:30:00 PM GMT+2", datetime(2023, 7, 9, 20, 30)),
+    "Go": ("2023-07-09 22:30:00 +0000 UTC", HOUR),
+    "MongoDB": ('ISODate("2023-07-09T22:30:00Z")', HOUR),
+    "pandas in a list": ("pd.Timestamp('2023-07-09 22:30:00')", HOUR),
     "weeks of Stata": ("2023w27", datetime(2023, 7, 3)),
     "a quarter's short year": ("Q3'23", datetime(2023, 7, 1)),
     "a quarter first": ("3Q23", datetime(2023, 7, 1)),
@@ -99,6 +111,14 @@ def test_zeros_and_all_nines_of_sap_are_no_reason_to_lose_a_column_of_dates() ->
 CODES = {
     "letters among parts": ["4k7", "A12", "B7", "9c1"],
     "one letter in the middle": ["4k7", "2k2", "3k9", "5k1"],
+    "resolutions": ["720p", "1080p", "4K", "480p"],
+    "sections of a law": ["12(3)", "4(1)", "7(2)", "31(4)"],
+    "letters of sections": ["12(a)", "4(b)", "7(c)"],
+    "orders of magnitude": ["10⁵", "10³", "10⁷"],
+    "cup sizes": ["34B", "36C", "32D"],
+    "widths": ["10M", "11W", "9N"],
+    "alignments": ["101M", "50M1D51M", "5S96M"],
+    "ranges of hours": ["10:30-9", "8:00-11", "7:15-3"],
     "chromosomes": ["1q21", "3p29", "22q11", "17p13"],
     "ratios": ["3/4", "1/2", "2/3", "5/7"],
     "cases of a year": ["2023-190", "2021-276", "2022-153"],

@@ -116,7 +116,11 @@ def says_id(column: str) -> bool:
         return True
     if len(words) > 1 and words[-1] in _LAST_WORDS:
         before = words[-2]
-        is_plural = len(before) > 3 and before.endswith("s") and not before.endswith(("ss", "us", "is"))
+        is_plural = (
+            len(before) > 3
+            and before.endswith("s")
+            and not before.endswith(("ss", "us", "is", "goods", "series", "sales"))
+        )
         return words[0] not in _TIME_WORDS and not (words[-1] in _NUMBER_WORDS and (before in _COUNTED or is_plural))
     if any(re.fullmatch(_ENTITIES, one) and other in _NUMBER_WORDS for one, other in pairwise(words)):
         return True  # LoanNr_ChkDgt

@@ -12,7 +12,10 @@ _LETTER: Final = r"[^\x00-@\[-`{-\x7f]"
 """A letter of ASCII or any character beyond: a class of all letters makes patterns slow to compile."""
 _NAME: Final = rf"(?P<name>{_LETTER}{{2,14}})\.?"
 _WEEKDAY: Final = rf"(?:{_LETTER}{{2,14}}\.?,? +)?"
-_ZONE: Final = r"(?: ?(?P<zone>(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Z]{1,4})(?:\[[\w/+-]+\]| \([^()]+\))?)?"
+_ZONE: Final = (
+    r"(?: ?(?P<zone>(?:(?:UTC|GMT)[+-]\d{1,2}|[+-]\d{2})(?::?\d{2})?|[A-Z]{1,4})"
+    r"(?:\[[\w/+-]+\]| \([^()]+\)| [A-Z]{3,4})?)?"
+)
 BEFORE_NOON: Final = ("上午", "午前", "오전")
 AFTER_NOON: Final = ("下午", "午後", "오후")
 _CLOCK: Final = (
@@ -40,6 +43,7 @@ RESPELLED: Final = (
     (r"(\d:\d{2}(?::\d{2})?) ?(?:CH|μμ|μ\.μ\.|ÖS|م)$", r"\1 PM"),
     (r"^(\d[\d/. -]*\d),? \(?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\)?", r"\1"),
     (r"^\[(.+)\]$", r"\1"),
+    (r"^(?:\w+\.)?\w+\(['\"](.+)['\"]\)$", r"\1"),  # ISODate("..."), pd.Timestamp('...')
     (r" ?(?:星期|週|周|礼拜)[一二三四五六日天]", ""),
     (r"[(（][月火水木金土日월화수목금토일][)）]|[月火水木金土日]曜日|[월화수목금토일]요일", ""),
     (r"(\d) ?[时時点點시] ?(\d{1,2}) ?[分분](?: ?(\d{1,2}) ?[秒초])", r"\1:\2:\3"),

@@ -18,37 +18,39 @@ _CLOCK: Final = (
     r"(?P<hours>\d{1,5})[:h](?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?)|(?P<tenths>[.,]\d{1,3}))?"
     r" ?(?:(?P<half>[AaPp]\.?[Mm]\.?)|Uhr|(?:UTC)?[+-]\d{2}:?\d{2}|Z|(?:min)? ?/ ?(?:km|mi))?$"
 )
-_UNITS: Final = (
-    (
+_UNITS: Final = {
+    "": (
         ("w|wks?|weeks?", 604_800.0),
         ("d|D|days?|Tage?", 86_400.0),
         (r"h|H|hrs?|hours?|Std\.?", 3600.0),
         (r"m|M|mins?|minutes?|Min\.?", 60.0),
         (r"s|S|secs?|seconds?|Sek\.?", 1.0),
     ),
-    (("y|Y|yrs?|years?", 1.0), ("m|M|mos?|mths?|months?", 1 / 12)),
-    (("['′’]|ft|feet|foot", 1.0), ("[\"″”]|''|in|inch|inches", 1 / 12)),
-    (("lbs?|pounds?", 1.0), ("oz|ounces?", 1 / 16)),
-    (("st|stones?", 1.0), ("lbs?|pounds?", 1 / 14)),
-    (("[°º]", 1.0), ("['′’]", 1 / 60), ("[\"″”]|''", 1 / 3600)),
-)
-"""Units that are written one behind the other, the largest first: seconds in each of time, else parts of the first."""
+    "years": (("y|Y|yrs?|years?", 1.0), ("m|M|mos?|mths?|months?", 1 / 12)),
+    "ft": (("['′’]|ft|feet|foot", 1.0), ("[\"″”]|''|in|inch|inches", 1 / 12)),
+    "lb": (("lbs?|pounds?", 1.0), ("oz|ounces?", 1 / 16)),
+    "st": (("st|stones?", 1.0), ("lbs?|pounds?", 1 / 14)),
+    "°": (("[°º]", 1.0), ("['′’]", 1 / 60), ("[\"″”]|''", 1 / 3600)),
+}
+"""Units that are written one behind the other, the largest first, by the one of the number: '' are seconds."""
 
 
 def read_durations(cells: pa.Array) -> NumberReading | None:
     """Times of day and durations such as 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M and 1h 30m, as seconds, and other
     quantities in several units (5'10") as numbers of the largest; None where no cell is one."""
     clocks, is_clock = _clocks(cells)
-    readings = [_quantities(cells, units) for units in _UNITS]
-    best = int(np.argmax([np.isfinite(values).sum() for values in readings]))
-    values = np.where(is_clock, clocks, readings[best] if best == 0 or not is_clock.any() else readings[0])
+    readings = {unit: _quantities(cells, units) for unit, units in _UNITS.items()}
+    unit = "" if is_clock.any() else max(readings, key=lambda name: np.isfinite(readings[name]).sum())
+    values = np.where(is_clock, clocks, readings[unit])
     found = np.isfinite(values)
     if not found.any():
         return None
-    if best == 0 or is_clock.any():
+    if not unit:
         return NumberReading(values, NumberForm(is_clock=True), False, [])
     i = int(np.argmax(found))
-    return NumberReading(values, None, False, [f"{quote(cells[i].as_py())} is read as {values[i]:.6g}"])
+    return NumberReading(
+        values, NumberForm(mark=unit), False, [f"{quote(cells[i].as_py())} is read as {values[i]:.6g}"]
+    )
 
 
 def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
@@ -71,7 +73,9 @@ def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
 
 def _quantities(cells: pa.Array, units: tuple[tuple[str, float], ...]) -> Floats:
     """(U,) sums of units, NaN where a cell is none; none is unless one has two units, or is a time of ISO 8601."""
-    pieces = "".join(rf"(?:(?P<u{i}>\d+(?:[.,]\d+)?) ?(?:{unit}),? ?T?)?" for i, (unit, _) in enumerate(units))
+    pieces = "".join(
+        rf"(?:(?P<u{i}>\d{{1,9}}(?:[.,]\d{{1,9}})?) ?(?:{unit}),? ?T?)?" for i, (unit, _) in enumerate(units)
+    )
     parts = Parts(cells, rf"^(?P<sign>[+-])?P?T?{pieces}(?P<side>[NSEW])?$")
     numbers = [parts.floats(f"u{i}") for i in range(len(units))]
     written = np.sum([np.isfinite(number) for number in numbers], axis=0)

@@ -43,8 +43,8 @@ _PREFIXES |= {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _PREFIXES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 SCALED: Final = "R"
 """The unit of parts (100n, 2R2, 10k), whose prefixes need no unit behind them."""
-_SMALL: Final = frozenset("p n u µ μ R r Ω Ki Mi Gi Ti".split())  # noqa: SIM905
-"""What nobody counts in: beside them m is a thousandth, not a million."""
+_SMALL: Final = frozenset("n u µ μ R r Ω Ki Mi Gi Ti".split())  # noqa: SIM905
+"""What nobody counts in: beside them m is a thousandth, not a million, and p (1080p) a prefix."""
 _BASES: Final = frozenset(
     "B b bit bps byte bytes m g s Hz W Wh V A Ah Ω F L l Pa J eV M mol cal bp t Ohm ohm 元 円 원".split()  # noqa: SIM905
 )

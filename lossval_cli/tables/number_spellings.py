@@ -22,15 +22,15 @@ _RESPELLED: Final = (
     (r"(\d)([.,])[-–—]{1,2}$", r"\1\200"),  # 12,- and 35.- are whole amounts of money
     (r"(\d) ?/-$", r"\1"),  # and so is Rs. 500/- in India
 )
-_OUT_OF: Final = r"^(?P<number>.*\d) ?(?:/|out of|of|von|sur|su|de|van|из) ?(?P<most>\d+)(?:[.,]0+)?\D{0,20}$"
+_OUT_OF: Final = r"^(?P<number>.*\d) ?(?:/|out of|of|von|sur|su|de|van|из) ?(?P<most>\d+)(?:[.,]0{1,2})?\D{0,20}$"
 """`4.6/5`, `4.6 out of 5 stars`."""
 _MOSTLY: Final = 0.95
 
 _VULGAR: Final = "¼½¾⅐-⅞"
 _MIXED: Final = rf"^-?\d+(?: \d+/\d+|[{_VULGAR}])"
-_FRACTION: Final = re.compile(rf"(-?)(\d*)[ -]?(?:\b(\d+)/([1-9]\d*)|([{_VULGAR}]))(.*)")
+_FRACTION: Final = re.compile(rf"(-?)(\d{{0,9}})[ -]?(?:\b(\d{{1,4}})/([1-9]\d{{0,3}})|([{_VULGAR}]))(.*)")
 _POWER: Final = "⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹"
-_RAISED: Final = re.compile(rf"10([{_POWER}]+)$")
+_RAISED: Final = re.compile(rf"(?<![\d.,])10([{_POWER}]+)$")
 _PLAIN_POWER: Final = str.maketrans(_POWER, "-+0123456789")
 _TRIANGLES: Final = "▲△▼▽"
 

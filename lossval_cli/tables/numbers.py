@@ -58,6 +58,8 @@ _SURE_COMMA: Final = (
     r"^0*,\d+$|^\d+,(?:\d{1,2}|\d{4,})$|^\d{4,},\d+$|^\d{1,3}(?:\.\d{3})+,\d*$|^\d{1,3}(?:\.\d{3}){2,}$"
 )
 
+_NOTED: Final = r"^[~≈]|[±]|[+]/-|\[\w{1,3}\]$|\d ?\+$|\d\*+$|[.,]\d+\(\d+\)$|%\)$"
+"""Notes that all numbers of a column may have; `<50` and `12(3)` are groups and sections where all cells are so."""
 _FEW: Final = 5
 """Cells from which points followed by three digits, among short whole numbers, are taken for thousands."""
 
@@ -162,8 +164,8 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     notes = [*respelled, *separators.notes, *marks.notes]
     annotated = found & (parts.has("before") | parts.has("after"))
     if rows := int(counts[annotated].sum()):
-        bounds = annotated & parts.has("before") & ~matches(cells, "^[~≈]")  # most cells of age groups are so
-        mostly = rows > counts[found].sum() / 2 and bounds.any()
+        noted = annotated & matches(cells, _NOTED)
+        mostly = rows > counts[found].sum() / 2 and not noted[annotated].all()
         if rows <= allowed or mostly:
             found &= ~annotated
         else:

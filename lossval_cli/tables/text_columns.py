@@ -41,7 +41,7 @@ from lossval_cli.tables.text_vectors import VECTOR, are_vectors, read_vectors
 from lossval_cli.text.format import quote
 
 T = TypeVar("T")
-_WRAPPED: Final = r"^(?:=\"([^\"]*)\"|'([^']*)')$"
+_WRAPPED: Final = r"^(?:=?\"([^\"]*)\"|'([^']*)')$"
 """What spreadsheets write to keep text as it is, and programs that quote with apostrophes."""
 
 
@@ -74,7 +74,7 @@ def read_text(
     if (reading := _read_plain(present, options, wanted, kind)) is not None:
         return reading
     notes: list[str] = []
-    if first[0] in "='" and pc.all(pc.match_substring_regex(sample, _WRAPPED)).as_py():
+    if first[0] in "='\"" and pc.all(pc.match_substring_regex(sample, _WRAPPED)).as_py():
         bare = pc.utf8_trim_whitespace(pc.replace_substring_regex(present, _WRAPPED, r"\1\2"))
         present = without_missing(bare, missing_words(options.missing, "typed"))
         sample = sampled(present)
