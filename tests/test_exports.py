@@ -3,12 +3,16 @@ would read in them, and what looks like them and is a code."""
 
 from __future__ import annotations
 
+import tomllib
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from lossval_cli.features.dataset import load_dataset
+from lossval_cli.features.table_options import TableOptions, columns_toml
+from lossval_cli.settings import Settings
 from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.table import Table, read_table
 
@@ -106,6 +110,22 @@ def test_dates_are_those_that_were_meant(name: str) -> None:
 def test_zeros_and_all_nines_of_sap_are_no_reason_to_lose_a_column_of_dates() -> None:
     table = column(["00000000", "20230709", "20230801", "99991231", "20230702", "20230809", *["20230131"] * 20])
     assert table.typed("v").to_pylist()[:4] == [None, JULY, datetime(2023, 8, 1), datetime(9999, 12, 31)]
+
+
+def test_a_written_table_of_columns_gives_the_same_reading() -> None:
+    columns = {name: cells for name, (cells, _) in NUMBERS.items()}
+    columns |= {name: [cell, cell.replace("23", "22")] for name, (cell, _) in DATES.items()} | CODES
+    columns["below detection"] = ["BDL", "BDL", *(f"{i / 7:.3f}" for i in range(N - 2))]
+    columns["suppressed dates"] = ["hidden", *(f"2024-01-{i:02}" for i in range(1, 29))]
+    columns["list"] = [f"[{i}, 1.5]" for i in range(N)]
+    columns["label"] = ["a", "b"]
+    frame = pd.DataFrame({name: (cells * N)[:N] for name, cells in columns.items()})
+    plain = load_dataset(frame, None, options=TableOptions(label="label"), settings=Settings())
+    rules = tomllib.loads(columns_toml(plain.column_rules()))["columns"]
+    ruled = load_dataset(frame, None, options=TableOptions(columns=rules), settings=Settings())
+    assert ruled.encoder.types == plain.encoder.types
+    assert ruled.roles.features == plain.roles.features
+    assert (ruled.train.X[:] == plain.train.X[:]).all()
 
 
 CODES = {

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.columns.number import as_floats
@@ -119,6 +120,8 @@ class Dataset:
         for name in self.train.table.column_names:
             role: Role = next((role for role, names in given.items() if name in names), "feature")
             kind = self.encoder.types.get(name, roles.kinds.get(name)) if role == "feature" else roles.kinds.get(name)
+            if kind == "text" and pa.types.is_nested(self.train.table.column(name).type.dtype):
+                kind = None  # a list of numbers is one whatever it is called
             found[name] = ColumnRule(role, kind)
         return found
 

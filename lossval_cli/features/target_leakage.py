@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -165,7 +166,8 @@ def _held_out_strength(X: Any, y: npt.NDArray[np.int64], first: npt.NDArray[np.b
 def _most_separating(X: npt.NDArray[Any], y: npt.NDArray[np.int64], blocks: Sequence[Block]) -> Sequence[Block]:
     if len(blocks) <= MOST_COLUMNS:
         return blocks
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of columns that are constant
         separation = np.nan_to_num(f_classif(X + 0.0, y)[0], nan=0.0, posinf=np.inf)
     return sorted(blocks, key=lambda block: -float(separation[block.start : block.stop].max()))[:MOST_COLUMNS]
 

@@ -94,11 +94,12 @@ class Cells:
                 continue
             values, fits, kind, notes = found
             misfits = int(counts[~fits & ~wordy].sum())
-            if misfits > allowed and self.wanted is None and self.kind is None:
-                if kind.dtype == pa.bool_() or not _are_few_words(clean, counts, fits, wordy):
+            if misfits > allowed and self.wanted is None:
+                if kind.dtype != pa.bool_() and _are_few_words(clean, counts, fits, wordy):
+                    words = clean.filter(pa.array(~fits & ~wordy & (counts > 0))).to_pylist()
+                    kind, wordy = replace(kind, words=tuple(sorted(words))), wordy | ~fits
+                elif self.kind is None:
                     continue
-                words = clean.filter(pa.array(~fits & ~wordy & (counts > 0))).to_pylist()
-                kind, wordy = replace(kind, words=tuple(sorted(words))), wordy | ~fits
             if (
                 slack == 1
                 and self.wanted is None

@@ -68,7 +68,7 @@ def read_text(
         return Reading(present, ColumnType(pa.string()), np.zeros(0, np.int64), [])
     sample, free = sampled(present), wanted is None and kind is None
     first = sample[0].as_py()
-    is_code = first.isdigit() and _is_code(present) and not are_compact(sample)
+    is_code = free and first.isdigit() and _is_code(present) and not are_compact(sample)
     if free and (is_code or (says_version and _are_versions(sample))):
         return _as_text(trimmed, options)
     if (reading := _read_plain(present, options, wanted, kind)) is not None:
