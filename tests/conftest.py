@@ -222,8 +222,34 @@ def scored(once: Callable[..., Outcome]) -> Callable[..., None]:
     return call
 
 
-_VALUED: dict[bytes, tuple[Any, Any]] = {}
-_STUDIED: dict[tuple[bytes, str], Any] = {}
+class _Remembered(dict[str, Any]):
+    """Results by their key, shared with the other processes of pytest-xdist through files in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __missing__(self, key: str) -> Any:
+        self[key] = pickle.loads((self.folder / key).read_bytes())
+        return self[key]
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or (self.folder / str(key)).exists()
+
+    def keep(self, key: str, found: Any) -> None:
+        self[key] = found
+        with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):
+            content = pickle.dumps(found)
+            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
+                file.write(content)
+            os.replace(file.name, self.folder / key)
+
+
+@pytest.fixture(scope="session")
+def remembered(past_calls: Path) -> _Remembered:
+    """What `valued_once` knows."""
+    folder = past_calls / "valued"
+    folder.mkdir(exist_ok=True)
+    return _Remembered(folder)
 
 
 @pytest.fixture
@@ -232,8 +258,8 @@ def fresh() -> None:
 
 
 @pytest.fixture
-def valued_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset that was trained on in this process, with the same settings, is not trained on again: for tests of
+def valued_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, remembered: _Remembered) -> None:
+    """A dataset that was trained on before, with the same settings, is not trained on again: for tests of
     what stands around training, such as reading and writing, which is done each time."""
     if "fresh" in request.fixturenames:
         return
@@ -246,7 +272,7 @@ def valued_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         """The table without what is said of its file."""
         return replace(table, name="", lines=None, sha256=None, notices=(), parts=(), _columns={}, _hint=[])
 
-    def key(dataset: Any, settings: Any, runtime: Any, thresholds: Any) -> bytes | None:
+    def key(dataset: Any, settings: Any, runtime: Any, thresholds: Any) -> str | None:
         """None for what cannot be told from another."""
         if runtime is not None and (runtime.monitor.is_needed or runtime.processes.world_size > 1):
             return None
@@ -255,7 +281,7 @@ def valued_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         train, val = (replace(part, table=content(part.table)) for part in (dataset.train, dataset.val))
         plain = replace(dataset, train=train, val=val, notices=())
         try:
-            return sha256(pickle.dumps((plain, settings, thresholds))).digest()
+            return sha256(pickle.dumps((plain, settings, thresholds))).hexdigest()
         except (pickle.PicklingError, AttributeError, TypeError):
             return None
 
@@ -263,23 +289,24 @@ def valued_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         dataset: Any, settings: Any, runtime: Any = None, *, thresholds: Any = None, on_epoch: Any = None
     ) -> Any:
         known = key(dataset, settings, runtime, thresholds)
-        if known is None or known not in _VALUED:
+        if known is None or known not in remembered:
             found = value(dataset, settings, runtime, thresholds=thresholds, on_epoch=on_epoch)
             if known is None:
                 return found
-            _VALUED[known] = found
+            remembered.keep(known, found)
         elif on_epoch is not None:
-            for epoch in _VALUED[known][0].history:
+            for epoch in remembered[known][0].history:
                 on_epoch(epoch)
-        return _VALUED[known]
+        return remembered[known]
 
     def study_removal(dataset: Any, fit: Any, noise: Any, settings: Any, mode: str) -> Any:
-        known = next((known for known, found in _VALUED.items() if found[0] is fit), None)
+        known = next((key for key, found in remembered.items() if isinstance(found, tuple) and found[0] is fit), None)
         if known is None:
             return study(dataset, fit, noise, settings, mode)
-        if (known, mode) not in _STUDIED:
-            _STUDIED[known, mode] = study(dataset, fit, noise, settings, mode)
-        return _STUDIED[known, mode]
+        known += f"-{mode}"
+        if known not in remembered:
+            remembered.keep(known, study(dataset, fit, noise, settings, mode))
+        return remembered[known]
 
     monkeypatch.setattr(pipeline, "value_rows", value_rows)
     monkeypatch.setattr(trials, "value_rows", value_rows)

@@ -41,17 +41,22 @@ class Opened:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 794, 1024])
-def test_the_page_fits_and_asks_for_nothing(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
-    opened = Opened(browser, tmp_path / "report.html", example(), width, color_scheme=scheme)
+def test_the_page_fits_and_asks_for_nothing(browser: Any, tmp_path: Path, scheme: str) -> None:
+    opened = Opened(browser, tmp_path / "report.html", example(), 360, color_scheme=scheme)
+    for width in (360, 794, 1024):
+        opened.page.set_viewport_size({"width": width, "height": 800})
+        for media in ("screen", "print"):
+            opened.page.emulate_media(media=media)
+            assert opened.overflow() <= 0
     assert opened.complaints == []
     assert opened.requests == [opened.own]
-    assert opened.overflow() <= 0
-    opened.page.emulate_media(media="print")
-    assert opened.overflow() <= 0
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+LIVE = [text for text in HOSTILE if text.startswith(("<", '"', "javascript", "x"))]
+"""Those that a browser could take for more than text, or that are very long."""
+
+
+@pytest.mark.parametrize("text", LIVE, ids=range(len(LIVE)))
 def test_hostile_cells_do_nothing(browser: Any, tmp_path: Path, text: str) -> None:
     opened = Opened(browser, tmp_path / "report.html", poisoned(text), 360)
     opened.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")

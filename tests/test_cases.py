@@ -53,6 +53,7 @@ def base(**columns: Sequence[object]) -> dict[str, Sequence[object]]:
     return {"x": X, "z": Z, **columns, "label": Y}
 
 
+@pytest.mark.slow
 def test_the_first_of_a_month_is_no_day_of_january() -> None:
     month, year = RNG.integers(1, 13, N), RNG.integers(2015, 2024, N)
     forms = ("{y}-{m:02}-01", "01.{m:02}.{y}", "01/{m:02}/{y}", "1.{m}.{y}", "{m:02}.{y}", "{y}{m:02}", "{y}年{m}月1日")
@@ -97,12 +98,14 @@ SPELLINGS: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("separator", [",", "\t", ";"])
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_column_is_the_same_however_it_is_written(spelling: str, separator: str) -> None:
-    clean, written = (load(write(base(v=cells), sep=separator)) for cells in SPELLINGS[spelling])
-    np.testing.assert_allclose(clean.train.X[:], written.train.X[:], atol=1e-5)
-    assert clean.encoder.types["v"] == written.encoder.types["v"] != "text"
+def test_a_column_is_the_same_however_it_is_written(spelling: str) -> None:
+    plain, written = SPELLINGS[spelling]
+    clean = load(write(base(v=plain)))
+    for separator in (",", ";"):
+        read = load(write(base(v=written), sep=separator))
+        np.testing.assert_allclose(clean.train.X[:], read.train.X[:], atol=1e-5)
+        assert clean.encoder.types["v"] == read.encoder.types["v"] != "text"
 
 
 @pytest.mark.slow
@@ -205,6 +208,7 @@ def val_pair(column: str, train: Sequence[object], val: Sequence[object], name: 
     return load("train.csv", "val.csv")
 
 
+@pytest.mark.slow
 def test_a_validation_table_is_read_in_the_words_of_training() -> None:
     rates = [f"{v:.0%}" for v in np.abs(X) / 4]
     shares = [f"{float(v[:-1]) / 100:.2f}" for v in rates]

@@ -189,18 +189,8 @@ def test_a_precision_out_of_reach_is_reported_and_writes_no_file(cli: Cli) -> No
     wrong = np.random.default_rng(0).random(len(table)) < 0.33
     flipped = table["label"].map({"yes": "no", "no": "yes"})
     table.assign(label=table["label"].where(~wrong, flipped)).to_csv("train.csv", index=False)
-    arguments = (
-        "calibrate",
-        "train.csv",
-        "--val",
-        "val.csv",
-        *LITTLE,
-        "--set",
-        "epochs=1",
-        "--precision",
-        "1",
-    )
-    outcome = cli(*arguments, "-o", "t.toml")
+    little = ("--rates", "0.2", "--repeats", "1", "--set", "epochs=1", "--precision", "1", "-o", "t.toml")
+    outcome = cli("calibrate", "train.csv", "--val", "val.csv", *SAME, *little)
     assert outcome.code == 2
     assert "no threshold reaches precision 1 at every rate; the best precision is" in outcome.out.replace("\n", " ")
     assert "error: no threshold file: no threshold for " in outcome.err
@@ -218,11 +208,11 @@ def test_thresholds_are_for_training(cli: Cli, calibrated: Outcome) -> None:
 
 
 def test_numbers_as_labels_and_standard_input(cli: Cli) -> None:
-    table = Path("train.csv").read_bytes()
-    outcome = cli("calibrate", "-", "--label", "size", *LITTLE, "--progress", "json", stdin=table)
+    table, rates = Path("train.csv").read_bytes(), ("--rates", "0.1,0.2", "--repeats", "1")
+    outcome = cli("calibrate", "-", "--label", "size", *SAME, *rates, "--progress", "json", stdin=table)
     assert outcome.code == 0, outcome.err
     events = [json.loads(line) for line in outcome.err.splitlines()]
     epochs = [event for event in events if event["event"] == "epoch"]
-    assert [event["epoch"] for event in epochs] == list(range(1, 21))
-    assert {event["epochs"] for event in epochs} == {20}
-    assert [event["name"] for event in events if event["event"] == "stage"] == ["read", "train"] + 4 * ["trial"]
+    assert [event["epoch"] for event in epochs] == list(range(1, 13))
+    assert {event["epochs"] for event in epochs} == {12}
+    assert [event["name"] for event in events if event["event"] == "stage"] == ["read", "train"] + 2 * ["trial"]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from conftest import Outcome
+from conftest import LOSSVAL, Outcome
 
 from lossval_cli.cli.app import app
 from lossval_cli.version import __version__
@@ -84,7 +84,7 @@ def test_as_a_module() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"lossval {__version__}\n", "")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("fork_server")
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(
     ("line", "word", "offered"), [("lossval sc", 1, "score"), ("lossval score x --safe", 3, "--safe-csv")]
@@ -98,18 +98,15 @@ def test_shells_get_completions(shell: str, line: str, word: int, offered: str) 
         "_TYPER_COMPLETE_ARGS": line,
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "lossval_cli"], capture_output=True, text=True, check=False, env=environment
-    )
+    done = subprocess.run(LOSSVAL, capture_output=True, text=True, check=False, env=environment)
     assert re.findall(r"(?<![\w-])(?:--)?[a-z][\w-]*", done.stdout.replace("_arguments", ""))[0] == offered
 
 
+@pytest.mark.usefixtures("fork_server")
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_completion_script_is_for_lossval(shell: str) -> None:
     environment = os.environ | {"_LOSSVAL_COMPLETE": f"source_{shell}"}
-    done = subprocess.run(
-        [sys.executable, "-m", "lossval_cli"], capture_output=True, text=True, check=False, env=environment
-    )
+    done = subprocess.run(LOSSVAL, capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"_LOSSVAL_COMPLETE=complete_{shell}" in done.stdout
     assert "lossval" in done.stdout.replace("_LOSSVAL", "")

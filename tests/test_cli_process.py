@@ -22,7 +22,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 NOTICES = "label|column |task|no --val: |train.csv: .* are copies"
 """How lines begin that are no warning of a library."""
 
-REAL = [sys.executable, "-m", "lossval_cli"]
 QUICK = ["--set", "epochs=2", "--effort", "low", "--removal", "off"]
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": str(Path(lossval_cli.__file__).parent.parent),
@@ -44,11 +43,6 @@ def heed_signals() -> None:
     """In the child, before the command: a shell in the background passes SIGINT on as ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """With an interpreter of its own."""
-    return subprocess.run([*REAL, *arguments], env=ENVIRONMENT | environment, capture_output=True, check=True)
 
 
 @pytest.fixture(autouse=True)
@@ -128,10 +122,3 @@ def test_the_exit_code_does_not_wait_for_the_teardown_of_libraries() -> None:
         done = subprocess.run([sys.executable, "-c", code, *arguments], env=ENVIRONMENT, capture_output=True)
         assert done.returncode == expected
         assert done.stdout.startswith(b"default") if expected == 0 else b"missing.csv" in done.stderr
-
-
-def test_any_locale_and_no_warnings_of_libraries() -> None:
-    frame().rename(columns={"label": "größe"}).to_csv("train.csv", index=False)
-    done = run("score", "train.csv", *QUICK, LC_ALL="C", PYTHONIOENCODING="ascii")
-    assert [line for line in done.stderr.decode().splitlines() if not re.match(NOTICES, line)] == []
-    assert b"gr\\xf6\\xdfe" in done.stdout

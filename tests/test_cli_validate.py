@@ -60,6 +60,7 @@ def test_every_table_is_checked_and_one_bad_one_fails(cli: Cli) -> None:
     assert "train.csv: 60 rows" in outcome.out
 
 
+@pytest.mark.slow
 def test_what_validate_accepts_score_accepts(cli: Cli, quick: tuple[str, ...]) -> None:
     table = pd.read_csv("train.csv").assign(label=range(60))
     table.to_csv("numbers.csv", index=False)
@@ -104,6 +105,7 @@ def test_an_unknown_preset_is_answered_with_the_nearest(cli: Cli) -> None:
     assert cli("presets", "fats") == Outcome(2, b"", "error: preset 'fats' is unknown: did you mean fast?\n")
 
 
+@pytest.mark.slow
 def test_a_written_file_of_columns_is_taken_back_unchanged(cli: Cli, tables: Path) -> None:
     table = frame().assign(when=[f"{day % 28 + 1:02}/03/2024" for day in range(60)], colour=["red", "blue"] * 30)
     table.assign(same=1, weight=2, patient=table["age"] // 9).to_csv("train.csv", index=False)
@@ -133,6 +135,7 @@ def test_a_written_file_of_columns_is_taken_back_unchanged(cli: Cli, tables: Pat
     assert "\nage                         id\n" in cli("validate", "train.csv").out
 
 
+@pytest.mark.slow
 def test_roles_by_option(cli: Cli) -> None:
     out = cli("validate", "train.csv", "--feature", "customer", "--exclude", "age").out
     assert "\ncustomer                    feature   text" in out

@@ -220,6 +220,7 @@ def test_marks_of_numbers_are_decided_for_the_whole_column(cells: list[str], val
     assert found[: len(cells)] == pytest.approx(values)
 
 
+@pytest.mark.slow
 def test_other_columns_decide_where_a_column_leaves_it_open_and_options_overrule() -> None:
     open_cells = ["10,123", "9,876"] * 10
     assert frame_of(x=open_cells).typed("x")[0].as_py() == 10123
@@ -419,6 +420,7 @@ def test_any_cells_are_read_without_an_error_and_none_is_lost(cells: list[str]) 
     assert column.values.take(pa.array(column.invalid)).null_count == len(column.invalid)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(-1e9, 1e9), min_size=12, max_size=40), st.sampled_from(["plain", "german", "us", "swiss"]))
 def test_numbers_survive_being_written_in_any_countrys_way(numbers: list[float], way: str) -> None:

@@ -250,6 +250,7 @@ def test_what_reviewers_kept_is_not_dropped_with_the_suspects(run: Path, cli: Ca
     assert scores["customer"][kept] in left["customer"].tolist()
 
 
+@pytest.mark.slow
 def test_clean_of_parquet_stores_decided_values_in_the_type_of_the_column(
     cli: Callable[..., Outcome], quick: tuple[str, ...], tables: Path
 ) -> None:

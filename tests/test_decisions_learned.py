@@ -60,6 +60,7 @@ def test_decided_rows_are_certain_and_not_flagged() -> None:
     assert not noise.feature_suspect.any()
 
 
+@pytest.mark.slow
 def test_decisions_order_the_other_rows_better() -> None:
     X, y, p, wrong, predictions = example()
     rows = np.argsort(-p)[:150]
@@ -79,6 +80,7 @@ def test_a_reviewer_who_keeps_most_suspects_lowers_the_share() -> None:
     assert lower.share_low <= lower.share <= lower.share_high
 
 
+@pytest.mark.slow
 def test_random_rows_speak_for_the_rows_that_were_not_suspect() -> None:
     """Ten of forty random rows are wrong, where the probabilities expect one in a hundred."""
     X, y, p, _, predictions = example()
@@ -179,6 +181,7 @@ def test_rows_that_are_wrong_in_their_features_teach_nothing_about_labels() -> N
     assert np.array_equal(np.argsort(noise.label_probability[below]), np.argsort(p[below]))
 
 
+@pytest.mark.slow
 def test_numbers_learn_from_decisions_too() -> None:
     """Wrong numbers are small ones, which residuals alone do not tell from other far ones."""
     rng = np.random.default_rng(1)

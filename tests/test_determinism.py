@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 import torch
 from conftest import PYTHON, frame
 from scipy.stats import spearmanr
+from test_faults import fill, mount
 
 import lossval_cli
 
@@ -22,25 +25,27 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(lossval_cli.__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "run.json"
-QUICK = ["-q", "-o", "out", "--set", "epochs=6", "--effort", "low", "--threads", "1", "--removal", "quick"]
+QUICK = ["-o", "out", "--force", "--set", "epochs=6", "--effort", "low", "--threads", "1", "--removal", "quick"]
 
 
 def score(folder: Path, python: list[str], **environment: str) -> dict[str, bytes]:
-    """The files of a run in a process of its own, without times."""
+    """The files of a run in a process of its own, without times, and what it printed."""
     around = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
-    subprocess.run(
+    done = subprocess.run(
         [*python, "-m", "lossval_cli", "score", "train.csv", "--val", "val.csv", *QUICK],
         cwd=folder,
         env=around | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment,
-        check=True,
+        capture_output=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
     files = {path.name: path.read_bytes() for path in Path(folder, "out").iterdir()}
     for name in ("run.json", "report.json"):
         content = json.loads(files[name])
         for key in ("started", "timing"):
             content.pop(key, None)
         files[name] = json.dumps(content).encode()
-    return files
+    return files | {"stdout": done.stdout, "stderr": done.stderr}
 
 
 def write_tables(folder: Path) -> None:
@@ -51,20 +56,45 @@ def write_tables(folder: Path) -> None:
     table.sample(40, random_state=0).to_csv(folder / "val.csv", index=False)
 
 
-def test_hash_seed_locale_time_zone_and_load_change_no_byte(tmp_path: Path, fork_server: None) -> None:
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system without room that is read-only, too; without the rights to mount one, a directory that is not
+    there."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0 or not mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)):
+        folder.rmdir()
+        yield folder
+        return
+    try:
+        fill(folder, but=0)
+        assert mount("-o", "remount,ro", str(folder))
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
+
+
+def test_hash_seed_locale_time_zone_load_and_full_disks_change_no_byte(
+    tmp_path: Path, full_disk: Path, fork_server: None
+) -> None:
+    """Neither of the results nor of what is printed, where no library adds a warning."""
     write_tables(tmp_path)
-    plain = score(tmp_path, PYTHON, TZ="UTC", LC_ALL="C")  # hashed with the seed of the fork server
+    plain = score(tmp_path, PYTHON, TZ="UTC", LC_ALL="C.UTF-8")  # hashed with the seed of the fork server
+    full = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(full_disk))
     spin = "import os; os.nice(19)\nwhile True: pass"  # in the time that other tests leave
     busy = subprocess.Popen([sys.executable, "-c", spin])
-    around = {"PYTHONHASHSEED": "4242", "TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+    around = {"PYTHONHASHSEED": "4242", "TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     try:
-        other = score(tmp_path, [sys.executable], **around)
+        other = score(tmp_path, [sys.executable], **around, **full)
     finally:
         busy.kill()
         busy.wait()
     assert plain.keys() == other.keys()
+    other["stdout"] = other["stdout"].decode("unicode_escape").encode()  # a terminal that knows ASCII alone
     for name in plain:
         assert plain[name] == other[name], name
+    said = plain["stderr"].decode().splitlines()
+    assert {re.split("[: ]", line)[0] for line in said} == {"label", "column", "task", "val.csv"}
 
 
 def test_the_golden_run() -> None:

@@ -106,6 +106,7 @@ def test_every_kind_is_recognised() -> None:
     )
 
 
+@pytest.mark.slow
 def test_blocks_tile_the_matrix_in_feature_order() -> None:
     columns = mixed()
     encoder = Encoder.fit(table(columns), sorted(columns))
@@ -324,6 +325,7 @@ def test_similar_texts_are_near_each_other() -> None:
     np.testing.assert_array_equal(nearest, np.arange(200) % 2)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.none() | st.text(max_size=12), min_size=2, max_size=80), st.lists(st.text(), max_size=5))
 def test_text_cells_are_finite_whatever_they_are(cells: list[str | None], later: list[str]) -> None:
@@ -340,6 +342,7 @@ def test_text_cells_are_finite_whatever_they_are(cells: list[str | None], later:
     assert np.isfinite(encoder.transform(table({"x": pa.array([*later, None], pa.string())}))).all()
 
 
+@pytest.mark.slow
 def test_texts_without_any_word_are_harmless() -> None:
     _, X = fit_one([" ".join("!" * (i % 5 + 1) for _ in range(i + 9)) for i in range(60)])
     assert np.isfinite(X).all()

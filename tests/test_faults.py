@@ -101,23 +101,6 @@ def test_permission_that_is_lost_during_the_run_leaves_the_older_run(
     assert contents(small_disk) == before
 
 
-def test_a_full_tmp_and_a_home_that_cannot_be_written_do_not_matter(small_disk: Path, tables: Path) -> None:
-    home = small_disk / "home"
-    home.mkdir()
-    fill(small_disk, but=0)
-    assert mount("-o", "remount,ro", str(small_disk))
-    variables = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(home))
-    line = ["score", "train.csv", "-q", "--set", "epochs=2", "--effort", "low", "--removal", "quick"]
-    done = subprocess.run(
-        [sys.executable, "-m", "lossval_cli", *line],
-        env=os.environ | variables | {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert Path("train.lossval/run.json").exists()
-
-
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_file_that_changes_meanwhile_is_one_of_its_versions_and_so_is_its_hash(tables: Path, suffix: str) -> None:
     """What is hashed is what is learned from, however often the file is replaced."""

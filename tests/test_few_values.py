@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from lossval_cli.noise.number_errors import estimate_number_errors
 from lossval_cli.noise.number_mixture import Predicted, Scores
@@ -25,6 +26,7 @@ def prices(seed: int) -> tuple[Floats, Floats]:
     return np.where(is_full, full[shop], reduced[shop]), 0.6 * full[shop] + 0.4 * reduced[shop] + noise
 
 
+@pytest.mark.slow
 def test_a_price_that_is_full_or_reduced_is_right_either_way() -> None:
     for seed in range(3):
         found = estimate_number_errors(predicted(*prices(seed)), seed)
@@ -32,6 +34,7 @@ def test_a_price_that_is_full_or_reduced_is_right_either_way() -> None:
         assert found.low <= 0.03
 
 
+@pytest.mark.slow
 def test_grades_that_were_replaced_at_random_are_found_all_the_same() -> None:
     rng = np.random.default_rng(0)
     expected = rng.uniform(0, 10, 3000)

@@ -53,6 +53,7 @@ def test_scores_are_those_without_the_id(case: str, cli: Cli, quick: Quick) -> N
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_an_index_in_the_last_column_of_parquet_is_not_the_label(cli: Cli, quick: Quick) -> None:
     PLAIN[PLAIN["x"] > -1].rename(columns={"label": "churn"}).to_parquet("part.parquet")
     outcome = cli("score", "part.parquet", *quick)

@@ -104,6 +104,7 @@ def test_classes_that_differ_in_case_and_blanks_alone_are_reported(tmp_path: Pat
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.sampled_from(["a", "b", "c", "é", "Z", "10", "9"]), min_size=6, max_size=40))
 def test_encoding_and_decoding_is_the_identity(cells: list[str]) -> None:
@@ -189,6 +190,7 @@ def test_an_offset_does_not_swallow_the_spread(offset: float) -> None:
     np.testing.assert_allclose(target.encode(train), (small - small.mean()) / small.std(), atol=1e-3)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=30))
 def test_targets_are_finite_whatever_they_are(values: list[float]) -> None:

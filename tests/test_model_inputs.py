@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import lossval_cli
 from lossval_cli import LossvalError
 
-FAST: dict[str, Any] = {"removal": "off", "epochs": 4, "members": 4}
+FAST: dict[str, Any] = {"effort": "low", "removal": "off", "epochs": 4, "members": 4}
 
 
 def table(rows: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:

@@ -90,14 +90,14 @@ def test_scores_do_not_depend_on_memory_where_rows_are_visited_in_chunks(
     tables: Path, everything_stays: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sorted by label, in 8 chunks: the same scores from memory and from disk, and about as good as of one chunk."""
-    table = mixed(2_000).sort_values("label")
+    table = mixed(1_000).sort_values("label")
     write(table, "big.parquet")
     whole = run(Tables("big.parquet"), SETTINGS, removal="off")
-    monkeypatch.setattr(row_source, "CHUNK_ROWS", 256)
-    monkeypatch.setattr(order, "PAGES", 32)
+    monkeypatch.setattr(row_source, "CHUNK_ROWS", 128)
+    monkeypatch.setattr(order, "PAGES", 16)
     kept = run(Tables("big.parquet"), SETTINGS, removal="off")
     read = run(Tables("big.parquet"), SETTINGS, removal="off", resources=Resources(scratch=Path("encoded.x")))
-    assert read.dataset.layout.chunk_rows == 256 and isinstance(read.dataset.train.X, EncodedFile)
+    assert read.dataset.layout.chunk_rows == 128 and isinstance(read.dataset.train.X, EncodedFile)
     assert read.table.to_pydict() == kept.table.to_pydict()
     one, other = (found.scores.set_index("row").sort_index()["importance"] for found in (whole, kept))
     assert 0.9 < one.corr(other, method="spearman") < 1
@@ -222,7 +222,7 @@ def test_memory_that_cannot_be_kept_is_refused(cli: Callable[..., Outcome]) -> N
 def test_float16_storage_hardly_moves_a_rank(tables: Path, everything_stays: None) -> None:
     from scipy.stats import spearmanr
 
-    write(mixed(450), "big.parquet")
+    write(mixed(300), "big.parquet")
     scores = [
         run(
             Tables("big.parquet"),

@@ -122,6 +122,7 @@ def test_columns_of_many_shapes_have_next_to_no_outliers(shape: Callable, size: 
     assert flagged(table).mean() <= 0.02
 
 
+@pytest.mark.slow
 def test_a_rare_event_that_nothing_foretells_makes_no_row_an_outlier() -> None:
     """A yes in two of a hundred rows is as it should be, written as a word, as 0 and 1, or as an amount."""
     table, rng = households(1500, 20), np.random.default_rng(21)
@@ -132,6 +133,7 @@ def test_a_rare_event_that_nothing_foretells_makes_no_row_an_outlier() -> None:
     assert flagged(table).mean() <= 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [8, 20])
 def test_rows_that_differ_in_scale_as_a_whole_are_not_noise(columns: int) -> None:
     """Returns of a market: calm days and wild ones, in every column at once (multivariate t)."""
@@ -142,6 +144,7 @@ def test_rows_that_differ_in_scale_as_a_whole_are_not_noise(columns: int) -> Non
     assert flagged(table).mean() <= 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("column", "value"), [("age", -1.0), ("age", 0.0), ("income", 999.0), ("height", 999.0)])
 def test_a_number_that_stands_for_a_missing_value_is_found_and_named(column: str, value: float) -> None:
     table = households(1000, 23)
@@ -184,6 +187,7 @@ def test_a_column_that_was_read_in_the_wrong_encoding_is_not_misspelt_cell_by_ce
     assert garbled.misspelling("KÃ¶ln", 2)[0] < 5
 
 
+@pytest.mark.slow
 def test_levels_alone_have_next_to_no_outliers() -> None:
     rng = np.random.default_rng(7)
     levels = [f"level {chr(97 + i)}{chr(97 + i)}" for i in range(20)]
@@ -192,6 +196,7 @@ def test_levels_alone_have_next_to_no_outliers() -> None:
     assert flagged(table).mean() <= 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "factor"), [(0.01, 10.0), (0.02, 12.0), (0.003, 0.01)])
 def test_values_in_a_wrong_unit_are_found_and_named(share: float, factor: float) -> None:
     """They do not mask one another, and are surely wrong."""
@@ -206,6 +211,7 @@ def test_values_in_a_wrong_unit_are_found_and_named(share: float, factor: float)
     assert all(cell.usual is not None and 140 < cell.usual[0] < cell.usual[1] < 210 for cell in cells)
 
 
+@pytest.mark.slow
 def test_a_misspelt_level_is_found_with_the_level_that_was_meant() -> None:
     table = households(800, 9)
     rows, spellings = [3, 30, 300], ["Hamburgg", "Hambrug", "H4mburg"]
@@ -217,6 +223,7 @@ def test_a_misspelt_level_is_found_with_the_level_that_was_meant() -> None:
     assert {cell.meant for cell in cells} == {"Hamburg"}
 
 
+@pytest.mark.slow
 def test_rows_shifted_by_a_column_are_found() -> None:
     table = households(1000, 10)
     numbers = ["age", "income", "rent", "height", "weight"]
@@ -226,6 +233,7 @@ def test_rows_shifted_by_a_column_are_found() -> None:
     assert (probability[wrong] > 0.5).mean() >= 0.9
 
 
+@pytest.mark.slow
 def test_two_numbers_in_each_others_columns_are_found_and_named() -> None:
     """Age and rent, say: each lies where some right cells of the other column lie, both together hardly ever do."""
     table = households(1000, 25)
@@ -242,6 +250,7 @@ def test_two_numbers_in_each_others_columns_are_found_and_named() -> None:
     assert np.mean([set(pairs[i % 4]) <= cells for i, cells in enumerate(named)]) >= 0.7
 
 
+@pytest.mark.slow
 def test_columns_of_one_scale_are_not_taken_for_exchanged() -> None:
     """Answers to several questions, and the last days of a series."""
     rng = np.random.default_rng(27)
@@ -265,6 +274,7 @@ def test_a_combination_that_the_other_columns_rule_out_is_found() -> None:
     assert cell.column in ("x", "twice") and cell.predicted_range is not None
 
 
+@pytest.mark.slow
 def test_a_cell_that_is_not_of_its_columns_type_is_an_outlier() -> None:
     table = households(300, 12).astype({"height": object})
     table.loc[5, "height"] = "17o.2"

@@ -129,11 +129,13 @@ def test_more_columns_than_rows_do_not_make_every_row_familiar() -> None:
     assert (outlier_estimate.probability > 0.5).mean() <= 0.02
 
 
+@pytest.mark.slow
 def test_the_same_generator_gives_the_same_answer() -> None:
     X = correlated(300, 7)
     np.testing.assert_array_equal(found(X).penalty, found(X).penalty)
 
 
+@pytest.mark.slow
 def test_large_tables_are_fitted_on_a_part_and_read_off_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     X = correlated(2000, 8)
     X[:200] += np.random.default_rng(9).standard_normal((200, 6)).astype(np.float32)

@@ -95,6 +95,7 @@ def test_no_row_is_predicted_by_a_model_that_was_fitted_on_it_or_its_group() -> 
         assert not seen & asked
 
 
+@pytest.mark.slow
 def test_with_a_time_the_rows_that_a_model_is_asked_about_are_neighbours_in_time() -> None:
     Recorded.log.clear()
     order = np.random.default_rng(1).permutation(len(TRAIN))

@@ -24,7 +24,7 @@ from lossval_cli.settings import Settings
 
 pytestmark = pytest.mark.slow
 
-ROWS = (100_000, 200_000)
+ROWS = (30_000, 60_000)
 CLASSES = 20
 LIMIT = 1_500_000
 """Bytes of report.html."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pytest
 
 from lossval_cli.noise.level_cells import LevelCells
 from lossval_cli.noise.number_cells import NumberCells
@@ -73,6 +74,7 @@ def test_columns_that_nearly_determine_one_another_have_exceptions_of_every_rari
         assert (evidence(frame).wrong > 0.5).mean() <= 0.002
 
 
+@pytest.mark.slow
 def test_related_and_unrelated_columns_without_errors_have_none() -> None:
     for seed in range(3):
         rng = np.random.default_rng(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from lossval_cli.features.encoder import Block
 from lossval_cli.noise.linear_cells import LinearCells
@@ -32,6 +33,7 @@ def test_a_number_that_contradicts_a_close_relation_is_found_within_the_usual_ra
     assert (np.delete(probability, wrong) > 0.5).mean() <= 0.01
 
 
+@pytest.mark.slow
 def test_rows_that_are_large_in_every_column_are_not_wrong() -> None:
     """Counts of files, some of which are far larger than most."""
     rng = np.random.default_rng(1)

@@ -83,6 +83,7 @@ cells = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(cells, min_size=1, max_size=12))
 def test_keys_are_equal_where_all_cells_are(rows: list[tuple[float, str | None]]) -> None:
@@ -120,6 +121,7 @@ def test_a_slice_with_many_suspects_is_found_and_no_other() -> None:
     assert one["p_adjusted"] < 1e-6
 
 
+@pytest.mark.slow
 def test_many_looks_at_nothing_find_nothing() -> None:
     """At 5 % each, 300 looks would find 15."""
     wrong = 0

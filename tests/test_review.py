@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import PYTHON, QUICK, Outcome, frame
+from conftest import LOSSVAL, PYTHON, QUICK, Outcome, frame
 from test_cli_process import heed_signals
 
 from lossval_cli.cli import main
@@ -195,6 +195,7 @@ def test_without_ids_and_without_the_table_nothing_would_find_the_rows_again(cli
     assert "name the table that was scored with --data FILE" in done.err
 
 
+@pytest.mark.slow
 def test_a_number_is_stored_as_its_column_writes_numbers(cli: Callable[..., Outcome]) -> None:
     table = frame(60).drop(columns="label")
     table["price"] = [f"{1000 + 7.5 * i:.2f}".replace(".", ",") for i in range(60)]
@@ -562,7 +563,7 @@ def test_a_decision_about_a_label_that_was_changed_since_is_not_shown(run: Path)
 
 
 def start(run: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "lossval_cli", "review", str(run), "--no-browser", *arguments]
+    command = [*LOSSVAL, "review", str(run), "--no-browser", *arguments]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_signals)
 
@@ -577,6 +578,7 @@ def send(address: str, path: str, body: Any = None) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fork_server")
 def test_a_server_that_is_killed_loses_nothing_and_the_next_goes_on(run: Path) -> None:
     first = start(run, "--reviewer", "ann")
     second = start(run, "--reviewer", "bob")
@@ -598,12 +600,13 @@ def test_a_server_that_is_killed_loses_nothing_and_the_next_goes_on(run: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fork_server")
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 def test_on_a_terminal_a_key_needs_no_line_break(run: Path) -> None:
     import pty
 
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "lossval_cli", "review", str(run), "--terminal", "--reviewer", "ann"]
+    command = [*LOSSVAL, "review", str(run), "--terminal", "--reviewer", "ann"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "TERM": "xterm"}
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)

@@ -41,6 +41,7 @@ def test_text_comes_back_from_csv_exactly(rows: list[tuple[str | None, str | Non
     assert back.to_pydict() == table.to_pydict()
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=6))
 def test_numbers_come_back_bit_for_bit(numbers: list[float]) -> None:

@@ -82,6 +82,7 @@ def test_wrong_labels_sink_by_their_label_evidence() -> None:
     assert 0.3 < roc_auc_score(flipped, -result.feature_evidence) < 0.7  # features know nothing of labels
 
 
+@pytest.mark.slow
 def test_outliers_sink_by_their_feature_evidence() -> None:
     training_data, _ = make_problem(noise=0.0)
     outlier = np.zeros(300, bool)

@@ -52,6 +52,7 @@ def test_very_blurred_transport_is_the_mean_distance() -> None:
     assert found.cost == pytest.approx(float(expected), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_potentials_equal_geomloss(seed: int) -> None:
     """At full batch, once both are centred, to geomloss's tolerance: ten times more of its steps, ten
@@ -103,6 +104,7 @@ def test_f_is_the_gradient_of_the_cost_in_the_masses() -> None:
     assert (up - down) / (2 * step) == pytest.approx(float(found.f @ direction), rel=1e-4, abs=1e-7)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 30), st.integers(1, 12), st.integers(1, 5))
 def test_permuting_rows_permutes_potentials(seed: int, rows: int, val_rows: int, columns: int) -> None:
@@ -112,6 +114,7 @@ def test_permuting_rows_permutes_potentials(seed: int, rows: int, val_rows: int,
     torch.testing.assert_close(one.f[order], other.f, atol=1e-8, rtol=0)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 30))
 def test_a_row_twice_is_a_row_of_double_mass(seed: int, rows: int) -> None:

@@ -99,6 +99,7 @@ def test_validation_rows_without_a_label_are_left_out_too(cli: Cli, quick: Quick
     assert cli("score", "train.csv", "--val", "val.csv", *quick).code == 0
 
 
+@pytest.mark.slow
 def test_scores_of_a_frame_hold_every_row_with_its_index() -> None:
     table = frame()
     table.loc[GONE, "label"] = None

@@ -42,6 +42,7 @@ def test_missing_vectors_and_those_of_another_length_are_missing() -> None:
     assert len(np.unique(X[:, 5])) == 2
 
 
+@pytest.mark.slow
 def test_embeddings_are_scored_and_reported() -> None:
     y = np.where(ROWS[:, 0] > 0, "a", "b")
     frame = pd.DataFrame({"x": list(ROWS), "label": y})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import sys
 import webbrowser
 from dataclasses import replace
 from importlib import import_module
@@ -162,6 +163,8 @@ def _serve(session: Session, port: int, *, browser: bool) -> None:
     token = new_token()
     address = f"http://{HOST}:{port}/?token={token}"
     show(f"{address}\n")
+    if sys.stdout is not None:
+        sys.stdout.flush()  # a pipe would hold the address back to the end
     say(f"{pluralize(len(session.items), 'row')} to review; decisions go to {session.path}; Ctrl-C ends")
     if browser:
         with contextlib.suppress(webbrowser.Error):

@@ -10,6 +10,7 @@ import os
 import platform
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def build_run_record(
         "seed": settings.seed,
         "device": device,
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},
+        "versions": dict(_versions()),
         "options": {name: _without_directory(value) for name, value in options.items()},
         "inputs": {
             what: {
@@ -84,6 +85,12 @@ def build_run_record(
         "started": started.isoformat(timespec="seconds"),
         "timing": dict(timing),
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of Python and the libraries that decide numbers."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES}
 
 
 def path_below(name: str, directory: Path) -> str | None:

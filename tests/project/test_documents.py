@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from conftest import PYTHON, Outcome
 
+import lossval_cli
 from docs.blocks import ROOT, Block, blocks, pages
 from docs.generate import pages as made_pages
 from tests.test_layers import LAYERS
@@ -33,6 +34,9 @@ QUICK = '[tool.lossval]\neffort = "low"\nepochs = 2\n'
 
 SHORT = {"score": ("--removal", "off"), "calibrate": ("--repeats", "1", "--rates", "0.2")}
 """Added to commands that do not say them, where QUICK is read."""
+
+QUICK_IN_PYTHON = {"effort": "low", "epochs": 2, "removal": "off"}
+"""The same for `lossval_cli.score`, which reads no file of settings."""
 
 SHELL = """lossval() { "$PYTHON" -I -S "$CLIENT" -m lossval_cli "$@"; }
 python() { "$PYTHON" -I -S "$CLIENT" "$@"; }
@@ -114,7 +118,9 @@ def run_page(name: str, run: Callable[[str], Outcome]) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("valued_once")
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_commands_of_a_page_run(name: str, run: Callable[[str], Outcome]) -> None:
+def test_commands_of_a_page_run(name: str, run: Callable[[str], Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    score = lossval_cli.score
+    monkeypatch.setattr(lossval_cli, "score", lambda *tables, **given: score(*tables, **QUICK_IN_PYTHON | given))
     run_page(name, run)
 
 

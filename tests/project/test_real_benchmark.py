@@ -113,6 +113,7 @@ def test_a_peer_that_knows_the_label_by_heart_finds_the_flips() -> None:
     assert real.flagging(wrong, answer.flags)["precision"] > 0.7
 
 
+@pytest.mark.slow
 def test_the_page_and_the_readme_are_of_the_records() -> None:
     if not real.RECORDS.exists():
         pytest.skip("not measured yet")
