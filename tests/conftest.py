@@ -82,12 +82,53 @@ def chromium() -> Iterator[Any]:
         running.close()
 
 
+@pytest.fixture(scope="session")
+def kept_page(chromium: Any) -> Any:
+    return chromium.new_page()
+
+
+class Page:
+    """The one page of all tests of a process, since a new one takes most of a second; what it complains of and asks
+    for."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self._listeners = {
+            "console": lambda message: self.complaints.append(message.text),
+            "pageerror": lambda error: self.complaints.append(str(error)),
+            "dialog": self._dismiss,
+            "request": lambda request: self.requests.append(request.url),
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
+
+    def _dismiss(self, dialog: Any) -> None:
+        self.complaints.append(dialog.message)
+        dialog.dismiss()
+
+    def goto(self, address: str, *, width: int, color_scheme: str = "light") -> None:
+        self.page.set_viewport_size({"width": width, "height": 800})
+        self.page.emulate_media(color_scheme=color_scheme, media="screen")
+        self.page.goto(address)
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than its window."""
+        wider: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        return wider
+
+    def close(self) -> None:
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+        self.page.goto("about:blank")
+
+
 @pytest.fixture
-def browser(chromium: Any) -> Iterator[Any]:
-    """The browser, whose pages are closed after the test: open ones take time from later tests."""
-    yield chromium
-    for context in chromium.contexts:
-        context.close()
+def page(kept_page: Any) -> Iterator[Page]:
+    opened = Page(kept_page)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from conftest import Page
 
 from tests.test_browser import Opened
 from tests.test_render import VARIANTS, example, without
@@ -26,14 +26,14 @@ def violations(opened: Opened, *, contrast: bool = True) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1024, "light")])
-def test_the_page_breaks_no_rule(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
-    opened = Opened(browser, tmp_path / "report.html", example(), width, color_scheme=scheme)
+def test_the_page_breaks_no_rule(page: Page, tmp_path: Path, width: int, scheme: str) -> None:
+    opened = Opened(page, tmp_path / "report.html", example(), width, color_scheme=scheme)
     assert violations(opened) == []
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_nor_with_sections_missing_and_it_fits(browser: Any, tmp_path: Path, name: str) -> None:
-    opened = Opened(browser, tmp_path / "report.html", without(VARIANTS[name]), 1024)
+def test_nor_with_sections_missing_and_it_fits(page: Page, tmp_path: Path, name: str) -> None:
+    opened = Opened(page, tmp_path / "report.html", without(VARIANTS[name]), 1024)
     assert violations(opened, contrast=False) == []
     opened.page.set_viewport_size({"width": 360, "height": 800})
     assert opened.overflow() <= 0

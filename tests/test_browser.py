@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Page
 
 from lossval_cli.report.render_html import render_html
 from lossval_cli.runs.decisions import read_decisions
@@ -13,19 +14,15 @@ from tests.test_render import HOSTILE, example, poisoned
 
 
 class Opened:
-    """A page of a report, and every complaint and request it made."""
+    """A page of a report."""
 
-    def __init__(self, browser: Any, path: Path, report: dict[str, Any], width: int, **options: Any) -> None:
+    def __init__(self, page: Page, path: Path, report: dict[str, Any], width: int, color_scheme: str = "light") -> None:
         path.write_text(render_html(report), encoding="utf-8")
-        self.page = browser.new_page(viewport={"width": width, "height": 800}, **options)
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
         self.own = path.as_uri()
+        page.requests.clear()
+        page.goto(self.own, width=width, color_scheme=color_scheme)
+        self.page, self.overflow = page.page, page.overflow
+        self.complaints, self.requests = page.complaints, page.requests
 
     def column(self, i: int) -> list[str]:
         """Texts of a column of the suspects that are shown."""
@@ -34,15 +31,10 @@ class Opened:
         texts: list[str] = self.page.evaluate(script, [i])
         return texts
 
-    def overflow(self) -> int:
-        """Pixels by which the page is wider than its window."""
-        wider: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        return wider
-
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_and_asks_for_nothing(browser: Any, tmp_path: Path, scheme: str) -> None:
-    opened = Opened(browser, tmp_path / "report.html", example(), 360, color_scheme=scheme)
+def test_the_page_fits_and_asks_for_nothing(page: Page, tmp_path: Path, scheme: str) -> None:
+    opened = Opened(page, tmp_path / "report.html", example(), 360, color_scheme=scheme)
     for width in (360, 794, 1024):
         opened.page.set_viewport_size({"width": width, "height": 800})
         for media in ("screen", "print"):
@@ -57,8 +49,8 @@ LIVE = [text for text in HOSTILE if text.startswith(("<", '"', "javascript", "x"
 
 
 @pytest.mark.parametrize("text", LIVE, ids=range(len(LIVE)))
-def test_hostile_cells_do_nothing(browser: Any, tmp_path: Path, text: str) -> None:
-    opened = Opened(browser, tmp_path / "report.html", poisoned(text), 360)
+def test_hostile_cells_do_nothing(page: Page, tmp_path: Path, text: str) -> None:
+    opened = Opened(page, tmp_path / "report.html", poisoned(text), 360)
     opened.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     opened.page.wait_for_timeout(50)
     assert opened.complaints == []
@@ -69,8 +61,8 @@ def test_hostile_cells_do_nothing(browser: Any, tmp_path: Path, text: str) -> No
     assert opened.page.locator("a:not([href^='#']), img, iframe, form").count() == 0
 
 
-def test_sorting(browser: Any, tmp_path: Path) -> None:
-    opened = Opened(browser, tmp_path / "report.html", example(), 1024)
+def test_sorting(page: Page, tmp_path: Path) -> None:
+    opened = Opened(page, tmp_path / "report.html", example(), 1024)
     ranks = [int(text) for text in opened.column(0)]
     assert ranks == sorted(ranks)
     head = opened.page.get_by_role("button", name="Rank")
@@ -84,9 +76,9 @@ def test_sorting(browser: Any, tmp_path: Path) -> None:
     assert opened.page.locator("th[aria-sort]").count() == 1
 
 
-def test_filtering(browser: Any, tmp_path: Path) -> None:
+def test_filtering(page: Page, tmp_path: Path) -> None:
     report = example()
-    opened = Opened(browser, tmp_path / "report.html", report, 1024)
+    opened = Opened(page, tmp_path / "report.html", report, 1024)
     everything = len(opened.column(0))
     first = report["suspects"][0]
     (name,) = first["ids"].values()
@@ -99,10 +91,10 @@ def test_filtering(browser: Any, tmp_path: Path) -> None:
     assert f"{len(wanted)} of {everything} shown" in opened.page.locator("output").inner_text()
 
 
-def test_a_long_list_begins_short(browser: Any, tmp_path: Path) -> None:
+def test_a_long_list_begins_short(page: Page, tmp_path: Path) -> None:
     report = example()
     report["suspects"] = [row | {"rank": rank} for rank, row in enumerate((report["suspects"] * 9)[:60], 1)]
-    opened = Opened(browser, tmp_path / "report.html", report, 1024)
+    opened = Opened(page, tmp_path / "report.html", report, 1024)
     listed = opened.page.locator("table.suspects > tbody:visible")
     assert listed.count() == 20
     assert "20 of 60 shown" in opened.page.locator("output").inner_text()
@@ -118,8 +110,8 @@ def test_a_long_list_begins_short(browser: Any, tmp_path: Path) -> None:
     assert opened.complaints == []
 
 
-def test_a_click_on_a_row_shows_its_details(browser: Any, tmp_path: Path) -> None:
-    opened = Opened(browser, tmp_path / "report.html", example(), 1024)
+def test_a_click_on_a_row_shows_its_details(page: Page, tmp_path: Path) -> None:
+    opened = Opened(page, tmp_path / "report.html", example(), 1024)
     details = opened.page.locator("table.suspects details").first
     assert details.get_attribute("open") is None
     opened.page.locator("table.suspects td").first.click()
@@ -128,8 +120,8 @@ def test_a_click_on_a_row_shows_its_details(browser: Any, tmp_path: Path) -> Non
     assert details.get_attribute("open") is None
 
 
-def test_without_javascript(browser: Any, tmp_path: Path) -> None:
-    context = browser.new_context(java_script_enabled=False)
+def test_without_javascript(chromium: Any, tmp_path: Path) -> None:
+    context = chromium.new_context(java_script_enabled=False)
     path = tmp_path / "report.html"
     path.write_text(render_html(example()), encoding="utf-8")
     page = context.new_page()
@@ -151,19 +143,19 @@ def keyed() -> dict[str, Any]:
     return report
 
 
-def test_decisions_are_kept_in_the_page_and_downloaded(browser: Any, tmp_path: Path) -> None:
+def test_decisions_are_kept_in_the_page_and_downloaded(page: Page, tmp_path: Path) -> None:
     report = keyed()
-    opened = Opened(browser, tmp_path / "report.html", report, 1024, accept_downloads=True)
-    page = opened.page
-    assert not page.get_by_role("button", name="Download decisions.csv").is_visible()
+    opened = Opened(page, tmp_path / "report.html", report, 1024)
+    shown = opened.page
+    assert not shown.get_by_role("button", name="Download decisions.csv").is_visible()
     for i, name in ((0, "Keep"), (1, "Relabel"), (2, "Drop"), (3, "Drop"), (3, "Drop")):
-        page.locator("table.suspects details").nth(i).evaluate("(one) => { one.open = true; }")
-        page.locator(".decide").nth(i).get_by_role("button", name=name).click()
-    page.reload()
-    assert "3 decided." in page.locator(".decided-so-far").inner_text()
-    assert page.locator("summary .verdict").all_inner_texts()[0] == "keep"
-    with page.expect_download() as found:
-        page.get_by_role("button", name="Download decisions.csv").click()
+        shown.locator("table.suspects details").nth(i).evaluate("(one) => { one.open = true; }")
+        shown.locator(".decide").nth(i).get_by_role("button", name=name).click()
+    shown.reload()
+    assert "3 decided." in shown.locator(".decided-so-far").inner_text()
+    assert shown.locator("summary .verdict").all_inner_texts()[0] == "keep"
+    with shown.expect_download() as found:
+        shown.get_by_role("button", name="Download decisions.csv").click()
     decisions, damaged = read_decisions(Path(found.value.path()))
     assert damaged == []
     first, second, third = report["suspects"][:3]
@@ -175,19 +167,19 @@ def test_decisions_are_kept_in_the_page_and_downloaded(browser: Any, tmp_path: P
     assert opened.complaints == []
 
 
-def test_a_redacted_report_has_no_decisions(browser: Any, tmp_path: Path) -> None:
-    opened = Opened(browser, tmp_path / "report.html", example(), 1024)
+def test_a_redacted_report_has_no_decisions(page: Page, tmp_path: Path) -> None:
+    opened = Opened(page, tmp_path / "report.html", example(), 1024)
     assert opened.page.locator(".decide").count() == 0
 
 
-def test_paper_shows_cells_and_bars(browser: Any, tmp_path: Path) -> None:
-    opened = Opened(browser, tmp_path / "report.html", keyed(), 1024)
-    page = opened.page
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    page.emulate_media(media="print")
-    assert page.locator("table.suspects dl.values").first.is_visible()
-    assert page.locator("svg path.all").first.evaluate("(one) => getComputedStyle(one).display") != "none"
-    assert not page.locator(".decide").first.is_visible()
-    page.evaluate("dispatchEvent(new Event('afterprint'))")
-    page.emulate_media(media="screen")
-    assert not page.locator("table.suspects dl.values").first.is_visible()
+def test_paper_shows_cells_and_bars(page: Page, tmp_path: Path) -> None:
+    opened = Opened(page, tmp_path / "report.html", keyed(), 1024)
+    shown = opened.page
+    shown.evaluate("dispatchEvent(new Event('beforeprint'))")
+    shown.emulate_media(media="print")
+    assert shown.locator("table.suspects dl.values").first.is_visible()
+    assert shown.locator("svg path.all").first.evaluate("(one) => getComputedStyle(one).display") != "none"
+    assert not shown.locator(".decide").first.is_visible()
+    shown.evaluate("dispatchEvent(new Event('afterprint'))")
+    shown.emulate_media(media="screen")
+    assert not shown.locator("table.suspects dl.values").first.is_visible()

@@ -139,7 +139,7 @@ def test_numbers_of_threads_agree_on_the_ranks_and_each_on_its_bits() -> None:
     try:
         for threads in (1, 2, 2, 3):
             result = lossval_cli.score(
-                table, val, label="label", effort="low", threads=threads, device="cpu", removal="off"
+                table, val, label="label", effort="low", epochs=5, threads=threads, device="cpu", removal="off"
             )
             importance = result.scores.sort_values("row")["importance"].to_numpy()
             np.testing.assert_array_equal(found.setdefault(threads, importance), importance)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from conftest import Page
 
 from lossval_cli.review.session import Session
 from lossval_cli.runs.decisions import append_decisions, read_decisions
@@ -20,21 +19,17 @@ pytest.importorskip("uvicorn")
 class Review:
     """The page, and every complaint and foreign request it made."""
 
-    def __init__(self, browser: Any, served: Served, width: int = 1024, **options: Any) -> None:  # noqa: F811
+    def __init__(self, page: Page, served: Served, width: int = 1024, color_scheme: str = "light") -> None:  # noqa: F811
         self.address = f"http://127.0.0.1:{served.port}/?token={served.token}"
-        self.page = browser.new_page(viewport={"width": width, "height": 800}, **options)
-        self.complaints: list[str] = []
-        self.foreign: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.on("request", lambda request: self._seen(request.url, served.port))
-        self.page.goto(self.address)
+        self.own = f"http://127.0.0.1:{served.port}/"
+        self.page, self.overflow, self.complaints = page.page, page.overflow, page.complaints
+        self._requests = page.requests
+        page.goto(self.address, width=width, color_scheme=color_scheme)
         self.wait_for("1 of")
 
-    def _seen(self, url: str, port: int) -> None:
-        if not url.startswith(f"http://127.0.0.1:{port}/"):
-            self.foreign.append(url)
+    @property
+    def foreign(self) -> list[str]:
+        return [address for address in self._requests if not address.startswith(self.own)]
 
     def wait_for(self, position: str) -> None:
         """Until the row at this place of the queue is shown."""
@@ -49,10 +44,6 @@ class Review:
         self.page.keyboard.press(key)
         self.wait_for(then)
 
-    def overflow(self) -> int:
-        wider: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        return wider
-
     def violations(self, part: str = "html") -> list[str]:
         """In an element of the page."""
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
@@ -61,17 +52,16 @@ class Review:
 
 
 @pytest.fixture
-def review(browser: Any, served: Served) -> Iterator[Review]:  # noqa: F811
-    opened = Review(browser, served)
+def review(page: Page, served: Served) -> Iterator[Review]:  # noqa: F811
+    opened = Review(page, served)
     yield opened
     assert opened.complaints == []
     assert opened.foreign == []
-    opened.page.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1024, "light")])
-def test_the_page_fits_and_breaks_no_rule(browser: Any, served: Served, width: int, scheme: str) -> None:  # noqa: F811
-    opened = Review(browser, served, width, color_scheme=scheme)
+def test_the_page_fits_and_breaks_no_rule(page: Page, served: Served, width: int, scheme: str) -> None:  # noqa: F811
+    opened = Review(page, served, width, color_scheme=scheme)
     assert opened.overflow() <= 0
     assert opened.violations() == []
     opened.press("d", "2 of")
@@ -86,7 +76,6 @@ def test_the_page_fits_and_breaks_no_rule(browser: Any, served: Served, width: i
         assert opened.overflow() <= 0
         opened.page.keyboard.press("Escape")
     assert opened.complaints == []
-    opened.page.close()
 
 
 def test_every_decision_by_keys(review: Review, session: Session) -> None:  # noqa: F811
@@ -207,18 +196,14 @@ def test_a_server_that_is_gone_is_said(review: Review, served: Served) -> None: 
     review.complaints.clear()  # the browser's own line on the refused connection
 
 
-def test_a_wrong_token_shows_no_page(browser: Any, served: Served, tmp_path: Path) -> None:  # noqa: F811
-    page = browser.new_page()
-    answer = page.goto(f"http://127.0.0.1:{served.port}/?token=wrong")
+def test_a_wrong_token_shows_no_page(page: Page, served: Served) -> None:  # noqa: F811
+    answer = page.page.goto(f"http://127.0.0.1:{served.port}/?token=wrong")
     assert answer.status == 403
-    assert "c0-" not in page.content()
-    page.close()
+    assert "c0-" not in page.page.content()
 
 
-def test_a_page_of_another_origin_reaches_nothing(browser: Any, served: Served, session: Session) -> None:  # noqa: F811
+def test_a_page_of_another_origin_reaches_nothing(page: Page, served: Served, session: Session) -> None:  # noqa: F811
     """Even with the token: its requests carry its own origin."""
-    page = browser.new_page()
-    page.goto("about:blank")
     script = """async ([address]) => {
         const send = (options) => fetch(address, options).then((answer) => answer.status, () => "refused");
         const body = JSON.stringify({ rows: [0], action: "drop" });
@@ -228,6 +213,5 @@ def test_a_page_of_another_origin_reaches_nothing(browser: Any, served: Served, 
             await send({ method: "POST", body, mode: "no-cors" }),
         ];
     }"""
-    page.evaluate(script, [f"http://127.0.0.1:{served.port}/decide"])
+    page.page.evaluate(script, [f"http://127.0.0.1:{served.port}/decide"])
     assert not session.path.exists()
-    page.close()

@@ -46,6 +46,7 @@ def test_trusted_rows_of_another_width_are_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("valued_once")
 @pytest.mark.skipif(tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 6), reason="the checks of before 1.6")
 def test_scikit_learns_own_checks_pass() -> None:
     with warnings.catch_warnings():
