@@ -21,7 +21,10 @@ from lossval_cli.text.quantities import parse_share
 if TYPE_CHECKING:
     from lossval_cli.runs.clean import Cleaning
     from lossval_cli.runs.decided_cells import DecidedChanges
+    from lossval_cli.runs.label_fixes import LabelColumn
+    from lossval_cli.runs.loaded import LoadedRun
     from lossval_cli.runtime.atomic_write import Writer
+    from lossval_cli.tables.rewrite import Original
 
 EXAMPLES = """\b
 Examples:
@@ -105,13 +108,10 @@ def clean(
     from lossval_cli.runs.clean import check_drops, plan_cleaning, read_drop
     from lossval_cli.runs.decided_cells import plan_decisions
     from lossval_cli.runs.decisions import find_decisions
-    from lossval_cli.runs.label_fixes import LabelColumn
     from lossval_cli.runs.loaded import read_run
     from lossval_cli.runs.matching import identify_run
     from lossval_cli.runs.original import find_original, open_original
-    from lossval_cli.tables.cell_options import CellOptions
     from lossval_cli.tables.rewrite import Added
-    from lossval_cli.tables.table import Table
 
     drops = [read_drop(text) for text in changes.drop or ()]
     check_drops(drops)
@@ -123,16 +123,11 @@ def clean(
     table = open_original(path, run, run_directory)
     for target in targets:
         _check_ending(target, table.form, path)
-    label = decided = None
-    if changes.relabel or changes.decisions:
-        roles = run.report["data"]["roles"]
-        table.column(roles["label"])  # refused where the file has none
-        cells = CellOptions.of(run.report["settings"])
-        form: Literal["csv", "parquet"] = "csv" if table.form in ("CSV", "JSON") else "parquet"
-        whole = Table(table.table, path, form, None, None, options=cells, quoted=table.quoted)
-        label = LabelColumn(roles["label"], roles["task"], whole)
+    label = _label_column(run, table, path) if changes.relabel or changes.decisions else None
+    decided = None
     if changes.decisions:
         assert label is not None
+        whole = label.table
         run = replace(run, find_train=lambda: whole)
         decided = plan_decisions(find_decisions(run_directory), identify_run(run), label, table)
     if changes.add_weights is not None:
@@ -158,6 +153,20 @@ def clean(
     _write(output, write_cleaned, force=force)
     if not quiet:
         _tell(targets, cleaning, changes.add_weights, decided)
+
+
+def _label_column(run: LoadedRun, table: Original, path: str) -> LabelColumn:
+    """The labels of the table, which must have some."""
+    from lossval_cli.runs.label_fixes import LabelColumn
+    from lossval_cli.tables.cell_options import CellOptions
+    from lossval_cli.tables.table import Table
+
+    roles = run.report["data"]["roles"]
+    table.column(roles["label"])  # refused where the file has none
+    cells = CellOptions.of(run.report["settings"])
+    form: Literal["csv", "parquet"] = "csv" if table.form in ("CSV", "JSON") else "parquet"
+    whole = Table(table.table, path, form, None, None, options=cells, quoted=table.quoted)
+    return LabelColumn(roles["label"], roles["task"], whole)
 
 
 def _check_options(changes: ChangeOptions, removed: str | None) -> None:

@@ -76,57 +76,100 @@ class Marks(NamedTuple):
     is_counted: bool = False
 
 
+class _Written(NamedTuple):
+    """The marks of a column as they are written."""
+
+    names: list[str]  # different ones, "" where a number has none
+    which: Counts  # (n,) of them a cell has
+    rows: Counts  # (names,) that have it
+    present: list[int]  # which marks there are, the most frequent first
+
+    @classmethod
+    def of(cls, parts: Parts, before: Bools, counts: Counts) -> _Written:
+        prefix = pc.binary_join_element_wise(parts.text("outside"), parts.text("currency"), "")
+        texts = pc.if_else(pa.array(before), prefix, parts.text("unit"))
+        encoded = pc.dictionary_encode(pc.utf8_trim_whitespace(texts))
+        which, names = np.asarray(encoded.indices), encoded.dictionary.to_pylist()
+        rows = np.bincount(which, weights=counts, minlength=len(names)).astype(np.int64)
+        present = [i for i in np.argsort(-rows, kind="stable").tolist() if names[i] and rows[i]]
+        return cls(names, which, rows, present)
+
+    @property
+    def marked(self) -> Bools:
+        """(n,)"""
+        result: Bools = self.which != (self.names.index("") if "" in self.names else -1)
+        return result
+
+    @property
+    def plain(self) -> int:
+        """Rows without a mark."""
+        return int(self.rows[self.names.index("")]) if "" in self.names else 0
+
+    @property
+    def total(self) -> int:
+        """Rows with one."""
+        return int(self.rows[self.present].sum())
+
+
 def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int, base: str | None) -> Marks:
     """Which currencies and units are fine, and what they multiply: one mark for the column, counts (1.2K) or units with
     prefixes (m and km). base: the unit that has prefixes in the training table, '' for counts, None for neither.
     """
-    scales = np.ones(len(values))
     before = parts.has("currency") | parts.has("outside")
-    prefix = pc.binary_join_element_wise(parts.text("outside"), parts.text("currency"), "")
-    texts = pc.if_else(pa.array(before), prefix, parts.text("unit"))
-    encoded = pc.dictionary_encode(pc.utf8_trim_whitespace(texts))
-    index = np.asarray(encoded.indices)
-    written: list[str] = encoded.dictionary.to_pylist()
-    rows = np.bincount(index, weights=counts, minlength=len(written)).astype(np.int64)
-    present = [i for i in np.argsort(-rows, kind="stable").tolist() if written[i] and rows[i]]
-    marked, plain = (
-        index != (written.index("") if "" in written else -1),
-        int(rows[written.index("")]) if "" in written else 0,
-    )
-    if not present:
-        return Marks(~marked, scales, "", False, 1.0, [])
-    total = sum(int(rows[i]) for i in present)
-    names = [written[i] for i in present]
-    base = base if base is not None or total <= allowed else _common_base(names, plain)
+    written = _Written.of(parts, before, counts)
+    if not written.present:
+        return Marks(~written.marked, np.ones(len(values)), "", False, 1.0, [])
+    names = [written.names[i] for i in written.present]
+    base = base if base is not None or written.total <= allowed else _common_base(names, written.plain)
     if base is not None:
-        factors = np.array([_factor(name, base) for name in written])
-        differ = [f"its units differ: {_example(parts, index, factors, values)}"] if base else []
-        return Marks(np.isfinite(factors[index]), np.nan_to_num(factors[index]), base, False, 1.0, differ, True)
-    letters = [name.strip(".° ").upper() for name in written]
-    signs = next((one for one in _SIGNS if {letters[i] for i in present} <= set(one)), {})
-    negative = min(signs, key=lambda name: signs[name], default="")
-    both = len({letters[i] for i in present}) > 1
-    is_money = not {"N", "W"} & set(signs) or bool((values[marked] % 1 != 0).any())  # 12N and 14S may be seats
-    if total > allowed and is_money and any(letters[i] == negative for i in present) and (both or len(negative) > 1):
-        example = next(written[i] for i in present if letters[i] == negative)
-        factors = np.array([signs.get(name, 1.0) for name in letters])
-        what = "marks a debit" if not {"N", "W"} & set(signs) else "marks the negative side"
-        note = f"'12 {example}' is read as -12: {example} {what}"
-        mark = "/".join(sorted(signs, key=lambda name: signs[name]))
-        return Marks(np.ones(len(values), bool), factors[index], mark, False, 1.0, [note])
-    if total > allowed and plain > total and len(names) > 1 and _are_flags(names):
-        apart = matches(parts.text("body"), r"[., ]")  # 12a is a house, 12.5 e an estimate
-        if counts[marked & apart].sum() >= total - allowed:
-            fits = ~marked | apart
-            return Marks(fits, scales, "", False, 1.0, [f"{total:,} numbers are read without the letter behind them"])
-    main = names[0]
-    same = np.array([_mark_key(name) == _mark_key(main) for name in written], bool)
-    own = int(rows[same].sum())
+        factors = np.array([_factor(name, base) for name in written.names])
+        differ = [f"its units differ: {_example(parts, written.which, factors, values)}"] if base else []
+        scales = factors[written.which]
+        return Marks(np.isfinite(scales), np.nan_to_num(scales), base, False, 1.0, differ, True)
+    if written.total > allowed:
+        sides = _decide_sides(written, values)
+        if sides is not None:
+            return sides
+        if written.plain > written.total and len(names) > 1 and _are_flags(names):
+            apart = matches(parts.text("body"), r"[., ]")  # 12a is a house, 12.5 e an estimate
+            if counts[written.marked & apart].sum() >= written.total - allowed:
+                note = f"{written.total:,} numbers are read without the letter behind them"
+                return Marks(~written.marked | apart, np.ones(len(values)), "", False, 1.0, [note])
+    return _decide_main(written, before, values, counts, allowed)
+
+
+def _decide_sides(written: _Written, values: Floats) -> Marks | None:
+    """Where marks are signs: D and C of debits and credits, S and N of latitudes."""
+    letters = [name.strip(".° ").upper() for name in written.names]
+    found = {letters[i] for i in written.present}
+    signs = next((one for one in _SIGNS if found <= set(one)), None)
+    if signs is None:
+        return None
+    negative = min(signs, key=lambda name: signs[name])
+    is_money = not {"N", "W"} & set(signs) or bool((values[written.marked] % 1 != 0).any())  # 12N, 14S may be seats
+    if not (is_money and negative in found and (len(found) > 1 or len(negative) > 1)):
+        return None
+    example = next(written.names[i] for i in written.present if letters[i] == negative)
+    factors = np.array([signs.get(name, 1.0) for name in letters])
+    what = "marks a debit" if not {"N", "W"} & set(signs) else "marks the negative side"
+    note = f"'12 {example}' is read as -12: {example} {what}"
+    mark = "/".join(sorted(signs, key=lambda name: signs[name]))
+    return Marks(np.ones(len(values), bool), factors[written.which], mark, False, 1.0, [note])
+
+
+def _decide_main(written: _Written, before: Bools, values: Floats, counts: Counts, allowed: int) -> Marks:
+    """The most frequent mark is that of the column, or of none of its cells."""
+    marked, plain = written.marked, written.plain
+    main = written.names[written.present[0]]
+    same = np.array([_mark_key(name) == _mark_key(main) for name in written.names], bool)
+    own = int(written.rows[same].sum())
+    has_main = same[written.which]
     scale = _SHARES.get(main, 1.0)
-    fits = same[index] | ~marked
-    scales[same[index] & marked] = scale
+    fits = has_main | ~marked
+    scales = np.ones(len(values))
+    scales[has_main & marked] = scale
     notes: list[str] = []
-    is_prefix = bool(counts[before & same[index]].sum() > own / 2)
+    is_prefix = bool(counts[before & has_main].sum() > own / 2)
     if scale != 1.0 and plain:
         usual = values[~marked & (counts > 0)]
         fractions = np.quantile(np.abs(usual), 0.95) <= 1.5 if usual.size else True
