@@ -74,6 +74,16 @@ READ_AS_MEANT: dict[str, tuple[bytes, int, str]] = {
     "groups of columns above the names": (text("body,body,place,target", HEAD, *ROWS), 3, "line 1 above the header"),
     "merged groups above the names": (text("body,,place,", HEAD, *ROWS), 3, "line 1 above the header is left out"),
     "the station above the names": (text("TOA5,CR1000,1031,Test", HEAD, *ROWS), 3, "line 1 above the header"),
+    "titles with delimiters and a blank line": (
+        text('"Heights, all",,,', "Made,2024-01-01,by us,", ",,,", HEAD, *ROWS),
+        5,
+        "3 lines (the first is line 1) above the header",
+    ),
+    "the smallest and the largest below": (
+        text(HEAD, *ROWS, "1.5,-.1,Min,", "9.5,.2,Max,"),
+        2,
+        "lines 62 and 63 ('Min', 'Max') are left out",
+    ),
     "pairs above the names": (text("Station:,Berlin,x", "Height:,52.5,m", HEAD, *ROWS), 4, "lines 1 and 2 above"),
     "LabVIEW": (
         text("LabVIEW Measurement,", "Time,10:00,", "***End_of_Header***,,,", "Samples,9,9,", "X0,0.0,0.0,")

@@ -370,6 +370,7 @@ FILES: dict[str, tuple[str, str]] = {
         "",
     ),
     "notes below": ("x,z,label,a\n" + ",1\n".join([*LINES, ""]) + ",,,\nLast updated: 01/02/2024,,,\n", ""),
+    "Orange": (f"x,z,label\ncontinuous,continuous,discrete\n,,class\n{BODY}", ""),
     "three columns of LabVIEW": (
         "LabVIEW Measurement\t\nSeparator\tTab\n***End_of_Header***\t\n\t\nChannels\t1\t\nX0\t0.0\t\n"
         "***End_of_Header***\t\t\nx\tz\tlabel\n" + BODY.replace(",", "\t"),

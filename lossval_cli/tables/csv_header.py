@@ -30,6 +30,8 @@ _NUMBER = re.compile(r"[+-]?(\d+([.,']\d+)*|[.,]\d+)([eE][+-]?\d+)?\s?%?")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*")
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "?", "\\n", "<na>", "nat"})
 _TYPES = frozenset({"string", "str", "text", "char", "varchar", "object", "category", "factor", "id"})
+_FLAGS = frozenset({"", "class", "meta", "ignore"})
+"""What Orange writes below the types."""
 _TOTALS = frozenset(
     [
         "total",
@@ -62,9 +64,11 @@ _TOTALS = frozenset(
         "toplam",
     ]
 ) | {"grand total", "total général", "total general"}
-_AVERAGES = frozenset(
-    "mean average avg median durchschnitt mittelwert moyenne media promedio średnia среднее 平均 평균".split()  # noqa: SIM905
+_AVERAGE_WORDS = (
+    "mean average avg median min max minimum maximum std durchschnitt mittelwert moyenne media promedio średnia "
+    "среднее 平均 평균"
 )
+_AVERAGES = frozenset(_AVERAGE_WORDS.split())
 _MOSTLY = 0.9
 """Share of a column's cells that are numbers, from which it is one of numbers."""
 _FEWEST = 4
@@ -93,7 +97,7 @@ def count_titles(records: Sequence[Record]) -> int:
             break
         padded += not is_other and filled > 1
         count += 1
-    count += _has_names_below(records[count], records[count + 1 :])
+    count += _names_below(records[count:])
     header = records[count]
     named = sum(bool(cell.strip()) for cell in header)
     needed = width if padded else width - 1  # half-empty lines are titles above a full header alone
@@ -142,6 +146,8 @@ def is_second_header(first: Record, rows: Sequence[Record], behind: bool = False
     no value of any other column that has repeated values. behind: whether the record above is one too."""
     if len(rows) < _FEWEST:
         return False
+    if behind and any(first) and {cell.strip() for cell in first} <= _FLAGS:
+        return True
     numeric = units = strange = 0
     for i, cell in enumerate(map(str.strip, first)):
         column = _column(rows, i)
@@ -162,15 +168,16 @@ def is_second_header(first: Record, rows: Sequence[Record], behind: bool = False
     return numeric > 0 and units > 0 and enough and not (strange and units < 2)
 
 
-def _has_names_below(header: Record, rows: Sequence[Record]) -> bool:
-    """Whether a line stands over the names: groups of columns, with names that repeat or are missing, or the station
-    and serial numbers of a logger, above a line that has a name of its own for each column."""
-    if not rows or not is_second_header(rows[0], rows[1:]):
-        return False
-    above, below = [[cell.strip() for cell in record] for record in (header, rows[0])]
+def _names_below(records: Sequence[Record]) -> int:
+    """How many lines stand over the names: groups of columns, with names that repeat or are missing, or the station and
+    serial numbers of a logger, above a line that has a name of its own for each column; blank lines may lie between."""
+    k = next((i for i, record in enumerate(records[1:], 1) if any(map(str.strip, record))), 0)
+    if not 0 < k < MOST_HEADERS or not is_second_header(records[k], records[k + 1 :]):
+        return 0
+    above, below = [[cell.strip() for cell in record] for record in (records[0], records[k])]
     is_full = all(below) and len(set(below)) == len(below) and not any(map(_is_number, below))
     has_number = 0 < 2 * sum(map(_is_number, above)) < len(above)
-    return is_full and ("" in above[1:] or len(set(above)) < len(above) or has_number)
+    return k if is_full and ("" in above[1:] or len(set(above)) < len(above) or has_number) else 0
 
 
 def is_note(last: Record, rows: Sequence[Record]) -> bool:
