@@ -303,6 +303,11 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], me
         lossval_cli.score(TRAIN, VAL, label="label", ids="key", **FAST | options)
 
 
+def test_predicted_classes_in_place_of_probabilities_get_a_warning() -> None:
+    with pytest.warns(LossvalWarning, match="every probability is 0 or 1; give those of predict_proba"):
+        score(np.eye(3)[P.argmax(axis=1)])
+
+
 @pytest.mark.slow
 def test_predictions_of_rows_in_another_order_are_reported() -> None:
     """Where neither an id nor an index shows it, they agree with the labels by chance."""

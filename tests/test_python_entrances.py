@@ -182,7 +182,6 @@ def test_flags_are_calibrated() -> None:
         (lambda result: lossval_cli.score(frame().to_numpy()), r"ndarray is an array without a label: give \(X, y\)"),
         (lambda result: lossval_cli.score(row for row in range(3)), "generator is not a table: give a path"),
         (lambda result: lossval_cli.score(None), "NoneType is not a table: give a path"),
-        (lambda result: lossval_cli.score(frame().assign(z=1j)), "column z holds complex numbers"),
         (lambda result: lossval_cli.score((frame(), np.zeros(60))), "X has a column label beside y"),
         (lambda result: lossval_cli.score(frame(), weight=frame()["size"]), "weight must be the name of a column"),
         (lambda result: lossval_cli.score(frame(), multi_label=3), "multi_label must be what is between labels"),

@@ -136,10 +136,6 @@ def _plain(table: pa.Table) -> pa.Table:
 
 def _from_series(series: pd.Series, label: str) -> pa.ChunkedArray:
     """A column; one of mixed objects becomes text."""
-    if pd.api.types.is_complex_dtype(series.dtype):
-        raise SchemaError(
-            f"<DataFrame> column {format_name(label)} holds complex numbers: give real and imaginary part as columns"
-        )
     if isinstance(series.dtype, pd.CategoricalDtype) and isinstance(series.dtype.categories, pd.IntervalIndex):
         series = series.cat.rename_categories(series.dtype.categories.astype(str))  # of pandas.cut
     try:

@@ -85,6 +85,13 @@ def check_numbers(rows: Floats, y: Floats, name: str) -> list[str]:
     return []
 
 
+def not_sure(rows: Floats, name: str) -> list[str]:
+    """A warning where probabilities (N, K) are predicted classes."""
+    if not np.isin(rows, (0.0, 1.0)).all():
+        return []
+    return [f"{name}: every probability is 0 or 1; give those of predict_proba, which say how sure the model is"]
+
+
 def too_good(
     rows: Floats,
     y: npt.NDArray[np.int64],

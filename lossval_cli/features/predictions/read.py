@@ -16,7 +16,7 @@ from lossval_cli.errors import UsageError
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.predictions.arrays import read_array
 from lossval_cli.features.predictions.columns import read_named_columns
-from lossval_cli.features.predictions.plausible import check_numbers, check_order, too_good
+from lossval_cli.features.predictions.plausible import check_numbers, check_order, not_sure, too_good
 from lossval_cli.features.predictions.rows import rows_by_count, rows_by_ids, rows_by_index
 from lossval_cli.features.predictions.sources import load_predictions
 from lossval_cli.features.predictions.values import Values
@@ -105,6 +105,7 @@ def read_predictions(
     if isinstance(labels, ClassLabels):
         classes = y.astype(np.int64)
         warnings += check_order(rows.values, classes, labels, name, is_named=rows.is_named)
+        warnings += not_sure(rows.values, name)
         warnings += too_good(rows.values, classes, val_values, y_val, name)
     elif isinstance(labels, NumberLabels):
         warnings += check_numbers(rows.values, labels.raw(train), name)
