@@ -70,6 +70,22 @@ def test_numbers_have_the_values_that_were_meant(name: str) -> None:
     assert column(cells).typed("v").to_pylist()[: len(expected)] == pytest.approx(expected)
 
 
+OTHERS: dict[str, tuple[list[str], list[str], float]] = {
+    "one part": (["4k7", "100R", "10k"], ["2k2"], 2200),
+    "feet alone": (["5'6\"", "6'3\""], ["5'"], 5),
+    "hours alone": (["1h 30m", "2h"], ["3h"], 10_800),
+    "another prefix": (["250Mi", "2Gi"], ["1Gi"], 2**30),
+    "plain numbers": (["5'6\"", "6'3\""], ["5.5"], 5.5),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_table_is_read_in_the_units_of_training(name: str) -> None:
+    trained, cells, value = OTHERS[name]
+    kind = column(trained).column("v").type
+    assert column(cells).column_as("v", kind).values[0].as_py() == pytest.approx(value)
+
+
 def test_what_is_written_of_a_quantity_is_read_back() -> None:
     for cells, value in ((["5'6\"", "6'3\""], 5.25), (["250m", "47u"], 0.003), (["1h 30m", "2h"], 5400)):
         form = column(cells).column("v").type.form

@@ -35,11 +35,17 @@ _UNITS: Final = {
 """Units that are written one behind the other, the largest first, by the one of the number: '' are seconds."""
 
 
-def read_durations(cells: pa.Array) -> NumberReading | None:
+def read_durations(cells: pa.Array, trained: object = None) -> NumberReading | None:
     """Times of day and durations such as 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M and 1h 30m, as seconds, and other
-    quantities in several units (5'10") as numbers of the largest; None where no cell is one."""
+    quantities in several units (5'10") as numbers of the largest; None where no cell is one. trained: how the column is
+    written in the training table; if so, one unit is enough where all cells have it (3h)."""
     clocks, is_clock = _clocks(cells)
-    readings = {unit: _quantities(cells, units) for unit, units in _UNITS.items()}
+    usual = None
+    if isinstance(trained, NumberForm) and trained.is_clock:
+        usual = ""
+    elif isinstance(trained, NumberForm) and not np.asarray(pc.ends_with(cells, trained.mark)).all():
+        usual = trained.mark
+    readings = {unit: _quantities(cells, units, alone=unit == usual) for unit, units in _UNITS.items()}
     unit = "" if is_clock.any() else max(readings, key=lambda name: np.isfinite(readings[name]).sum())
     values = np.where(is_clock, clocks, readings[unit])
     found = np.isfinite(values)
@@ -71,8 +77,9 @@ def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
     return np.where(short.found, short.floats("seconds"), values), parts.found | short.found
 
 
-def _quantities(cells: pa.Array, units: tuple[tuple[str, float], ...]) -> Floats:
-    """(U,) sums of units, NaN where a cell is none; none is unless one has two units, or is a time of ISO 8601."""
+def _quantities(cells: pa.Array, units: tuple[tuple[str, float], ...], *, alone: bool) -> Floats:
+    """(U,) sums of units, NaN where a cell is none; none is unless one has two units, or is a time of ISO 8601, or,
+    where units may stand `alone`, all are."""
     pieces = "".join(
         rf"(?:(?P<u{i}>\d{{1,9}}(?:[.,]\d{{1,9}})?) ?(?:{unit}),? ?T?)?" for i, (unit, _) in enumerate(units)
     )
@@ -80,7 +87,7 @@ def _quantities(cells: pa.Array, units: tuple[tuple[str, float], ...]) -> Floats
     numbers = [parts.floats(f"u{i}") for i in range(len(units))]
     written = np.sum([np.isfinite(number) for number in numbers], axis=0)
     found = parts.found & (written > 0)
-    if not (found & ((written > 1) | matches(cells, "^P"))).any():
+    if not (found & ((written > 1) | matches(cells, "^P"))).any() and not (alone and found.all()):
         return np.full(len(cells), np.nan)
     total = np.sum([np.nan_to_num(number) * size for number, (_, size) in zip(numbers, units, strict=True)], axis=0)
     negative = parts.equals("sign", "-") | parts.equals("side", "S") | parts.equals("side", "W")

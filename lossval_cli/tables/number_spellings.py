@@ -38,14 +38,17 @@ _LETTER_POINT: Final = r"^([+-]?\d{1,4})([pnuµμmRrΩkKMG])(\d{1,3})$"
 _SCALED: Final = r"^[+-]?\d+(?:[.,]\d+)?(?: ?[pnuµμmRrΩkKMG]\d{0,3})?[FHΩ]?$"
 
 
-def respell(cells: pa.Array, counts: Counts) -> tuple[pa.Array, list[str]]:
-    """Cells (U,) with plain spellings, and what to say of those that may be meant in another way."""
+def respell(cells: pa.Array, counts: Counts, *, is_scaled: bool) -> tuple[pa.Array, list[str]]:
+    """Cells (U,) with plain spellings, and what to say of those that may be meant in another way. is_scaled: whether
+    the training table has prefixes without a unit (100n), so that 4k7 is a number."""
     for pattern, plain in _RESPELLED:
         if matches(cells, pattern).any():
             cells = pc.replace_substring_regex(cells, pattern, plain)
     if matches(cells, rf"10[{_POWER}]+$").any():
         cells = _each(cells, lambda cell: _RAISED.sub(lambda found: "10^" + found[1].translate(_PLAIN_POWER), cell))
     notes: list[str] = []
+    if is_scaled:
+        cells = pc.replace_substring_regex(cells, _LETTER_POINT, r"\1.\3 \2")
     for change in (_with_letter_points, _with_triangles, _with_fractions, _out_of):
         before = cells
         cells = change(cells, counts)

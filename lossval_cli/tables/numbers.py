@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.tables.cell_parts import Bools, Floats, Parts, as_floats, matches
-from lossval_cli.tables.number_marks import decide_marks, multiplier
+from lossval_cli.tables.number_marks import SCALED, decide_marks, multiplier
 from lossval_cli.tables.number_spellings import respell
 from lossval_cli.text.format import quote
 
@@ -133,7 +133,7 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
     """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each. allowed: rows that may
     be annotated (<0.01, 1.5*) before annotations are what the column is made of. None where no cell is a number.
     """
-    cells, respelled = respell(cells, counts)
+    cells, respelled = respell(cells, counts, is_scaled=hint.base == SCALED)
     parts = Parts(cells, _NUMBER)
     found = parts.found
     if not found.any():

@@ -161,7 +161,8 @@ class Cells:
         return DateHint(elsewhere)
 
     def _durations(self, clean: pa.Array, counts: Rows, order: Rows, total: int) -> _Found | None:
-        return self._from_numbers(read_durations(clean)) if self._is_open("number") else None
+        trained = self.wanted.form if self.wanted is not None else None
+        return self._from_numbers(read_durations(clean, trained)) if self._is_open("number") else None
 
     def _numbers(self, clean: pa.Array, counts: Rows, order: Rows, total: int) -> _Found | None:
         if not self._is_open("number"):
