@@ -32,7 +32,7 @@ from lossval_cli.runtime.row_loader import Rows, draw_rows
 CACHE_ENTRIES = 32_000_000
 """Cost entries kept in memory (128 MB in float32); where there are more, every sweep computes them again."""
 
-BLOCK_ENTRIES = 2_000_000
+BLOCK_ENTRIES = 500_000
 """Cost entries handled at once: small enough for the processor's cache, large enough to keep it busy."""
 
 SOLVE_ROWS = 8_192
@@ -156,8 +156,8 @@ class Transport:
         generator: torch.Generator,
         own: Tensor | None = None,
     ) -> Potentials:
-        """The solution for SOLVE_ROWS random rows, which every process finds; `own` as for all rows, where the cost is
-        to be reported."""
+        """The solution for SOLVE_ROWS random rows from the present g, which every process finds; `own` as for all
+        rows, where the cost is to be reported."""
         total = self.rows.total
         rows = draw_rows(total, SOLVE_ROWS, generator).to(self.g.device)
         penalty, mass = (self.processes.pick_rows(values, rows, total) for values in (self.penalty, masses))
@@ -165,6 +165,7 @@ class Transport:
             own = self.processes.pick_rows(own, rows, total)
         X = self.rows.sample(rows) / self._length
         part = Transport(X, self.X_val, epsilon=self.epsilon, penalty=penalty, own=own)
+        part.g = self.g
         solution = part.solve(mass / mass.sum(), tolerance=tolerance, max_sweeps=max_sweeps, generator=generator)
         self.g = part.g
         return solution
@@ -182,9 +183,11 @@ class Transport:
         columns = torch.zeros_like(self.g)
         by_g = self.g / self.epsilon
         for block, rows in enumerate(self._slices(len(self.rows))):
-            half_squares, exponents = self._exponents(rows) if self._cached is None else self._cached[block]
-            # Cached costs must not change. log b_j is the constant −log J, which f gets back.
-            exponents = exponents.add(by_g) if self._cached is not None else exponents.add_(by_g)
+            if self._cached is None:
+                half_squares, exponents = self._exponents(rows, by_g)
+            else:  # which must not change
+                half_squares, exponents = self._cached[block][0], self._cached[block][1] + by_g
+            # log b_j is the constant −log J, which f gets back.
             top = exponents.amax(dim=1, keepdim=True)
             weights = exponents.sub_(top).exp_()
             total = weights.sum(dim=1)
@@ -204,11 +207,11 @@ class Transport:
     def _slices(self, rows: int) -> list[slice]:
         return [slice(start, start + self._block) for start in range(0, rows, self._block)]
 
-    def _exponents(self, rows: slice) -> tuple[Tensor, Tensor]:
-        """‖x_n‖²/2 (n,), and −c_nj/ε without it and without the penalty (n, J): a constant along a row does
+    def _exponents(self, rows: slice, by_g: float | Tensor = 0.0) -> tuple[Tensor, Tensor]:
+        """‖x_n‖²/2 (n,), and g_j/ε − c_nj/ε without it and without the penalty (n, J): a constant along a row does
         not change its softmax, and one matrix product gives the rest."""
         X = self.rows[rows] / self._length
-        exponents = torch.addmm(self._offset, X, self._factors)
+        exponents = torch.addmm(self._offset + by_g, X, self._factors)
         if self.own is not None:
             own = self.own[rows]
             in_val = (own >= 0).nonzero().squeeze(1)
