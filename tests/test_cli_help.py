@@ -56,6 +56,8 @@ def test_version(cli: Callable[..., Outcome]) -> None:
     [
         (["scor", "x"], "unknown command 'scor': did you mean score?"),
         (["score", "x", "--vall", "y"], "unknown option '--vall': did you mean --val?"),
+        (["score", "x", "--loss", "own:loss"], "unknown option '--loss': it is a setting, --set loss=VALUE"),
+        (["diff", "x", "y", "--loss", "own:loss"], "unknown option '--loss': see --help"),
         (["--nonsense"], "unknown option '--nonsense': see --help"),
         (["score"], "Missing argument 'TRAIN'"),
     ],

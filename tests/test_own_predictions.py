@@ -140,7 +140,9 @@ def test_files_and_columns_are_read_alike(tmp_path: Path, expected: pd.DataFrame
     named.to_csv(tmp_path / "p.csv", index=False)
     named.to_parquet(tmp_path / "p.parquet", index=False)
     np.save(tmp_path / "p.npy", P)
-    for name in ("p.csv", "p.parquet", "p.npy"):
+    named.sample(frac=1, random_state=0).to_csv(tmp_path / "index.csv")
+    named.sample(frac=1, random_state=0).to_parquet(tmp_path / "index.parquet")
+    for name in ("p.csv", "p.parquet", "p.npy", "index.csv", "index.parquet"):
         pd.testing.assert_frame_equal(by_row(score(tmp_path / name)), expected, check_exact=False, rtol=1e-6)
     with_columns = TRAIN.assign(**{f"p_{name}": named[name] for name in named})
     found = lossval_cli.score(

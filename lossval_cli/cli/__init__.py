@@ -79,9 +79,18 @@ def _usage_message(error: Any) -> str:
     option = getattr(error, "option_name", None)
     near = getattr(error, "possibilities", None)
     if option is not None and near is not None:
+        from lossval_cli.settings import Settings
+
+        name = option.removeprefix("--").replace("-", "_")
+        if _takes_settings(error.ctx) and name in Settings.__dataclass_fields__:
+            return f"unknown option {option!r}: it is a setting, --set {name}=VALUE"
         known = difflib.get_close_matches(option, near, 1)
         return f"unknown option {option!r}: " + (f"did you mean {known[0]}?" if known else "see --help")
     return str(error.format_message()).rstrip(".")
+
+
+def _takes_settings(context: Any) -> bool:
+    return context is not None and any("--set" in parameter.opts for parameter in context.command.params)
 
 
 @contextlib.contextmanager

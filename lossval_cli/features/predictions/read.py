@@ -17,7 +17,7 @@ from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.predictions.arrays import read_array
 from lossval_cli.features.predictions.columns import read_named_columns
 from lossval_cli.features.predictions.plausible import check_numbers, check_order, not_sure, too_good
-from lossval_cli.features.predictions.rows import rows_by_count, rows_by_ids, rows_by_index
+from lossval_cli.features.predictions.rows import rows_by_count, rows_by_ids, rows_by_index, saved_index
 from lossval_cli.features.predictions.sources import load_predictions
 from lossval_cli.features.predictions.values import Values
 from lossval_cli.features.roles import Roles
@@ -129,7 +129,15 @@ def _read(
     if isinstance(given, Table):
         ids = [column for column in roles.ids if column in given.column_names]
         rows = rows_by_ids(given, ids, name, table, all_rows)
-        left_out = {*ids, "row", "line", *([roles.label] if isinstance(labels, ClassLabels) else [])}
+        saved = saved_index(given)
+        index = index if saved is None else saved
+        left_out = {
+            *ids,
+            *(() if saved is None else saved.names),
+            "row",
+            "line",
+            *([roles.label] if isinstance(labels, ClassLabels) else []),
+        }
         names = [column for column in given.column_names if column not in left_out]
         found = read_named_columns(given, names, labels, name)
     else:

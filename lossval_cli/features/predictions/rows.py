@@ -20,6 +20,9 @@ from lossval_cli.text.format import format_name, join_names, pluralize, quote
 
 Ints = npt.NDArray[np.int64]
 
+SAVED_INDEX = ("unnamed_1", "Unnamed: 0", "__index_level_0__")
+"""What the column of a pandas index is called that was saved without a name."""
+
 
 def rows_by_count(given: int, name: str, table: Table, all_rows: Table) -> Ints:
     """(n,) which of `given` rows are those of `table`, the labelled rows of `all_rows`: it has one for each of the ones
@@ -45,6 +48,12 @@ def rows_by_index(index: pd.Index, name: str, table: Table, all_rows: Table) -> 
         return None
     advice = f"give the index of {format_name(table.name)}, or reset it if the rows are in the same order"
     return _matched(index, ours, "index", name, table, advice)
+
+
+def saved_index(given: Table) -> pd.Index | None:
+    """The pandas index that a table was saved with; None without one."""
+    name = next((name for name in given.column_names if name in SAVED_INDEX), None)
+    return None if name is None else pd.Index(given.typed(name).to_pandas(), name=name)
 
 
 def rows_by_ids(given: Table, ids: Sequence[str], name: str, table: Table, all_rows: Table) -> Ints | None:
