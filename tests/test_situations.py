@@ -437,8 +437,7 @@ def test_tables_of_python_and_pandas_are_read_as_they_are_meant() -> None:
     for table in read:
         np.testing.assert_array_equal(table.typed("x").to_numpy(), X)
     assert kind(read[1], "bin") == "text"
-    with pytest.raises(DataError, match="column z holds complex numbers"):
-        read_table(pd.DataFrame(columns | {"z": X + 1j * Z}))
+    assert kind(read_table(pd.DataFrame(columns | {"z": X + 1j * Z})), "z") == "vector"
     with pytest.raises(DataError, match="column big is of type Int128, which Arrow does not know: cast it"):
         read_table(pl.DataFrame({"x": X, "big": pl.Series(range(N), dtype=pl.Int128)}))
     runs = pa.RunEndEncodedArray.from_arrays(pa.array(np.arange(1, N + 1), pa.int32()), pa.array(X))

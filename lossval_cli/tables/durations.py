@@ -16,8 +16,10 @@ from lossval_cli.text.format import quote
 _CLOCK: Final = (
     r"^(?:(?P<days>-?\d{1,5}) days?,? \+?)?(?P<sign>-)?"
     r"(?P<hours>\d{1,5})[:h](?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?)|(?P<tenths>[.,]\d{1,3}))?"
-    r" ?(?:(?P<half>[AaPp]\.?[Mm]\.?)|Uhr|(?:UTC)?[+-]\d{2}:?\d{2}|Z|(?:min)? ?/ ?(?:km|mi))?$"
+    r" ?(?:(?P<half>[AaPp]\.?[Mm]\.?)|Uhr|(?P<zone>(?:UTC)?[+-]\d{2}:?\d{2})|Z|(?:min)? ?/ ?(?:km|mi))?$"
 )
+_MOST_ZONES: Final = 4
+"""Zones that a column of times has at most, none among them."""
 _UNITS: Final = {
     "": (
         ("w|wks?|weeks?", 604_800.0),
@@ -62,6 +64,9 @@ def read_durations(cells: pa.Array, trained: object = None) -> NumberReading | N
 def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
     """Seconds, and which cells are times of day."""
     parts = Parts(cells, _CLOCK)
+    found = parts.found
+    if len(pc.unique(parts.text("zone"))) > _MOST_ZONES:  # 10:00-12:00 is a range
+        found = found & ~parts.has("zone")
     hours = parts.floats("hours").copy()  # Arrow's arrays are read-only
     half = pc.utf8_lower(pc.utf8_slice_codeunits(parts.text("half"), 0, 1))
     hours = hours + 12.0 * (np.asarray(pc.equal(half, "p")) & (hours < 12))
@@ -72,9 +77,9 @@ def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
     values = np.where(has_tenths, 60 * hours + minutes + parts.floats("tenths"), values)
     values = np.where(parts.has("sign"), -values, values)
     if not has_tenths.any():
-        return values, parts.found
+        return values, found
     short = Parts(cells, r"^(?P<seconds>\d{1,2}[.,]\d{1,3})$")
-    return np.where(short.found, short.floats("seconds"), values), parts.found | short.found
+    return np.where(short.found, short.floats("seconds"), values), found | short.found
 
 
 def _quantities(cells: pa.Array, units: tuple[tuple[str, float], ...], *, alone: bool) -> Floats:

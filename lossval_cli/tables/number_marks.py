@@ -43,7 +43,7 @@ _PREFIXES |= {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _PREFIXES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 SCALED: Final = "R"
 """The unit of parts (100n, 2R2, 10k), whose prefixes need no unit behind them."""
-_SMALL: Final = frozenset("n u µ μ R r Ω Ki Mi Gi Ti".split())  # noqa: SIM905
+_SMALL: Final = frozenset("n u µ μ Ω Ki Mi Gi Ti".split())  # noqa: SIM905
 """What nobody counts in: beside them m is a thousandth, not a million, and p (1080p) a prefix."""
 _BASES: Final = frozenset(
     "B b bit bps byte bytes m g s Hz W Wh V A Ah Ω F L l Pa J eV M mol cal bp t Ohm ohm 元 円 원".split()  # noqa: SIM905
@@ -204,7 +204,8 @@ def _common_base(names: list[str], plain: int) -> str | None:
         units = (base for base in sorted(_BASES) if all(np.isfinite(_factor(name, base)) for name in names))
         if (unit := next(units, None)) is not None:
             return unit
-    if len(set(names)) > 1 and set(names) & _SMALL and all(np.isfinite(_factor(name, SCALED)) for name in names):
+    is_small = bool(set(names) & _SMALL) or {"R", "k"} <= set(names)  # 3R and 4K are no resistors
+    if len(set(names)) > 1 and is_small and all(np.isfinite(_factor(name, SCALED)) for name in names):
         return SCALED
     return "" if set(names) & set(_COUNTS) and all(np.isfinite(_factor(name, "")) for name in names) else None
 

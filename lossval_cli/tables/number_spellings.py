@@ -28,14 +28,20 @@ _MOSTLY: Final = 0.95
 
 _VULGAR: Final = "¼½¾⅐-⅞"
 _MIXED: Final = rf"^-?\d+(?: \d+/\d+|[{_VULGAR}])"
-_FRACTION: Final = re.compile(rf"(-?)(\d{{0,9}})[ -]?(?:\b(\d{{1,4}})/([1-9]\d{{0,3}})|([{_VULGAR}]))(.*)")
+_FRACTION: Final = re.compile(
+    rf"(-?)(\d{{0,9}})[ -]?(?:\b(\d{{1,4}})/([1-9]\d{{0,3}})|([{_VULGAR}]))( ?[^\d\s]{{0,8}})"
+)
 _POWER: Final = "⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹"
 _RAISED: Final = re.compile(rf"(?<![\d.,])10([{_POWER}]+)$")
 _PLAIN_POWER: Final = str.maketrans(_POWER, "-+0123456789")
 _TRIANGLES: Final = "▲△▼▽"
 
-_LETTER_POINT: Final = r"^([+-]?\d{1,4})([pnuµμmRrΩkKMG])(\d{1,3})$"
-_SCALED: Final = r"^[+-]?\d+(?:[.,]\d+)?(?: ?[pnuµμmRrΩkKMG]\d{0,3})?[FHΩ]?$"
+_LETTER_POINT: Final = r"^([+-]?\d{1,2})([pnuµμmRrΩkKMG])(\d)$|^([+-]?\d)([pnuµμmRrΩkKMG])(\d\d)$"
+"""At most three digits, as the series of values have: codes have more."""
+_POINTED: Final = r"\1\4.\3\6 \2\5"
+_SCALED: Final = (
+    r"^[+-]?(?:\d+(?:[.,]\d+)?(?: ?[pnuµμmRrΩkKMG][FHΩ]?)?|(?:\d{1,2}[pnuµμmRrΩkKMG]\d|\d[pnuµμmRrΩkKMG]\d\d))$"
+)
 
 
 def respell(cells: pa.Array, counts: Counts, *, is_scaled: bool) -> tuple[pa.Array, list[str]]:
@@ -48,7 +54,7 @@ def respell(cells: pa.Array, counts: Counts, *, is_scaled: bool) -> tuple[pa.Arr
         cells = _each(cells, lambda cell: _RAISED.sub(lambda found: "10^" + found[1].translate(_PLAIN_POWER), cell))
     notes: list[str] = []
     if is_scaled:
-        cells = pc.replace_substring_regex(cells, _LETTER_POINT, r"\1.\3 \2")
+        cells = pc.replace_substring_regex(cells, _LETTER_POINT, _POINTED)
     for change in (_with_letter_points, _with_triangles, _with_fractions, _out_of):
         before = cells
         cells = change(cells, counts)
@@ -67,7 +73,7 @@ def _with_letter_points(cells: pa.Array, counts: Counts) -> pa.Array:
     letters = pc.unique(pc.replace_substring_regex(cells.filter(pa.array(coded)), r"[\d+-]", ""))
     if len(letters) == 1 and not matches(cells, r"\d ?[pnuµμmRrΩkKMG]$").any():
         return cells
-    return pc.replace_substring_regex(cells, _LETTER_POINT, r"\1.\3 \2")
+    return pc.replace_substring_regex(cells, _LETTER_POINT, _POINTED)
 
 
 def _with_triangles(cells: pa.Array, counts: Counts) -> pa.Array:
