@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.interchange
-from scipy.sparse import issparse
 
 from lossval_cli.errors import ReadError, SchemaError, UsageError
 from lossval_cli.limits import check_columns
@@ -110,6 +109,8 @@ def _from_arrays(X: Any, y: Any) -> pa.Table:
         if LABEL in X:
             raise SchemaError(f"(X, y): X has a column {LABEL} beside y: leave one of them out")
         return read_frame(X.assign(**{LABEL: np.asarray(y)}))[0]
+    from scipy.sparse import issparse  # commands that only read load no scipy
+
     if issparse(X):
         check_columns("<arrays>", X.shape[1] + 1)
         X = X.toarray()
