@@ -73,3 +73,16 @@ def test_a_count_is_right_where_its_prediction_lies_within_a_step_of_it() -> Non
     found = choose_suspects(estimate_number_errors(predicted(y, expected), 0).probability)[0]
     assert found[:3].all()
     assert not found[3:].any()
+
+
+def test_a_model_that_errs_a_little_in_places_finds_no_errors_in_a_label_that_follows_from_the_features() -> None:
+    """A weight in ounces beside one in pounds: predictions are exact but for the ends."""
+    rng = np.random.default_rng(0)
+    y = (120 + 20 * rng.normal(size=ROWS)).round()
+    expected = y + 0.02 * rng.normal(size=ROWS)
+    ends = np.flatnonzero(np.abs(y - 120) > 38)
+    expected[ends] += rng.uniform(1.5, 4, len(ends)) * rng.choice([-1, 1], len(ends))
+    y[:3] += 60
+    found = choose_suspects(estimate_number_errors(predicted(y, expected), 0).probability)[0]
+    assert found[:3].all()
+    assert not found[3:].any()

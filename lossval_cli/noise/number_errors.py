@@ -18,20 +18,19 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 from scipy.stats import t as student_t
 
 from lossval_cli.noise.flags import choose_suspects
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.number_cells import NumberCells, Sides
 from lossval_cli.noise.number_mixture import (
-    ROUNDED,
     FewValues,
     ManyValues,
     Posterior,
     Predicted,
     Scores,
     fit_mixture,
-    least_step,
     local_scale,
     log_t,
 )
@@ -55,6 +54,12 @@ FINE_WINDOW = 0.08
 
 LEAST_LOCAL = 0.1
 """Least local scale, as a share of the typical one: where labels are cut off (at most 10), nearly all are the same."""
+
+LEAST_BEYOND = 0.25
+"""Distance from the prediction, in standard deviations of the labels, within which a label is never beyond everything:
+where features determine labels, models still err in places."""
+OUTER_TENTHS = 2 * ndtri(0.9)
+"""Distance between the outer tenths of a normal variable, in standard deviations."""
 
 BULK = 0.93
 """Share of the residuals, the smaller ones, that the tail is extrapolated from."""
@@ -175,21 +180,20 @@ def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
     the label."""
     if len(y) < FEWEST:
         return np.zeros(len(y), np.bool_)
-    step = least_step(y) * np.ones(len(y))
     low, middle, high = np.quantile(y, [0.1, 0.5, 0.9])
     skewness = (high + low - 2 * middle) / max(high - low, 1e-300)
     if abs(skewness) > SKEWED:  # distances from the crowded end, as logarithms
         sign = np.sign(skewness)
         end = (sign * y).min()
         offset = max(0.1 * max(float(np.median(sign * y) - end), 1e-12), _step(sign * y))
-        step /= np.maximum(sign * predicted - end, 0) + offset
         y, predicted = (np.log(np.maximum(sign * values - end, 0) + offset) for values in (y, predicted))
     residual = y - predicted
     scale = local_scale(predicted, residual, FINE_WINDOW)
-    z = np.abs(residual) / np.maximum(scale, np.maximum(LEAST_LOCAL * np.median(scale), ROUNDED * step))
+    z = np.abs(residual) / np.maximum(scale, LEAST_LOCAL * np.median(scale))
     factor, tails = _bulk(z)
     chance = 2 * student_t.sf(z / factor, tails)
-    result = _discovered(chance)
+    spread = float(np.diff(np.quantile(y, [0.1, 0.9]))[0]) / OUTER_TENTHS
+    result = _discovered(chance) & (np.abs(residual) > LEAST_BEYOND * spread)
     for side in (result & (residual > 0), result & (residual < 0)):
         result[side] &= ~_second_mode(residual[side], residual[~result], len(z))
     return result

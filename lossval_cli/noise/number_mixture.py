@@ -68,8 +68,9 @@ LIKELIHOOD_ROWS = 1 << 15
 
 BLOCK_ROWS = 1 << 15
 
-ROUNDED = 0.5
-"""Least local scale of rounded labels, in their steps: nobody can predict them more closely."""
+MISSED, MISSED_SCALE, MISSED_TAILS = 0.02, 0.15, 3.0
+"""Share of right labels that models miss by more than the local scale, their scale in standard deviations of the label,
+and degrees of freedom: where features determine labels, models still err in places, as at the ends."""
 
 WINDOW = 0.15
 """Share of rows, next to each other in prediction, that a local scale is taken over."""
@@ -137,16 +138,15 @@ class ManyValues:
         self.skill = _skill(self.t, rows.scores)
         self.residual = self.t - rows.scores
         spread = local_scale(window.scores, scores.score(window.y) - window.scores, WINDOW)
-        value, half = scores.value(rows.scores), 0.5 * least_step(scores.values)
-        step = scores.score(value + half) - scores.score(value - half)
-        self.scale = np.maximum(_along(window.scores, spread, rows.scores), ROUNDED * step)
+        self.scale = _along(window.scores, spread, rows.scores)
         self.shapes: list[Shape] = [(factor, tails, 0.0, 0.0) for factor in SCALING for tails in TAILS]
 
     def densities(self, rows: Rows, shape: Shape) -> tuple[Floats, Floats]:
         """(n,) of right and of wrong labels."""
         width = shape[0] * self.scale[rows]
         right = np.exp(log_t(self.residual[rows] / width, shape[1])) / width
-        return right, np.exp(-0.5 * self.t[rows] ** 2) / np.sqrt(2 * np.pi)
+        missed = np.exp(log_t(self.residual[rows] / MISSED_SCALE, MISSED_TAILS)) / MISSED_SCALE
+        return (1 - MISSED) * right + MISSED * missed, np.exp(-0.5 * self.t[rows] ** 2) / np.sqrt(2 * np.pi)
 
 
 class FewValues:
@@ -245,14 +245,6 @@ def _of_right_labels(checked: ManyValues | FewValues, shape: Shape) -> float:
     counted = min(1.0, MOST_COUNTED / max(len(right), 1))
     likelihood = counted * np.log(np.maximum(mixed, 1e-300)).sum(axis=1)
     return float(logsumexp(likelihood + np.log(TRUSTED_WRONG_PRIOR)))
-
-
-def least_step(values: Floats) -> float:
-    """The least difference between two values that is more than a rounding error of arithmetic."""
-    distinct = np.unique(values)
-    gaps = np.diff(distinct)
-    gaps = gaps[gaps > 1e-9 * np.abs(distinct).max()]
-    return float(gaps.min()) if len(gaps) else 0.0
 
 
 def local_scale(predicted: Floats, residual: Floats, window: float) -> Floats:
