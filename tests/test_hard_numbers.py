@@ -86,3 +86,13 @@ def test_a_model_that_errs_a_little_in_places_finds_no_errors_in_a_label_that_fo
     found = choose_suspects(estimate_number_errors(predicted(y, expected), 0).probability)[0]
     assert found[:3].all()
     assert not found[3:].any()
+
+
+def test_a_count_of_few_values_that_nothing_predicts_is_left_alone() -> None:
+    """Cigarettes a day: most people smoke none, the others one of thirty numbers."""
+    rng = np.random.default_rng(0)
+    many = np.array([1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 18, 19, 20, 25, 28, 30, 33, 35, 40, 50, 60, 80])
+    chance = np.where(many % 10, 0.4, 1.0) / (1 + np.abs(many - 20) / 20)
+    y = np.where(rng.random(ROWS) < 0.6, 0, rng.choice(many, ROWS, p=chance / chance.sum())).astype(float)
+    found = estimate_number_errors(predicted(y, np.full(ROWS, 0.5) + 0.1 * rng.normal(size=ROWS)), 0)
+    assert not choose_suspects(found.probability)[0].any()

@@ -193,7 +193,7 @@ def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
     factor, tails = _bulk(z)
     chance = 2 * student_t.sf(z / factor, tails)
     spread = float(np.diff(np.quantile(y, [0.1, 0.9]))[0]) / OUTER_TENTHS
-    result = _discovered(chance) & (np.abs(residual) > LEAST_BEYOND * spread)
+    result: npt.NDArray[np.bool_] = _discovered(chance) & (np.abs(residual) > LEAST_BEYOND * spread)
     for side in (result & (residual > 0), result & (residual < 0)):
         result[side] &= ~_second_mode(residual[side], residual[~result], len(z))
     return result

@@ -62,6 +62,9 @@ explain a share of the variance of labels, only that share of the rows counts: t
 more it looks like any label, and the more a likelihood says of the form of the residuals alone."""
 
 LEAST_SKILL = 0.02
+LITTLE_SKILL = 0.1
+"""Share of the variance that predictions explain, from which they alone say what right labels are like. The less they
+explain below it, the more right labels follow the base rate: what is hard to predict contradicts nothing."""
 
 LIKELIHOOD_ROWS = 1 << 15
 """Rows in the likelihood; of larger tables a part."""
@@ -129,6 +132,11 @@ def _skill(t: Floats, predicted: Floats) -> float:
     return float(np.clip(1 - np.square(t - predicted).mean() / variance, LEAST_SKILL, 1.0)) if variance > 0 else 1.0
 
 
+def _unexplained(skill: float) -> float:
+    """Share of the right labels that follow the base rate, since predictions explain no more than `skill`."""
+    return max(0.0, 1 - skill / LITTLE_SKILL)
+
+
 class ManyValues:
     """Densities of right and wrong labels, for every shape on the grid."""
 
@@ -146,7 +154,10 @@ class ManyValues:
         width = shape[0] * self.scale[rows]
         right = np.exp(log_t(self.residual[rows] / width, shape[1])) / width
         missed = np.exp(log_t(self.residual[rows] / MISSED_SCALE, MISSED_TAILS)) / MISSED_SCALE
-        return (1 - MISSED) * right + MISSED * missed, np.exp(-0.5 * self.t[rows] ** 2) / np.sqrt(2 * np.pi)
+        right = (1 - MISSED) * right + MISSED * missed
+        wrong = np.exp(-0.5 * self.t[rows] ** 2) / np.sqrt(2 * np.pi)
+        by_rate = _unexplained(self.skill)
+        return (1 - by_rate) * right + by_rate * wrong, wrong
 
 
 class FewValues:
@@ -186,6 +197,8 @@ class FewValues:
         index = self.index[rows]
         own = np.exp(by_value[np.arange(len(index)), index] - logsumexp(by_value, axis=1))
         right = (1 - unpredictable - spread) * own + unpredictable * self.rate[rows] + spread * self.near[rows]
+        by_rate = _unexplained(self.skill)
+        right = (1 - by_rate) * right + by_rate * self.rate[rows]
         return right, (1 - right) / max(1, len(self.scores) - 1)
 
 
