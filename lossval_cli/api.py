@@ -103,8 +103,8 @@ def score(
     columns = {"label": label} | _take(options, TABLE_OPTIONS)
     columns |= {name: column_name(name, columns.get(name)) for name in COLUMNS}
     columns |= {name: column_names(name, columns[name]) for name in COLUMN_LISTS if name in columns}
-    if not isinstance(columns.get("multi_label"), str | None):
-        raise UsageError(f"multi_label must be what is between labels, such as ';', not {show(columns['multi_label'])}")
+    if not isinstance(separator := columns.get("multi_label"), str | None):
+        raise UsageError(f"multi_label must be the separator between labels, such as ';', not {show(separator)}")
     if columns.get("columns") is None:
         columns["columns"] = {} if config is None else read_toml(Path(config)).get(COLUMNS_TABLE, {})
     given = _take(options, RUN_OPTIONS)
@@ -131,10 +131,10 @@ def score(
 
 
 def _check_label(label: object) -> None:
-    """Raises UsageError for several columns, saying how one of tags is made of them."""
+    """Raises UsageError for several columns, saying how to make one column of tags of them."""
     if isinstance(label, list | tuple) and len(label) > 1:
         raise UsageError(
-            f"label must be the name of one column, not {show(label)}; several columns of 0 and 1 become one of tags "
+            f"label must be the name of one column, not {show(label)}; columns of 0 and 1 become one column of tags "
             f'by train["tags"] = train[{list(label)!r}].apply(lambda row: [*row.index[row == 1]], axis=1)'
         )
 

@@ -147,7 +147,7 @@ class Result:
         if not texts and not relabel and weights is None:
             raise UsageError("clean: nothing to do: give drop, relabel or weights")
         if min_probability is not None and not relabel:
-            raise UsageError("clean: min_probability goes with relabel=True, and says which rows it relabels")
+            raise UsageError("clean: min_probability needs relabel=True, since it selects the rows to relabel")
         drops = [read_drop(text) for text in texts]
         check_drops(drops)
         table = self.dataset.train.table if self.dataset.unlabelled is None else self.dataset.unlabelled.whole

@@ -282,7 +282,7 @@ NAMED = pd.DataFrame(P, columns=["ant", "bee", "cat"])
         (TRAIN["label"].to_numpy(), "not numbers"),
         ("p_ant,p_bee", "'p_ant' is neither a file nor a column"),
         ("nowhere.npy", "nowhere.npy cannot be read"),
-        (0.5, "one number, where one per row is needed"),
+        (0.5, "a single number, but one per row is needed"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(given: Any, message: str) -> None:

@@ -118,7 +118,7 @@ def test_without_trusted_rows_outliers_may_be_right() -> None:
     )
     may = "they may be errors, or rare and right (trusted rows would show which)."
     assert first_rows(a_report(suspects=rows * 2, data=alone)) == (
-        "Check the first 8 suspects: about 2 of the 2 doubted labels are expected to be wrong; 6 rows are outliers; "
+        "Check the first 8 suspects: about 2 of the 2 unlikely labels are expected to be wrong; 6 rows are outliers; "
         f"{may}"
     )
     assert first_rows(a_report(suspects=rows[1:3], data=alone)) == (

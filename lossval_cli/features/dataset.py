@@ -69,7 +69,7 @@ class Dataset:
     labels: Labels
     loss: Loss
     notices: tuple[str, ...]
-    """What was decided and found, in sentences."""
+    """Decisions and findings, in sentences."""
     layout: Layout
     weights: npt.NDArray[np.float32] | None = None
     """(N,) sample weights of --weight, at least 0 and mean 1: they multiply each row's loss and its transport mass.
@@ -97,7 +97,7 @@ class Dataset:
     target_leakage: TargetLeakage | None = None
     """The column, or the two, that tell the label best; None where the table is too small to say."""
     warnings: tuple[str, ...] = ()
-    """Those of `notices` that put the result in doubt."""
+    """The notices that cast doubt on the result."""
 
     @cached_property
     def fold_units(self) -> Units | None:
@@ -282,7 +282,7 @@ def _read_predictions(
 def _find_overlaps(
     own: Split, keys: Keys, encoder: Encoder, others: Mapping[str, Split | None]
 ) -> tuple[dict[str, Overlap], list[str]]:
-    """For each other table the rows that it shares with training, and warnings where they are many."""
+    """Find the rows that each other table shares with training; many of them give a warning."""
     found: dict[str, Overlap] = {}
     warnings: list[str] = []
     for what, split in others.items():

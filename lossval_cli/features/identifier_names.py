@@ -24,7 +24,7 @@ _COUNTED = _words(
     "population people children staff total average mean max min atomic wave mach reynolds quantum octane cetane "
     "iodine coordination oxidation copy cell spin house street"
 )
-"""What numbers are measured or counted of; and so do plurals: `employees_number`."""
+"""Words before `number` that make it a count or a measurement, as plurals do: `employees_number`."""
 
 _WHOLE_NAMES = _words(
     "index idx key nr nbr row seq hash sno folio rownumber serial phone telephone phonenumber barcode level_0 "

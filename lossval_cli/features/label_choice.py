@@ -50,7 +50,7 @@ _ATTRIBUTES = re.compile(
     r"(?:num|number|no|nr|n|#)[ _](?:of[ _])?.+",
     re.IGNORECASE,
 )
-"""Names of columns that say when, where or who, or how many."""
+"""Names of columns of times, places, persons and counts, which are unlikely labels."""
 
 MOST_CLASSES = 100
 ROWS_PER_CLASS = 5

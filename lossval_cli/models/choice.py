@@ -93,7 +93,7 @@ def _checked(name: str, make: Callable[[], Any], *, is_classifier: bool) -> Esti
 
 
 def _kind(estimator: Any) -> str | None:
-    """What scikit-learn says that an estimator is: classifier, regressor, clusterer, …; None where it does not."""
+    """The kind of an estimator by its scikit-learn tags: classifier, regressor, clusterer, …; None without tags."""
     try:
         kind = estimator.__sklearn_tags__().estimator_type
     except (AttributeError, TypeError):  # before 1.6, or not of scikit-learn

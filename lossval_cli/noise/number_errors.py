@@ -56,8 +56,8 @@ LEAST_LOCAL = 0.1
 """Least local scale, as a share of the typical one: where labels are cut off (at most 10), nearly all are the same."""
 
 LEAST_BEYOND = 0.25
-"""Distance from the prediction, in standard deviations of the labels, within which a label is never beyond everything:
-where features determine labels, models still err in places."""
+"""Distance from the prediction, in standard deviations of the labels, within which a label never counts as beyond
+everything: where features determine labels, models still err in places."""
 OUTER_TENTHS = 2 * ndtri(0.9)
 """Distance between the outer tenths of a normal variable, in standard deviations."""
 

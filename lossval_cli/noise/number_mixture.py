@@ -63,8 +63,8 @@ more it looks like any label, and the more a likelihood says of the form of the 
 
 LEAST_SKILL = 0.02
 LITTLE_SKILL = 0.1
-"""Share of the variance that predictions explain, from which they alone say what right labels are like. The less they
-explain below it, the more right labels follow the base rate: what is hard to predict contradicts nothing."""
+"""Share of the variance explained by predictions above which right labels follow the predictions alone. The further it
+is below, the more right labels follow the base rate: a label that is hard to predict contradicts nothing."""
 
 LIKELIHOOD_ROWS = 1 << 15
 """Rows in the likelihood; of larger tables a part."""
@@ -72,8 +72,9 @@ LIKELIHOOD_ROWS = 1 << 15
 BLOCK_ROWS = 1 << 15
 
 MISSED, MISSED_SCALE, MISSED_TAILS = 0.02, 0.15, 3.0
-"""Share of right labels that models miss by more than the local scale, their scale in standard deviations of the label,
-and degrees of freedom: where features determine labels, models still err in places, as at the ends."""
+"""Share of right labels that models miss by more than the local scale; the scale of these residuals in standard
+deviations of the label; their degrees of freedom. Where features determine labels, models still err in places, such as
+at the ends."""
 
 WINDOW = 0.15
 """Share of rows, next to each other in prediction, that a local scale is taken over."""
@@ -133,7 +134,7 @@ def _skill(t: Floats, predicted: Floats) -> float:
 
 
 def _unexplained(skill: float) -> float:
-    """Share of the right labels that follow the base rate, since predictions explain no more than `skill`."""
+    """Share of the right labels that follow the base rate, where predictions explain only a share `skill`."""
     return max(0.0, 1 - skill / LITTLE_SKILL)
 
 

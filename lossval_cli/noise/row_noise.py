@@ -274,7 +274,7 @@ class _Terms:
 
 
 def _different_rows(X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """In order; few are left for NumPy to sort, which is slow with many columns."""
+    """Distinct rows in order. pandas drops the duplicates first, since NumPy sorts rows of many columns slowly."""
     return np.unique(pd.DataFrame(X).drop_duplicates().to_numpy(), axis=0)
 
 

@@ -57,7 +57,7 @@ class Thresholds:
         )
 
     def warnings(self, dataset: Dataset, settings: Settings) -> tuple[str, ...]:
-        """Return what of this run differs from the one that they were measured on, in sentences."""
+        """Return a sentence for each difference from the run on which the thresholds were measured."""
         name, found = format_name(self.file), []
         there, here = {self.label_column, *self.columns}, {dataset.roles.label, *dataset.roles.features}
         differences = []

@@ -13,11 +13,11 @@ from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import format_number, format_percent, join_names, pluralize
 
 LITTLE_SKILL = 0.1
-"""Share of the label's uncertainty that out-of-fold predictions remove, below which relabelling is not advised: that of
-`noise.class_errors`."""
+"""Share of the label's uncertainty that out-of-fold predictions must remove before relabelling is advised; the same as
+in `noise.class_errors`."""
 
 LISTED = 100
-"""Suspects that the page lists and the first sentence is about."""
+"""Number of suspects that the page lists and that the first sentence counts."""
 
 KIND_WORDS = {"label": "label", "features": "features", "label+features": "label and features"}
 
@@ -26,7 +26,7 @@ REASONS = {
     "features": "The features are unusual.",
     "label+features": "The label is unlikely, and the features are unusual.",
 }
-"""Why a row of each kind is suspect, if its own reason, which quotes the user's cells, is not known."""
+"""The reason for each kind of suspect, where the reason of the row, which quotes the user's cells, is not known."""
 
 SHORT_REASONS = {
     "label": "unlikely label",
@@ -42,7 +42,7 @@ NOISE_SHARE = "Noise share"
 
 
 class Figure(NamedTuple):
-    """One of the three numbers that matter: what is counted, the number, what to know about it."""
+    """One of the three main numbers: its name, its value, and a note on it."""
 
     name: str
     value: str
@@ -94,12 +94,12 @@ def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str
 
 
 def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, str] | None:
-    """What to do now in words, and the options of `lossval clean` that do it; None where nothing is advised.
+    """The next step in words, and the options of `lossval clean` that do it; None where nothing is advised.
 
-    Rows are left out where that was shown to help. Else labels are corrected, from the usual probability on or,
-    where no suspect is as sure, from 50 %; never for numbers, and not where the features hardly explain the label or
-    where the interval of the share allows that fewer rows are wrong.
-    `data`: where the table is, if the run does not know.
+    Rows are left out where that was shown to help. Otherwise labels are corrected from the default probability on or,
+    if no suspect reaches it, from 50 %. Numbers are never corrected. Nor are labels that the features hardly explain,
+    or where fewer rows may be wrong by the interval of the noise share.
+    `data`: the path of the table, if the run does not record it.
     """
     study = report.get("removal") or {"recommended": "nothing"}
     train = report["data"]["tables"]["train"]
@@ -141,13 +141,13 @@ def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, 
 
 
 def run_directory(report: Mapping[str, Any]) -> str:
-    """The run directory as a word of a command, seen from the directory it lies in; RUN_DIR where it is not known."""
+    """The run directory as a word of a command, relative to its parent directory; RUN_DIR where it is not known."""
     name = report.get("directory")
     return shell_word(str(name)) if name else "RUN_DIR"
 
 
 def not_studied(study: Mapping[str, Any]) -> list[str]:
-    """Removals that were not run or came to nothing, those of one reason in one sentence."""
+    """One sentence for each reason why removals were not run or failed."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for failure in study["failed"]:
         removal, _, reason = failure.partition(": ")
@@ -157,7 +157,7 @@ def not_studied(study: Mapping[str, Any]) -> list[str]:
 
 
 def findings(report: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Sentences: `look`, what deserves a look, and `ok`, checks that found nothing wrong."""
+    """Sentences under two keys: `look` for findings that are worth a look, `ok` for checks that found nothing."""
     said, checks = report.get("verdict") or {}, report.get("health") or ()
     look = [finding["text"] for finding in said.get("findings", ())]
     look += [check["text"] for check in checks if check["level"] != "ok" and check["text"] not in look]
@@ -165,7 +165,7 @@ def findings(report: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def other_tables(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """What training shares with the other tables and how it covers them, each with the rows it is about."""
+    """Sentences on rows that other tables share with training and on how training covers them, with example rows."""
     said: list[tuple[str, list[str]]] = []
     for part, name in (("val", "validation"), ("test", "test")):
         leak = (report.get("leakage") or {}).get(part)
@@ -193,14 +193,14 @@ def duplicates_of_training(leak: Mapping[str, Any], name: str) -> str:
     what = "is an exact duplicate of a training row" if is_one else "are exact duplicates of training rows"
     more = [
         f"{leak.get(key) or 0:,} {words}"
-        for key, words in (("relabelled_rows", "have one with another label"), ("near_rows", "are near copies"))
+        for key, words in (("relabelled_rows", "have a duplicate with another label"), ("near_rows", "are near copies"))
         if leak.get(key)
     ]
     return "; ".join([f"{pluralize(rows, f'{name} row')} ({share}) {what}", *more])
 
 
 def uncovered_rows(cover: Mapping[str, Any]) -> str:
-    """One sentence on validation rows that no training row is near to."""
+    """One sentence on validation rows that are far from every training row."""
     count = f"{cover['uncovered']:,} of {pluralize(cover['rows'], 'validation row')}"
     verb = "is" if cover["uncovered"] == 1 else "are"
     return (
@@ -210,13 +210,13 @@ def uncovered_rows(cover: Mapping[str, Any]) -> str:
 
 
 def conflicting_duplicates(conflicts: Mapping[str, Any]) -> str:
-    """One sentence on rows that are equal but for their label."""
+    """One sentence on rows that differ only in their label."""
     groups = pluralize(conflicts["groups"], "group")
     return f"{conflicts['rows']:,} rows in {groups} have identical features but different labels."
 
 
 def concentrated_suspects(columns: Sequence[str]) -> str:
-    """One sentence on the columns in parts of which there are more suspects than elsewhere."""
+    """One sentence on columns in which suspects are more frequent at some values than at others."""
     more = f" and {pluralize(len(columns) - 3, 'more column')}" if len(columns) > 3 else ""
     return f"Suspects are concentrated in parts of {', '.join(columns[:3])}{more}."
 
@@ -272,7 +272,8 @@ def _mostly(summary: Mapping[str, Any]) -> str:
 
 
 def label_reason(given: str, chance: float | None, predicted: str, odds: float | None) -> str:
-    """Why a label is suspect; `chance` and `odds`: what the model gives it and the predicted one, None for numbers."""
+    """The reason why a label is suspect. `chance`, `odds`: probabilities of the given and the predicted label, None for
+    numbers."""
     if chance is None or odds is None:
         return f"Labelled {given}, but the model predicts {predicted}."
     share = format_percent(chance, 0)
@@ -281,7 +282,7 @@ def label_reason(given: str, chance: float | None, predicted: str, odds: float |
 
 
 def tags_reason(given: str, doubtful: Sequence[tuple[str, bool, float]]) -> str:
-    """Which tags of a row are doubted: name, whether the row has it, what the model gives it."""
+    """The reason why tags are suspect. `doubtful`: name, whether the row has the tag, and its probability."""
     said = [
         f"{'' if has else 'lacks '}{tag}, to which the model gives {format_percent(chance, 0)}"
         for tag, has, chance in doubtful
@@ -325,11 +326,11 @@ def deciding_cells(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def first_rows(report: Mapping[str, Any]) -> str:
-    """How many of the listed suspects are expected to be wrong; empty where none is listed or that is not known.
+    """The expected number of wrong rows among the listed suspects; empty where none is listed or it is not known.
 
-    Without trusted rows, a row that is unusual beyond doubt may be right all the same: of outliers, and of numbers far
-    from their prediction, no such number is given. Neither is it of labels, where the interval of the share allows that
-    fewer rows of the whole table are wrong: they may be hard to predict and right.
+    Without trusted rows, a row that is certainly unusual may still be right. So outliers, and numbers far from their
+    prediction, are counted without this number. The same holds for labels where, by the interval of the noise share,
+    fewer rows of the whole table may be wrong: such labels may be hard to predict and right.
     """
     rows = [row for row in report["suspects"][:LISTED] if row.get("noise_probability") is not None]
     if not rows:
@@ -348,7 +349,7 @@ def first_rows(report: Mapping[str, Any]) -> str:
     which = "all" if count == summary.get("suspects") else "the first"
     text = "Check it" if count == 1 else f"Check {which} {count:,} suspects"
     if doubted:
-        wrong, of = round(sum(doubted)), "them" if len(doubted) == count else f"the {len(doubted):,} doubted labels"
+        wrong, of = round(sum(doubted)), "them" if len(doubted) == count else f"the {len(doubted):,} unlikely labels"
         expected = f"about {wrong:,} of {of} {'is' if wrong == 1 else 'are'} expected to be wrong"
         if len(doubted) == 1:
             expected = f"1 label is wrong with a probability of {format_percent(doubted[0], 0)}"
@@ -368,20 +369,20 @@ def first_rows(report: Mapping[str, Any]) -> str:
 
 
 def _within_interval(probabilities: Sequence[float], summary: Mapping[str, Any]) -> bool:
-    """Whether as many rows as these probabilities add up to are wrong even at the lower end of the interval."""
+    """True if the sum of these probabilities is at most the number of wrong rows at the lower end of the interval."""
     share = summary.get("estimated_noise_share")
     return not share or round(sum(probabilities)) <= share["low"] * summary["rows"]
 
 
 def features_reason(cells: Sequence[str]) -> str:
-    """Why features are suspect; `cells`: what is unusual about single cells, empty where none is."""
+    """The reason why features are suspect. `cells`: a description of each unusual cell, empty where none is."""
     if not cells:
         return "Each cell is typical by itself, but their combination is unusual."
     return f"Unusual: {'; '.join(cells)}."
 
 
 def training_loss(first: float, last: float, epochs: int, *, stopped: bool) -> tuple[bool, str]:
-    """Whether training went well, and a sentence on it."""
+    """True if training went well, and a sentence on it."""
     course = f"from {format_number(first)} to {format_number(last)} in {pluralize(epochs, 'epoch')}"
     if stopped:
         return False, f"Training loss went {course}; the time limit ended training early, so ranks are provisional."
@@ -407,7 +408,7 @@ def repeated_rows(tables: Sequence[tuple[str, int, int]]) -> str:
 
 
 def transport_health(error: float, anchors: Mapping[str, Any] | None, *, rough: bool, converged: bool) -> str:
-    """One sentence on how well the transport problem is solved; `anchors`: validation rows used, of how many."""
+    """One sentence on the accuracy of the transport; `anchors`: number of validation rows used, and of all of them."""
     if rough and anchors is not None:
         return (
             f"Transport used {anchors['used']:,} of {anchors['of']:,} validation rows (estimated error "
@@ -419,7 +420,7 @@ def transport_health(error: float, anchors: Mapping[str, Any] | None, *, rough: 
 
 
 def scoring_networks(networks: int, *, out_of_fold: bool) -> str:
-    """One sentence on how many networks each importance is the mean of."""
+    """One sentence on the number of networks whose mean is the importance of a row."""
     if networks > 1 and not out_of_fold:
         return f"Each row was scored by {networks} networks that trained on it; raise folds to score it out-of-fold."
     if networks > 1:
@@ -428,7 +429,7 @@ def scoring_networks(networks: int, *, out_of_fold: bool) -> str:
 
 
 def tied_rows(tied: int, *, many: bool) -> str:
-    """One sentence on rows whose order says nothing."""
+    """One sentence on rows of equal importance, whose order has no meaning."""
     if not tied:
         return "All importances differ."
     text = f"{pluralize(tied, 'row')} {'has' if tied == 1 else 'have'} the same importance as another row"
@@ -440,7 +441,7 @@ def _location(row: Mapping[str, Any]) -> str:
 
 
 def usual(known: Mapping[str, Any]) -> str:
-    """What is typical of a column, to be read next to an unusual cell."""
+    """The typical values of a column, shown next to an unusual cell."""
     if "median" in known:
         return f"{known['low']} to {known['high']}, median {known['median']}"
     return f"this value occurs in {pluralize(known['rows'], 'row')}"
@@ -459,7 +460,7 @@ def cell(value: object) -> str:
 
 
 def metric_name(study: Mapping[str, Any]) -> str:
-    """The metric as it is read: `log_loss` -> log loss."""
+    """The name of the metric in words: `log_loss` -> log loss."""
     return str(study["metric"]).replace("_", " ")
 
 
@@ -515,7 +516,7 @@ def curve_words(study: Mapping[str, Any]) -> str:
 
 
 def strategy_words(strategy: str, share: float) -> str:
-    """What is done with the rows, as the subject of a sentence."""
+    """The removal, relabelling or weighting as the subject of a sentence."""
     if strategy == "weights":
         return "weighting rows by importance"
     if strategy == "relabel":
@@ -524,7 +525,7 @@ def strategy_words(strategy: str, share: float) -> str:
 
 
 def removal_verdict(study: Mapping[str, Any]) -> str:
-    """What follows from a removal study: one to three sentences."""
+    """The conclusion of a removal study in one to three sentences."""
     if study["baseline"]["mean"] is None:
         rows = f"{study['evaluated_on']} rows"
         return f"Removal could not be studied: {metric_name(study)} cannot be computed on the {rows}."
@@ -565,7 +566,7 @@ def _not_recommended(study: Mapping[str, Any], on: str) -> str:
 
 
 def removal_notice(study: Mapping[str, Any]) -> str | None:
-    """How the study was done, where it is not as expected: sample, epochs, evaluation rows."""
+    """A note on what limits the study: samples, and the rows that it was evaluated on. None where nothing does."""
     parts = []
     if leaked := study.get("leaked_rows"):
         parts.append(f"evaluated on {study['evaluated_on']} rows of which {leaked:,} are in the training table")

@@ -89,7 +89,7 @@ def build_run_record(
 
 @cache
 def _versions() -> dict[str, str]:
-    """Of Python and the libraries that decide numbers."""
+    """Versions of Python and of the libraries that affect results."""
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES}
 
 

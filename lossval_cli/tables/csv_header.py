@@ -19,7 +19,7 @@ MOST_HEADERS = 3
 """Lines below the header that are no rows at most."""
 
 MOST_PREAMBLE = 100
-"""Lines above one that says where the data begin at most."""
+"""Largest number of lines above a line that says where the data begin."""
 
 _HEADER_ENDS = re.compile(
     r"\W*(?:end[ _]?of[ _]?header|header[ _]?end|end[ _]header|begin[ _]data)\W*|\W+data\W+", re.IGNORECASE
@@ -31,7 +31,7 @@ _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "?", "\\n", "<na>", "nat"})
 _TYPES = frozenset({"string", "str", "text", "char", "varchar", "object", "category", "factor", "id"})
 _FLAGS = frozenset({"", "class", "meta", "ignore"})
-"""What Orange writes below the types."""
+"""Roles that Orange writes below the types."""
 _TOTALS = frozenset(
     [
         "total",
@@ -76,8 +76,8 @@ _FEWEST = 4
 
 
 def count_titles(records: Sequence[Record]) -> int:
-    """Records above the header: titles and notes, each shorter or longer than the table or with few filled cells,
-    followed by a record that can be the header; or whatever stands above a line that says where the data begin."""
+    """Count the records above the header: all of them above a line that says where the data begin. Otherwise titles and
+    notes, each shorter or longer than the table or with few filled cells, above a record that can be the header."""
     widths = Counter(len(record) for record in records)
     if not records or len(records) < _FEWEST:
         return 0
@@ -169,8 +169,8 @@ def is_second_header(first: Record, rows: Sequence[Record], behind: bool = False
 
 
 def _names_below(records: Sequence[Record]) -> int:
-    """How many lines stand over the names: groups of columns, with names that repeat or are missing, or the station and
-    serial numbers of a logger, above a line that has a name of its own for each column; blank lines may lie between."""
+    """Count the lines above the names. They hold groups of columns, with names that repeat or are missing, or the
+    station and serial numbers of a logger. The line below has a distinct name for each column; blank lines may lie between."""
     k = next((i for i, record in enumerate(records[1:], 1) if any(map(str.strip, record))), 0)
     if not 0 < k < MOST_HEADERS or not is_second_header(records[k], records[k + 1 :]):
         return 0

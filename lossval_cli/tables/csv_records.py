@@ -325,7 +325,7 @@ class _Splitter:
         return names
 
     def _without_quotes(self, given: list[str]) -> list[str]:
-        """Names without quotes that are no quotes of CSV: in apostrophes, or behind a blank."""
+        """Remove quotes around names that CSV does not treat as quotes: apostrophes, or quotes behind a blank."""
         bare = [re.sub(r"^(['\"])(.+)\1$", r"\2", cell) for cell in given]
         changed = sum(a != b for a, b in zip(given, bare, strict=True))
         if changed < max(len(given) - 1, 1) or "" in given:

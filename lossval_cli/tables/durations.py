@@ -19,7 +19,7 @@ _CLOCK: Final = (
     r" ?(?:(?P<half>[AaPp]\.?[Mm]\.?)|Uhr|(?P<zone>(?:UTC)?[+-]\d{2}:?\d{2})|Z|(?:min)? ?/ ?(?:km|mi))?$"
 )
 _MOST_ZONES: Final = 4
-"""Zones that a column of times has at most, none among them."""
+"""Largest number of time zones in a column of times, counting none as one."""
 _UNITS: Final = {
     "": (
         ("w|wks?|weeks?", 604_800.0),
@@ -34,13 +34,16 @@ _UNITS: Final = {
     "st": (("st|stones?", 1.0), ("lbs?|pounds?", 1 / 14)),
     "°": (("[°º]", 1.0), ("['′’]", 1 / 60), ("[\"″”]|''", 1 / 3600)),
 }
-"""Units that are written one behind the other, the largest first, by the one of the number: '' are seconds."""
+"""Units written one behind the other, the largest first, by the unit of the result; '' stands for seconds."""
 
 
 def read_durations(cells: pa.Array, trained: object = None) -> NumberReading | None:
-    """Times of day and durations such as 10:30, 1:02:03.5, 2 days 01:00:00, PT1H30M and 1h 30m, as seconds, and other
-    quantities in several units (5'10") as numbers of the largest; None where no cell is one. trained: how the column is
-    written in the training table; if so, one unit is enough where all cells have it (3h)."""
+    """Read times of day and durations such as 10:30, 2 days 01:00:00, PT1H30M and 1h 30m in seconds, and other
+    quantities in two units (5'10") in the larger one. None where no cell is one.
+
+    trained: the form of the column in the training table. If that is a duration or a quantity, one unit is enough where
+    all cells have it (3h).
+    """
     clocks, is_clock = _clocks(cells)
     usual = None
     if isinstance(trained, NumberForm) and trained.is_clock:
@@ -62,7 +65,7 @@ def read_durations(cells: pa.Array, trained: object = None) -> NumberReading | N
 
 
 def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
-    """Seconds, and which cells are times of day."""
+    """(U,) seconds, and (U,) True for cells that are times of day."""
     parts = Parts(cells, _CLOCK)
     found = parts.found
     if len(pc.unique(parts.text("zone"))) > _MOST_ZONES:  # 10:00-12:00 is a range
@@ -83,8 +86,8 @@ def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
 
 
 def _quantities(cells: pa.Array, units: tuple[tuple[str, float], ...], *, alone: bool) -> Floats:
-    """(U,) sums of units, NaN where a cell is none; none is unless one has two units, or is a time of ISO 8601, or,
-    where units may stand `alone`, all are."""
+    """(U,) sums of units, NaN for cells that are not quantities. No cell counts as one unless some cell has two units
+    or is an ISO 8601 duration, or, with `alone`, all cells have a unit."""
     pieces = "".join(
         rf"(?:(?P<u{i}>\d{{1,9}}(?:[.,]\d{{1,9}})?) ?(?:{unit}),? ?T?)?" for i, (unit, _) in enumerate(units)
     )

@@ -86,14 +86,14 @@ def is_frame(source: Any) -> bool:
 
 
 def what_is_no_table(source: Any) -> str:
-    """What to say of a source that is none of these."""
+    """The message about a source that is not a table."""
     if hasattr(source, "shape") and hasattr(source, "dtype"):
         return f"{type(source).__name__} is an array without a label: give (X, y), or a table with a label column"
     return f"{type(source).__name__} is not a table: give a path, a pandas, polars or Arrow table, or (X, y)"
 
 
 def _makes_frame(source: Any) -> bool:
-    """Whether `source` is a dict of columns, a list of dicts, or an array whose columns have names."""
+    """True for a dict of columns, a list of dicts, or an array whose columns have names."""
     is_records = isinstance(source, list) and bool(source) and all(isinstance(row, dict) for row in source)
     return is_records or isinstance(source, dict) or (isinstance(source, np.ndarray) and source.dtype.names is not None)
 
@@ -107,7 +107,7 @@ def _from_arrays(X: Any, y: Any) -> pa.Table:
     """X (N, D), y (N,)."""
     if isinstance(X, pd.DataFrame) and np.shape(y) == (len(X),):
         if LABEL in X:
-            raise SchemaError(f"(X, y): X has a column {LABEL} beside y: leave one of them out")
+            raise SchemaError(f"(X, y): X has a column {LABEL}, and y is given too: leave one of them out")
         return read_frame(X.assign(**{LABEL: np.asarray(y)}))[0]
     from scipy.sparse import issparse  # commands that only read load no scipy
 

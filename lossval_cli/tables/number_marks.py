@@ -25,7 +25,7 @@ _COUNTS: Final = {
     **dict.fromkeys(("Lac", "lac", "Lacs", "Lakh", "lakh", "Lakhs", "lakhs"), 1e5),
     **dict.fromkeys(("Crore", "crore", "Crores", "crores"), 1e7),
 }
-"""What numbers are counted in: 1.2K, 3.5万."""
+"""Multipliers behind numbers: 1.2K, 3.5万."""
 _COUNTS_IN_COMPANY: Final = {"m": 1e6, "G": 1e9, "Cr": 1e7, "cr": 1e7}
 """Counts only beside others: `m` alone is metres, and `Cr` is credit."""
 _PREFIXES = _EASTERN | {
@@ -42,9 +42,9 @@ _PREFIXES = _EASTERN | {
 _PREFIXES |= {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _PREFIXES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 SCALED: Final = "R"
-"""The unit of parts (100n, 2R2, 10k), whose prefixes need no unit behind them."""
+"""The unit of electronic parts (100n, 2R2, 10k), whose prefixes need no unit behind them."""
 _SMALL: Final = frozenset("n u µ μ Ω Ki Mi Gi Ti".split())  # noqa: SIM905
-"""What nobody counts in: beside them m is a thousandth, not a million, and p (1080p) a prefix."""
+"""Prefixes that are never multipliers: beside them m is a thousandth, not a million, and p (1080p) is a prefix."""
 _BASES: Final = frozenset(
     "B b bit bps byte bytes m g s Hz W Wh V A Ah Ω F L l Pa J eV M mol cal bp t Ohm ohm 元 円 원".split()  # noqa: SIM905
 )
@@ -59,13 +59,13 @@ _SHARES: Final = {"%": 1e-2, "‰": 1e-3}
 
 
 def multiplier(mark: str) -> float | None:
-    """What a count behind a currency multiplies by: 1e6 for the M of $1.2M; None for anything else."""
+    """Factor of a multiplier behind a currency: 1e6 for the M of $1.2M; None for anything else."""
     mark = mark.strip()
     return _COUNTS.get(mark, _COUNTS_IN_COMPANY.get(mark))
 
 
 class Marks(NamedTuple):
-    """What the marks of U cells mean."""
+    """The meaning of the marks of U cells."""
 
     fits: Bools  # (U,)
     scales: Floats  # (U,)
@@ -79,10 +79,10 @@ class Marks(NamedTuple):
 class _Written(NamedTuple):
     """The marks of a column as they are written."""
 
-    names: list[str]  # different ones, "" where a number has none
-    which: Counts  # (n,) of them a cell has
-    rows: Counts  # (names,) that have it
-    present: list[int]  # which marks there are, the most frequent first
+    names: list[str]  # distinct marks, "" for none
+    which: Counts  # (n,) index into names of the mark of each cell
+    rows: Counts  # (names,) number of rows with each mark
+    present: list[int]  # indices of the marks that occur, the most frequent first
 
     @classmethod
     def of(cls, parts: Parts, before: Bools, counts: Counts) -> _Written:
@@ -96,24 +96,24 @@ class _Written(NamedTuple):
 
     @property
     def marked(self) -> Bools:
-        """(n,)"""
+        """(n,) cells with a mark."""
         result: Bools = self.which != (self.names.index("") if "" in self.names else -1)
         return result
 
     @property
     def plain(self) -> int:
-        """Rows without a mark."""
+        """Number of rows without a mark."""
         return int(self.rows[self.names.index("")]) if "" in self.names else 0
 
     @property
     def total(self) -> int:
-        """Rows with one."""
+        """Number of rows with a mark."""
         return int(self.rows[self.present].sum())
 
 
 def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int, base: str | None) -> Marks:
-    """Which currencies and units are fine, and what they multiply: one mark for the column, counts (1.2K) or units with
-    prefixes (m and km). base: the unit that has prefixes in the training table, '' for counts, None for neither.
+    """Decide which currencies and units fit, and their factors: one mark for the column, multipliers (1.2K), or units
+    with prefixes (m and km). base: the unit that has prefixes in the training table, '' for counts, None for neither.
     """
     before = parts.has("currency") | parts.has("outside")
     written = _Written.of(parts, before, counts)
@@ -139,7 +139,7 @@ def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int, bas
 
 
 def _decide_sides(written: _Written, values: Floats) -> Marks | None:
-    """Where marks are signs: D and C of debits and credits, S and N of latitudes."""
+    """Read marks as signs: D and C of debits and credits, S and N of latitudes. None where they are not signs."""
     letters = [name.strip(".° ").upper() for name in written.names]
     found = {letters[i] for i in written.present}
     signs = next((one for one in _SIGNS if found <= set(one)), None)
@@ -158,7 +158,7 @@ def _decide_sides(written: _Written, values: Floats) -> Marks | None:
 
 
 def _decide_main(written: _Written, before: Bools, values: Floats, counts: Counts, allowed: int) -> Marks:
-    """The most frequent mark is that of the column, or of none of its cells."""
+    """Take the most frequent mark for that of the column, or read no cell with it."""
     marked, plain = written.marked, written.plain
     main = written.names[written.present[0]]
     same = np.array([_mark_key(name) == _mark_key(main) for name in written.names], bool)
@@ -190,7 +190,7 @@ def _decide_main(written: _Written, before: Bools, values: Floats, counts: Count
 
 
 def _are_flags(names: list[str]) -> bool:
-    """Whether marks are single letters, or several of these letters: b, e and be."""
+    """True if marks are single letters, or combinations of these letters: b, e and be."""
     letters = {name for name in names if len(name) == 1}
     return all(name.isalpha() and set(name) <= letters for name in names)
 
@@ -211,7 +211,7 @@ def _common_base(names: list[str], plain: int) -> str | None:
 
 
 def _factor(name: str, base: str) -> float:
-    """What a mark multiplies by, NaN where it is none of the unit `base` (counts: '')."""
+    """Factor of a mark in the unit `base` (multipliers: ''), NaN where it does not belong to this unit."""
     if not name:
         return 1.0
     if not base:

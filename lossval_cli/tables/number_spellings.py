@@ -1,4 +1,4 @@
-"""Spellings that no other number has, written as plain ones: 1.5D+03, 4k7, 12,-, 1 1/2, 2×10⁻³, ▼ 3, 4.6 out of 5."""
+"""Special spellings of numbers, replaced by plain ones: 1.5D+03, 4k7, 12,-, 1 1/2, 2×10⁻³, ▼ 3, 4.6 out of 5."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PLAIN_POWER: Final = str.maketrans(_POWER, "-+0123456789")
 _TRIANGLES: Final = "▲△▼▽"
 
 _LETTER_POINT: Final = r"^([+-]?\d{1,2})([pnuµμmRrΩkKMG])(\d)$|^([+-]?\d)([pnuµμmRrΩkKMG])(\d\d)$"
-"""At most three digits, as the series of values have: codes have more."""
+"""At most three digits, as in the standard series of part values; codes have more."""
 _POINTED: Final = r"\1\4.\3\6 \2\5"
 _SCALED: Final = (
     r"^[+-]?(?:\d+(?:[.,]\d+)?(?: ?[pnuµμmRrΩkKMG][FHΩ]?)?|(?:\d{1,2}[pnuµμmRrΩkKMG]\d|\d[pnuµμmRrΩkKMG]\d\d))$"
@@ -45,8 +45,10 @@ _SCALED: Final = (
 
 
 def respell(cells: pa.Array, counts: Counts, *, is_scaled: bool) -> tuple[pa.Array, list[str]]:
-    """Cells (U,) with plain spellings, and what to say of those that may be meant in another way. is_scaled: whether
-    the training table has prefixes without a unit (100n), so that 4k7 is a number."""
+    """Cells (U,) with plain spellings, and notes on spellings that may be meant in another way.
+
+    is_scaled: the training table has prefixes without a unit (100n), so 4k7 is a number.
+    """
     for pattern, plain in _RESPELLED:
         if matches(cells, pattern).any():
             cells = pc.replace_substring_regex(cells, pattern, plain)
@@ -65,8 +67,8 @@ def respell(cells: pa.Array, counts: Counts, *, is_scaled: bool) -> tuple[pa.Arr
 
 
 def _with_letter_points(cells: pa.Array, counts: Counts) -> pa.Array:
-    """4k7 is 4.7 k (IEC 60062) in a column of 100n, 2R2 and 10k, not in one of codes: nearly all cells have to be
-    written so, by different letters or with the letter behind some of the numbers."""
+    """4k7 is 4.7 k (IEC 60062) in a column of 100n, 2R2 and 10k, but not in a column of codes. Nearly all cells must be
+    written so, with different letters, or with the letter at the end of some numbers."""
     coded = matches(cells, _LETTER_POINT)
     if not coded.any() or counts[matches(cells, _SCALED)].sum() < _MOSTLY * counts.sum():
         return cells
@@ -77,7 +79,7 @@ def _with_letter_points(cells: pa.Array, counts: Counts) -> pa.Array:
 
 
 def _with_triangles(cells: pa.Array, counts: Counts) -> pa.Array:
-    """▲ 3 beside ▼ 2 rises; ▲ alone is the minus of Japanese accounts."""
+    """▼ 2 beside ▲ 3 is negative; without ▼, ▲ is the minus of Japanese accounts."""
     if not matches(cells, f"^[{_TRIANGLES}]").any():
         return cells
     falls = "▼▽" if matches(cells, "^[▼▽]").any() else "▲△"
@@ -86,7 +88,7 @@ def _with_triangles(cells: pa.Array, counts: Counts) -> pa.Array:
 
 
 def _with_fractions(cells: pa.Array, counts: Counts) -> pa.Array:
-    """1 1/2 and 8½, and 3/4 beside them, as 1.5, 8.5 and 0.75; 3/4 alone may be a ratio."""
+    """Read 1 1/2 and 8½, and 3/4 beside them, as 1.5, 8.5 and 0.75; 3/4 alone may be a ratio."""
     if not matches(cells, _MIXED).any():
         return cells
 
@@ -101,7 +103,7 @@ def _with_fractions(cells: pa.Array, counts: Counts) -> pa.Array:
 
 
 def _out_of(cells: pa.Array, counts: Counts) -> pa.Array:
-    """`4.6 out of 5` as 4.6, where most are out of the same number."""
+    """Read `4.6 out of 5` as 4.6, where most cells are out of the same number."""
     parts = Parts(cells, _OUT_OF)
     if 2 * counts[parts.found].sum() < counts.sum():
         return cells

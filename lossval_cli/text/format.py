@@ -22,7 +22,7 @@ def quote(value: object, longest: int = _LONGEST) -> str:
 
 
 def show(value: object, longest: int = 80) -> str:
-    """What was given in Python, as Python writes it: on one line, cut to `longest` characters."""
+    """A Python value as `repr` writes it, on one line and cut to `longest` characters."""
     text = escape_control(" ".join(repr(value).split()))
     return text if len(text) <= longest else text[: longest - 1] + "…"
 

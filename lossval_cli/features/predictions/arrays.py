@@ -15,9 +15,9 @@ Floats = npt.NDArray[np.float64]
 
 
 def read_array(array: Floats, labels: ClassLabels | NumberLabels | TagLabels, name: str) -> Values:
-    """(n,) or (n, K) -> the same in our order of classes; (n, T) of tags are in theirs.
+    """Reorder (n, K) probabilities to our order of classes; (n,) numbers and (n, T) tags keep their order.
 
-    Raises UsageError for another shape, a gap, and what are no probabilities.
+    Raises UsageError for another shape, a missing value, or values that are not probabilities.
     """
     if not isinstance(labels, TagLabels) and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

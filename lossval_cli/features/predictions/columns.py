@@ -1,4 +1,4 @@
-"""Predictions in columns that have names: which column is of which class, perhaps after a beginning that all share."""
+"""Predictions in named columns, each named after its class, perhaps with a prefix that all columns share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lossval_cli.text.format import format_name, join_names, pluralize, quote
 Floats = npt.NDArray[np.float64]
 
 NAMES_OF_NUMBERS = ("prediction", "predicted", "y_pred", "pred")
-"""What the column of a predicted number may be called where a file has several."""
+"""Names of the column of predicted numbers, looked for where a file has several columns."""
 
 
 def read_named_columns(
@@ -39,7 +39,7 @@ def read_named_columns(
     if isinstance(labels, TagLabels):
         absent = [tag for tag in labels.names if tag not in values]
         if absent or len(names) > len(labels.names):
-            raise SchemaError(f"{name}: one column per tag is needed, called like it: {_some(labels.names)}")
+            raise SchemaError(f"{name}: one column per tag is needed, named after it: {_some(labels.names)}")
         return Values(in_range(np.column_stack([values[tag] for tag in labels.names]), name, table), True)
     return _of_classes(values, labels, name, table)
 
@@ -66,9 +66,9 @@ def _of_classes(values: dict[str, Floats], labels: ClassLabels, name: str, table
 
 
 def _order(names: Sequence[str], labels: ClassLabels) -> dict[int, str] | None:
-    """Class index -> its column, of all classes or of one of two; None where names do not say it.
+    """Map each class index, or one of two, to its column; None where the names do not match the classes.
 
-    A column is called like its class, perhaps after a beginning that all columns share (`p_yes`, `p_no`).
+    A column is named after its class, perhaps with a prefix that all columns share (`p_yes`, `p_no`).
     """
     classes = [canonical_label(label) for label in labels.names]
     shared = _common_beginning(names)
@@ -91,7 +91,7 @@ def _what_is_wrong(names: Sequence[str], labels: ClassLabels, name: str) -> str:
     problems += [f"column {_some(unknown)} is not a class"] if unknown else []
     return (
         f"{name}: {' and '.join(problems)}; one column per class of label {format_name(labels.column)} is needed, "
-        f"called like it: {_some(labels.names)}"
+        f"named after it: {_some(labels.names)}"
     )
 
 
@@ -109,7 +109,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _common_beginning(names: Sequence[str]) -> str:
-    """What all of several names begin with; nothing of a single one."""
+    """The prefix that several names share; empty for a single name."""
     first, last = min(names), max(names)
     same = next((i for i, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
     return first[:same] if len(names) > 1 else ""

@@ -1,7 +1,7 @@
-"""Whether predictions can be what they should be: out-of-fold, of these rows, of these classes, in this unit.
+"""Checks that given predictions are plausible: out-of-fold, for these rows and classes, and in the unit of the label.
 
-Nothing in the numbers proves that they are out-of-fold, but predictions that are right everywhere, or far more often
-than on the trusted rows, are reported.
+Numbers cannot prove that they are out-of-fold. Predictions that are right everywhere, or far more often than on the
+trusted rows, are reported.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from lossval_cli.text.format import join_names, quote
 Floats = npt.NDArray[np.float64]
 
 FEWEST_PERFECT = 50
-"""Rows from which predictions that are never wrong are remarkable."""
+"""Fewest rows for which predictions without an error are reported."""
 
 PERFECT = 0.002
-"""Share of wrong predictions, at most, that is called perfect."""
+"""Largest share of wrong predictions that still counts as perfect."""
 
 IN_SAMPLE_GAP = 0.1
-"""How much more often predictions are right on training rows than on trusted rows before that is reported: wrong
-training labels make it less, not more."""
+"""Difference in accuracy between training rows and trusted rows above which predictions seem to be in-sample. Wrong
+training labels make the difference smaller, not larger."""
 
 BY_CHANCE = (
     "predictions agree with the labels no more than by chance: either the features do not predict this label, or the "
@@ -38,9 +38,9 @@ MUST_BE_OUT_OF_FOLD = (
 
 
 def check_order(rows: Floats, y: npt.NDArray[np.int64], labels: ClassLabels, name: str, *, is_named: bool) -> list[str]:
-    """Whether another order of columns fits the labels where the given one says less than chance.
+    """Look for an order of columns that fits the labels, where the given order fits them less than chance does.
 
-    Raises SchemaError where nothing names the columns; a notice where they are named.
+    Raises SchemaError if columns without names fit better in another order; for named columns, returns a notice.
     """
     K = len(labels.names)
     counts = np.bincount(y, minlength=K)
@@ -59,7 +59,7 @@ def check_order(rows: Floats, y: npt.NDArray[np.int64], labels: ClassLabels, nam
     moved = int(np.flatnonzero(best != np.arange(K))[0])
     text = f"{name}: predictions agree with the labels less than by chance"
     if is_named:
-        return [f"{text}; are they of this table, and in its order of rows?"]
+        return [f"{text}; do they belong to this table, and are they in its order of rows?"]
     column = labels.sorted_names().index(labels.names[int(best[moved])])
     raise SchemaError(
         f"{text}, and column {column} fits class {quote(labels.names[moved])} better: the order is "

@@ -39,11 +39,11 @@ class Predictions:
     val: Floats | None
     """The same for the J validation rows; None where they were not given."""
     name: str
-    """What they are called in messages."""
+    """Their name in messages."""
     notices: tuple[str, ...] = ()
-    """How they were read."""
+    """Decisions made in reading them."""
     warnings: tuple[str, ...] = ()
-    """Why they may not be what they should be."""
+    """Reasons to doubt them."""
 
 
 def prediction_columns(source: Any, table: Table) -> tuple[str, ...]:

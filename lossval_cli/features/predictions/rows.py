@@ -1,7 +1,7 @@
-"""Which of the given predictions belong to which row of the table.
+"""Rows of the given predictions, matched with the rows of the table.
 
-A pandas index, or columns of ids, says it, in any order; nothing else is said by an index that only counts from 0, nor
-by an array, of which the rows are those of the table one by one.
+They are matched by a pandas index or by columns of ids, in any order. An array, or a table whose index only counts from
+0, has its rows in the order of the table.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from lossval_cli.text.format import format_name, join_names, pluralize, quote
 Ints = npt.NDArray[np.int64]
 
 SAVED_INDEX = ("unnamed_1", "Unnamed: 0", "__index_level_0__")
-"""What the column of a pandas index is called that was saved without a name."""
+"""Names of the column of a pandas index that was saved without a name."""
 
 
 def rows_by_count(given: int, name: str, table: Table, all_rows: Table) -> Ints:
-    """(n,) which of `given` rows are those of `table`, the labelled rows of `all_rows`: it has one for each of the ones
-    or of the others. Raises UsageError."""
+    """(n,) row numbers of `table`, the labelled rows of `all_rows`, among `given` rows: one for each row of either.
+
+    Raises UsageError for any other number of rows.
+    """
     if given == table.rows:
         return np.arange(given)
     if given == all_rows.rows and table.row_numbers is not None:
@@ -38,7 +40,7 @@ def rows_by_count(given: int, name: str, table: Table, all_rows: Table) -> Ints:
 
 
 def rows_by_index(index: pd.Index, name: str, table: Table, all_rows: Table) -> Ints | None:
-    """(n,) which rows of `index` are those of `table`; None for an index that only counts rows.
+    """(n,) positions in `index` of the rows of `table`; None for an index that only counts rows.
 
     Raises SchemaError where rows cannot be matched.
     """
@@ -57,7 +59,7 @@ def saved_index(given: Table) -> pd.Index | None:
 
 
 def rows_by_ids(given: Table, ids: Sequence[str], name: str, table: Table, all_rows: Table) -> Ints | None:
-    """(n,) which rows of `given` have the ids of the rows of `table`; None without ids. Raises SchemaError."""
+    """(n,) rows of `given` with the ids of the rows of `table`; None without ids. Raises SchemaError."""
     if not ids:
         return None
     theirs, ours = (_keys(part, ids) for part in (given, all_rows))

@@ -1,4 +1,4 @@
-"""What the user gives as predictions: a table whose columns have names, or an array."""
+"""Load the predictions that the user gives: a table whose columns have names, or an array."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Floats = npt.NDArray[np.float64]
 def load_predictions(source: Any, name: str, reading: ReadOptions) -> tuple[Table | Floats, pd.Index | None]:
     """A table, or an array (n, ...); and the pandas index, if it has one.
 
-    source: a file, a table in memory, a dict of columns, a column, or what makes an array. Raises UsageError and
-    ReadError.
+    source: a file, a table in memory, a dict of columns, a column, or anything that NumPy
+    converts to an array. Raises UsageError and ReadError.
     """
     if isinstance(source, str | Path) and str(source).endswith(".npy"):
         return _as_array(_load_array(Path(source), name), name), None
@@ -36,7 +36,7 @@ def load_predictions(source: Any, name: str, reading: ReadOptions) -> tuple[Tabl
 
 
 def _is_column(source: Any) -> bool:
-    """Whether this is a single column, of pandas, polars or Arrow, rather than a table."""
+    """True for a single column of pandas, polars or Arrow, as opposed to a table."""
     return hasattr(source, "to_numpy") and not (hasattr(source, "columns") or hasattr(source, "column_names"))
 
 
@@ -73,5 +73,5 @@ def _as_array(source: Any, name: str) -> Floats:
             f"{name}: not numbers ({str(error).partition(chr(10))[0][:80]}): give probabilities"
         ) from error
     if array.ndim == 0:
-        raise UsageError(f"{name}: one number, where one per row is needed")
+        raise UsageError(f"{name}: a single number, but one per row is needed")
     return array

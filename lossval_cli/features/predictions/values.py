@@ -1,4 +1,4 @@
-"""Predicted values: numbers without gaps, probabilities that sum to 1."""
+"""Checks of predicted values: numbers must be finite, and probabilities sum to 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lossval_cli.text.format import format_name, pluralize, quote
 Floats = npt.NDArray[np.float64]
 
 SUM_TOLERANCE = 0.01
-"""How far probabilities may be from a sum of 1: they are often rounded."""
+"""Largest difference of a sum of probabilities from 1, since they are often rounded."""
 
 
 class Values(NamedTuple):
@@ -27,7 +27,7 @@ class Values(NamedTuple):
 
 
 def finite(values: Floats, name: str, table: Table | None = None) -> Floats:
-    """(n, ...) without a gap. `table` says on which line a row is. Raises UsageError."""
+    """(n, ...) finite values. `table` gives the line of a row for messages. Raises UsageError."""
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise UsageError(
@@ -44,14 +44,14 @@ def in_range(values: Floats, name: str, table: Table | None = None) -> Floats:
         row = int(outside[0])
         worst = float(values[row][np.abs(values[row] - 0.5).argmax()])
         raise UsageError(
-            f"{name}: {_where(row, table)} has {worst:.4g}, which is not a probability from 0 to 1; of logits, give "
-            "the softmax"
+            f"{name}: {_where(row, table)} has {worst:.4g}, which is not a probability from 0 to 1; if "
+            "these are logits, give their softmax"
         )
     return values
 
 
 def probabilities(values: Floats, name: str, table: Table | None = None) -> Floats:
-    """(n, K) probabilities, of sum 1 to rounding. Raises UsageError."""
+    """(n, K) probabilities that sum to 1 up to rounding. Raises UsageError."""
     values = in_range(values, name, table)
     sums = values.sum(axis=1)
     wrong = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
