@@ -64,10 +64,10 @@ def score(
 
     `options` about columns:
 
-    ids: columns carried to the scores and not learned from.  exclude: columns left out.  features, categories:
+    ids: columns that are copied to the scores and are not features.  exclude: columns left out.  features, categories:
     columns that are features whatever they look like, the latter of categories.  weight: a column of sample weights.
     group: a column whose rows stay together in one fold.  time: a column in whose order folds are contiguous.
-    multi_label: what is between the labels of a row that has several, `";"`; columns of lists need none.
+    multi_label: the separator between the labels of one row, such as `";"`; columns of lists need none.
     ordered, order: whether classes are steps of a scale, and the classes from one end to the other.
     predictions: out-of-fold predictions of a model of your own, in place of networks: class probabilities (N, K),
     columns in sorted order of the classes or named like them, or numbers (N,) in the unit of the label; an array, a
@@ -92,8 +92,8 @@ def score(
 
     Returns a `Result`: `scores` is a DataFrame with one line per training row, lowest importance first;
     `report` is the content of report.json. Of several processes the first one returns it, the others return None.
-    Nothing but the checkpoint is written. Raises LossvalError, one line each; a LossvalWarning says what puts the
-    result in doubt.
+    Nothing but the checkpoint is written. Raises LossvalError, one line each; a LossvalWarning names
+    reasons to doubt the result.
     """
     if removal not in ("full", "quick", "off"):
         raise UsageError(f"removal must be full, quick or off, not {show(removal)}")

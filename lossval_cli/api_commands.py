@@ -34,7 +34,7 @@ Run = Result | str | Path
 def check(
     run: Run, *, baseline: Run | None = None, new_rows_only: bool = False, strict: bool = False, **limits: object
 ) -> CheckResult:
-    """Whether a run keeps to the limits, as `lossval check` asks.
+    """Check a run against limits, as `lossval check` does.
 
     run, baseline: a `Result` or a run directory.  limits: as in the `[check]` table, `max_suspects="5%"`,
     `max_label_suspects=20`; without any, the defaults.  new_rows_only: look at rows that the baseline does not have.
@@ -58,7 +58,7 @@ def check(
 
 
 def diff(old: Run, new: Run) -> Comparison:
-    """What changed between two runs: rows that were added, removed or became suspect.
+    """Compare two runs: rows that were added, removed or became suspect.
 
     old, new: a `Result` or a run directory each. Rows are matched by their ids, or by their content.
 
@@ -81,7 +81,7 @@ def calibrate(
     preset: str | None = None,
     **settings: object,
 ) -> Calibration:
-    """How far to believe the flags on a table: noise is planted in copies of it, which are scored.
+    """Measure how reliable the flags are on a table: noise is planted in copies of it, which are scored.
 
     rates: shares of rows (up to 0.4) that noise of each kind is planted in.  repeats: trials per rate.  precision:
     choose thresholds that reach it, a share above 0 and up to 1.  train, val, label, ids, exclude, preset: as for
@@ -112,13 +112,13 @@ def calibrate(
 
 
 def acquire(run: str | Path, pool: str | Path, number: int = 100, *, data: str | Path | None = None) -> pd.DataFrame:
-    """The rows of an unlabelled table whose labels would help most, best first, as `lossval acquire` ranks them.
+    """Rank the rows of an unlabelled table by how much their labels would help, as `lossval acquire` does.
 
     run: a run directory (`Result.write`).  pool: path of a table with the feature columns of the training table.
-    number: how many rows to choose.  data: the training table, where it is no longer where it was.
+    number: how many rows to choose.  data: path of the training table, if it was moved.
 
-    Returns a DataFrame, one line per chosen row with its place in the pool, its ids, and `predicted_importance` (mean 1
-    over training rows). Raises LossvalError, one line.
+    Returns a DataFrame, the best row first, one line per chosen row: its row number in the pool, its ids, and
+    `predicted_importance` (mean 1 over training rows). Raises LossvalError, one line.
     """
     _check_count("acquire: number", number)
     for name, given in (("run", run), ("pool", pool), ("data", data)):

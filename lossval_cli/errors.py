@@ -1,20 +1,20 @@
 """Everything that can go wrong, as one tree.
 
 LossvalError                     2   anything reported to the user in one line
-├── UsageError                   2   an option or combination of options that makes no sense
+├── UsageError                   2   an option or a combination of options is invalid
 │   └── SettingsError            2   one or more settings are unknown, of the wrong type or out of range
 ├── DataError                    2   the table itself
-│   ├── ReadError                2   the file is missing, empty, cut short or not what it says it is
-│   ├── SchemaError              2   columns are missing, doubled, or differ between two tables
+│   ├── ReadError                2   the file is missing, empty, truncated, or not in the format that it seems to be in
+│   ├── SchemaError              2   columns are missing, duplicated, or differ between two tables
 │   └── CellError                2   one value cannot be used; names line or row, column and value
 ├── TrainingError                2   training failed (the loss diverged, nothing to learn from)
 │   └── Diverged                 2   the loss or a weight is no longer finite
-├── DeviceError                  2   the device asked for is not there
+├── DeviceError                  2   the requested device is not available
 ├── DistributedError             2   another process of a run on several has ended
 ├── OutputError                  2   the result could not be written
 └── GateFailed                   1   a rule of `lossval check` failed
 
-LossvalWarning                       the result may mean something else than it says
+LossvalWarning                       the result may be misleading
 
 The number is the exit code of the command. Codes are a contract and are never renumbered.
 """
@@ -25,7 +25,7 @@ from collections.abc import Sequence
 
 
 class LossvalWarning(UserWarning):
-    """The result may mean something else than it says: predictions that are not out-of-fold, a column that tells the
+    """The result may be misleading: predictions that are not out-of-fold, a column that tells the
     label, validation rows that are training rows, training that did not end. `warnings.warn` shows it, as
     scikit-learn's do; `Result.report["notices"]` has it, too."""
 
@@ -37,7 +37,7 @@ class LossvalError(Exception):
 
 
 class UsageError(LossvalError):
-    """An option, or a combination of options, that makes no sense."""
+    """An option, or a combination of options, is invalid."""
 
 
 class SettingsError(UsageError):
@@ -53,11 +53,11 @@ class DataError(LossvalError):
 
 
 class ReadError(DataError):
-    """The file is missing, empty, cut short or not what it says it is."""
+    """The file is missing, empty, truncated, or not in the format that it seems to be in."""
 
 
 class SchemaError(DataError):
-    """Columns are missing, doubled, or differ between two tables."""
+    """Columns are missing, duplicated, or differ between two tables."""
 
 
 class CellError(DataError):
@@ -76,7 +76,7 @@ class Diverged(TrainingError):
 
 
 class DeviceError(LossvalError):
-    """The device asked for is not there."""
+    """The requested device is not available."""
 
 
 class DistributedError(LossvalError):
@@ -88,6 +88,6 @@ class OutputError(LossvalError):
 
 
 class GateFailed(LossvalError):
-    """`lossval check` found the data worse than agreed."""
+    """A rule of `lossval check` failed."""
 
     exit_code = 1

@@ -37,7 +37,7 @@ SHOWN_ROWS = 5
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What a run found. `table` and `report` are what the files of a run directory hold."""
+    """The result of a run. `table` and `report` have the content of the files of a run directory."""
 
     table: pa.Table
     """One line per training row, lowest importance first."""
@@ -46,11 +46,11 @@ class Result:
     dataset: Dataset
     """The tables as arrays: `dataset.train.X` (N, D), `dataset.train.y` (N,)."""
     fit: Fit
-    """What training found out about each row, in their order."""
+    """Values that training found for each row, in the order of the rows."""
     noise: NoiseEstimate | None
     """None for the paper's algorithm, which only ranks rows."""
     removal: RemovalStudy | None
-    """What dropping rows does; None where it was not studied."""
+    """The effect of dropping rows; None where it was not studied."""
     settings: Settings
     """Every setting of the run."""
     source: Any = None
@@ -66,7 +66,7 @@ class Result:
 
     @property
     def is_complete(self) -> bool:
-        """Whether training reached its last epoch."""
+        """True if training reached its last epoch."""
         return not self.fit.stopped
 
     @property
@@ -74,7 +74,7 @@ class Result:
         """`table` as a DataFrame of N lines, lowest importance first; of a pandas table, with its index.
 
         `importance` has mean 1, evidences are in nats, probabilities from 0 to 1, and `predicted` in the unit of the
-        label; docs/which-score.md says what to use for what.
+        label; docs/which-score.md explains which score to use.
         """
         frame: pd.DataFrame = self.table.to_pandas()
         index = self.dataset.train.table.index

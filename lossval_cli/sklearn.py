@@ -27,11 +27,11 @@ class LossValRanker(BaseEstimator):  # type: ignore[misc]
     task: `auto`, `classification` or `regression`.  model: `networks`, `boosting`, `forest`, `linear`, an estimator, or
     a function of (inputs, outputs) that makes a torch.nn.Module.  loss: its name, or a function of (predictions,
     targets) that returns one value per row, (B,).  preset: its name.  epochs, members: how long and how many networks
-    are trained.  seed: of every random draw. None leaves a setting as the preset has it.
+    are trained.  seed: the random seed. None leaves a setting as the preset has it.
 
     After `fit`, for the N rows in their order: importance_ (N,) of mean 1; label_evidence_, feature_evidence_ (N,) in
     nats; noise_probability_, label_noise_probability_, feature_noise_probability_ (N,); suspect_ (N,) '', 'label',
-    'features' or 'label+features'; predicted_ (N,) the label that other rows say; result_ the `Result`.
+    'features' or 'label+features'; predicted_ (N,) the label that models of other rows predict; result_ the `Result`.
     """
 
     def __init__(

@@ -219,8 +219,8 @@ class LossVal(nn.Module):
     def end_epoch(self, X_val: Tensor | npt.ArrayLike | None = None) -> None:
         """After each epoch: one mirror step of all weights (default variant).
 
-        X_val (J, ...): the trusted rows as an embedding that moves has them now; None: as they were. Rows that were in
-        no batch of this epoch keep their last loss. Raises Diverged where a loss or a weight is not finite, UsageError
+        X_val (J, ...): the current embedding of the trusted rows, if it changes; None: unchanged. Rows that were in no
+        batch of this epoch keep their last loss. Raises Diverged where a loss or a weight is not finite, UsageError
         for an X_val of another shape and for an epoch without rows.
         """
         if X_val is not None:
@@ -247,7 +247,7 @@ class LossVal(nn.Module):
         self.epochs += 1
 
     def scores(self) -> pd.DataFrame:
-        """What is known of each training row.
+        """The scores of each training row.
 
         Returns a DataFrame (N, 3) with one line per row, in their order: `importance`, `label_evidence` and
         `feature_evidence` (in nats). Importances are the weights: of mean 1, and in the default variant the exponential

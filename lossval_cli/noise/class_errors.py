@@ -195,8 +195,8 @@ def _contradiction(probabilities: Floats, y: Ints, rates: Floats, power: float, 
 
 
 def _with_doubtful(probability: Floats, score: Floats, contradiction: Floats, most: float) -> Floats:
-    """Raise the probability of rows that contradict the prediction to just above one half, at most for a share `most` of
-    all rows, those with the highest score first. It is not raised further, since there is no other evidence."""
+    """Raise the probability of rows that contradict the prediction to 0.5 to 0.6, for at most a share `most` of all
+    rows, those with the highest score first. It is not raised further, since there is no other evidence."""
     candidates = np.flatnonzero(contradiction >= CONTRADICTION)
     count = int(most * len(score))
     if not len(candidates) or not count:

@@ -192,8 +192,11 @@ def duplicates_of_training(leak: Mapping[str, Any], name: str) -> str:
     share = format_percent(leak["other_share"])
     what = "is an exact duplicate of a training row" if is_one else "are exact duplicates of training rows"
     more = [
-        f"{leak.get(key) or 0:,} {words}"
-        for key, words in (("relabelled_rows", "have a duplicate with another label"), ("near_rows", "are near copies"))
+        f"{leak[key]:,} {one if leak[key] == 1 else several}"
+        for key, one, several in (
+            ("relabelled_rows", "has a duplicate with another label", "have a duplicate with another label"),
+            ("near_rows", "is a near copy", "are near copies"),
+        )
         if leak.get(key)
     ]
     return "; ".join([f"{pluralize(rows, f'{name} row')} ({share}) {what}", *more])

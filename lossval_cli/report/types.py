@@ -79,7 +79,7 @@ class RemovalTrial(TypedDict):
 
 
 class Removal(TypedDict):
-    """What dropping rows does; null where it was not studied."""
+    """The effect of dropping rows; null where it was not studied."""
 
     metric: str
     greater_is_better: bool
@@ -404,7 +404,7 @@ class SlicesFoundItem(TypedDict):
 
 
 class Slices(TypedDict):
-    """Where suspects gather; null in a redacted report."""
+    """Parts of the table in which suspects are concentrated; null in a redacted report."""
 
     looks: int
     found: list[SlicesFoundItem]
@@ -438,7 +438,7 @@ class LeakageValExample(TypedDict):
 
 
 class LeakageVal(TypedDict):
-    """Rows of training that stand in another table too; null where there is none."""
+    """Rows of the training table that are also in another table; null where there is none."""
 
     rows: int
     other_rows: int
@@ -459,8 +459,8 @@ class Leakage(TypedDict):
 
 
 class Coverage(TypedDict):
-    """Validation rows that lie where training has next to nothing; null where validation was held out from training
-    or rows are few."""
+    """Validation rows that are far from every training row; null where validation was held out from training or
+    rows are few."""
 
     rows: int
     uncovered: int
@@ -503,7 +503,7 @@ class DistributionsEvidencePoints(TypedDict):
 
 
 class DistributionsEvidenceGrid(TypedDict):
-    """Rows a cell, where there are too many to draw one by one."""
+    """Rows per cell, where there are too many to draw one by one."""
 
     label_edges: list[float | None]
     feature_edges: list[float | None]
@@ -543,8 +543,8 @@ class HealthItem(TypedDict):
 
 
 class Report(TypedDict):
-    """What a run found. New fields may appear within a schema_version; a field that changes its meaning or goes
-    raises it."""
+    """The result of a run. New fields may appear within a schema_version; it is raised when a field is removed or
+    changes its meaning."""
 
     schema_version: Literal[2]
     directory: NotRequired[str]

@@ -170,7 +170,8 @@ def is_second_header(first: Record, rows: Sequence[Record], behind: bool = False
 
 def _names_below(records: Sequence[Record]) -> int:
     """Count the lines above the names. They hold groups of columns, with names that repeat or are missing, or the
-    station and serial numbers of a logger. The line below has a distinct name for each column; blank lines may lie between."""
+    station and serial numbers of a logger. The line below has a distinct name for each column; blank
+    lines may lie between."""
     k = next((i for i, record in enumerate(records[1:], 1) if any(map(str.strip, record))), 0)
     if not 0 < k < MOST_HEADERS or not is_second_header(records[k], records[k + 1 :]):
         return 0
