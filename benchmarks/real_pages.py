@@ -32,8 +32,8 @@ TITLES = {
 }
 WHAT = {
     "real labels": """\
-Nine software releases labelled by a heuristic (developers know better), headlines labelled by a lexicon, and arrival
-times that web sites copied from one another. Nobody planted these errors.""",
+Nine software releases labelled by a heuristic (the right labels are those of the developers), headlines labelled by a
+lexicon, and arrival times that web sites copied from one another. Nobody planted these errors.""",
     "real labels, trusted rows": """\
 The same releases with a fifth of their rows as trusted table, labelled by the developers; the headlines with 290 that
 people labelled. Peers train on the trusted rows too.""",
@@ -240,13 +240,13 @@ come from.
 - **flagged**: share of rows that the tool itself calls wrong; **precision**, **recall** and **F1** are of these flags.
   Outlier detectors must be told how many rows to flag, so they have none. Precision is the mean over the tables in
   which anything is flagged.
-- **CPU seconds**: one thread. For lossval the whole `lossval score` process, starting Python included; for peers
-  fitting alone, on a table that is encoded already.
+- **CPU seconds**: one thread. For lossval this is the whole `lossval score` process, including the start of Python;
+  for peers it is fitting alone, on a table that is encoded already.
 - Peers get the table encoded by skrub's `TableVectorizer` or, where it says *one-hot*, numbers standardised and one
   column per category. Label peers train on the trusted rows too. One configuration per method for all tables; random
   seeds: {seeds}.
 - lossval's detectors were developed while looking at tables of all these families, most of them the ones below. The
-  figures say how well it does on such errors, not how well it does on tables that nobody looked at. Expect less."""
+  figures hold for such errors. On tables that were not looked at during development, expect less."""
 
 SHARES = """\
 The interval is for noisy rows of any kind; a table whose labels are wrong may hold wrong features that its truth does

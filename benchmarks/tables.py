@@ -26,21 +26,20 @@ CELL = ["dataset", "noise", "rate", "seed"]
 DROPPED = 0.20  # share of rows in the removal table
 
 READ_FIRST = """\
-[Real errors](real-errors.md) are a page of their own: read that first. Planted noise is easier to find, and serves to
-compare with published figures.
+Read [real errors](real-errors.md) first. Planted noise is easier to find; this page compares it with published figures.
 
-One of lossval's detectors, that of rows that are noisy in every column, is fitted to copies of rows with noise much
-like that planted here; other errors, and how it finds them, are on the page of real errors. Two things cost flags
-here. A label that is hard to predict is not called wrong, so few of the labels that are flipped in electricity and
-kin8nm are flagged. And many noisy rows can look like a second kind of row: where 15 or 20 % of cpu_activity, or 15 % of
-pol, are noisy in every column, they rank last, but in some runs few are flagged.
+One of lossval's detectors looks for rows that are noisy in every column. It is fitted to copies of rows with noise much
+like that planted here, so the page of real errors shows better how lossval finds other errors. Two things reduce the
+number of flags here. A label that is hard to predict is not called wrong, so few of the flipped labels in electricity
+and kin8nm are flagged. And many noisy rows can look like a second kind of row: where 15 or 20 % of cpu_activity, or
+15 % of pol, are noisy in every column, they rank last, but in some runs few are flagged.
 
 """
 INTRODUCTION = """\
 # Planted errors
 
 {first}Wrong labels and outliers are planted in {datasets} public tables ({names}), and each method scores every
-training row without knowing which noise there is, or how much. 1,000 training and 100 validation rows,
+training row without knowing the kind or the rate of the noise. Each run has 1,000 training and 100 validation rows,
 both noisy; test rows are clean. Rates {rates}, seeds {seeds}. {honesty}
 One configuration per method for all tables, noises and rates.
 
@@ -56,7 +55,7 @@ DESCRIPTIONS = {
     "cleanlab-boosting": "the same with histogram gradient boosting",
     "knn-shapley": "exact Shapley values of a 10-nearest-neighbour model",
     "isolation-forest": "on the features alone",
-    "two-specialists": "cleanlab-forest and isolation-forest as robust z-scores, the smaller counts",
+    "two-specialists": "cleanlab-forest and isolation-forest as robust z-scores, of which the smaller counts",
     "random": "any order",
 }
 REPORTED = "Nothing was tuned on these seeds; seeds 0 to 9 are for that."
@@ -243,7 +242,7 @@ def document(frame: pd.DataFrame, runs: list[dict[str, Any]], pictures: dict[str
     times.columns = ["median", "slowest"]
     section("## Seconds per run, one thread on a shared machine, methods not side by side", times, digits=2)
     if frame["method"].nunique() > 1:
-        parts.append(f"{OWN} was measured while other work took most of the machine: alone it takes a part of this.\n")
+        parts.append(f"{OWN} was measured while other work took most of the machine. Alone it takes less time.\n")
     if pictures:
         parts.append("## Plots\n")
     parts += [f"![{caption}]({path})\n\n{caption}.\n" for caption, path in pictures.items()]

@@ -156,8 +156,8 @@ class Transport:
         generator: torch.Generator,
         own: Tensor | None = None,
     ) -> Potentials:
-        """The solution for SOLVE_ROWS random rows from the present g, which every process finds; `own` as for all
-        rows, where the cost is to be reported."""
+        """Solve for SOLVE_ROWS random rows, starting from the present g. Every process finds the same solution.
+        `own` is given, as for all rows, if the cost is to be reported."""
         total = self.rows.total
         rows = draw_rows(total, SOLVE_ROWS, generator).to(self.g.device)
         penalty, mass = (self.processes.pick_rows(values, rows, total) for values in (self.penalty, masses))
@@ -185,7 +185,7 @@ class Transport:
         for block, rows in enumerate(self._slices(len(self.rows))):
             if self._cached is None:
                 half_squares, exponents = self._exponents(rows, by_g)
-            else:  # which must not change
+            else:  # cached values must not change
                 half_squares, exponents = self._cached[block][0], self._cached[block][1] + by_g
             # log b_j is the constant −log J, which f gets back.
             top = exponents.amax(dim=1, keepdim=True)

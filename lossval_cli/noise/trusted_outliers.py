@@ -1,11 +1,12 @@
 """Outliers compared with trusted rows: what trusted rows look like may be unusual, but is not wrong.
 
-Where heavy tails are in the nature of a table, as many of the trusted rows look like outliers as of the others. Of the
-training rows that are as unusual as a row or more, the share that trusted rows lead to expect is taken for right:
-tail-area false discovery rate (Storey, 2002) with trusted rows as the null. Each way to be unusual has trusted rows of
-its own: that incomes of 99999 are usual says nothing of misspelt names. Noise of whole rows is not excused where it is
-certain, even if single cells of these rows look less likely still: noise of one size in every column is in the nature
-of no table, and trusted rows may have it too.
+In a table with heavy tails, trusted rows look like outliers as often as other rows do. For each row, take the training
+rows that are at least as unusual; a share of them is right, which is estimated from the trusted rows. This is the
+tail-area false discovery rate (Storey, 2002) with trusted rows as the null. It is computed for each kind of outlier by
+itself, since common incomes of 99999 say nothing about misspelt names.
+
+Where noise of whole rows is certain, trusted rows do not lower its probability, even if single cells of these rows are
+less likely still. Noise of one size in every column is not normal in any table, and trusted rows may have it too.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from lossval_cli.noise.outliers import OutlierEstimate
 Floats = npt.NDArray[np.float64]
 
 FEWEST_TRUSTED = 20
-"""Trusted rows below which they say nothing of tails."""
+"""Fewest trusted rows from which tails are estimated."""
 
 MOST_TRUSTED = 2_000
-"""Rows that are scored."""
+"""Largest number of trusted rows that are scored."""
 
 BEFORE = 0.2
 """Share of outliers that trusted rows are supposed to lead to expect, before any is seen: as one expected row."""
 
 UNUSUAL = 0.3
-"""Probability from which a row is said to be an outlier: below, there is nothing to take back."""
+"""Probability from which a row counts as an outlier; lower probabilities are not reduced."""
 
 
 def relative_to_trusted(outliers: OutlierEstimate, dataset: Dataset) -> OutlierEstimate:
-    """The same estimate, with probabilities (N,) lowered as far as the rows of a validation table that the user gave
-    are as unusual. Penalties stay: importance ranks rows whatever they are called."""
+    """The same estimate, with probabilities (N,) lowered as far as trusted rows are equally unusual. Penalties do not
+    change, since importance ranks rows whether they are called outliers or not."""
     val, model = dataset.val, outliers.model
     if model is None or dataset.held_out is not None or val.table.rows < FEWEST_TRUSTED:
         return outliers
