@@ -40,7 +40,7 @@ from lossval_cli.settings import Settings
 
 
 class Tables(NamedTuple):
-    """What a run reads: DataFrames, or paths of tables."""
+    """The tables that a run reads: DataFrames, or paths."""
 
     train: Source
     val: Source | None = None
@@ -50,19 +50,19 @@ class Tables(NamedTuple):
 
 
 def _ignore(_: object) -> None:
-    """Nobody is interested."""
+    """Ignore an event."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Whom a run tells how far it is."""
+    """Callbacks for the progress of a run."""
 
     stage: Callable[[str], None] = _ignore
     """`read`, `train`, `removal` and `report`, as each begins."""
     dataset: Callable[[Dataset], None] = _ignore
-    """What was read and decided, before training starts; may refuse it by raising."""
+    """Called with the dataset before training starts; may refuse it by raising."""
     estimate: Callable[[TimeEstimate], None] = _ignore
-    """How long training will take, for large tables."""
+    """Called with the estimated time of training, for large tables."""
     epoch: Callable[[Epoch], None] = _ignore
 
 

@@ -18,7 +18,7 @@ LABEL = "label"
 
 
 class RankerError(UsageError, ValueError):
-    """What cannot be used: scikit-learn expects a ValueError, lossval one line."""
+    """Input that cannot be used. It is a ValueError, as scikit-learn expects, with a message of one line."""
 
 
 class LossValRanker(BaseEstimator):  # type: ignore[misc]

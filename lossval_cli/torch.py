@@ -57,7 +57,7 @@ EXPECTED = {
     "regression": "numbers (B,) and targets (B,)",
     "multilabel": "logits (B, T) and tags (B, T), each 0 or 1",
 }
-"""What the losses that have a name take."""
+"""The outputs and targets that named losses take."""
 
 
 class LossVal(nn.Module):
@@ -264,7 +264,7 @@ class LossVal(nn.Module):
         return pd.DataFrame(columns, index=pd.RangeIndex(self.rows, name="row"))
 
     def extra_repr(self) -> str:
-        """What `print(objective)` shows."""
+        """The text that `print(objective)` shows."""
         return f"rows={self.rows}, X_val={tuple(self.X_val.shape)}, variant={self.variant!r}, loss={self.loss.name!r}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LossVal:

@@ -75,7 +75,7 @@ def _error_line(error: Exception) -> str:
 
 
 def _usage_message(error: Any) -> str:
-    """What click says about a command line, in our words where it matters."""
+    """The message of click about a command line, reworded where that helps."""
     option = getattr(error, "option_name", None)
     near = getattr(error, "possibilities", None)
     if option is not None and near is not None:

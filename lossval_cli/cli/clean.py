@@ -48,7 +48,7 @@ PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeOptions(OptionGroup):
-    """What is done to the rows."""
+    """The options that select and change rows."""
 
     drop: Annotated[
         list[str] | None,

@@ -228,7 +228,7 @@ def _memory_estimate(read: ReadTables, encoder: Encoder, labels: Labels, setting
 
 
 class _Special(NamedTuple):
-    """What columns say that are no features, as in `Dataset`."""
+    """The content of columns that are not features, as in `Dataset`."""
 
     weights: npt.NDArray[np.float32] | None
     groups: npt.NDArray[np.int64] | None
@@ -367,7 +367,7 @@ def _absent_classes(labels: Labels, val: Split) -> list[str]:
 
 @dataclass(frozen=True)
 class _Encoding:
-    """What was decided on the training table, and is applied to all."""
+    """Decisions made on the training table, applied to all tables."""
 
     roles: Roles
     encoder: Encoder

@@ -80,21 +80,21 @@ _MEASURES = _words("count counts length len size rate share ratio score total am
 """Last words of what is counted or measured: `id_count`, `uuid_length`."""
 
 INDEX_NAMES = re.compile(r"unnamed: ?\d+(?:\.\d+)*|__index_level_\d+__|level_0", re.IGNORECASE)
-"""What pandas calls an index that was written as a column."""
+"""Names that pandas gives an index that is written as a column."""
 
 _INITIALS = re.compile(r"(?:\w\.){2,}\w?")
 """`N.I.F.`"""
 _NO_NAME = re.compile(r"unnamed_\d+_*")
-"""What a column without a name is called here."""
+"""Names given here to columns without a name."""
 
 
 def is_unnamed(column: str) -> bool:
-    """Whether the file gave the column no name (`unnamed_1`; pandas: `Unnamed: 0`, `__index_level_0__`)."""
+    """True if the file gave the column no name (`unnamed_1`; pandas: `Unnamed: 0`, `__index_level_0__`)."""
     return bool(INDEX_NAMES.fullmatch(column) or _NO_NAME.fullmatch(column))
 
 
 def says_measured(column: str) -> bool:
-    """Whether a name says that the column holds times or measurements, which may count up by one from row to row."""
+    """True if a name says that the column holds times or measurements, which may count up by one from row to row."""
     bare = _plain(column)
     words = _words_of(bare)
     is_time = bare.lower() in ("t", "год", "年") or any(word in _TIME_WORDS for word in words)
@@ -102,7 +102,7 @@ def says_measured(column: str) -> bool:
 
 
 def says_id(column: str) -> bool:
-    """Whether a name says that the column holds ids."""
+    """True if a name says that the column holds ids."""
     if "№" in column or any(text in column.lower() for text in _SCRIPTS) or column.strip() in ("#", "N°"):
         return True
     if _INITIALS.fullmatch(column):

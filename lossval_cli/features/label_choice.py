@@ -1,4 +1,4 @@
-"""Which column is the label if the user does not say: one with such a name, or a clear last column."""
+"""Choose the label column if the user names none: one with such a name, or a clear last column."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _candidate(train: Table, name: str) -> Candidate | None:
 
 
 def are_counted(values: pa.ChunkedArray) -> bool:
-    """Whether whole numbers are classes that somebody counted, from -1, 0 or 1 on and with few gaps: not heights."""
+    """True if whole numbers are classes that somebody counted, from -1, 0 or 1 on and with few gaps: not heights."""
     bounds = pc.min_max(values).as_py()
     span = bounds["max"] - bounds["min"] + 1
     return bool(-1 <= bounds["min"] <= 1 and MOST_GAPS * pc.count_distinct(values, mode="only_valid").as_py() >= span)

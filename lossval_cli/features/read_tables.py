@@ -31,7 +31,7 @@ FEWEST_ROWS = 10
 
 
 class ReadTables(NamedTuple):
-    """What was read, and how."""
+    """The tables that were read, and the decisions made in reading them."""
 
     train: Table
     """Its labelled rows."""

@@ -1,4 +1,4 @@
-"""What the user says about columns: on the command line, in Python, or in a `[columns]` table of TOML."""
+"""Options of the user about columns: on the command line, in Python, or in a `[columns]` table of TOML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 
 
 class ColumnRule(NamedTuple):
-    """What a column is to be; None leaves it to be decided."""
+    """The role and type set for a column; None leaves them to be decided."""
 
     role: Role | None = None
     kind: ColumnKind | None = None
@@ -53,9 +53,9 @@ class TableOptions:
     require_labels: bool = False
     """Refuse rows without a label instead of leaving them out."""
     multi_label: str | None = None
-    """What is between the tags of a label, where a row has several."""
+    """The separator between the tags of a label."""
     ordered: bool | None = None
-    """Whether classes are steps of a scale; None: where that is certain."""
+    """True if classes are steps of a scale; None: only where that is certain."""
     order: str | Sequence[str] = ()
     """The classes from one end of their scale to the other."""
     predictions: Any = None
@@ -116,7 +116,7 @@ def spelled_as(options: TableOptions, names: Sequence[str]) -> TableOptions:
 
 
 class AskedColumns(NamedTuple):
-    """What the user asked for, from all sources."""
+    """The options of the user, from all sources."""
 
     label: str | None
     ids: tuple[str, ...]

@@ -61,11 +61,11 @@ class TargetLeakage(NamedTuple):
 
     @property
     def is_almost_perfect(self) -> bool:
-        """Whether it is worth a notice."""
+        """True if it is worth a notice."""
         return self.strength >= ALMOST_ALL
 
     def notice(self, *, is_number: bool) -> str:
-        """What was found, and the option that leaves it out."""
+        """A sentence on the columns found, and the option that leaves them out."""
         one = len(self.columns) == 1
         names = " and ".join(format_name(name) for name in self.columns)
         how = f"fit {self.strength:.5f}" if is_number else f"{format_percent(self.strength)} of held-out rows right"
@@ -73,8 +73,8 @@ class TargetLeakage(NamedTuple):
         options = " ".join(f"--exclude {shlex.quote(name)}" for name in (*self.columns, *self.others))
         return (
             f"{'column' if one else 'columns'} {names} {'alone predicts' if one else 'together predict'} the label "
-            f"almost perfectly ({how}){also}; if known only after the label, it hides wrong labels: leave "
-            f"out with {options}"
+            f"almost perfectly ({how}){also}; a column that is known only after the label hides wrong labels: leave "
+            f"{'it' if one and not self.others else 'them'} out with {options}"
         )
 
 

@@ -153,7 +153,7 @@ def _fit_in_memory(
 
 
 def training_data(dataset: Dataset, penalty: Floats, make_module: MakeModule | None = None) -> TrainingData:
-    """What training needs of a dataset; penalty (n,) of the rows of this process."""
+    """The parts of a dataset that training needs; penalty (n,) of the rows of this process."""
     y = dataset.train.y
     assert y is not None  # load_dataset sees to it that the training table has a label
     return TrainingData(
@@ -173,12 +173,12 @@ def training_data(dataset: Dataset, penalty: Floats, make_module: MakeModule | N
 
 
 def _has_time(runtime: Runtime, dataset: Dataset) -> bool:
-    """Whether all processes have time left."""
+    """True if all processes have time left."""
     return all(dataset.layout.processes.all_gather_object(runtime.has_time))
 
 
 def _has_collapsed(importance: Floats) -> bool:
-    """Whether a few rows hold nearly all weight, or some none at all: their order then says little.
+    """True if a few rows hold nearly all weight, or some none at all: their order then says little.
 
     (Σw)²/Σw² is the number of rows of equal weight that would count for as much (Kish, 1965).
     """

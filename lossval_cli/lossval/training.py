@@ -73,7 +73,7 @@ PREDICTED_AT_ONCE = 1 << 13
 
 @dataclass(frozen=True)
 class Fit:
-    """What training found out about each of the N rows."""
+    """The values that training found for each of the N rows."""
 
     importance: Floats
     """(N,) weights of mean 1. Those of the paper's algorithm may be negative."""
@@ -87,11 +87,11 @@ class Fit:
     history: tuple[Epoch, ...]
     potentials: Potentials | None = None
     transport_sample: dict[str, float] | None = None
-    """Where a sample stands for the validation rows: `used`, `of`, and its standard `error`."""
+    """The sample that stands for the validation rows, if there is one: `used`, `of`, and its standard `error`."""
     stopped: bool = False
-    """Whether the time limit ended training before the last epoch."""
+    """True if the time limit ended training before the last epoch."""
     notices: tuple[str, ...] = ()
-    """What happened during training that a reader has to know."""
+    """Events during training that a reader has to know."""
     warnings: tuple[str, ...] = ()
     """Those of `notices` that put the result in doubt."""
     predict: Callable[[npt.NDArray[np.float32]], Floats] | None = None
@@ -100,7 +100,7 @@ class Fit:
     """Whose predictions these are, None: those of the method's own networks."""
 
     def __getstate__(self) -> dict[str, object]:
-        """What is pickled: everything but the networks behind `predict`."""
+        """The state to be pickled: everything but the networks behind `predict`."""
         return self.__dict__ | {"predict": None}
 
 
@@ -205,7 +205,7 @@ def _predict_out_of_fold(state: State, loss: Loss, classes: int | None) -> None:
 
 
 def _fit(state: State, data: TrainingData, loss: Loss, processes: ProcessGroup, *, stopped: bool) -> Fit:
-    """What is known at the end, of all rows on every process: they share what follows."""
+    """The final values of all rows, on every process, since the processes share the work that follows."""
     evidence, N, classes = state.evidence, state.transport.rows.total, data.classes
     label, feature, spread, predictions = (
         _to_numpy(processes.gather_rows(values, N, everywhere=True))

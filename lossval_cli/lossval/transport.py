@@ -119,7 +119,7 @@ class Transport:
 
     @property
     def is_cached(self) -> bool:
-        """Whether all costs are in memory, so that a sweep is cheap."""
+        """True if all costs are in memory, so that a sweep is cheap."""
         return self._cached is not None
 
     def solve(self, masses: Tensor, *, tolerance: float, max_sweeps: int, generator: torch.Generator) -> Potentials:

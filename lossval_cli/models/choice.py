@@ -42,7 +42,7 @@ class Module:
 
 
 def choose_model(settings: Settings, roles: Roles) -> Estimator | Module | None:
-    """What the setting `model` means; None for the networks of the method.
+    """The model named by the setting `model`; None for the networks of the method.
 
     Raises SettingsError, one line.
     """

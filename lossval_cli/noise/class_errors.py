@@ -216,7 +216,7 @@ def _has_enough_rows(y: Ints, units: Ints, K: int) -> Bools:
 
 
 def _distinct_rows(X: RowSource, N: int, seed: int) -> int:
-    """How many different rows X (N, D) has, among DRAWN drawn ones."""
+    """The number of distinct rows of X (N, D) among DRAWN drawn ones."""
     rows = np.arange(N) if N <= DRAWN else np.sort(np.random.default_rng(seed).choice(N, DRAWN, replace=False))
     values = np.ascontiguousarray(X[rows] + np.float32(0))  # one zero for −0 and 0
     return len(np.unique(values.view(np.dtype((np.void, values.strides[0]))))) if values.shape[1] else 1

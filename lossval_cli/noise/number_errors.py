@@ -75,7 +75,7 @@ MODE, AS_WIDE = 0.025, 2.0
 """Share of the rows from which labels beyond everything are a second mode, not errors, unless they spread so many times
 as wide as the others: a tenth of them in another unit."""
 MODE_REACH = 3.0
-"""How far a mode reaches from its middle, in lengths of the shortest stretch that holds half of it."""
+"""Distance a mode reaches from its middle, in lengths of the shortest interval that holds half of it."""
 
 FEWEST = 20
 """Labels below which nothing is said about their tail."""

@@ -1,4 +1,4 @@
-"""What `lossval clean` does to the rows of a run: which stay, which labels change, what each row weighs."""
+"""Plan the changes of `lossval clean`: the rows that stay, the labels that change, the weight of each row."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Drop(NamedTuple):
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What is done to N rows, in the order of the file."""
+    """The changes of N rows, in the order of the file."""
 
     keep: Mask
     cells: list[Cells]

@@ -1,4 +1,4 @@
-"""How scikit-learn runs estimators that this package chose, not the user."""
+"""Settings of scikit-learn for estimators that this package chose, not the user."""
 
 from __future__ import annotations
 

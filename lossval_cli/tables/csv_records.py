@@ -1,4 +1,4 @@
-"""Where the records of a CSV file begin and end, which line is the header, and which lines are not rows.
+"""Find the records of a CSV file, its header, and the lines that are not rows.
 
 Comments, titles, empty rows, a second header and totals are left out, each with a notice.
 """
@@ -43,7 +43,7 @@ _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u200e\u200f"
 
 @dataclass(frozen=True)
 class CsvRecords:
-    """Where the records of a CSV file begin and end.
+    """The boundaries of the records of a CSV file.
 
     text: the bytes, with how to write them again.  header: (start, stop) of the line of names, None without one.
     starts, stops: (N,) byte offsets of the rows; what lies between two rows is blank or a comment.
@@ -210,7 +210,7 @@ class _Splitter:
         self._keep(slice(None, -count))
 
     def _drop_blank_lines(self, width: int) -> bool:
-        """Whether there are lines of spaces and tabs alone that are not a row of empty cells; they are left out."""
+        """True if there are lines of spaces and tabs alone that are not a row of empty cells; they are left out."""
         first = np.frombuffer(self.data, np.uint8)[self.starts]
         blank = np.flatnonzero(((first == ord(" ")) | (first == ord("\t"))) & (self.stops - self.starts < _BLANK_BYTES))
         keep = np.ones(self.starts.size, bool)

@@ -50,8 +50,8 @@ RESPELLED: Final = (
     (r"(\d) ?[时時点點시] ?(\d{1,2}) ?[分분]", r"\1:\2"),
     (r"^(\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?),? +(.*\d{2}.*)$", r"\2 \1"),
 )
-"""What is rewritten before cells are taken apart: the brackets of a log, weekdays and clocks in Chinese, Japanese and
-Korean, dates in Vietnamese, halves of the day, a weekday behind the date and a time of day before it."""
+"""Spellings that are rewritten before cells are taken apart: the brackets of a log, weekdays and clocks in Chinese,
+Japanese and Korean, dates in Vietnamese, halves of the day, a weekday behind the date and a time of day before it."""
 COMPACT: Final = (
     r"^(?P<year>19\d\d|20\d\d|9999)(?P<month>0[1-9]|1[0-2])(?:(?P<day>0[1-9]|[12]\d|3[01])"
     r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)?)?)?$"

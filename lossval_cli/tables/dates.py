@@ -49,7 +49,7 @@ _MOST_SHORT_YEARS: Final = 60
 
 @dataclass(frozen=True)
 class DateForm:
-    """How a column writes its dates. day_first: the order of day and month, None where both are never numbers."""
+    """The form of the dates of a column. day_first: the order of day and month, None where both are never numbers."""
 
     day_first: bool | None = None
     pattern: str | None = None
@@ -64,7 +64,7 @@ class DateForm:
 
 
 class DateReading(NamedTuple):
-    """What U different cells are as dates."""
+    """U different cells read as dates."""
 
     values: Ints
     """(U,) microseconds since 1970."""
@@ -72,12 +72,12 @@ class DateReading(NamedTuple):
     """(U,) whether the cell is a date."""
     form: DateForm
     is_sure: bool
-    """Whether the order of day and month follows from the column itself."""
+    """True if the order of day and month follows from the column itself."""
     notes: list[str]
 
 
 class DateHint(NamedTuple):
-    """What is known of the order from elsewhere: the user or training (`is_fixed`), or other columns of the file."""
+    """The order as known from elsewhere: from the user or training (`is_fixed`), or other columns of the file."""
 
     day_first: bool | None = None
     pattern: str | None = None
@@ -95,7 +95,7 @@ def read_iso(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def are_compact(text: pa.ChunkedArray) -> bool:
-    """Whether all of several different cells are dates such as 20240131 (one whole number of eight digits in 1,300),
+    """True if all of several different cells are dates such as 20240131 (one whole number of eight digits in 1,300),
     202401, 20240131235959 or 01.2024; zeros alone (SAP) stand for none."""
     text = text.filter(pc.invert(pc.match_substring_regex(text, "^0+$")))
     if not len(text):
@@ -149,7 +149,7 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
 
 
 def day_first_evidence(cells: pa.Array) -> bool | None:
-    """What the order of day and month in different cells (U,) is, where one of them shows it without doubt."""
+    """The order of day and month in different cells (U,), where one of them shows it without doubt."""
     numeric = _Numeric(cells, np.ones(len(cells), np.int64))
     day, month = int(numeric.only(True).sum()), int(numeric.only(False).sum())
     if numeric.found.sum() < 0.9 * len(cells) or bool(day) == bool(month):
@@ -201,7 +201,7 @@ class _Parts:
         return days * _DAY + moment, fits & real & in_day
 
     def are_seasons(self, fresh: Bools) -> bool:
-        """Whether the second of two numbers is always the year behind the first: 2010-11, 2011-12."""
+        """True if the second of two numbers is always the year behind the first: 2010-11, 2011-12."""
         year, month = self.number("year", 0)[fresh], self.number("month", 0)[fresh]
         return len(np.unique(year)) > 1 and bool(((year + 1) % 100 == month).all())
 
@@ -312,7 +312,7 @@ class _Numeric:
 def _decide_order(
     numeric: _Numeric, rows: Bools, cells: pa.Array, counts: Ints, order: Ints, hint: DateHint
 ) -> tuple[bool, bool, list[str]]:
-    """Whether the day comes first, whether that is certain, and what to say."""
+    """Returns two booleans (the day comes first; that is certain) and notes."""
     if hint.is_fixed and hint.day_first is not None:
         return hint.day_first, True, []
     day = int(counts[rows & numeric.only(True)].sum())

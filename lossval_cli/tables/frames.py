@@ -79,7 +79,7 @@ def _unknown_to_arrow(source: Any) -> str | None:
 
 
 def is_frame(source: Any) -> bool:
-    """Whether `source` is a table in memory rather than the name of a file."""
+    """True if `source` is a table in memory rather than the name of a file."""
     protocols = ("__arrow_c_stream__", "__dataframe__")
     is_known = isinstance(source, pd.DataFrame | tuple) or _is_lazy(source) or _makes_frame(source)
     return is_known or any(hasattr(source, protocol) for protocol in protocols)
@@ -99,7 +99,7 @@ def _makes_frame(source: Any) -> bool:
 
 
 def _is_lazy(source: Any) -> bool:
-    """Whether `source` is a LazyFrame of polars, which is a query."""
+    """True if `source` is a LazyFrame of polars, which is a query."""
     return type(source).__name__ == "LazyFrame" and hasattr(source, "collect")
 
 

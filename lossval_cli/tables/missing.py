@@ -1,4 +1,4 @@
-"""Which words in a cell mean that its value is missing.
+"""Words in a cell that mean that its value is missing.
 
 Three lists, each used where it is safe (docs/tables.md shows them to the user):
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 EMPTY_ONLY: Final = "empty"
-"""What `--missing` is given where no word means missing, only an empty cell."""
+"""The value of `--missing` by which no word means missing, only an empty cell."""
 
 
 def _cases(*words: str) -> tuple[str, ...]:

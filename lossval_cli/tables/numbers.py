@@ -66,7 +66,7 @@ _FEW: Final = 5
 
 @dataclass(frozen=True)
 class NumberForm:
-    """How a column writes its numbers, where not as `-1234.5`.
+    """The form of the numbers of a column, where it is not `-1234.5`.
 
     group: the mark between groups of three digits, if any.  mark: the currency or unit that nearly all numbers
     have, before or after, or the letters of debit and credit (`S/H`).  scale: what the written number is multiplied
@@ -105,22 +105,22 @@ class NumberForm:
 
 
 class NumberReading(NamedTuple):
-    """What U different cells are as numbers."""
+    """U different cells read as numbers."""
 
     values: Floats
     """(U,) NaN where the cell is not a number."""
     form: NumberForm | None
     """None for plain numbers."""
     whole: bool
-    """Whether all are written without decimals."""
+    """True if all are written without decimals."""
     notes: list[str]
-    """What was decided, as clauses of a notice on the column."""
+    """Decisions, as clauses of a notice on the column."""
     is_open: bool = False
-    """Whether commas or points leave both readings open."""
+    """True if commas or points leave both readings open."""
 
 
 class NumberHint(NamedTuple):
-    """What is known from elsewhere: the user (`is_fixed`), the training table, or other columns of the file."""
+    """The form as known from elsewhere: the user (`is_fixed`), the training table, or other columns of the file."""
 
     decimal: str | None = None
     thousands: str | None = None
@@ -180,12 +180,12 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
 
 
 def are_exponent_codes(text: pa.ChunkedArray) -> bool:
-    """Whether most cells (N,) are codes such as 4E01, which programs do not write for 40."""
+    """True if most cells (N,) are codes such as 4E01, which programs do not write for 40."""
     return float(pc.mean(pc.match_substring_regex(text, _CODE).cast(pa.float64())).as_py() or 0.0) > 0.5
 
 
 def may_be_thousands(text: pa.ChunkedArray) -> bool:
-    """Whether all cells (N,) are `1.250` or `950`, several of each: the points may separate thousands."""
+    """True if all cells (N,) are `1.250` or `950`, several of each: the points may separate thousands."""
     cells = pc.unique(text)
     if not pc.all(pc.match_substring_regex(cells, r"^-?[1-9]?\d{0,2}(?:\.\d{3})?$"), min_count=0).as_py():
         return False
@@ -214,7 +214,7 @@ class _Separators(NamedTuple):
 
 
 def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed: int) -> _Separators:
-    """What commas and points mean, from all bodies (U,) of numbers with their counts."""
+    """The meaning of commas and points, from all bodies (U,) of numbers with their counts."""
 
     def rows(pattern: str) -> int:
         return int(counts[matches(body, pattern)].sum())
@@ -257,7 +257,7 @@ def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed
 
 
 def _has_whole_among_thousands(body: pa.Array, counts: Counts) -> bool:
-    """Whether `1.250` and `950` cannot be decimals: zeros at the end are written, so that 950 would be 950.000."""
+    """True if `1.250` and `950` cannot be decimals: zeros at the end are written, so that 950 would be 950.000."""
     three = matches(body, _POINT_THREE) & (counts > 0)
     whole = matches(body, r"^[1-9]\d{0,2}$") & (counts > 0)
     padded = three & matches(body, "0$")

@@ -75,7 +75,7 @@ class Table:
     quoted: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
-    """What the reader decided for the user."""
+    """Decisions of the reader, as notices."""
     parts: tuple[tuple[str, int], ...] = ()
     """Name and number of rows of each file, where text was read from several."""
     row_numbers: npt.NDArray[np.int64] | None = None
@@ -83,7 +83,7 @@ class Table:
     index: pd.Index | None = None
     """(N,) of the pandas DataFrame that was read, whatever rows were left out since."""
     is_block: bool = False
-    """Whether these are some rows of a longer table, on which the types were decided."""
+    """True if these are some rows of a longer table, on which the types were decided."""
     _columns: dict[tuple[str, ColumnType | None], TypedColumn] = field(default_factory=dict, repr=False)
     _hint: list[FileHint] = field(default_factory=list, repr=False)
 
@@ -203,7 +203,7 @@ class Table:
         return replace(self, options=options, _columns=kept)
 
     def column_notices(self, name: str, trained: ColumnType | None = None) -> list[str]:
-        """What is worth saying of a typed column: what was decided, and its invalid cells with row or line."""
+        """Notices on a typed column: decisions, and its invalid cells with row or line."""
         column = self.column(name) if trained is None else self.column_as(name, trained)
         notices = [f"{format_name(name)}: {note}" for note in column.notes]
         if len(column.invalid):
@@ -211,7 +211,7 @@ class Table:
         return notices
 
     def location(self, row: int) -> str:
-        """Where a 0-based row is, for messages: `val.csv line 12`, or `val.parquet row 10`."""
+        """The location of a 0-based row, for messages: `val.csv line 12`, or `val.parquet row 10`."""
         name = self.name if self.lines is None else self._file_of(row)
         return f"{format_name(name)} {self.line_or_row(row)}"
 
@@ -302,7 +302,7 @@ class Table:
         return f"{what}s {', '.join(numbers)}{', ...' if len(rows) > INVALID_SHOWN else ''}"
 
     def _file_hint(self) -> FileHint:
-        """What the first columns of text of this table show, found when a column first needs it."""
+        """Evidence of the first columns of text in this table, found when a column first needs it."""
         if not self._hint:
             names = [name for name in self.column_names if is_text(self.data.schema.field(name).type)][:HINT_COLUMNS]
             rows = np.unique(np.linspace(0, self.rows - 1, min(self.rows, HINT_ROWS)).astype(np.int64))
@@ -329,7 +329,7 @@ HINT_COLUMNS, HINT_ROWS = 200, 2_000
 
 
 def _other_form(own: ColumnType, trained: ColumnType) -> list[str]:
-    """What is written in another way than in training, and was read all the same."""
+    """Notes on cells that are written in another way than in training, and were read all the same."""
     if isinstance(own.form, DateForm) and isinstance(trained.form, DateForm) and own.form != trained.form:
         return [f"its dates are written {own.form.order}, those of training {trained.form.order}"]
     mine = own.form if isinstance(own.form, NumberForm) else NumberForm()

@@ -116,14 +116,14 @@ class Cells:
         return None
 
     def _may_be_typed(self, clean: pa.Array, counts: Rows, total: int) -> bool:
-        """Whether most cells hold a digit, or are true or false: what has neither is text, and most columns of text
+        """True if most cells hold a digit, or are true or false: what has neither is text, and most columns of text
         are not looked at any further."""
         digits = np.asarray(pc.match_substring_regex(clean, "[0-9]"))
         words = np.asarray(pc.is_in(pc.utf8_lower(clean), value_set=pa.array([_TRUE[0], _FALSE[0]])))
         return bool(2 * counts[digits | words].sum() >= total)
 
     def _is_open(self, *kinds: str) -> bool:
-        """Whether the column may be of one of the kinds."""
+        """True if the column may be of one of the kinds."""
         if self.kind is not None:
             return self.kind in kinds
         return self.wanted is None or _kind_of(self.wanted.dtype) in kinds
@@ -202,7 +202,7 @@ class _Found(NamedTuple):
 
 
 def decides(found: DateReading, counts: Rows, total: int) -> bool:
-    """Whether at least half of the cells are dates: only then is it worth asking the other columns."""
+    """True if at least half of the cells are dates: only then is it worth asking the other columns."""
     return bool(2 * counts[found.found].sum() >= total)
 
 
@@ -223,13 +223,13 @@ def _spread(
 
 
 def _are_codes(clean: pa.Array, counts: Rows, fits: Bools, total: int) -> bool:
-    """Whether the cells that are not numbers look like codes (V45, E878, 12A): then the numbers are codes, too."""
+    """True if the cells that are not numbers look like codes (V45, E878, 12A): then the numbers are codes, too."""
     mixed = ~fits & np.asarray(pc.match_substring_regex(clean, r"^(?:\p{L}{1,3}-?\d+(?:\.\d+)?|\d+\p{L})$"))
     return int(counts[mixed].sum()) > max(4, total // 100)
 
 
 def _are_few_words(clean: pa.Array, counts: Rows, fits: Bools, wordy: Bools) -> bool:
-    """Whether what does not fit are at most three words (BDL, suppressed) in a column of many numbers or dates:
+    """True if what does not fit are at most three words (BDL, suppressed) in a column of many numbers or dates:
     then they say why there is no value."""
     others = np.flatnonzero(~fits & ~wordy & (counts > 0))
     if len(others) > _FEW_WORDS or np.count_nonzero(fits & (counts > 0)) < _MANY_VALUES:

@@ -42,7 +42,7 @@ from lossval_cli.text.format import quote
 
 T = TypeVar("T")
 _WRAPPED: Final = r"^(?:=?\"([^\"]*)\"|'([^']*)')$"
-"""What spreadsheets write to keep text as it is, and programs that quote with apostrophes."""
+"""Quotes that spreadsheets write to keep text as it is, and those of programs that quote with apostrophes."""
 
 
 def read_text(
@@ -98,7 +98,7 @@ def present_text(text: pa.ChunkedArray, options: CellOptions) -> pa.ChunkedArray
 
 
 def file_hint(texts: list[pa.ChunkedArray]) -> FileHint:
-    """What columns of text (each (N,), a sample) show without doubt of decimal marks, and of day and month."""
+    """Certain evidence of columns of text (each (N,), a sample) on decimal marks, and on the order of day and month."""
     decimals: list[str | None] = []
     orders: list[bool | None] = []
     for text in texts:
@@ -177,7 +177,7 @@ def _are_versions(sample: pa.ChunkedArray) -> bool:
 
 
 def _is_code(text: pa.ChunkedArray) -> bool:
-    """Whether whole numbers are codes, such as 01234: many begin with a zero, or some do and all have one length."""
+    """True if whole numbers are codes, such as 01234: many begin with a zero, or some do and all have one length."""
     zeros = pc.starts_with(text, "0")
     if not pc.any(zeros, min_count=0).as_py():
         return False

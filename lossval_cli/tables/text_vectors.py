@@ -27,14 +27,14 @@ _CALLS: Final = (
     (r"^(?:array|tensor)\((\[[^\]]*\]).*\)$", r"\1"),
     (rf"^\(?({_NUMBER}) ?([+-]) ?({_NUMBER[5:]})[ij]\)?$", r"[\1 \2\3]"),
 )
-"""What Python prints of a scalar or an array within a list or a frame; and complex numbers, which are two."""
+"""Scalars and arrays as Python prints them within a list or a frame; and complex numbers, which are two numbers."""
 _FIRST: Final = 100
 """Cells of which nearly all have to look like lists before all are read."""
 VECTOR: Final = pa.list_(pa.float64())
 
 
 def are_vectors(text: pa.ChunkedArray) -> bool:
-    """Whether nearly all cells (n,) that have a value are lists of at least two numbers."""
+    """True if nearly all cells (n,) that have a value are lists of at least two numbers."""
     first = _bare(text.slice(0, _FIRST).drop_null())
     return len(first) > 0 and int((~_fits(first)).sum()) <= tolerated(len(first))
 

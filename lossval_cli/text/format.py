@@ -1,4 +1,4 @@
-"""How values, shares, numbers and column names are shown in messages and reports."""
+"""Values, shares, numbers and column names as text for messages and reports."""
 
 from __future__ import annotations
 
