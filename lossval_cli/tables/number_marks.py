@@ -133,7 +133,7 @@ def decide_marks(parts: Parts, values: Floats, counts: Counts, allowed: int, bas
         if written.plain > written.total and len(names) > 1 and _are_flags(names):
             apart = matches(parts.text("body"), r"[., ]")  # 12a is a house, 12.5 e an estimate
             if counts[written.marked & apart].sum() >= written.total - allowed:
-                note = f"{written.total:,} numbers are read without the letter behind them"
+                note = f"{written.total:,} numbers are read without the letter after them"
                 return Marks(~written.marked | apart, np.ones(len(values)), "", False, 1.0, [note])
     return _decide_main(written, before, values, counts, allowed)
 
