@@ -102,7 +102,7 @@ class _Tails:
 
 @dataclass
 class CellModel:
-    """What right cells of each column look like, fitted on a sample of n rows."""
+    """Model of what correct cells of each column look like, fitted on a sample of n rows."""
 
     columns: tuple[str, ...]
     numbers: Mapping[int, NumberCells]
@@ -128,7 +128,7 @@ class CellModel:
         rng: np.random.Generator,
         movable: Collection[str] = (),
     ) -> CellModel:
-        """On n rows: numbers float64 with NaN, levels strings with None. `counts`: of the levels in the whole
+        """Fit on n rows: numbers float64 with NaN, levels strings with None. `counts`: of the levels in the whole
         table; group (n,): equal for copies; `movable`: columns whose numbers may be in one another's place."""
         columns = tuple(frame.columns)
         numbers = {i: NumberCells.fit(frame[c].to_numpy(float)) for i, c in enumerate(columns) if is_number[c]}
@@ -183,7 +183,7 @@ class CellModel:
         return _Raw(cells, deviation, surprisal, misspelt, rarity, moved, pairs)
 
     def fit_tails(self, raw: _Raw, kept: npt.NDArray[np.bool_], quantiles: tuple[float, float]) -> None:
-        """On the evidence of the fitted rows, without those that are left out."""
+        """Fit the tails on the evidence of the fitted rows, without those that are left out."""
         sides: dict[int, Sides] = {}
         residual: dict[int, Tail] = {}
         unlikely: dict[int, Tail] = {}
@@ -246,7 +246,7 @@ class CellModel:
         return np.zeros(len(frame), np.int64) if fitted is None else self._copies[fitted]
 
     def predict(self, cells: Cells, fitted: Ints | None = None) -> Prediction:
-        """What the other columns say of each cell."""
+        """Predict each cell from the other columns."""
         prediction = self._forest.predict(cells, fitted)
         if self._linear is not None and self._linear.coefficients:
             input_of = _first_inputs(self._inputs(cells.codes[:0], cells.values[:0])[1])
@@ -257,7 +257,7 @@ class CellModel:
     def likely_levels(
         self, cells: Cells, column: int, fitted: Ints | None = None
     ) -> list[tuple[str | None, float | None]]:
-        """For each row, the level that the other columns make most probable, and the probability of its own."""
+        """Return, for each row, the level that the other columns make most probable, and the probability of its own."""
         shares, named = self._forest.shares(cells, column, fitted), list(self.levels[column].named)
         if not shares.size or not named:
             return [(None, None)] * len(cells.codes)
@@ -312,7 +312,7 @@ class CellModel:
 
 
 def _first_inputs(owner: Ints) -> dict[int, int]:
-    """Of each column, the first of its inputs: of a number, the number itself. owner (inputs,): their columns."""
+    """Find the first input of each column, which for a number is the number itself. owner (inputs,): their columns."""
     columns, first = np.unique(owner, return_index=True)
     return {int(column): int(i) for column, i in zip(columns, first, strict=True)}
 

@@ -61,7 +61,8 @@ def unreadable(column: str) -> CellFinding:
 def describe_cells(
     view: TableView, model: CellModel, frame: pd.DataFrame, fitted: npt.NDArray[np.int64], most: int
 ) -> list[list[CellFinding]]:
-    """For typed rows (n,), worst cell first; fitted (n,): which of the fitted rows they are, −1 for none."""
+    """Describe the improbable cells of typed rows (n,), worst cell first; fitted (n,): which of the fitted rows they
+    are, −1 for none."""
     findings: list[list[CellFinding]] = [[] for _ in range(len(frame))]
     for rows, index in ((np.flatnonzero(fitted >= 0), fitted[fitted >= 0]), (np.flatnonzero(fitted < 0), None)):
         if len(rows):

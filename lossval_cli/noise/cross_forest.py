@@ -80,8 +80,8 @@ class CrossForest:
         trees: int,
         rng: np.random.Generator,
     ) -> CrossForest:
-        """On n rows. `input_column`, `target_column`: the column of each input and target; bins (D,): how many
-        each column has; group (n,): equal for rows that are copies of one another."""
+        """Fit on n rows. `input_column`, `target_column`: the column of each input and target; bins (D,): how many each
+        column has; group (n,): equal for rows that are copies of one another."""
         D, groups = len(bins), int(group.max()) + 1
         numbers: npt.NDArray[np.bool_] = np.asarray(np.isfinite(cells.values).any(axis=0))
         halves = [
@@ -113,7 +113,7 @@ class CrossForest:
         return sum(column in tree.outputs for tree in self.trees)
 
     def predict(self, cells: Cells, fitted: Ints | None = None) -> Prediction:
-        """For n rows; `fitted` (n,): which of the fitted rows they are or come from."""
+        """Predict n rows; `fitted` (n,): which of the fitted rows they are or come from."""
         n, D = cells.codes.shape
         probability, mean, square, asked, known = (np.zeros((D, n), np.float32) for _ in range(5))
         codes = np.ascontiguousarray(cells.codes.T)

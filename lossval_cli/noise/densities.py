@@ -57,8 +57,7 @@ class NumberDensities:
 
 
 def _smooth(rows: Floats, *sigmas: float) -> list[Floats]:
-    """Each row of (…, grid) convolved with normal densities of deviation `sigmas` grid steps; 0 beyond the
-    grid."""
+    """Convolve each row of (…, grid) with normal densities of deviation `sigmas` grid steps; 0 beyond the grid."""
     size = rows.shape[-1]
     length = next_fast_len(2 * size, real=True)  # no wrapping round
     offsets = np.fft.fftfreq(length, 1 / length)

@@ -22,7 +22,8 @@ class Trusted(NamedTuple):
 
     @classmethod
     def none(cls, columns: int, network: Floats) -> Trusted:
-        """No rows, in the shapes that go with `columns` features and the networks' predictions (N, K) or (N,)."""
+        """Return no rows, in the shapes that go with `columns` features and the networks' predictions (N, K) or
+        (N,)."""
         shape = (0, *network.shape[1:])
         return cls(np.zeros((0, columns), np.float32), np.zeros(0), np.zeros(shape), np.zeros(0, np.int64))
 

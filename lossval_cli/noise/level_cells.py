@@ -49,7 +49,7 @@ class LevelCells:
 
     @classmethod
     def fit(cls, counts: dict[str, int]) -> LevelCells:
-        """On the number of cells of each level in the whole table."""
+        """Fit on the number of cells of each level in the whole table."""
         ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
         ascending = np.sort(np.fromiter(ordered.values(), np.int64, len(ordered)))
         named = {level: i for i, level in enumerate(list(ordered)[:NAMED])}
@@ -63,7 +63,7 @@ class LevelCells:
         return len(self.named) + 3
 
     def evidence(self, cells: npt.NDArray[np.object_], counted: bool) -> LevelEvidence:
-        """For (n,) strings with None for missing; `counted`: they are among the counted cells."""
+        """Compute the evidence of (n,) strings with None for missing; `counted`: they are among the counted cells."""
         codes, levels = pd.factorize(cells)
         own = int(counted)
         bins, rarity, misspelt = np.empty(len(levels), np.int64), np.empty(len(levels)), np.zeros(len(levels))

@@ -48,7 +48,7 @@ class LinearCells:
     def fit(
         cls, inputs: npt.NDArray[np.float32], input_of: Mapping[int, int], errors: Mapping[int, Floats]
     ) -> LinearCells:
-        """On inputs (n, p). input_of: the input that holds each column's number; errors (n,): of the forest's
+        """Fit on inputs (n, p). input_of: the input that holds each column's number; errors (n,): of the forest's
         predictions of a column, NaN where its cell is missing."""
         n, p = inputs.shape
         centre, spread = inputs.mean(axis=0).astype(np.float64), inputs.std(axis=0).astype(np.float64)

@@ -72,7 +72,7 @@ class Density:
 
     @classmethod
     def fit(cls, column: NumberCells, values: Floats) -> Density | None:
-        """On the column's numbers (n,), NaN for missing; None for a column in which all are equal."""
+        """Fit on the column's numbers (n,), NaN for missing; return None for a column in which all are equal."""
         values = within_reach(values[np.isfinite(values)])
         distinct, counts = np.unique(values, return_counts=True)
         if len(distinct) < 2:
@@ -164,7 +164,7 @@ class MovedCells:
 
     @classmethod
     def fit(cls, numbers: Mapping[int, tuple[NumberCells, Floats]]) -> MovedCells:
-        """On columns between which cells may have moved, by their number in the table, and their numbers (n,)."""
+        """Fit on columns between which cells may have moved, by their number in the table, and their numbers (n,)."""
         found = {i: Density.fit(column, values) for i, (column, values) in numbers.items()}
         densities = {i: density for i, density in found.items() if density is not None}
         return cls(densities if 1 < len(densities) <= MOST_COLUMNS else {})

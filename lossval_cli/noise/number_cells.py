@@ -65,7 +65,7 @@ class Side(NamedTuple):
 
     @classmethod
     def fit(cls, outward: Floats, distances: Floats, total: int, quantiles: tuple[float, float]) -> Side | None:
-        """On the values of one side, counted outward from the centre on the scale, and in the column's unit;
+        """Fit on the values of one side, counted outward from the centre on the scale, and in the column's unit;
         `total`: of both sides."""
         if len(outward) < FEW_VALUES:
             return None
@@ -101,7 +101,7 @@ class Sides(NamedTuple):
 
     @classmethod
     def fit(cls, values: Floats, distances: Floats, quantiles: tuple[float, float]) -> Sides:
-        """On values without missing ones."""
+        """Fit on values without missing ones."""
         up = values >= 0
         return cls(
             Side.fit(values[up], distances[up], len(values), quantiles),
@@ -142,7 +142,7 @@ class NumberCells:
 
     @classmethod
     def fit(cls, values: Floats) -> NumberCells:
-        """On (n,) with NaN for missing, at least one finite."""
+        """Fit on (n,) values, NaN for missing, at least one finite."""
         finite = within_reach(values[np.isfinite(values)])
         distinct, counts = np.unique(finite, return_counts=True)
         rest = finite

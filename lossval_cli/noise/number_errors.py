@@ -149,7 +149,7 @@ def find_wrong_numbers(
 def estimate_number_errors(
     rows: Predicted, seed: int, *, checked: Predicted | None = None, expected_share: float | None = None
 ) -> _Found:
-    """Out-of-fold predictions and labels; checked: the same of trusted rows."""
+    """Estimate errors from out-of-fold predictions and labels; checked: the same of trusted rows."""
     y, scores = rows.y, Scores.of(rows.y)
     most_common = int(scores.counts.argmax())
     alike = scores.counts[most_common] / len(y)
@@ -218,7 +218,8 @@ def _discovered(chance: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _step(values: Floats) -> float:
-    """From the least value to the next, where many have it, as counts do: 0 and 1 differ by no more than 1 and 3."""
+    """Return the distance from the least value to the next, where many rows have the least value, as counts do: 0 and 1
+    differ by no more than 1 and 3."""
     distinct, counts = np.unique(values, return_counts=True)
     return float(distinct[1] - distinct[0]) if len(distinct) > 1 and counts[0] > RARE_VALUE * len(values) else 0.0
 

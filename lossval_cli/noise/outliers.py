@@ -223,7 +223,7 @@ class OutlierModel:
         blocks: Sequence[Block] = (),
         classes: Ints | None = None,
     ) -> OutlierModel:
-        """On n typed rows: numbers float64 with NaN (dates in seconds), levels and texts strings with None.
+        """Fit on n typed rows: numbers float64 with NaN (dates in seconds), levels and texts strings with None.
 
         `kinds`: number, date, boolean, category or text of each column. `sample` (n,): which rows of the table they
         are, sorted; `counts`: cells of each level in the whole table, without it in the sample. X (n, D): the rows

@@ -114,7 +114,7 @@ class PairCells:
         levels: Mapping[int, LevelCells],
         group: Ints,
     ) -> PairCells:
-        """On n rows; group (n,): equal for copies."""
+        """Fit on n rows; group (n,): equal for copies."""
         views = _views(frame, numbers, levels)
         codes = [view.codes(frame.iloc[:, view.column]) for view in views]
         first = np.zeros(len(frame), bool)
@@ -155,7 +155,7 @@ class PairCells:
         return found
 
     def _compare(self, frame: pd.DataFrame, copies: Ints) -> list[tuple[_Pair, Ints, Floats, Mask]]:
-        """For each pair: which rows have both values, their nats, and whether they are exceptions."""
+        """Return, for each pair, which rows have both values, their nats, and whether they are exceptions."""
         codes = [view.codes(frame.iloc[:, view.column]) for view in self.views]
         compared = []
         for pair in self.pairs:

@@ -64,7 +64,7 @@ class _Point(NamedTuple):
 
 
 def fit_pu_regression(own: Floats, corrupted: Floats, weight: Floats) -> PURegression:
-    """On terms (n, T) of the rows and of their corrupted copies, in the same order, with weights (n,)."""
+    """Fit on terms (n, T) of the rows and of their corrupted copies, in the same order, with weights (n,)."""
     posterior = _Posterior.of(own, corrupted, weight)
     profile: list[_Point] = []
     beta = np.zeros(posterior.terms.shape[1])
@@ -111,7 +111,7 @@ class _Posterior:
         return cls(terms, np.arange(2 * n) >= n, np.concatenate([weight, weight]), ridge)
 
     def best(self, logit_share: float, beta: Floats) -> _Point:
-        """From `beta` by Newton's method, steps shortened where they do not lead down."""
+        """Find the best coefficients from `beta` on by Newton's method, steps shortened where they do not lead down."""
         value, log_ratio, odds = self._value(logit_share, beta)
         for _ in range(MOST_STEPS):
             noisy, copy = expit(log_ratio + logit_share), expit(odds)

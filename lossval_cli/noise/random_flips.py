@@ -64,7 +64,8 @@ class Flips(NamedTuple):
 
 
 def estimate_flips(probabilities: Floats, y: Ints, seed: int, distinct: int | None = None) -> Flips:
-    """Out-of-fold probabilities (N, K) and labels y (N,) -> which labels were flipped at random, and how many.
+    """Estimate which labels were flipped at random, and how many, from out-of-fold probabilities (N, K) and labels y
+    (N,).
 
     distinct: how many different rows of features there are (default: N). Copies of a row say how often it has each
     label, and nothing of the curve.

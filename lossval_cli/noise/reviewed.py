@@ -246,7 +246,7 @@ def _forest_weight(odds: Floats, doubted: Floats, wrong: Bools) -> float:
 
 
 def _log_posterior(odds: Floats, wrong: Bools) -> Floats:
-    """Over SHIFTS of all log-odds (R,), given which rows were wrong."""
+    """Return the log posterior over SHIFTS of all log-odds (R,), given which rows were wrong."""
     along = odds[:, None] + SHIFTS  # (R, shifts)
     likelihood = -np.logaddexp(0.0, np.where(wrong[:, None], -along, along)).sum(axis=0)
     result: Floats = likelihood - 0.5 * (SHIFTS / SHIFT_DEVIATION) ** 2

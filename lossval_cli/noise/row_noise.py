@@ -121,7 +121,7 @@ class RowNoise:
     def fit(
         cls, X: npt.NDArray[np.float32], blocks: Sequence[Block], classes: Ints, group: Ints, rng: np.random.Generator
     ) -> RowNoise:
-        """On n encoded rows X (n, D). `blocks`: the columns of X that belong together; classes (n,): rows that are
+        """Fit on n encoded rows X (n, D). `blocks`: the columns of X that belong together; classes (n,): rows that are
         compared with one another; group (n,): equal for copies."""
         fold = (rng.permutation(int(group.max()) + 1) % FOLDS)[group]
         folds = [_Terms.fit(X[fold != i], blocks) if (fold != i).any() else _Terms.fit(X, blocks) for i in range(FOLDS)]
@@ -294,7 +294,7 @@ class _ClassBaseline:
 
     @classmethod
     def fit(cls, terms: Floats, classes: Ints) -> _ClassBaseline:
-        """On terms (n, T); a class of few rows has the baseline of all rows."""
+        """Fit on terms (n, T); a class of few rows has the baseline of all rows."""
         middle = np.median(terms, axis=0)
         spread = np.median(np.abs(terms - middle), axis=0)
         centre = np.tile(middle, (int(classes.max()) + 1, 1))
@@ -334,7 +334,7 @@ class _Ratio:
 
     @classmethod
     def fit(cls, own: Floats, corrupted: Floats) -> _Ratio:
-        """On terms (n, T) of rows and of their corrupted copies."""
+        """Fit on terms (n, T) of rows and of their corrupted copies."""
         ceiling = np.quantile(corrupted, CEILING, axis=0)
         own, corrupted = np.minimum(own, ceiling), np.minimum(corrupted, ceiling)
         # Standardised by both together: the unit of a term then does not matter to the ridge penalty.

@@ -56,7 +56,7 @@ class Spelling:
 
     @classmethod
     def fit(cls, levels: Sequence[str], counts: Sequence[int]) -> Spelling:
-        """On the levels of a column, most frequent first, with the number of cells of each."""
+        """Fit on the levels of a column, most frequent first, with the number of cells of each."""
         total = sum(counts)
         least = max(FREQUENT[0], FREQUENT[1] * total)
         frequent = tuple((level, count) for level, count in zip(levels, counts, strict=True) if count >= least)

@@ -38,7 +38,7 @@ class LightTail(NamedTuple):
 
     @classmethod
     def fit(cls, distances: Floats) -> LightTail | None:
-        """On (n,) distances of at least 0; None where their tail may be heavier."""
+        """Fit on (n,) distances of at least 0; return None where their tail may be heavier."""
         median, far, further = np.quantile(distances, [0.5, 0.93, 0.98])
         if median <= 0 or far > LIGHT * median or further > STILL_LIGHT * far:
             return None
@@ -60,7 +60,7 @@ class Tail(NamedTuple):
 
     @classmethod
     def fit(cls, values: Floats, quantiles: tuple[float, float], least_scale: float = 0.0) -> Tail:
-        """On (n,) values, at least one of them finite; `quantiles`: of the start and of censoring."""
+        """Fit on (n,) values, at least one of them finite; `quantiles`: of the start and of censoring."""
         sample = np.sort(values[np.isfinite(values)])
         start, end = np.quantile(sample, quantiles)
         above = sample[np.searchsorted(sample, start, "right") :]

@@ -90,7 +90,7 @@ class Thresholds:
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
-        """For report.json and run.json."""
+        """Return a dict for report.json and run.json."""
         return {
             "label": self.label,
             "features": self.features,

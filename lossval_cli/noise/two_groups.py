@@ -37,7 +37,7 @@ class TwoGroups(NamedTuple):
 
     @classmethod
     def fit(cls, neg_log_p: Floats) -> TwoGroups:
-        """On (n, K) nats."""
+        """Fit on (n, K) nats."""
         ratio = np.exp(np.minimum(_log_ratio(neg_log_p), LARGEST))
         shares = np.full(neg_log_p.shape[1], START)
         for _ in range(STEPS):
