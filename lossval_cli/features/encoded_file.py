@@ -181,7 +181,7 @@ def encode_streamed(
 
 @contextlib.contextmanager
 def _keeping(path: Path) -> Iterator[None]:
-    """What the system refuses, as an OutputError."""
+    """Raise what the system refuses as an OutputError."""
     try:
         yield
     except OSError as error:
@@ -190,7 +190,7 @@ def _keeping(path: Path) -> Iterator[None]:
 
 
 def block_table(table: Table, block: Any, first: int) -> Table:
-    """Some rows of `table`, by its name; row 0 is row `first` of it."""
+    """Return some rows of `table`, by its name; row 0 is row `first` of it."""
     return Table(block, table.name, table.format, None, None, first, table.options, types=table.types, is_block=True)
 
 

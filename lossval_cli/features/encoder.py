@@ -45,7 +45,7 @@ FIRST_CELLS = 1_000
 
 @dataclass(frozen=True)
 class Block:
-    """Where one column went: X[:, start:stop]."""
+    """Position of one column in the encoded matrix: X[:, start:stop]."""
 
     column: str
     kind: Kind
@@ -126,7 +126,7 @@ class Encoder:
         return X
 
     def read(self, table: Table) -> Iterator[tuple[str, Any]]:
-        """Each used column of `table` by name: float64 (n,), missing as NaN and dates as seconds, or text.
+        """Yield each used column of `table` by name: float64 (n,), missing as NaN and dates as seconds, or text.
 
         Raises CellError as `transform` does.
         """
@@ -136,7 +136,7 @@ class Encoder:
 
     @property
     def nouns(self) -> dict[str, str]:
-        """What a cell of each used column is called: a number, a date, …"""
+        """Noun for a cell of each used column: a number, a date, …"""
         return {source.column: source.trained.noun for source in self._sources}
 
     def invalid(self, table: Table) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
@@ -145,7 +145,7 @@ class Encoder:
             yield source.column, table.column_as(source.column, source.trained).invalid
 
     def differences(self, table: Table) -> tuple[str, ...]:
-        """What `table` holds that training rows do not, missing cells, levels, far numbers, as notices."""
+        """Return notices on what `table` holds that training rows do not: missing cells, levels, far numbers."""
         notices = []
         for source, encoder in zip(self._sources, self._encoders, strict=True):
             values = source.read(table)
@@ -174,7 +174,7 @@ class Encoder:
         return tuple(notices)
 
     def describe(self) -> list[dict[str, object]]:
-        """One JSON-serialisable record a feature column: its type, numbers used, missing share, levels, …"""
+        """Return one JSON-serialisable record a feature column: its type, numbers used, missing share, levels, …"""
         used: list[dict[str, object]] = [
             {
                 "column": block.column,
@@ -193,7 +193,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Source:
-    """How a column is read from every table: as the training table's column was."""
+    """Way to read a column from every table: as the training table's column was."""
 
     column: str
     trained: ColumnType
@@ -229,7 +229,7 @@ _ENCODINGS: dict[type, str] = {
 
 
 def _useless(values: pa.ChunkedArray, invalid: int) -> str:
-    """Why a typed training column cannot tell rows apart, or '' if it can."""
+    """Explain why a typed training column cannot tell rows apart, or '' if it can."""
     if is_vector(values.type):
         matrix = as_matrix(values, common_length(values)) if common_length(values) else np.zeros((0, 1))
         present = matrix[~np.isnan(matrix[:, 0])]

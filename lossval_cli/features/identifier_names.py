@@ -89,12 +89,13 @@ _NO_NAME = re.compile(r"unnamed_\d+_*")
 
 
 def is_unnamed(column: str) -> bool:
-    """True if the file gave the column no name (`unnamed_1`; pandas: `Unnamed: 0`, `__index_level_0__`)."""
+    """Return True if the file gave the column no name (`unnamed_1`; pandas: `Unnamed: 0`, `__index_level_0__`)."""
     return bool(INDEX_NAMES.fullmatch(column) or _NO_NAME.fullmatch(column))
 
 
 def says_measured(column: str) -> bool:
-    """True if a name says that the column holds times or measurements, which may count up by one from row to row."""
+    """Return True if a name says that the column holds times or measurements, which may count up by one from row to
+    row."""
     bare = _plain(column)
     words = _words_of(bare)
     is_time = bare.lower() in ("t", "год", "年") or any(word in _TIME_WORDS for word in words)
@@ -102,7 +103,7 @@ def says_measured(column: str) -> bool:
 
 
 def says_id(column: str) -> bool:
-    """True if a name says that the column holds ids."""
+    """Return True if a name says that the column holds ids."""
     if "№" in column or any(text in column.lower() for text in _SCRIPTS) or column.strip() in ("#", "N°"):
         return True
     if _INITIALS.fullmatch(column):

@@ -58,7 +58,7 @@ _RANDOM = {"hexadecimal keys": ("[a-fA-F]", "[0-9]"), "random keys": ("[a-z]", "
 
 @dataclass(frozen=True)
 class Identifier:
-    """Why a column is an id, in a few words, and its values that stand in several rows."""
+    """Reason why a column is an id, in a few words, and its values that stand in several rows."""
 
     why: str
     repeated: str = ""
@@ -69,7 +69,7 @@ class Identifier:
 
 
 def find_identifier(table: Table, column: str) -> Identifier | None:
-    """Whether a column identifies rows, or None where it is a feature.
+    """Find out whether a column identifies rows; return None where it is a feature.
 
     An id is a column of whole numbers (also written 1001.0) or text
 
@@ -114,8 +114,8 @@ def find_repeated(table: Table, column: str) -> str | None:
 
 
 def find_group_key(table: Table, column: str) -> int | None:
-    """How many groups of rows a column that is named like an id seems to hold, None where it does not: each value
-    stands in two rows or more on average."""
+    """Count the groups of rows that a column named like an id seems to hold; return None where it holds none. In
+    groups, each value stands in two rows or more on average."""
     if not says_id(column) or (cells := _keys(table, column)) is None:
         return None
     present = len(cells) - cells.null_count
@@ -126,7 +126,8 @@ def find_group_key(table: Table, column: str) -> int | None:
 
 
 def _share_of_rows(table: Table, distinct: int, present: int, needed: float) -> float:
-    """How many of the cells that have a value differ; where fewer than `needed` do, copies of whole rows count once."""
+    """Return the share of different values among the cells that have one; where fewer than `needed` do, copies of whole
+    rows count once."""
     share = distinct / max(present, 1)
     if share >= needed or 2 * distinct < FEWEST_ROWS:
         return share
@@ -157,7 +158,7 @@ def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
 
 
 def _counts_rows(column: str, share: float, shape: str) -> bool:
-    """Whether a column without a name is an index: pandas names its own; any other has to look like one."""
+    """Return whether a column without a name is an index: pandas names its own; any other has to look like one."""
     return bool(INDEX_NAMES.fullmatch(column)) or bool(shape) or share >= MOST
 
 

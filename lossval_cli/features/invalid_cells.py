@@ -45,7 +45,7 @@ def cells_per_row(found: Sequence[InvalidCells], rows: int) -> npt.NDArray[np.in
 
 
 def describe_invalid_cells(found: Sequence[InvalidCells], train: Table, columns: int) -> dict[str, Any]:
-    """For the report: how many of the cells of `columns` features do not fit, and the first of each column."""
+    """Describe for the report how many of the cells of `columns` features do not fit, and the first of each column."""
     return {
         "count": sum(len(cells.rows) for cells in found),
         "cells": train.rows * columns,

@@ -72,7 +72,7 @@ class Candidate(NamedTuple):
 
     @property
     def text(self) -> str:
-        """For a list: `churn (2 values)`."""
+        """Text for a list: `churn (2 values)`."""
         return f"{format_name(self.name)} ({pluralize(self.distinct, 'value')})"
 
 
@@ -154,7 +154,8 @@ def _candidate(train: Table, name: str) -> Candidate | None:
 
 
 def are_counted(values: pa.ChunkedArray) -> bool:
-    """True if whole numbers are classes that somebody counted, from -1, 0 or 1 on and with few gaps: not heights."""
+    """Return True if whole numbers are classes that somebody counted, from -1, 0 or 1 on and with few gaps: not
+    heights."""
     bounds = pc.min_max(values).as_py()
     span = bounds["max"] - bounds["min"] + 1
     return bool(-1 <= bounds["min"] <= 1 and MOST_GAPS * pc.count_distinct(values, mode="only_valid").as_py() >= span)

@@ -42,7 +42,8 @@ class Overlap(NamedTuple):
         return self.same + self.relabelled + self.near
 
     def notice(self, other: str, train: str, what: str) -> str:
-        """What is shared and what that means; other, train: names of the tables, what: validation or test."""
+        """Return a notice on what is shared and what that means; other, train: names of the tables, what: validation or
+        test."""
         if self.is_whole:
             return (
                 f"{format_name(other)} holds the same rows as {format_name(train)}: nothing measured on it says how a "
@@ -85,7 +86,7 @@ def find_overlap(
 
 
 def is_suspicious(overlap: Overlap, keys: Keys) -> bool:
-    """Whether more is shared than such a table shares with itself."""
+    """Return whether more rows are shared than such a table shares with itself."""
     if overlap.relabelled + overlap.near > 0:
         return True
     return overlap.same > 0 and is_more(overlap.same, overlap.rows, repeated_share(keys), len(keys))
@@ -98,14 +99,15 @@ def repeated_share(keys: Keys) -> float:
 
 
 def is_more(count: int, rows: int, expected_share: float, training_rows: int) -> bool:
-    """Whether `count` of `rows` are more than twice the share that is expected by chance, and significantly so."""
+    """Return whether `count` of `rows` are more than twice the share that is expected by chance, and significantly
+    so."""
     if count <= 2 * expected_share * rows:
         return False
     return bool(bdtrc(count - 1, rows, min(1.0, max(expected_share, 1 / training_rows))) < SIGNIFICANCE)
 
 
 def _near_copies(X: RowSource, others: npt.NDArray[np.float32], columns: int, rows: int) -> int:
-    """How many of `others` (n, D) lie within NEAR per column of a training row, if that is more often than training
+    """Count the `others` (n, D) that lie within NEAR per column of a training row, if that is more often than training
     rows lie so near to one another."""
     rng = np.random.default_rng([rows, len(others)])
     reference = X[_draw(rows, NEAR_REFERENCE, rng)]

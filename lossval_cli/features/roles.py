@@ -30,8 +30,8 @@ MOST_OTHER_CLASSES = 10
 
 @dataclass(frozen=True)
 class Roles:
-    """What each column of the training table is for. `features` are sorted by name, so the order of
-    columns in a file changes nothing; `notices` tell the user what was decided for them.
+    """Role of each column of the training table. `features` are sorted by name, so the order of columns in a file
+    changes nothing; `notices` tell the user what was decided for them.
     """
 
     label: str
@@ -177,13 +177,14 @@ def _check_known(train: Table, asked: AskedColumns) -> None:
 
 
 def _is_tag_list(kind: pa.DataType) -> bool:
-    """Whether cells are lists of text or whole numbers."""
+    """Return whether cells are lists of text or whole numbers."""
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     return is_text_list(kind) or bool(is_list and pa.types.is_integer(kind.value_type))
 
 
 def _is_multilabel(train: Table, label: str, options: TableOptions) -> bool:
-    """Whether the label holds several tags a row: cells are lists, or --multi-label says what is between tags."""
+    """Return whether the label holds several tags a row: cells are lists, or --multi-label says what is between
+    tags."""
     kind = train.data.schema.field(label).type
     if options.multi_label is None:
         return _is_tag_list(kind) and label == options.label

@@ -45,7 +45,8 @@ _SPLIT_VALUES = frozenset(
 
 
 def is_split(train: Table, name: str) -> bool:
-    """Whether a column says which part of the data a row belongs to: named `split` or `fold`, or of train and test."""
+    """Return whether a column says which part of the data a row belongs to: named `split` or `fold`, or of train and
+    test."""
     values = train.typed(name)
     if is_text(values.type):
         for cells in (values.slice(0, 100), values):  # the first cells decide most columns
@@ -57,7 +58,7 @@ def is_split(train: Table, name: str) -> bool:
 
 
 def meaning_notices(train: Table, asked: AskedColumns, features: Sequence[str], label: str) -> list[str]:
-    """What to ask about features that are called as sample weights or groups are."""
+    """Return notices that ask about features that are called as sample weights or groups are."""
     notices = []
     for name in features:
         if name in asked.features or name == label:

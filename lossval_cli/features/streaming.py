@@ -42,7 +42,7 @@ SAMPLED_ROWS = 1 << 12
 
 
 class Layout(NamedTuple):
-    """How the training rows are divided, and what that takes."""
+    """Division of the training rows, and what it takes."""
 
     processes: ProcessGroup
     """With the range of rows of each."""

@@ -34,7 +34,7 @@ class ColumnSource(Protocol):
         """Sorted rows, which all processes ask for together."""
 
     def take(self, rows: Ints) -> pd.DataFrame:
-        """Some rows, in this order."""
+        """Return some rows, in this order."""
 
     def blocks(self, own: slice, rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
         """A range of rows in blocks of at most `rows`, each with its first row."""
@@ -57,15 +57,15 @@ class TypedColumns:
         return self._table.rows
 
     def sample(self, rows: Ints) -> pd.DataFrame:
-        """In a streamed table, all processes read their parts together."""
+        """Draw a sample of rows. In a streamed table, all processes read their parts together."""
         return self._rows(self._together, rows)
 
     def take(self, rows: Ints) -> pd.DataFrame:
-        """Any rows, read by this process alone."""
+        """Return any rows, read by this process alone."""
         return self._rows(self._table, rows)
 
     def blocks(self, own: slice, rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
-        """In a table in memory, columns are typed once."""
+        """Yield blocks of rows. In a table in memory, columns are typed once."""
         data = self._table.data
         if not isinstance(data, StreamedTable):
             whole = dict(self._encoder.read(self._table))
@@ -79,7 +79,7 @@ class TypedColumns:
                 yield first + start, self._frame(dict(self._encoder.read(part_table)))
 
     def level_counts(self) -> dict[str, dict[str, int]]:
-        """None of a table that stays in its files: that would read it once more."""
+        """Count the levels, except in a table that stays in its files: that would read it once more."""
         if isinstance(self._table.data, StreamedTable):
             return {}
         counts = {}
@@ -141,7 +141,7 @@ class EncodedColumns:
         return {}
 
     def invalid(self) -> dict[str, Ints]:
-        """None: encoded cells have all been read."""
+        """Return no cells: encoded cells have all been read."""
         return {}
 
     def _frame(self, X: npt.NDArray[np.float32]) -> pd.DataFrame:

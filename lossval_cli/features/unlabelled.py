@@ -18,7 +18,7 @@ LISTED = 5
 
 
 class Unlabelled(NamedTuple):
-    """What was left out of the training table."""
+    """Rows that were left out of the training table."""
 
     whole: Table
     """The table with all its rows."""
@@ -60,7 +60,7 @@ def leave_out_unlabelled(
 
 
 def missing_word_hint(unlabelled: Unlabelled, label: str) -> str:
-    """What to do if the word that was taken for missing is a class."""
+    """Explain what to do if the word that was taken for missing is a class."""
     given = unlabelled.whole.as_given(label).take(pa.array(unlabelled.rows)).unique().to_pylist()
     words = [word for word in given if isinstance(word, str) and word.strip()]
     return f"; if {quote(words[0])} is a class, say which words mean missing with --missing" if words else ""

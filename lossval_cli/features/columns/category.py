@@ -97,12 +97,12 @@ class OneHotEncoder:
         out[rows, slot[rows]] = ((1.0 - self.shares) * self.factor)[slot[rows]]
 
     def unseen(self, values: pa.ChunkedArray) -> int:
-        """How many of `values` are levels that no training row has and that are not pooled with rare ones."""
+        """Count the `values` that are levels which no training row has and that are not pooled with rare ones."""
         known = pc.is_in(values, value_set=pa.array(self.levels, values.type))
         return 0 if self.pooled else int(pc.sum(pc.and_(pc.invert(known), values.is_valid())).as_py() or 0)
 
     def describe(self) -> dict[str, object]:
-        """For the run's record."""
+        """Describe the column for the run's record."""
         return {"missing_share": self.missing, "levels": list(self.levels), "rare_levels_pooled": self.pooled}
 
 
@@ -159,12 +159,12 @@ class HashedEncoder:
         out[:] = encoded[row_level]
 
     def unseen(self, values: pa.ChunkedArray) -> int:
-        """How many of `values` are levels that no training row has."""
+        """Count the `values` that are levels which no training row has."""
         seen = {level for level in self.counts if level is not None}
         return sum(n for level, n in level_counts(values).items() if level is not None and level not in seen)
 
     def describe(self) -> dict[str, object]:
-        """For the run's record."""
+        """Describe the column for the run's record."""
         return {
             "missing_share": self.missing,
             "levels_hashed": sum(level is not None for level in self.counts),

@@ -87,5 +87,5 @@ class DateEncoder:
             yield absent.astype(np.float64)
 
     def describe(self) -> dict[str, object]:
-        """For the run's record."""
+        """Describe the column for the run's record."""
         return {"missing_share": self.missing, "indicator": self.indicator, "cycles": list(self.cycles)}

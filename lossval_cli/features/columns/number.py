@@ -57,7 +57,7 @@ class NumberEncoder:
             out[:, i] = part
 
     def far(self, values: Floats) -> int:
-        """How many of `values` (n,) lie where only outliers of the training rows do."""
+        """Count the `values` (n,) that lie where only outliers of the training rows do."""
         return 0 if self.standard is None else self.standard.far(values[~np.isnan(values)])
 
     def _parts(self, values: Floats, absent: npt.NDArray[np.bool_]) -> list[Floats]:
@@ -72,7 +72,7 @@ class NumberEncoder:
         return parts
 
     def describe(self) -> dict[str, object]:
-        """For the run's record: centre and spread in the column's own unit."""
+        """Describe the column for the run's record: centre and spread in the column's own unit."""
         if self.standard is None:
             return {"missing_share": self.missing, "indicator": True}
         with np.errstate(over="ignore", under="ignore"):

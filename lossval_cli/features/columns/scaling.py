@@ -78,14 +78,14 @@ class Standardiser:
         return cls(exponent, centre, spread, mean, deviation)
 
     def apply(self, values: Floats) -> Floats:
-        """Any finite `values` (n,) -> finite float64 (n,)."""
+        """Standardise any finite `values` (n,) to finite float64 (n,)."""
         z = squash(self._robust(values))
         z -= self.mean
         z /= self.deviation
         return z
 
     def far(self, values: Floats) -> int:
-        """How many of `values` lie where outliers do: are bent inwards."""
+        """Count the `values` that lie where outliers do and are bent inwards."""
         return int((np.abs(self._robust(values)) > LINEAR).sum())
 
     def _robust(self, values: Floats) -> Floats:
@@ -95,7 +95,7 @@ class Standardiser:
 
     @property
     def imputed(self) -> float:
-        """What a missing value becomes: the training median, standardised."""
+        """Value that replaces a missing one: the training median, standardised."""
         return -self.mean / self.deviation
 
 

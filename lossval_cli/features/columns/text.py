@@ -136,5 +136,5 @@ class TextEncoder:
         return raw
 
     def describe(self) -> dict[str, object]:
-        """For the run's record."""
+        """Describe the column for the run's record."""
         return {"missing_share": self.missing, "indicator": self.indicator, "texts": self.texts}

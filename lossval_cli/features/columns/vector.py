@@ -15,7 +15,7 @@ from lossval_cli.features.columns.scaling import Floats, unit_block
 
 
 def is_vector(dtype: pa.DataType) -> bool:
-    """Whether cells are lists of numbers."""
+    """Return whether cells are lists of numbers."""
     is_list = pa.types.is_list(dtype) or pa.types.is_large_list(dtype) or pa.types.is_fixed_size_list(dtype)
     return bool(is_list and (pa.types.is_integer(dtype.value_type) or pa.types.is_floating(dtype.value_type)))
 
@@ -80,5 +80,5 @@ class VectorEncoder:
             out[:, -1] = (absent - self.centres[-1]) * self.factor
 
     def describe(self) -> dict[str, object]:
-        """For the run's record."""
+        """Describe the column for the run's record."""
         return {"missing_share": self.missing, "indicator": self.indicator, "dimensions": self.dimensions}

@@ -36,7 +36,7 @@ def load_predictions(source: Any, name: str, reading: ReadOptions) -> tuple[Tabl
 
 
 def _is_column(source: Any) -> bool:
-    """True for a single column of pandas, polars or Arrow, as opposed to a table."""
+    """Return True for a single column of pandas, polars or Arrow, as opposed to a table."""
     return hasattr(source, "to_numpy") and not (hasattr(source, "columns") or hasattr(source, "column_names"))
 
 
