@@ -28,9 +28,9 @@ _FEW_INVALID: Final = 2
 
 @dataclass(frozen=True)
 class ColumnType:
-    """What a column holds: int64, float64, bool, timestamp[us], string or a stored nested type; and how a column of
-    text writes it. form: None is `-1234.5`, or an ISO date.  words: those of this column that say why a value is
-    missing (BDL), besides the usual ones.
+    """Type of a column, int64, float64, bool, timestamp[us], string or a stored nested type, and how a column of text
+    writes it. form: None is `-1234.5`, or an ISO date.  words: those of this column that say why a value is missing
+    (BDL), besides the usual ones.
     """
 
     dtype: pa.DataType
@@ -39,7 +39,7 @@ class ColumnType:
 
     @property
     def noun(self) -> str:
-        """What a cell of it is called: a number, a date, …"""
+        """Noun for a cell of the column: a number, a date, …"""
         return _NOUNS.get(str(self.dtype), str(self.dtype))
 
 
@@ -52,7 +52,7 @@ _NOUNS: Final = {
 
 
 class FileHint(NamedTuple):
-    """What other columns of a file show, where a column leaves it open."""
+    """Format that other columns of a file show, for columns that leave it open."""
 
     decimal: str | None = None
     day_first: bool | None = None
@@ -68,7 +68,7 @@ class Reading(NamedTuple):
 
 
 def tolerated(cells: int) -> int:
-    """How many of `cells` cells may not fit the type that the others have."""
+    """Return how many of `cells` cells may fail to fit the type that the others have."""
     return max(cells // _INVALID_SHARE, min(_FEW_INVALID, cells // 10))
 
 
@@ -84,11 +84,11 @@ def without_infinite(values: pa.ChunkedArray) -> Reading:
 
 
 def is_number(dtype: pa.DataType) -> bool:
-    """Whether a type holds integers or floats."""
+    """Return whether a type holds integers or floats."""
     return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a type holds character strings of any layout."""
+    """Return whether a type holds character strings of any layout."""
     view = getattr(pa.types, "is_string_view", None)
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or bool(view and view(kind))

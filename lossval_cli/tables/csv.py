@@ -35,8 +35,8 @@ _BLOCK_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class CsvText:
-    """What a CSV file holds: text columns (null = an empty unquoted cell), (N,) lines, delimiter, notices;
-    and by column (N,) the cells that are in quotes though the word in them could mean missing."""
+    """Content of a CSV file: text columns (null = an empty unquoted cell), (N,) lines, delimiter, notices; and by
+    column (N,) the cells that are in quotes though the word in them could mean missing."""
 
     data: pa.Table
     lines: npt.NDArray[np.int64]
@@ -61,7 +61,7 @@ _QUOTED_WORD = re.compile(b'"(?:' + b"|".join(re.escape(word.encode()) for word 
 
 
 def quoted_words(records: CsvRecords, texts: pa.Table, name: str) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which cells are a word such as NA in quotes: most files have none, and are not parsed again."""
+    """Find the cells that are a word such as NA in quotes: most files have none, and are not parsed again."""
     if not records.quotes.size or not _QUOTED_WORD.search(records.data):
         return {}
     words = pa.array(_WORDS)
@@ -75,7 +75,7 @@ def quoted_words(records: CsvRecords, texts: pa.Table, name: str) -> dict[str, n
 
 
 def read_texts(records: CsvRecords, name: str, null_words: Sequence[str] = ("",)) -> pa.Table:
-    """Every cell of the records as text, (N,) a column, null where it is empty and not quoted.
+    """Read every cell of the records as text, (N,) a column, null where it is empty and not quoted.
 
     null_words: what is null where it is not quoted.
     """

@@ -107,8 +107,8 @@ def count_titles(records: Sequence[Record]) -> int:
 
 
 def looks_like_data(header: Record, rows: Sequence[Record]) -> bool:
-    """True if the first record is a row like the others: each of its cells is a number where the column holds numbers,
-    or one of the column's own values, and at least one says something.
+    """Return True if the first record is a row like the others: each of its cells is a number where the column holds
+    numbers, or one of the column's own values, and at least one says something.
 
     Rising whole numbers (0, 1, 2 or years) can be names. A header that is repeated among the rows is a header.
     """
@@ -142,8 +142,8 @@ def count_second_headers(rows: Sequence[Record]) -> int:
 
 
 def is_second_header(first: Record, rows: Sequence[Record], behind: bool = False) -> bool:
-    """True if the record below the header holds units, types or more names: no number in any column of numbers, and
-    no value of any other column that has repeated values. behind: whether the record above is one too."""
+    """Return True if the record below the header holds units, types or more names: no number in any column of numbers,
+    and no value of any other column that has repeated values. behind: whether the record above is one too."""
     if len(rows) < _FEWEST:
         return False
     if behind and any(first) and {cell.strip() for cell in first} <= _FLAGS:
@@ -182,7 +182,7 @@ def _names_below(records: Sequence[Record]) -> int:
 
 
 def is_note(last: Record, rows: Sequence[Record]) -> bool:
-    """True if the last record is a note below the table: text in its first cell alone, as no other row has."""
+    """Return True if the last record is a note below the table: text in its first cell alone, as no other row has."""
     filled = [sum(map(bool, map(str.strip, row))) for row in rows]
     is_alone = len(last) > 2 and bool(last[0].strip()) and not any(map(str.strip, last[1:]))
     return is_alone and len(rows) >= _FEWEST and min(filled) > 1 and len(last[0].split()) > 1
@@ -213,7 +213,8 @@ def total_word(last: Record, rows: Sequence[Record]) -> str:
 
 
 def has_row_names(header: Record, rows: Sequence[Record]) -> bool:
-    """True if every row has one field more than the header because the first one names the row, as R writes it."""
+    """Return True if every row has one field more than the header because the first one names the row, as R writes
+    it."""
     if len(rows) < 2 or any(len(row) != len(header) + 1 for row in rows):
         return False
     names = [row[0].strip() for row in rows]

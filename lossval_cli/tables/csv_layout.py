@@ -70,14 +70,14 @@ def positions(view: np.ndarray, byte: int) -> np.ndarray:
 
 
 def inside_quotes(quotes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Which offsets lie between an opening quote and its closing one, (P,) bool."""
+    """Return whether each offset lies between an opening quote and its closing one, (P,) bool."""
     if not quotes.size:
         return np.zeros(offsets.size, bool)
     return (np.searchsorted(quotes, offsets) & 1).astype(bool)
 
 
 def _parity_holds(view: np.ndarray, quotes: np.ndarray, delimiter: int) -> bool:
-    """Whether each quote that parity takes for an opening one begins a field or is half of a doubled one."""
+    """Return whether each quote that parity takes for an opening one begins a field or is half of a doubled one."""
     opening = quotes[0::2]
     before = view[np.maximum(opening - 1, 0)]
     begins = (opening == 0) | (before == delimiter) | (before == _LF) | (before == _CR)

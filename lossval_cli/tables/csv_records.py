@@ -210,7 +210,7 @@ class _Splitter:
         self._keep(slice(None, -count))
 
     def _drop_blank_lines(self, width: int) -> bool:
-        """True if there are lines of spaces and tabs alone that are not a row of empty cells; they are left out."""
+        """Leave out lines of spaces and tabs alone that are not a row of empty cells; return True if there are any."""
         first = np.frombuffer(self.data, np.uint8)[self.starts]
         blank = np.flatnonzero(((first == ord(" ")) | (first == ord("\t"))) & (self.stops - self.starts < _BLANK_BYTES))
         keep = np.ones(self.starts.size, bool)

@@ -55,7 +55,7 @@ class CsvOriginal:
 
     @cached_property
     def quoted(self) -> dict[str, Mask]:
-        """By column (N,), cells in quotes though the word in them could mean missing."""
+        """Mask (N,) by column of cells in quotes though the word in them could mean missing."""
         return quoted_words(self.records, self._texts, self.name)
 
     @property
@@ -96,12 +96,12 @@ class CsvOriginal:
         return read_texts(self.records, self.name)
 
     def _end(self, start: int, stop: int) -> int:
-        """Where the last field of a record ends."""
+        """Return the offset at which the last field of a record ends."""
         # A line break inside quotes is followed by the closing quote, so none of it is taken off.
         return start + len(self.records.data[start:stop].rstrip(b"\r\n\x1a"))
 
     def _without(self, drop: Mask) -> Iterator[Edit]:
-        """Each run of records to drop as one edit."""
+        """Yield each run of records to drop as one edit."""
         turns = np.flatnonzero(np.diff(np.concatenate([[False], drop, [False]]).astype(np.int8)))
         for first, last in turns.reshape(-1, 2).tolist():
             yield int(self.records.starts[first]), int(self.records.stops[last - 1]), b""
@@ -129,7 +129,7 @@ class CsvOriginal:
 
     @cached_property
     def _commas(self) -> bool:
-        """Whether the first rows hold a column of numbers such as `1,5`."""
+        """True if the first rows hold a column of numbers such as `1,5`."""
         first = self._texts.slice(0, _LOOKED_AT)
         return self.records.delimiter in ";\t" and file_hint(first.columns).decimal == ","
 
@@ -144,7 +144,7 @@ class CsvOriginal:
         return edges[column] + 1, edges[column + 1]
 
     def _spelled(self, text: str, *, quoted: bool) -> bytes:
-        """One field, in quotes where the one it replaces was or where it would not read back without."""
+        """Write one field, in quotes where the one it replaces was or where it would not read back without."""
         if quoted or not text or any(char in text for char in f'{self.records.delimiter}"\r\n'):
             text = '"' + text.replace('"', '""') + '"'
         try:

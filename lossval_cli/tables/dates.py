@@ -57,7 +57,7 @@ class DateForm:
 
     @property
     def order(self) -> str:
-        """In words, for notices."""
+        """Order of the parts in words, for notices."""
         if self.pattern is not None:
             return self.pattern
         return {None: "year or month first", True: "day/month", False: "month/day"}[self.day_first]
@@ -95,8 +95,8 @@ def read_iso(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def are_compact(text: pa.ChunkedArray) -> bool:
-    """True if all of several different cells are dates such as 20240131 (one whole number of eight digits in 1,300),
-    202401, 20240131235959 or 01.2024; zeros alone (SAP) stand for none."""
+    """Return True if all of several different cells are dates such as 20240131 (one whole number of eight digits in
+    1,300), 202401, 20240131235959 or 01.2024; zeros alone (SAP) stand for none."""
     text = text.filter(pc.invert(pc.match_substring_regex(text, "^0+$")))
     if not len(text):
         return False
@@ -201,7 +201,7 @@ class _Parts:
         return days * _DAY + moment, fits & real & in_day
 
     def are_seasons(self, fresh: Bools) -> bool:
-        """True if the second of two numbers is always the year behind the first: 2010-11, 2011-12."""
+        """Return True if the second of two numbers is always the year behind the first: 2010-11, 2011-12."""
         year, month = self.number("year", 0)[fresh], self.number("month", 0)[fresh]
         return len(np.unique(year)) > 1 and bool(((year + 1) % 100 == month).all())
 

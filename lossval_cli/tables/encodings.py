@@ -102,8 +102,8 @@ def _likely_encoding(data: bytes) -> str | None:
 
 
 def _come_together(cells: Iterable[bytes]) -> bool:
-    """Whether bytes outside ASCII have such neighbours, as those of Chinese, Japanese and Korean do; accents of Western
-    words have not."""
+    """Return whether bytes outside ASCII have such neighbours, as those of Chinese, Japanese and Korean do; accents of
+    Western words have not."""
     runs = [len(run) for cell in cells for run in re.findall(rb"[\x80-\xff]+", cell)]
     return sum(run for run in runs if run > 1) >= 0.8 * sum(runs)
 
@@ -184,7 +184,7 @@ def _without_mark(data: bytes) -> str | None:
 
 
 def _is_mostly_utf8(*pieces: bytes) -> bool:
-    """Whether most letters outside ASCII are UTF-8: then one of them is damaged."""
+    """Return whether most letters outside ASCII are UTF-8: then one of them is damaged."""
     letters = sum(len(_LETTERS.findall(piece)) for piece in pieces)
     high = sum(len(_HIGH.findall(piece)) for piece in pieces)
     return letters > high / 4

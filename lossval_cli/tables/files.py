@@ -31,7 +31,7 @@ _COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", 
 
 @dataclass(frozen=True)
 class Source:
-    """One file's bytes and what it is called in messages; `relative` is its path below the directory read."""
+    """Bytes of one file and its name in messages; `relative` is its path below the directory read."""
 
     name: str
     relative: str
@@ -231,7 +231,7 @@ def digest(sources: Sequence[Source]) -> str:
 
 
 def digest_files(files: Sequence[Listed]) -> str:
-    """What `digest` gives for the same files, read in blocks. Raises ReadError."""
+    """Compute what `digest` gives for the same files, reading them in blocks. Raises ReadError."""
     total, single = hashlib.sha256(), len(files) == 1
     for file in files:
         try:

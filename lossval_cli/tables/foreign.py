@@ -99,7 +99,7 @@ def refuse_text(data: bytes, name: str) -> None:
 
 
 def is_aligned(data: bytes) -> bool:
-    """Whether the first lines are columns aligned with runs of spaces."""
+    """Return whether the first lines are columns aligned with runs of spaces."""
     lines = data[:_HEAD].split(b"\n")[:20]
     lines = [line for line in (lines if len(lines) < 20 else lines[:-1]) if line.strip()]
     if len(lines) < 3 or not all(_ALIGNED.fullmatch(line) for line in lines):

@@ -79,7 +79,7 @@ def _unknown_to_arrow(source: Any) -> str | None:
 
 
 def is_frame(source: Any) -> bool:
-    """True if `source` is a table in memory rather than the name of a file."""
+    """Return True if `source` is a table in memory rather than the name of a file."""
     protocols = ("__arrow_c_stream__", "__dataframe__")
     is_known = isinstance(source, pd.DataFrame | tuple) or _is_lazy(source) or _makes_frame(source)
     return is_known or any(hasattr(source, protocol) for protocol in protocols)
@@ -93,13 +93,13 @@ def what_is_no_table(source: Any) -> str:
 
 
 def _makes_frame(source: Any) -> bool:
-    """True for a dict of columns, a list of dicts, or an array whose columns have names."""
+    """Return True for a dict of columns, a list of dicts, or an array whose columns have names."""
     is_records = isinstance(source, list) and bool(source) and all(isinstance(row, dict) for row in source)
     return is_records or isinstance(source, dict) or (isinstance(source, np.ndarray) and source.dtype.names is not None)
 
 
 def _is_lazy(source: Any) -> bool:
-    """True if `source` is a LazyFrame of polars, which is a query."""
+    """Return True if `source` is a LazyFrame of polars, which is a query."""
     return type(source).__name__ == "LazyFrame" and hasattr(source, "collect")
 
 

@@ -31,7 +31,7 @@ class JsonRows:
 
 
 def is_json(data: bytes) -> bool:
-    """Whether text begins with an object or an array of objects."""
+    """Return whether text begins with an object or an array of objects."""
     head = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     return bool(_OBJECT.match(head) or _ARRAY.match(head))
 

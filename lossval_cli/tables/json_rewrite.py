@@ -99,7 +99,7 @@ class _Member(NamedTuple):
 
 
 def _members(text: str) -> dict[str, _Member]:
-    """Where the keys and values of an object are."""
+    """Find where the keys and values of an object are."""
     found = {}
     end = text.index("{") + 1
     while text[start := _after(text, end, ",")] != "}":

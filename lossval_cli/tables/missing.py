@@ -21,7 +21,7 @@ EMPTY_ONLY: Final = "empty"
 
 
 def _cases(*words: str) -> tuple[str, ...]:
-    """Each word as it is, in lower case, upper case and with a capital."""
+    """Return each word as it is, in lower case, upper case and with a capital."""
     return tuple(
         dict.fromkeys(form for word in words for form in (word, word.lower(), word.upper(), word.capitalize()))
     )

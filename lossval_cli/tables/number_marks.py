@@ -190,7 +190,7 @@ def _decide_main(written: _Written, before: Bools, values: Floats, counts: Count
 
 
 def _are_flags(names: list[str]) -> bool:
-    """True if marks are single letters, or combinations of these letters: b, e and be."""
+    """Return True if marks are single letters, or combinations of these letters: b, e and be."""
     letters = {name for name in names if len(name) == 1}
     return all(name.isalpha() and set(name) <= letters for name in names)
 

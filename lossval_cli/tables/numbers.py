@@ -180,12 +180,12 @@ def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int
 
 
 def are_exponent_codes(text: pa.ChunkedArray) -> bool:
-    """True if most cells (N,) are codes such as 4E01, which programs do not write for 40."""
+    """Return True if most cells (N,) are codes such as 4E01, which programs do not write for 40."""
     return float(pc.mean(pc.match_substring_regex(text, _CODE).cast(pa.float64())).as_py() or 0.0) > 0.5
 
 
 def may_be_thousands(text: pa.ChunkedArray) -> bool:
-    """True if all cells (N,) are `1.250` or `950`, several of each: the points may separate thousands."""
+    """Return True if all cells (N,) are `1.250` or `950`, several of each: the points may separate thousands."""
     cells = pc.unique(text)
     if not pc.all(pc.match_substring_regex(cells, r"^-?[1-9]?\d{0,2}(?:\.\d{3})?$"), min_count=0).as_py():
         return False
@@ -257,7 +257,8 @@ def _decide_separators(body: pa.Array, counts: Counts, hint: NumberHint, allowed
 
 
 def _has_whole_among_thousands(body: pa.Array, counts: Counts) -> bool:
-    """True if `1.250` and `950` cannot be decimals: zeros at the end are written, so that 950 would be 950.000."""
+    """Return True if `1.250` and `950` cannot be decimals: zeros at the end are written, so that 950 would be
+    950.000."""
     three = matches(body, _POINT_THREE) & (counts > 0)
     whole = matches(body, r"^[1-9]\d{0,2}$") & (counts > 0)
     padded = three & matches(body, "0$")

@@ -150,8 +150,8 @@ class ArrowReader:
     def blocks(
         self, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Some record batches (None: all) in order, each with its number; of some columns (None: all) those that are
-        read. Raises ReadError."""
+        """Yield some record batches (None: all) in order, each with its number; of some columns (None: all) those that
+        are read. Raises ReadError."""
         names = read_columns(self.schema, columns)
         wanted = list(range(len(self.rows)) if groups is None else groups)
         self.decoded = 0
@@ -232,7 +232,7 @@ def open_source(source: bytes | Path) -> pa.NativeFile:
 
 @contextlib.contextmanager
 def reading(name: str, what: str) -> Iterator[None]:
-    """What a library says of a damaged file, as a ReadError; `name` fit for a message."""
+    """Raise what a library says of a damaged file as a ReadError; `name` fit for a message."""
     try:
         yield
     except StopIteration as error:
@@ -273,12 +273,12 @@ def read_columns(schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
 
 
 def only_rows(rows: int) -> pa.RecordBatch:
-    """So many rows of nothing that is in a file: a batch without columns has none."""
+    """Return `rows` rows without any content of the file: a batch without columns has no rows."""
     return pa.RecordBatch.from_arrays([pa.nulls(rows)], [""])
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Whether values of a type may have any length."""
+    """Return whether values of a type may have any length."""
     return bool(not _is_view(kind) and (is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)))
 
 

@@ -122,7 +122,7 @@ class ParquetOriginal(StoredOriginal):
             sink.write(_with_intervals(buffer.getvalue(), intervals, format_name(self.name)))
 
     def _compression(self) -> str:
-        """That of the first column."""
+        """Return the compression of the first column."""
         groups = [group for group in self._groups if group.num_columns]
         codec = groups[0].column(0).compression.lower() if groups else "snappy"
         return "none" if codec == "uncompressed" else codec

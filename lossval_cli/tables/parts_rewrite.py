@@ -46,7 +46,7 @@ class PartsOriginal:
 
     @cached_property
     def quoted(self) -> dict[str, Mask]:
-        """By column (N,), cells of CSV in quotes though the word in them could mean missing."""
+        """Mask (N,) by column of CSV cells in quotes though the word in them could mean missing."""
         names = {name for part in self._parts for name in part.quoted}
         nothing = [np.zeros(part.rows, np.bool_) for part in self._parts]
         return {
@@ -92,7 +92,7 @@ def _cells_of(cells: Cells, start: int, stop: int) -> Cells:
 
 
 def _difference(first: CsvOriginal | JsonOriginal, part: CsvOriginal | JsonOriginal, source: Source) -> str:
-    """Why a file cannot follow the first one, '' where it can."""
+    """Explain why a file cannot follow the first one, '' where it can."""
     if part.form != first.form:
         return f"is {part.form} and {format_name(first.name)} is {first.form}"
     if partitions(source.relative):

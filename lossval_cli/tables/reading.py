@@ -33,7 +33,7 @@ from lossval_cli.text.urls import shown_url
 
 @dataclass(frozen=True)
 class Contents:
-    """What was read of one or more files.
+    """Content that was read from one or more files.
 
     data: N rows; text columns for CSV, stored types for Parquet, Arrow and JSON.  lines: (N,) 1-based line of the file
     on which each row starts, None where rows have no lines.  quoted: by column (N,), cells in
@@ -83,7 +83,7 @@ def read_files(name: str, options: ReadOptions) -> Contents:
 
 
 def read_text(data: bytes, name: str, sha256: str, options: ReadOptions) -> Contents:
-    """One table of decompressed text: CSV or JSON."""
+    """Read one table of decompressed text: CSV or JSON."""
     refuse_binary(data, format_name(name))
     if is_json(data):
         rows = read_json(data, name)
@@ -102,7 +102,7 @@ def _quoted(texts: Sequence[Contents]) -> dict[str, npt.NDArray[np.bool_]]:
 
 
 def is_stored(source: Source) -> bool:
-    """Whether a file is Parquet or Arrow, or is called so and is nothing else that is known."""
+    """Return whether a file is Parquet or Arrow, or is called so and is nothing else that is known."""
     if source.data.startswith((MAGIC, ARROW_MAGIC, STREAM_MAGIC)):
         return True
     refuse_binary(source.data, format_name(source.name))

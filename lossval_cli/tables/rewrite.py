@@ -51,7 +51,7 @@ class Original(Protocol):
 
     @property
     def quoted(self) -> Mapping[str, Mask]:
-        """By column (N,), cells of CSV that are in quotes though the word in them could mean missing."""
+        """Mask (N,) by column of CSV cells that are in quotes though the word in them could mean missing."""
 
     @property
     def table(self) -> pa.Table:

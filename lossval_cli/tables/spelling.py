@@ -41,7 +41,7 @@ def find_variants(values: Iterable[str]) -> list[list[str]]:
 
 
 def same_names(wanted: Iterable[str], present: Sequence[str]) -> dict[str, str]:
-    """By each wanted name that is not present the one name that is and reads the same: its accents are composed
+    """Map each wanted name that is not present to the one name that is and reads the same: its accents are composed
     otherwise, or it has invisible characters."""
     like: dict[str, list[str]] = {}
     for name in present:
@@ -51,7 +51,7 @@ def same_names(wanted: Iterable[str], present: Sequence[str]) -> dict[str, str]:
 
 
 def look_alike_names(names: Iterable[str]) -> list[str]:
-    """One notice that names the columns which the eye cannot tell apart, or none."""
+    """Return one notice that names the columns which the eye cannot tell apart, or none."""
     like: dict[str, list[str]] = {}
     for name in names:
         like.setdefault(_readable(name), []).append(name)
@@ -65,7 +65,7 @@ def _readable(name: str) -> str:
 
 
 def describe_variants(what: str, groups: list[list[str]], noun: str) -> list[str]:
-    """One notice that names the variants, or none. what: the column; noun: classes or levels."""
+    """Return one notice that names the variants, or none. what: the column; noun: classes or levels."""
     if not groups:
         return []
     shown = "; ".join(" and ".join(_quote_exactly(value, group) for value in group[:4]) for group in groups[:_SHOWN])

@@ -19,7 +19,7 @@ _HOLLOW = pa.list_(pa.null())
 
 
 def is_left_out(kind: pa.DataType) -> bool:
-    """Whether values of a type are not read: records, maps, and lists of anything but numbers and text."""
+    """Return whether values of a type are not read: records, maps, and lists of anything but numbers and text."""
     is_coded = pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind)
     inner = kind.value_type if is_coded else kind
     if isinstance(inner, pa.BaseExtensionType):
@@ -28,14 +28,14 @@ def is_left_out(kind: pa.DataType) -> bool:
 
 
 def is_text_list(kind: pa.DataType) -> bool:
-    """Whether a value is a list of text, which only a label can be."""
+    """Return whether a value is a list of text, which only a label can be."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind)) and (
         pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
     )
 
 
 def is_vector(kind: pa.DataType) -> bool:
-    """Whether a value is a list of numbers."""
+    """Return whether a value is a list of numbers."""
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         return str(kind).startswith("list_view") and _is_number(kind.value_type)
     return _is_number(kind.value_type)
@@ -46,8 +46,8 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def as_declared(table: pa.Table, schema: pa.Schema, rows: int) -> pa.Table:
-    """All columns of the file in its order: those that are left out empty, exactly the declared ones categories, and
-    plain types."""
+    """Return all columns of the file in its order: those that are left out empty, exactly the declared ones categories,
+    and plain types."""
     categories = _categories(schema)
     columns = []
     for field in schema:
@@ -115,21 +115,21 @@ def text_in_bytes(table: pa.Table) -> list[str]:
 
 
 def bytes_as_text(table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Some columns of bytes as text. Raises ArrowInvalid where one is not UTF-8."""
+    """Return some columns of bytes as text. Raises ArrowInvalid where one is not UTF-8."""
     for name in columns:
         table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
     return table
 
 
 def notice_of_bytes(name: str, columns: Sequence[str]) -> str:
-    """What is said of columns of bytes that are read as text."""
+    """Return the notice on columns of bytes that are read as text."""
     verb = "is" if len(columns) == 1 else "are"
     what = "column" if len(columns) == 1 else "columns"
     return f"{format_name(name)}: {what} {join_names(columns)} {verb} stored as bytes and read as text (UTF-8)"
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    """Whether values are bytes of any length."""
+    """Return whether values are bytes of any length."""
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
@@ -144,7 +144,8 @@ def _is_utf8(column: pa.ChunkedArray) -> bool:
 
 
 def stack(parts: Sequence[pa.Table], names: Sequence[str], name: str) -> pa.Table:
-    """One table of several, its columns in the order of the first. `names` are those of the parts, `name` that of all.
+    """Stack several tables into one, its columns in the order of the first. `names` are those of the parts, `name` that
+    of all.
 
     Raises SchemaError, which names the parts, where their columns differ.
     """
@@ -216,7 +217,7 @@ def with_partitions(table: pa.Table, relative: str, rows: int) -> pa.Table:
 
 
 def partitions(relative: str) -> dict[str, str | None]:
-    """What the directories of a path say."""
+    """Return the keys and values that the directories of a path state."""
     found: dict[str, str | None] = {}
     for part in relative.split("/")[:-1]:
         key, equals, value = part.partition("=")

@@ -105,11 +105,11 @@ class StreamedTable:
 
     @property
     def column_names(self) -> list[str]:
-        """In the order of the first file."""
+        """Names of the columns, in the order of the first file."""
         return list(self.schema.names)
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
-        """One column, read now."""
+        """Read one column now."""
         empty = pa.schema([self.schema.field(column)]).empty_table()
         own = pa.concat_tables([empty, *(block for _, block in self.blocks(self._own, columns=[column]))])
         return (own if self._share is None else pa.concat_tables(self._share(own)))[column]
@@ -241,7 +241,7 @@ _OF_A_FILE = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
 
 
 def can_stay(files: Sequence[Listed]) -> bool:
-    """Whether these files can be read in parts: all Parquet, or all Arrow files."""
+    """Return whether these files can be read in parts: all Parquet, or all Arrow files."""
     begins = {_begins(file.path) for file in files}
     return begins in ({MAGIC}, {ARROW_MAGIC})
 

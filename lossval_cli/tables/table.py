@@ -159,7 +159,7 @@ class Table:
         return self._columns[key]
 
     def take(self, rows: npt.NDArray[np.int64]) -> Table:
-        """Some rows, with the types of all."""
+        """Return some rows, with the types of all."""
         types = dict(self.types) | {name: column.type for (name, kind), column in self._columns.items() if kind is None}
         columns = (
             {}

@@ -59,7 +59,7 @@ class Cells:
         self.present, self.options, self.hint, self.wanted, self.kind = present, options, hint, wanted, kind
 
     def read(self) -> Reading | None:
-        """None where nearly all cells are neither numbers, dates nor booleans."""
+        """Read the cells; return None where nearly all are neither numbers, dates nor booleans."""
         free = self.wanted is None and self.kind is None
         sample = sampled(self.present)
         if free and self._decide(sample, slack=3) is None:
@@ -116,14 +116,14 @@ class Cells:
         return None
 
     def _may_be_typed(self, clean: pa.Array, counts: Rows, total: int) -> bool:
-        """True if most cells hold a digit, or are true or false: what has neither is text, and most columns of text
-        are not looked at any further."""
+        """Return True if most cells hold a digit, or are true or false: what has neither is text, and most columns of
+        text are not looked at any further."""
         digits = np.asarray(pc.match_substring_regex(clean, "[0-9]"))
         words = np.asarray(pc.is_in(pc.utf8_lower(clean), value_set=pa.array([_TRUE[0], _FALSE[0]])))
         return bool(2 * counts[digits | words].sum() >= total)
 
     def _is_open(self, *kinds: str) -> bool:
-        """True if the column may be of one of the kinds."""
+        """Return True if the column may be of one of the kinds."""
         if self.kind is not None:
             return self.kind in kinds
         return self.wanted is None or _kind_of(self.wanted.dtype) in kinds
@@ -202,7 +202,7 @@ class _Found(NamedTuple):
 
 
 def decides(found: DateReading, counts: Rows, total: int) -> bool:
-    """True if at least half of the cells are dates: only then is it worth asking the other columns."""
+    """Return True if at least half of the cells are dates: only then is it worth asking the other columns."""
     return bool(2 * counts[found.found].sum() >= total)
 
 
@@ -214,8 +214,8 @@ def _spread(
     notes: list[str],
     index: Rows,
 ) -> Reading:
-    """From different cells (U,) back to rows (N,). fits: cells with a value; valid: those that are not invalid, the
-    others of which are missing. index (N,): the cell of each row, -1 where it is missing."""
+    """Spread the reading of different cells (U,) to all rows (N,). fits: cells with a value; valid: those that are not
+    invalid, the others of which are missing. index (N,): the cell of each row, -1 where it is missing."""
     known = pc.if_else(pa.array(fits), values, pa.scalar(None, values.type))
     taken = known.take(pa.array(index, mask=index < 0))
     invalid = np.flatnonzero((index >= 0) & ~np.append(valid, True)[index])
@@ -223,13 +223,14 @@ def _spread(
 
 
 def _are_codes(clean: pa.Array, counts: Rows, fits: Bools, total: int) -> bool:
-    """True if the cells that are not numbers look like codes (V45, E878, 12A): then the numbers are codes, too."""
+    """Return True if the cells that are not numbers look like codes (V45, E878, 12A): then the numbers are codes,
+    too."""
     mixed = ~fits & np.asarray(pc.match_substring_regex(clean, r"^(?:\p{L}{1,3}-?\d+(?:\.\d+)?|\d+\p{L})$"))
     return int(counts[mixed].sum()) > max(4, total // 100)
 
 
 def _are_few_words(clean: pa.Array, counts: Rows, fits: Bools, wordy: Bools) -> bool:
-    """True if what does not fit are at most three words (BDL, suppressed) in a column of many numbers or dates:
+    """Return True if what does not fit are at most three words (BDL, suppressed) in a column of many numbers or dates:
     then they say why there is no value."""
     others = np.flatnonzero(~fits & ~wordy & (counts > 0))
     if len(others) > _FEW_WORDS or np.count_nonzero(fits & (counts > 0)) < _MANY_VALUES:
@@ -262,7 +263,7 @@ def _kind_of(dtype: pa.DataType) -> str:
 
 
 def sampled(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """At most SAMPLE cells that have a value, evenly spread."""
+    """Return at most SAMPLE cells that have a value, evenly spread."""
     present = text.drop_null() if text.null_count else text
     if len(present) <= SAMPLE:
         return present

@@ -177,7 +177,8 @@ def _are_versions(sample: pa.ChunkedArray) -> bool:
 
 
 def _is_code(text: pa.ChunkedArray) -> bool:
-    """True if whole numbers are codes, such as 01234: many begin with a zero, or some do and all have one length."""
+    """Return True if whole numbers are codes, such as 01234: many begin with a zero, or some do and all have one
+    length."""
     zeros = pc.starts_with(text, "0")
     if not pc.any(zeros, min_count=0).as_py():
         return False

@@ -19,7 +19,7 @@ _FEW_CLASSES, _ROWS_PER_CLASS = 20, 5
 
 
 def is_text_label(stored: pa.ChunkedArray, column: TypedColumn) -> bool:
-    """Whether a label written as text is compared as text: any but plain numbers (01, 1E2, 20 digits), and few
+    """Return whether a label written as text is compared as text: any but plain numbers (01, 1E2, 20 digits), and few
     different dates or amounts with a unit, which are classes."""
     dtype, form = column.type.dtype, column.type.form
     if pa.types.is_string(dtype) or pa.types.is_nested(dtype):

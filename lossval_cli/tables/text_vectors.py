@@ -34,7 +34,7 @@ VECTOR: Final = pa.list_(pa.float64())
 
 
 def are_vectors(text: pa.ChunkedArray) -> bool:
-    """True if nearly all cells (n,) that have a value are lists of at least two numbers."""
+    """Return True if nearly all cells (n,) that have a value are lists of at least two numbers."""
     first = _bare(text.slice(0, _FIRST).drop_null())
     return len(first) > 0 and int((~_fits(first)).sum()) <= tolerated(len(first))
 

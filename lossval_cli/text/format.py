@@ -16,7 +16,7 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def quote(value: object, longest: int = _LONGEST) -> str:
-    """One value on one line: quoted, control characters escaped, cut to `longest` characters."""
+    """Write one value on one line: quoted, control characters escaped, cut to `longest` characters."""
     text = value if isinstance(value, str) else str(value)
     return repr(text if len(text) <= longest else text[: longest - 1] + "…")
 

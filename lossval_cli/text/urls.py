@@ -10,7 +10,7 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def is_remote(name: str) -> bool:
-    """Whether `name` is a URL of files elsewhere."""
+    """Return whether `name` is a URL of files elsewhere."""
     return bool(_URL.match(name)) and not name.startswith("file://")
 
 
