@@ -125,7 +125,7 @@ def _restore_row_numbers(report: dict[str, Any], dataset: Dataset) -> None:
 
 
 def _unlabelled(dataset: Dataset) -> dict[str, Any] | None:
-    """How many rows of the training table have no label, and the first of them."""
+    """Count the rows of the training table without a label, and list the first of them."""
     if dataset.unlabelled is None:
         return None
     whole, rows = dataset.unlabelled
@@ -135,7 +135,7 @@ def _unlabelled(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def _confusion(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> dict[str, Any] | None:
-    """None for numbers and where nothing is suspected."""
+    """Return the confusion of labels, None for numbers and where nothing is suspected."""
     y = dataset.train.y
     if noise is None or y is None or not isinstance(dataset.labels, ClassLabels):
         return None
@@ -165,7 +165,8 @@ def _leakage(dataset: Dataset, seen: TableScan, other: Split, what: str) -> dict
 
 
 def _coverage(dataset: Dataset, settings: Settings) -> dict[str, Any] | None:
-    """None where validation was drawn from the training table, and lies where that lies."""
+    """Return the coverage of validation rows, None where validation was drawn from the training table and so lies where
+    that lies."""
     if dataset.held_out is not None:
         return None
     return measure_coverage(dataset.train.X, dataset.val.X[:], dataset.val.table, settings.seed)
@@ -207,7 +208,7 @@ def _model(fit: Fit, device: torch.device) -> dict[str, Any]:
 
 
 def base_name(table: Table) -> str:
-    """What a table is called in files that others may read: without the directories it lies in."""
+    """Return the name of a table for files that others may read: without the directories it lies in."""
     return os.path.basename(table.name.rstrip("/")) or table.name
 
 

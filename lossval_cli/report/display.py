@@ -76,7 +76,7 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
 
 
 def _findings(report: Mapping[str, Any]) -> list[Text]:
-    """What else deserves a look, in the words of the pages."""
+    """Return what else deserves a look, in the words of the pages."""
     lines: list[Text] = []
     for text in findings(report)["look"]:
         first, *rest = textwrap.wrap(escape_control(text), WIDTH - _MARGIN)
@@ -94,8 +94,8 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def sparkline(values: Sequence[float], least: float = 0.0) -> str:
-    """One block a value, lowest to highest; a dot for what is not finite. Values that differ by less than
-    `least` in all stay near the middle."""
+    """Draw one block a value, lowest to highest; a dot for what is not finite. Values that differ by less than `least`
+    in all stay near the middle."""
     numbers = np.array(values, float)
     finite = np.isfinite(numbers)
     if not finite.any():

@@ -177,7 +177,7 @@ def curves(
 
 
 def bars(rows: Sequence[tuple[str, float, float, float]], title: str) -> Markup:
-    """One horizontal bar per class: name, share, and the interval it is drawn with."""
+    """Draw one horizontal bar per class: name, share, and the interval it is drawn with."""
     rows = rows[:MOST_BARS]
     long = max((len(name) for name, *_ in rows), default=0) > SHORT_NAME  # then each name stands above its bar
     x = Axis(0, max([*(high for *_, high in rows), 0.01]) * 1.05, 12 if long else 120, WIDTH - RIGHT)
@@ -218,7 +218,7 @@ def _known(line: Series) -> list[tuple[float, float]]:
 
 
 def _axes(x: Axis, y: Axis, x_name: str, y_name: str, **options: bool) -> list[str]:
-    """Both axes; `as_percent` and `whole` (numbers alone) are of the ticks of x."""
+    """Draw both axes; `as_percent` and `whole` (numbers alone) are of the ticks of x."""
     marks = _x_axis(x, HEIGHT, x_name, **options)
     ticks = y.ticks(6)
     for tick, text in zip(ticks, _tick_texts(ticks), strict=True):

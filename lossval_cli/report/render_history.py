@@ -54,7 +54,7 @@ def _shares(runs: Sequence[Mapping[str, Any]]) -> tuple[str, Markup] | None:
 
 
 def _metrics(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, Markup]]:
-    """What a model trained on all rows reaches, a chart for each metric."""
+    """Chart what a model trained on all rows reaches, one chart for each metric."""
     drawn = []
     for metric in dict.fromkeys(one["metric"] for one in runs if one["metric"]):
         values = [one["value"] if one["metric"] == metric else None for one in runs]

@@ -125,7 +125,7 @@ def _classes(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _findings(report: Mapping[str, Any]) -> list[list[str]]:
-    """One line each: what was looked for and found."""
+    """Return one line for each finding: what was looked for and found."""
     lines = [escaped(text, 300) for text in findings(report)["look"][:POINTS]]
     for pair in (report.get("confusion") or {}).get("pairs", [])[:PAIRS]:
         labels = f"{escaped(pair['given'])} that should perhaps be {escaped(pair['suggested'])}"

@@ -78,7 +78,7 @@ def figures(report: Mapping[str, Any]) -> list[Figure]:
 
 
 def suspect_facts(row: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, str]:
-    """One suspect in words: where, ids, given, suggested, kind, reason; '' where it is not known."""
+    """Describe one suspect in words: where, ids, given, suggested, kind, reason; '' where it is not known."""
     label = report["data"]["roles"]["label"]
     given = row.get("given", row.get(label))
     suggested = row.get("suggested")
@@ -147,7 +147,7 @@ def run_directory(report: Mapping[str, Any]) -> str:
 
 
 def not_studied(study: Mapping[str, Any]) -> list[str]:
-    """One sentence for each reason why removals were not run or failed."""
+    """Return one sentence for each reason why removals were not run or failed."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for failure in study["failed"]:
         removal, _, reason = failure.partition(": ")
@@ -203,7 +203,7 @@ def duplicates_of_training(leak: Mapping[str, Any], name: str) -> str:
 
 
 def uncovered_rows(cover: Mapping[str, Any]) -> str:
-    """One sentence on validation rows that are far from every training row."""
+    """Return one sentence on validation rows that are far from every training row."""
     count = f"{cover['uncovered']:,} of {pluralize(cover['rows'], 'validation row')}"
     verb = "is" if cover["uncovered"] == 1 else "are"
     return (
@@ -213,26 +213,26 @@ def uncovered_rows(cover: Mapping[str, Any]) -> str:
 
 
 def conflicting_duplicates(conflicts: Mapping[str, Any]) -> str:
-    """One sentence on rows that differ only in their label."""
+    """Return one sentence on rows that differ only in their label."""
     groups = pluralize(conflicts["groups"], "group")
     return f"{conflicts['rows']:,} rows in {groups} have identical features but different labels."
 
 
 def concentrated_suspects(columns: Sequence[str]) -> str:
-    """One sentence on columns in which suspects are more frequent at some values than at others."""
+    """Return one sentence on columns in which suspects are more frequent at some values than at others."""
     more = f" and {pluralize(len(columns) - 3, 'more column')}" if len(columns) > 3 else ""
     return f"Suspects are concentrated in parts of {', '.join(columns[:3])}{more}."
 
 
 def classes_too_small(rows: int) -> str:
-    """One sentence on rows of classes that are too rare to be predicted."""
+    """Return one sentence on rows of classes that are too rare to be predicted."""
     verb = "its class has" if rows == 1 else "their classes have"
     checked = "was" if rows == 1 else "were"
     return f"{pluralize(rows, 'label')} {checked} not checked: {verb} too few rows."
 
 
 def little_skill(skill: float) -> str:
-    """One sentence on a label that the features do not explain."""
+    """Return one sentence on a label that the features do not explain."""
     return (
         f"The features hardly explain the label (out-of-fold predictions remove {format_percent(max(skill, 0.0))} of "
         "its uncertainty): a label that is hard to predict is not wrong, so few labels can be flagged."
@@ -372,7 +372,8 @@ def first_rows(report: Mapping[str, Any]) -> str:
 
 
 def _within_interval(probabilities: Sequence[float], summary: Mapping[str, Any]) -> bool:
-    """True if the sum of these probabilities is at most the number of wrong rows at the lower end of the interval."""
+    """Return True if the sum of these probabilities is at most the number of wrong rows at the lower end of the
+    interval."""
     share = summary.get("estimated_noise_share")
     return not share or round(sum(probabilities)) <= share["low"] * summary["rows"]
 
@@ -385,7 +386,7 @@ def features_reason(cells: Sequence[str]) -> str:
 
 
 def training_loss(first: float, last: float, epochs: int, *, stopped: bool) -> tuple[bool, str]:
-    """True if training went well, and a sentence on it."""
+    """Return True if training went well, and a sentence on it."""
     course = f"from {format_number(first)} to {format_number(last)} in {pluralize(epochs, 'epoch')}"
     if stopped:
         return False, f"Training loss went {course}; the time limit ended training early, so ranks are provisional."
@@ -395,7 +396,7 @@ def training_loss(first: float, last: float, epochs: int, *, stopped: bool) -> t
 
 
 def validation_rows(rows: int, *, held_out: bool, few: bool, trusted: bool) -> str:
-    """One sentence on how many validation rows there were; `trusted`: the noise estimate uses their labels."""
+    """Return one sentence on how many validation rows there were; `trusted`: the noise estimate uses their labels."""
     text = f"{pluralize(rows, 'validation row')} {'was' if rows == 1 else 'were'} "
     text += "held out from the training table" if held_out else "given"
     text += ", too few for reliable feature evidence" if few else ""
@@ -403,7 +404,7 @@ def validation_rows(rows: int, *, held_out: bool, few: bool, trusted: bool) -> s
 
 
 def repeated_rows(tables: Sequence[tuple[str, int, int]]) -> str:
-    """One sentence on tables (name, rows, distinct rows) that consist mostly of copies."""
+    """Return one sentence on tables (name, rows, distinct rows) that consist mostly of copies."""
     said = [
         f"{rows:,} {what} rows are copies of {pluralize(distinct, 'distinct row')}" for what, rows, distinct in tables
     ]
@@ -411,7 +412,8 @@ def repeated_rows(tables: Sequence[tuple[str, int, int]]) -> str:
 
 
 def transport_health(error: float, anchors: Mapping[str, Any] | None, *, rough: bool, converged: bool) -> str:
-    """One sentence on the accuracy of the transport; `anchors`: number of validation rows used, and of all of them."""
+    """Return one sentence on the accuracy of the transport; `anchors`: number of validation rows used, and of all of
+    them."""
     if rough and anchors is not None:
         return (
             f"Transport used {anchors['used']:,} of {anchors['of']:,} validation rows (estimated error "
@@ -423,7 +425,7 @@ def transport_health(error: float, anchors: Mapping[str, Any] | None, *, rough: 
 
 
 def scoring_networks(networks: int, *, out_of_fold: bool) -> str:
-    """One sentence on the number of networks whose mean is the importance of a row."""
+    """Return one sentence on the number of networks whose mean is the importance of a row."""
     if networks > 1 and not out_of_fold:
         return f"Each row was scored by {networks} networks that trained on it; raise folds to score it out-of-fold."
     if networks > 1:
@@ -432,7 +434,7 @@ def scoring_networks(networks: int, *, out_of_fold: bool) -> str:
 
 
 def tied_rows(tied: int, *, many: bool) -> str:
-    """One sentence on rows of equal importance, whose order has no meaning."""
+    """Return one sentence on rows of equal importance, whose order has no meaning."""
     if not tied:
         return "All importances differ."
     text = f"{pluralize(tied, 'row')} {'has' if tied == 1 else 'have'} the same importance as another row"

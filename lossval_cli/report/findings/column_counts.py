@@ -129,5 +129,5 @@ def _combined(values: Any) -> pa.Array:
 
 
 def _sample(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Every so many-th value where there are more than SAMPLE."""
+    """Return evenly spaced `values` where there are more than SAMPLE, else all."""
     return values[:: max(1, len(values) // SAMPLE)]

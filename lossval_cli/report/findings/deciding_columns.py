@@ -45,8 +45,8 @@ Floats = npt.NDArray[np.float64]
 def find_deciding_columns(
     dataset: Dataset, predictions: Floats, rows: npt.NDArray[np.int64], seed: int, trees: float = 1.0
 ) -> dict[int, list[tuple[str, float]]]:
-    """For each of `rows`: column and contribution, the largest first; out-of-fold predictions (N, K) or (N,);
-    trees: of the forest, as a multiple."""
+    """Find, for each of `rows`, the columns and their contributions, the largest first; out-of-fold predictions (N, K)
+    or (N,); trees: of the forest, as a multiple."""
     X, y = dataset.train.X, dataset.train.y
     assert y is not None
     others = np.setdiff1d(np.arange(len(X)), rows)
@@ -84,7 +84,7 @@ def find_deciding_columns(
 
 
 class _Target(NamedTuple):
-    """What the forest says of the predicted labels of n rows: their probabilities, or how far numbers are from the
+    """Output of the forest for the predicted labels of n rows: their probabilities, or how far numbers are from the
     given ones."""
 
     forest: Any

@@ -104,7 +104,7 @@ def explain_suspects(
 
 
 class _Cells:
-    """What the report says about the listed rows and their cells."""
+    """Builder of what the report says about the listed rows and their cells."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _Cells:
         return None if self.noise is None else self.finite(getattr(self.noise, what)[row])
 
     def given_probability(self, row: int) -> float | None:
-        """What the model gives the label that the row has; None for numbers."""
+        """Return the probability that the model gives the label of the row; None for numbers."""
         y = self.dataset.train.y
         if y is None or not isinstance(self.dataset.labels, ClassLabels):
             return None
@@ -165,7 +165,7 @@ class _Cells:
         return [self._unusual_cell(row, finding) for finding in telling]
 
     def _is_typical(self, row: int, finding: CellFinding) -> bool:
-        """Whether a number lies within the typical range of its column, and nothing else is said of it."""
+        """Return whether a number lies within the typical range of its column, and nothing else is said of it."""
         bounds, given = self.seen.features[finding.column].bounds, self._given(finding.column, row)
         if bounds is None or finding.kind == "unreadable" or not given.is_valid:
             return False
@@ -192,7 +192,8 @@ class _Cells:
         return f"{features} {unsure_label(given, predicted)}"
 
     def probabilities(self, row: int) -> list[dict[str, Any]] | None:
-        """What the model gives the labels that it finds most likely, and the given one; None for numbers."""
+        """Return the probabilities that the model gives the labels it finds most likely, and the given one; None for
+        numbers."""
         labels, y = self.dataset.labels, self.dataset.train.y
         if isinstance(labels, TagLabels):
             return [{"label": cut(tag), "probability": self.finite(chance)} for tag, _, chance in self._tags(row)]
@@ -244,7 +245,7 @@ class _Cells:
         return [(labels.names[t], bool(has[t]), float(self.fit.predictions[row, t])) for t in shown]
 
     def _unusual_cell(self, row: int, finding: CellFinding) -> dict[str, Any]:
-        """One column's contribution; `text` reads after the row's other unusual columns."""
+        """Describe one column's contribution; `text` reads after the row's other unusual columns."""
         column = finding.column
         counts, given = self.seen.features[column], self._given(column, row)
         value = cell(given.as_py())
@@ -270,7 +271,7 @@ class _Cells:
         }
 
     def _expected(self, finding: CellFinding, row: int) -> str:
-        """What was probably meant, or what the other columns predict."""
+        """Describe what was probably meant, or what the other columns predict."""
         if finding.kind == "unreadable":
             return f"; not a {self.dataset.encoder.types[finding.column]} as in the other rows"
         if finding.meant is not None:
@@ -290,7 +291,7 @@ class _Cells:
         return ""
 
     def _beside(self, column: str, other: str, value: float | str, row: int) -> str:
-        """How often the cell occurs beside the row's cell of another column; numbers are compared in bins."""
+        """Describe how often the cell occurs beside the row's cell of another column; numbers are compared in bins."""
         types = self.dataset.encoder.types
         if isinstance(value, float) or types[column] == "number":
             shown = cut(value) if isinstance(value, str) else ""
@@ -320,7 +321,7 @@ class _Cells:
 
 
 def _where(value: float, bounds: tuple[float, float]) -> str:
-    """How a number lies to what 98 % of the rows have."""
+    """Describe where a number lies relative to the typical range, which holds 98 % of the rows."""
     if value > bounds[1]:
         return "above the typical range"
     if value < bounds[0]:

@@ -36,7 +36,7 @@ MANY_TIES = 0.01
 def check_health(
     dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settings: Settings, keys: Keys
 ) -> list[dict[str, str]]:
-    """One record a check: `check`, `level` (ok or look) and `text`. `keys` (N,) of the training rows."""
+    """Return one record a check: `check`, `level` (ok or look) and `text`. `keys` (N,) of the training rows."""
     checks = [_loss(fit), _validation(dataset, noise)]
     if repeats := _repeats(dataset, keys):
         checks.append(repeats)
@@ -66,7 +66,7 @@ def _validation(dataset: Dataset, noise: NoiseEstimate | None) -> Check:
 
 
 def _repeats(dataset: Dataset, keys: Keys) -> Check | None:
-    """Where most rows of a table are the same few: they are counted, and weigh, as often as they occur."""
+    """Check whether most rows of a table are the same few: they are counted, and weigh, as often as they occur."""
     tables = [("training", keys)]
     if dataset.held_out is None:
         tables.append(("validation", keys_of(dataset, dataset.val.table)))

@@ -18,7 +18,7 @@ Json = str | int | float | bool | None
 
 
 def cell(value: Any) -> Json:
-    """One cell as JSON can hold it: text cut to LONGEST_CELL, what is not a finite number as text."""
+    """Return one cell as JSON can hold it: text cut to LONGEST_CELL, what is not a finite number as text."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):

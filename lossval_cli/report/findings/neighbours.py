@@ -27,7 +27,8 @@ SAMPLE = 50_000
 
 
 def describe_neighbours(dataset: Dataset, rows: npt.NDArray[np.int64]) -> dict[int, dict[str, Any]]:
-    """For each of `rows` of the training table: how many rows are near, how they are labelled, and the nearest.
+    """Describe, for each of `rows` of the training table, how many rows are near, how they are labelled, and the
+    nearest.
 
     Distances are Euclidean in the encoded features. Copies of a row, and rows of its group, are not neighbours of it.
     Rows of a validation table that was given are candidates too, and marked as trusted.

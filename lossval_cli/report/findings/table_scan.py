@@ -20,7 +20,7 @@ from lossval_cli.tables.table import Table
 
 
 class TableScan(NamedTuple):
-    """What was counted in the training table."""
+    """Counts of the cells of every column of the training table."""
 
     keys: Keys  # (N,) of the features
     features: dict[str, ColumnCounts]  # by column, suspects by label and by features
