@@ -43,7 +43,7 @@ CLEAR = 0.1
 
 
 class Forecast(NamedTuple):
-    """What the features of candidates say, and how far that can be trusted."""
+    """Prediction from the features of candidates, and how far it can be trusted."""
 
     value: Floats  # (P,) in the unit of the target
     correlation: float
@@ -56,7 +56,7 @@ class Forecast(NamedTuple):
 
     @property
     def is_clear(self) -> bool:
-        """Whether features predict the target at all."""
+        """True if features predict the target at all."""
         return self.interval[0] > CLEAR
 
 

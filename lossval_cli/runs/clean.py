@@ -139,7 +139,7 @@ def plan_cleaning(
 
 
 def merge_cells(changes: Sequence[Cells]) -> list[Cells]:
-    """One set of new cells for each column; no cell is changed twice."""
+    """Merge the changes into one set of new cells for each column; no cell is changed twice."""
     merged: dict[str, Cells] = {}
     for one in changes:
         if one.column in merged:

@@ -20,7 +20,7 @@ State = Literal["right", "pending", "stale"]
 
 
 class Decided(NamedTuple):
-    """What a decision says of a row."""
+    """Decision about a row."""
 
     verdict: Verdict
     state: State
@@ -66,7 +66,7 @@ def match_decisions(verdicts: Mapping[str, Verdict], table: Identity) -> RowMatc
 
 
 def decision_state(verdict: Verdict, table: Identity, row: int) -> State:
-    """Whether a decision about a row still holds."""
+    """Return whether a decision about a row still holds."""
     last, content = verdict.last, None if table.contents is None else table.contents[row]
     is_as_seen = not (content and last.content) or content == last.content
     is_fixed = bool(last.fixed) and content == last.fixed

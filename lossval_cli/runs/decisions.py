@@ -86,7 +86,7 @@ class Damaged(NamedTuple):
 
 
 class DecisionFile(NamedTuple):
-    """What a file holds, in its order."""
+    """Content of a file of decisions, in its order."""
 
     decisions: list[Decision]
     damaged: list[Damaged]
@@ -145,7 +145,7 @@ def _names(line: bytes) -> tuple[list[str], str]:
 
 
 def _is_head(line: bytes) -> bool:
-    """Whether a line further down holds column names, and nothing else."""
+    """Return whether a line further down holds column names, and nothing else."""
     if b"decision" not in line:
         return False
     names = set(_names(line)[0])
@@ -209,7 +209,7 @@ def append_decisions(path: Path, decisions: Iterable[Decision]) -> None:
 
 
 def _has_our_columns(data: bytes) -> bool:
-    """Whether lines that are appended to a file are read as having COLUMNS."""
+    """Return whether lines that are appended to a file are read as having COLUMNS."""
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     last = next((line for line in reversed(lines[1:]) if _is_head(line)), lines[0])
     return last.rstrip(b"\r") == header_line().rstrip().encode()
@@ -221,7 +221,7 @@ def header_line() -> str:
 
 
 def decision_lines(decisions: Iterable[Decision]) -> str:
-    """One line for each."""
+    """Return one line for each decision."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     for decision in decisions:
@@ -240,14 +240,15 @@ def _cell(name: str, value: str | float | None) -> str:
 
 
 def kept_as_text(text: str) -> str:
-    """With an apostrophe in front of what a spreadsheet would evaluate, or save as something else: 007, 1/2, 1e5."""
+    """Return the text with an apostrophe in front of what a spreadsheet would evaluate, or save as something else: 007,
+    1/2, 1e5."""
     if _CONVERTED.fullmatch(text) and not _UNCHANGED.fullmatch(text):
         return f"'{text}"
     return neutral(text)
 
 
 def neutral(text: str) -> str:
-    """With an apostrophe in front of what a spreadsheet would evaluate, and of what begins with one."""
+    """Return the text with an apostrophe in front of what a spreadsheet would evaluate, and of what begins with one."""
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
@@ -263,7 +264,7 @@ def now(clock: datetime) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one reviewer, or all of them, finally decided about a row."""
+    """Final decision of one reviewer, or of all of them, about a row."""
 
     decision: str
     """keep, relabel, fix, drop or skip; with fixed cells and a new label it is relabel."""
@@ -276,23 +277,23 @@ class Verdict:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the row was found to be wrong."""
+        """True if the row was found to be wrong."""
         return self.decision in (RELABEL, FIX, DROP)
 
     def agrees(self, other: Verdict) -> bool:
-        """Whether both say the same."""
+        """Return whether both verdicts say the same."""
         return (self.decision, self.label, self.cells) == (other.decision, other.label, other.cells)
 
 
 def single_verdict(decision: Decision) -> Verdict:
-    """What one line says by itself."""
+    """Return the verdict of one line by itself."""
     label = decision.value if decision.decision == RELABEL else None
     cells = ((decision.column, decision.value),) if decision.decision == FIX else ()
     return Verdict(decision.decision, label, cells, decision)
 
 
 class Outcome(NamedTuple):
-    """What is decided about rows, by key."""
+    """Verdicts on rows, by key."""
 
     agreed: dict[str, Verdict]
     """The newest verdict where all reviewers agree; skipped rows are not decided."""
@@ -302,7 +303,7 @@ class Outcome(NamedTuple):
 
 
 def final_verdicts(decisions: Iterable[Decision]) -> Outcome:
-    """From all lines to one verdict a row: the last of each reviewer, less what was undone."""
+    """Reduce all lines to one verdict a row: the last of each reviewer, less what was undone."""
     stacks: dict[str, dict[str, list[Decision]]] = {}
     for decision in decisions:
         stack = stacks.setdefault(decision.key, {}).setdefault(decision.reviewer, [])

@@ -46,7 +46,8 @@ _TABLE_SUFFIXES = (
 
 @dataclass(frozen=True)
 class Destination:
-    """What to write and where. `form` is None where the format of the training table decides."""
+    """Destination of the results: what to write and where. `form` is None where the format of the training table
+    decides."""
 
     kind: Literal["directory", "file", "stream"]
     path: Path

@@ -41,8 +41,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from `old` to `new`. Rows are dicts: row, line, ids, label, suspect, noise_probability; of
-    the run they are in, of `new` where they are in both."""
+    """Changes from `old` to `new`. Rows are dicts: row, line, ids, label, suspect, noise_probability; of the run they
+    are in, of `new` where they are in both."""
 
     old: str
     new: str
@@ -66,7 +66,7 @@ class Comparison:
     """The label column of each."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dict for JSON."""
         said = {
             change.name: {"old": change.old, "new": change.new, "difference": change.difference}
             for change in (self.rows, *self.changes)
@@ -112,7 +112,7 @@ def compare(old: LoadedRun, new: LoadedRun) -> Comparison:
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
-    """For a terminal."""
+    """Return the lines for a terminal."""
     lines = [
         f"{escape_control(comparison.old)} -> {escape_control(comparison.new)}: {_matching(comparison)}",
         *(f"{name:18} {value}" for name, value in _facts(comparison)),
@@ -126,7 +126,7 @@ def comparison_lines(comparison: Comparison) -> list[str]:
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """For a pull request; cells are inert text."""
+    """Return Markdown for a pull request; cells are inert text."""
     lines = [f"## {escaped(comparison.old)} → {escaped(comparison.new)}", "", f"{_matching(comparison)}.", ""]
     lines += ["| | |", "| --- | --- |"]
     lines += [f"| {escaped(name)} | {escaped(value, 200)} |" for name, value in _facts(comparison)]

@@ -17,7 +17,7 @@ from lossval_cli.text.format import escape_control, format_name, format_number, 
 
 
 class RunFacts(NamedTuple):
-    """What is followed of one run; None where a run does not know it."""
+    """Facts that the history follows of one run; None where a run does not know it."""
 
     directory: str
     table: str
@@ -33,7 +33,7 @@ class RunFacts(NamedTuple):
     found_wrong: int  # of them wrong
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dict for JSON."""
         said = self._asdict()
         if self.noise is not None:
             said["noise"] = dict(zip(("value", "low", "high"), self.noise, strict=True))
@@ -81,7 +81,7 @@ HEAD = ("run", "date", "rows", "suspects", "noise share", "likely", "metric", "r
 
 
 def history_rows(runs: Sequence[RunFacts]) -> list[tuple[str, ...]]:
-    """One line of cells a run, as HEAD names them."""
+    """Return one line of cells a run, as HEAD names them."""
     return [
         (
             one.directory,
@@ -115,7 +115,7 @@ def history_markdown(runs: Sequence[RunFacts]) -> str:
 
 
 def history_notes(runs: Sequence[RunFacts]) -> list[str]:
-    """What makes runs hard to compare."""
+    """Return notes on what makes runs hard to compare."""
     notes = []
     if len({one.label for one in runs}) > 1:
         notes.append("the runs predict different labels: " + ", ".join(dict.fromkeys(one.label for one in runs)))

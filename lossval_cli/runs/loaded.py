@@ -125,7 +125,7 @@ def read_run(path: Path) -> LoadedRun:
 
 
 def path_of_train(path: Path, train: Mapping[str, Any]) -> str | None:
-    """Where the training table of the run at `path` is, from the current directory: as run.json says of it
+    """Return the path of the training table of the run at `path`, from the current directory: as run.json says of it
     (`train`), or beside the run, here or among the examples if it lay elsewhere and a file of its name is there; else
     None."""
     parent = path.resolve().parent

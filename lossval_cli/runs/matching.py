@@ -38,7 +38,7 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Matching:
-    """How the rows of two runs belong together. `i` and `j` are indices in rank order."""
+    """Matching of the rows of two runs. `i` and `j` are indices in rank order."""
 
     by: str
     """ids, ids+content, content, or row (where both runs are of one unchanged table)."""
@@ -70,7 +70,7 @@ def match_rows(first: LoadedRun, second: LoadedRun) -> Matching:
 
 
 class Identity(NamedTuple):
-    """What the N rows of a table are recognised by, (N,) each, in the order of the file."""
+    """Keys by which the N rows of a table are recognised, (N,) each, in the order of the file."""
 
     ids: list[str] | None
     """Cells of the named id columns, as JSON; None where there are none."""
@@ -116,7 +116,7 @@ def own_keys(run: LoadedRun) -> list[str]:
 
 
 def is_position(key: str) -> bool:
-    """Whether a key only says where a row stands, so that in another table it would name another row."""
+    """Return whether a key only says where a row stands, so that in another table it would name another row."""
     return key.startswith(_POSITION)
 
 
@@ -135,7 +135,7 @@ def add_keys(report: dict[str, Any], scores: pa.Table, dataset: Dataset) -> None
 
 
 def _shared_keys(runs: Sequence[LoadedRun]) -> tuple[str, list[list[str]]]:
-    """What tells rows apart in all of `runs`, and for each of them its (N,) keys, all different."""
+    """Find what tells rows apart in all of `runs`, and for each of them its (N,) keys, all different."""
     names = [tuple(sorted(name for name in run.ids if not is_unnamed(name))) for run in runs]
     if not names[0] or len(set(names)) > 1:
         return _content_keys(runs)
@@ -207,8 +207,8 @@ def _repeats(run: LoadedRun, keys: Sequence[str], repeated: set[str]) -> str:
 
 
 def _contents(runs: Sequence[LoadedRun]) -> list[list[str]] | None:
-    """For each run (N,) hashes of the cells that all tables have, label and ids aside; None where a table is not at
-    hand or they have no such column in common."""
+    """Return, for each run, (N,) hashes of the cells that all tables have, label and ids aside; None where a table is
+    not at hand or they have no such column in common."""
     tables = [run.train for run in runs]
     names: set[str] | None = None
     for run, table in zip(runs, tables, strict=True):

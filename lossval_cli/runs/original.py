@@ -24,7 +24,7 @@ from lossval_cli.text.urls import is_remote
 
 
 def find_original(run: Path, data: str | None) -> str:
-    """What stands for the training table: `data` where given, else what run.json says or lies beside the run.
+    """Find the original of the training table: `data` where given, else what run.json says or lies beside the run.
 
     Raises ReadError where that is not there.
     """

@@ -81,5 +81,5 @@ _COUNTS = ("column", "type", "encoding", "dims", "missing", "missing_share")
 
 
 def _counts(column: dict[str, Any]) -> dict[str, Any]:
-    """What is known of a column less what its cells hold: levels, ranges, centres."""
+    """Return what is known of a column less what its cells hold: levels, ranges, centres."""
     return {name: column[name] for name in _COUNTS if name in column}

@@ -69,8 +69,8 @@ def _index_of(dataset: Dataset) -> dict[int, int]:
 
 
 def _wrong_parts(decided: Decided) -> tuple[bool, bool]:
-    """Whether the label, and whether another cell, is wrong as the table has it. A row that is dropped is wrong in
-    what it was suspect by, in the one or the other where that does not tell."""
+    """Return whether the label, and whether another cell, is wrong as the table has it. A row that is dropped is wrong
+    in what it was suspect by, in the one or the other where that does not tell."""
     if decided.state == "right":
         return False, False
     verdict = decided.verdict
@@ -98,7 +98,7 @@ def _is_random(verdict: Verdict) -> bool:
 
 
 def _precision(found: DecisionFile) -> list[str]:
-    """How many of the reviewed flags were right, and what the random rows say."""
+    """Report how many of the reviewed flags were right, and what the random rows say."""
     verdicts = list(final_verdicts(found.decisions).agreed.values())
     said = []
     for chosen, what in (

@@ -55,8 +55,8 @@ def check_columns(names: Sequence[str], present: Sequence[str]) -> None:
 
 
 def pick(table: pa.Table, *, columns: Sequence[str] = (), sort: str = "worst", top: int = 0) -> pa.Table:
-    """Some columns (none: all) of the first `top` rows (0: all). `table` is worst first; `sort` is worst,
-    best or original."""
+    """Select some columns (none: all) of the first `top` rows (0: all). `table` is worst first; `sort` is worst, best
+    or original."""
     if sort == "best":  # rows without a label have no importance and stay last
         table = table.take(pc.sort_indices(table, [("importance", "descending"), ("rank", "descending")]))
     elif sort == "original":
@@ -119,7 +119,7 @@ def _lines(
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """Any column as text, null where missing: numbers shortest, booleans true/false, dates as ISO 8601."""
+    """Return any column as text, null where missing: numbers shortest, booleans true/false, dates as ISO 8601."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_floating(values.type):
@@ -149,7 +149,7 @@ def _spelled(cell: object) -> str:
 
 
 def _is_plain(dtype: pa.DataType) -> bool:
-    """Whether a value's text can hold nothing that CSV or JSON would mistake."""
+    """Return whether a value's text can hold nothing that CSV or JSON would mistake."""
     types = pa.types
     return bool(types.is_integer(dtype) or types.is_floating(dtype) or types.is_boolean(dtype))
 
