@@ -38,7 +38,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Metric:
-    """What a model scored in the removal study, and what it would gain (positive is better)."""
+    """Score of a model in the removal study, and its possible gain (positive is better)."""
 
     name: str
     mean: float | None
@@ -50,7 +50,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Values:
-    """What is known about a table; None is not known, and `why` says why, by the name of the field."""
+    """Facts known about a table; None is not known, and `why` says why, by the name of the field."""
 
     rows: int
     suspects: Mapping[str, int] | None = None
@@ -118,7 +118,7 @@ class Unknown(Exception):
 
 
 class Measured(NamedTuple):
-    """What a rule is about: the number and, where a share can be taken of it, of how many.
+    """Quantity that a rule limits: the number and, where a share can be taken of it, of how many.
 
     `figure` writes the value that is compared, with so many digits more than usual; `text` says it in words.
     """
@@ -150,7 +150,7 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What came of a rule. `number` is None where it could not be evaluated; `text` then says why."""
+    """Outcome of a rule. `number` is None where it could not be evaluated; `text` then says why."""
 
     rule: Rule
     outcome: Outcome
@@ -158,7 +158,7 @@ class RuleResult:
     text: str
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dict for JSON."""
         levels = {"fail": self.rule.fail, "warn": self.rule.warn}
         return {
             "rule": self.rule.kind,
@@ -182,12 +182,12 @@ class KindOfRule:
 
 
 def evaluate(rules: Sequence[Rule], values: Values) -> list[RuleResult]:
-    """One result a rule, in their order."""
+    """Evaluate every rule; return one result a rule, in their order."""
     return [_evaluate(rule, values) for rule in rules]
 
 
 def passed(results: Sequence[RuleResult], *, strict: bool) -> bool:
-    """Whether nothing failed or is unknown; with `strict`, nothing warned either."""
+    """Return whether nothing failed or is unknown; with `strict`, nothing warned either."""
     bad = {"failed", "unknown"} | ({"warned"} if strict else set())
     return not any(result.outcome in bad for result in results)
 

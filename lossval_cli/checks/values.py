@@ -46,7 +46,7 @@ class SuspectRow:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What every format tells."""
+    """Result of a check, as every format reports it."""
 
     results: Sequence[RuleResult]
     passed: bool
@@ -68,7 +68,7 @@ class CheckResult:
 def collect_values(
     run: LoadedRun, baseline: LoadedRun | None = None, new: npt.NDArray[np.bool_] | None = None
 ) -> Values:
-    """What is known of `run`; suspects, classes and noise of the rows `new` (N,) alone where it is given.
+    """Collect what is known of `run`; suspects, classes and noise of the rows `new` (N,) alone where it is given.
 
     Raises nothing for what is not known: that is said in `Values.why`.
     """
@@ -120,7 +120,7 @@ class NewRows(NamedTuple):
 
 
 def find_new_rows(run: LoadedRun, baseline: LoadedRun) -> NewRows:
-    """What is new or changed since `baseline`. Raises UsageError where rows cannot be matched."""
+    """Find the rows that are new or changed since `baseline`. Raises UsageError where rows cannot be matched."""
     found = match_rows(baseline, run)
     relabelled, edited = set(found.relabelled), set(found.edited or ())
     changed = relabelled | edited
@@ -133,7 +133,7 @@ def find_new_rows(run: LoadedRun, baseline: LoadedRun) -> NewRows:
 
 
 def collect_suspects(run: LoadedRun, new: npt.NDArray[np.bool_] | None = None) -> tuple[list[SuspectRow], int]:
-    """At most MOST_ROWS suspects, worst first, and how many there are; of the rows `new` (N,) where given."""
+    """Collect at most MOST_ROWS suspects, worst first, and count all there are; of the rows `new` (N,) where given."""
     indices = run.suspect_at()
     if new is not None:
         indices = indices[new[indices]]
@@ -206,7 +206,7 @@ def _metric(report: Mapping[str, Any]) -> tuple[Metric | None, str]:
 
 
 def _failure(study: Mapping[str, Any]) -> str:
-    """Why removal says nothing: with no curve, or nothing to compare it with, no gain is not none shown."""
+    """Explain why removal says nothing: with no curve, or nothing to compare it with, no gain is not none shown."""
     curve = study.get("lowest_first")
     if _get(study, "baseline", "mean") is not None and curve and any(mean is not None for mean in curve):
         return ""

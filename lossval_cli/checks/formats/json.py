@@ -12,7 +12,7 @@ VERSION = 1
 
 
 def render_json(check: CheckResult) -> str:
-    """One object: results, and the suspects that stand in `suspects` up to 5,000."""
+    """Write one JSON object: results, and the suspects, of which `suspects` lists up to 5,000."""
     return escape_ci_json(
         {
             "schema_version": VERSION,

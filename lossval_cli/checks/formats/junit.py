@@ -15,7 +15,8 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render_junit(check: CheckResult) -> str:
-    """One suite. A warning is a failure with `--strict` alone; a rule that cannot be evaluated is an error."""
+    """Write one JUnit suite. A warning is a failure with `--strict` alone; a rule that cannot be evaluated is an
+    error."""
     failures = check.count("failed") + (check.count("warned") if check.strict else 0)
     counts = {"tests": str(len(check.results)), "failures": str(failures), "errors": str(check.count("unknown"))}
     root = ET.Element("testsuites", counts)

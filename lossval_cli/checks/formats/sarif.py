@@ -18,7 +18,7 @@ FINGERPRINT = "lossvalRow/v1"
 
 
 def render_sarif(check: CheckResult) -> str:
-    """One log with one run."""
+    """Write one SARIF log with one run."""
     rules = [
         {
             "id": f"lossval/{kind}",
