@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _error_line(error: Exception) -> str:
-    """One line for whatever went wrong."""
+    """Return one line for whatever went wrong."""
     if isinstance(error, LossvalError):
         return f"error: {error}"
     if isinstance(error, CLICK_ERRORS):

@@ -75,8 +75,8 @@ class Verb(TyperCommand):
         return [re.sub(r"^\{(.*)\}.*", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As click does, but an option that is empty (an unset variable of a CI job) is refused, and so is a limit
-        given twice, of which click would take the last: a gate must not pass since its limit got lost. Of other
+        """Parse as click does, but an option that is empty (an unset variable of a CI job) is refused, and so is a
+        limit given twice, of which click would take the last: a gate must not pass since its limit got lost. Of other
         options given twice the last counts, as in every shell alias, and a line says so."""
         if not ctx.resilient_parsing:
             values, _, order = self.make_parser(ctx).parse_args(list(args))

@@ -38,7 +38,7 @@ noise is rare, so rates should be those that are expected."""
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationOptions(OptionGroup):
-    """What is planted, what thresholds have to reach, and where they go."""
+    """Options of calibration: what is planted, what thresholds have to reach, and where they are written."""
 
     rates: Annotated[
         str, typer.Option(metavar="A,B", help="Shares of rows in which each kind of noise is planted.")

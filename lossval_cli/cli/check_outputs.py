@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OutputFormat(StrEnum):
-    """How the outcome is reported."""
+    """Format in which the outcome is reported."""
 
     text = "text"
     json = "json"
@@ -36,7 +36,7 @@ class OutputFormat(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions(OptionGroup):
-    """In which formats the outcome is written, and where to."""
+    """Options of output: the formats in which the outcome is written, and where to."""
 
     output_format: Annotated[
         list[OutputFormat] | None,

@@ -58,7 +58,7 @@ class LimitOptions(OptionGroup):
 
 @dataclass(frozen=True, kw_only=True)
 class GateOptions(OptionGroup):
-    """What rules are held against, and what a broken one does."""
+    """Options of the gate: what rules are held against, and what a broken one does."""
 
     baseline: Annotated[str | None, typer.Option(metavar="RUN_DIR", help="Earlier run to compare with.")] = None
     new_rows_only: Annotated[
@@ -71,7 +71,7 @@ class GateOptions(OptionGroup):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of the data, from all places where it can be asked."""
+    """Rules asked of the data, from all places where they can be set."""
 
     rules: list[Rule]
     baseline: str | None

@@ -22,7 +22,7 @@ _COMMAND, _TEXT = "##[", "## ["
 
 
 def say(line: str) -> None:
-    """One line on standard error. That nobody listens there is no reason to stop."""
+    """Write one line to standard error. That nobody listens there is no reason to stop."""
     line = escape_control(line).replace(_COMMAND, _TEXT)
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(line + "\n")  # Python spells out there what the terminal cannot show
@@ -30,9 +30,9 @@ def say(line: str) -> None:
 
 
 def say_what_ended_it(line: str) -> None:
-    """One line on why there are no results. Processes that `torchrun` has started on a machine end together,
-    each with an error of its own: the first to come here speaks for all of them, by leaving a mark in the
-    directory that torchrun keeps for them."""
+    """Write one line on why there are no results. Processes that `torchrun` has started on a machine end together, each
+    with an error of its own: the first to come here speaks for all of them, by leaving a mark in the directory that
+    torchrun keeps for them."""
     report = Path(os.environ.get("TORCHELASTIC_ERROR_FILE", ""))  # …/LOCAL_RANK/error.json
     if "LOCAL_RANK" in os.environ and len(report.parts) > 2 and report.name == "error.json":
         try:
@@ -118,7 +118,7 @@ def forget_stdout() -> None:
 
 
 def is_screen(stream: Any) -> bool:
-    """Whether a person is looking."""
+    """Return whether `stream` is a terminal, where a person is looking."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError):
@@ -126,7 +126,7 @@ def is_screen(stream: Any) -> bool:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a person is looking, at a screen that can do more than show one line below the other."""
+    """Return whether a person is looking, at a screen that can do more than show one line below the other."""
     return is_screen(stream) and os.environ.get("TERM") != "dumb"
 
 

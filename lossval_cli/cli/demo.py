@@ -45,7 +45,7 @@ def demo(
 
 
 def _column(path: Path, name: str) -> list[str]:
-    """One column of one of our own CSV files."""
+    """Read one column of one of our own CSV files."""
     import csv
 
     with path.open(newline="", encoding="utf-8") as file:

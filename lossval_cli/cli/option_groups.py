@@ -16,14 +16,14 @@ from typing import Annotated, Any, cast, get_type_hints
 
 
 class Only:
-    """In the annotation of a field: the commands that have this option. Without it, all commands have it."""
+    """Commands that have an option, in the annotation of its field. Without it, all commands have it."""
 
     def __init__(self, *verbs: str) -> None:
         self.verbs = verbs
 
 
 class DefaultText:
-    """In the annotation of a field: what the help says about the default, by command."""
+    """Text of the help on a default, by command, in the annotation of its field."""
 
     def __init__(self, **by_verb: str) -> None:
         self.by_verb = by_verb

@@ -12,7 +12,7 @@ from lossval_cli.errors import UsageError
 
 
 class Format(StrEnum):
-    """How scores are written."""
+    """Format in which scores are written."""
 
     csv = "csv"
     parquet = "parquet"
@@ -20,7 +20,7 @@ class Format(StrEnum):
 
 
 class Sort(StrEnum):
-    """Which row comes first."""
+    """Order of the rows: which comes first."""
 
     worst = "worst"
     best = "best"
@@ -28,7 +28,7 @@ class Sort(StrEnum):
 
 
 class Removal(StrEnum):
-    """How thoroughly removal is studied."""
+    """Thoroughness of the removal study."""
 
     full = "full"
     quick = "quick"
@@ -36,7 +36,7 @@ class Removal(StrEnum):
 
 
 class ProgressMode(StrEnum):
-    """How progress is shown."""
+    """Form in which progress is shown."""
 
     auto = "auto"
     json = "json"
@@ -44,7 +44,7 @@ class ProgressMode(StrEnum):
 
 
 class TextFormat(StrEnum):
-    """How findings are written."""
+    """Format in which findings are written."""
 
     text = "text"
     json = "json"

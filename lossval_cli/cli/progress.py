@@ -59,7 +59,7 @@ class Progress:
             self._event("done", seconds=round(time.monotonic() - self._start, 3))
 
     def notices(self, lines: Sequence[str]) -> None:
-        """What was decided for the user, before training."""
+        """Show what was decided for the user, before training."""
         for line in lines:
             if self._mode == "json":
                 self._event("notice", message=line)

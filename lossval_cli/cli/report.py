@@ -22,7 +22,7 @@ Examples:
 
 
 class ReportFormat(StrEnum):
-    """Which page."""
+    """Format of the page."""
 
     html = "html"
     md = "md"

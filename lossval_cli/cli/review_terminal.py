@@ -181,7 +181,7 @@ def _line(prompt: str) -> str:
 
 
 def _key(prompt: str) -> str:
-    """One key, without waiting for a line where the terminal allows it; '' at the end of the input."""
+    """Read one key, without waiting for a line where the terminal allows it; '' at the end of the input."""
     if not is_screen(sys.stdin):
         show(prompt)
         line = sys.stdin.readline()

@@ -42,7 +42,7 @@ TRAINING = ("score", "check", "calibrate")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(OptionGroup):
-    """What a run reads, and the settings it learns with."""
+    """Options of a run: what it reads, and the settings it learns with."""
 
     val: Annotated[
         str | None,
@@ -249,7 +249,7 @@ class RunOptions(OptionGroup):
     ] = None
 
     def tables(self) -> TableOptions:
-        """What the user said about columns and cells."""
+        """Return what the user said about columns and cells."""
         names = [field.name for field in dataclasses.fields(TableOptions)]
         given: dict[str, Any] = {name: value for name, value in self.given().items() if name in names}
         table: Mapping[str, Any] = read_toml(self.config) if self.config else project_table()
@@ -304,7 +304,7 @@ class RunOptions(OptionGroup):
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeOptions(OptionGroup):
-    """How a run goes: nothing here changes what is found, time aside."""
+    """Options of how a run goes: none changes what is found, time aside."""
 
     time_limit: Annotated[
         str | None,
@@ -343,7 +343,7 @@ class RuntimeOptions(OptionGroup):
     ] = ProgressMode.auto
 
     def resources(self, results: Path | None) -> Resources:
-        """What the run may use; `results`: the file or directory that is written, None: neither.
+        """Return what the run may use; `results`: the file or directory that is written, None: neither.
 
         Raises UsageError.
         """
@@ -367,7 +367,7 @@ class RuntimeOptions(OptionGroup):
         return found
 
     def shown(self) -> Progress:
-        """Where notices and progress go, as a context."""
+        """Return the context that shows notices and progress."""
         quiet = self.quiet or is_assistant()
         return Progress(choose_mode(self.progress.value, quiet=quiet), quiet=quiet)
 

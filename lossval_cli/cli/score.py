@@ -40,7 +40,7 @@ Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOutput(OptionGroup):
-    """Where the scores go, and in which form."""
+    """Options of the scores' output: where they go, and in which form."""
 
     output: Annotated[
         str | None,
