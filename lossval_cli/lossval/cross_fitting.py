@@ -116,7 +116,7 @@ class EvidenceAccumulator(nn.Module):
         self.prediction_epochs = 0  # that `prediction_sum` adds up
 
     def tensors(self) -> dict[str, Tensor]:
-        """What one epoch leaves to the next, by name."""
+        """Return what one epoch leaves to the next, by name."""
         names = ("label", "feature", "label_by_member", "prediction_sum")
         return {name: getattr(self, name) for name in names}
 

@@ -173,12 +173,12 @@ def training_data(dataset: Dataset, penalty: Floats, make_module: MakeModule | N
 
 
 def _has_time(runtime: Runtime, dataset: Dataset) -> bool:
-    """True if all processes have time left."""
+    """Return True if all processes have time left."""
     return all(dataset.layout.processes.all_gather_object(runtime.has_time))
 
 
 def _has_collapsed(importance: Floats) -> bool:
-    """True if a few rows hold nearly all weight, or some none at all: their order then says little.
+    """Return True if a few rows hold nearly all weight, or some none at all: their order then says little.
 
     (Σw)²/Σw² is the number of rows of equal weight that would count for as much (Kish, 1965).
     """

@@ -42,19 +42,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Objective:
-    """Which form, and the power of the transport cost."""
+    """Form of the objective, and the power of the transport cost."""
 
     form: str
     power: int
 
     @property
     def uses_transport(self) -> bool:
-        """Whether features count at all."""
+        """True if features count at all."""
         return self.form != "loss" and self.power > 0
 
     @property
     def uses_loss(self) -> bool:
-        """Whether labels count at all."""
+        """True if labels count at all."""
         return self.form != "transport"
 
     def factors(self, loss: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:

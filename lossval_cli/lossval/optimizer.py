@@ -27,7 +27,7 @@ class AdamW:
         self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
 
     def step(self, learning_rate: float) -> None:
-        """One step; the gradients are gone after it."""
+        """Take one step; the gradients are gone after it."""
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         with torch.no_grad():
             adamw(
@@ -50,7 +50,7 @@ class AdamW:
             parameter.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a step changes besides the parameters, by name."""
+        """Return what a step changes besides the parameters, by name."""
         kinds = {"mean": self.means, "square": self.squares, "step": self.steps}
         return {f"{kind}.{i}": tensor for kind, each in kinds.items() for i, tensor in enumerate(each)}
 

@@ -101,7 +101,7 @@ class StackedModules:
 
     @property
     def noise(self) -> Tensor:
-        """How many batches were trained on: where the stream of random draws is."""
+        """Number of batches trained on: the position in the stream of random draws."""
         return torch.tensor(self._calls)
 
     @noise.setter

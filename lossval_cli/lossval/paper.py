@@ -72,7 +72,7 @@ class PaperSettings:
 
 
 class PaperEpoch(NamedTuple):
-    """Where training stood over one epoch; means over its rows or batches, taken before each step."""
+    """State of training over one epoch; means over its rows or batches, taken before each step."""
 
     epoch: int  # 1-based
     loss: float  # mean over rows of ℓ_n, unweighted
@@ -81,7 +81,7 @@ class PaperEpoch(NamedTuple):
 
 
 class PaperFit(NamedTuple):
-    """What `fit_paper` returns; tensors are on the CPU and detached."""
+    """Result of `fit_paper`; tensors are on the CPU and detached."""
 
     weights: Tensor  # (N,) raw importance weights, may be negative
     predictions: Tensor  # (N, K) probabilities, or (N,)

@@ -34,7 +34,7 @@ def run_identity(dataset: Dataset, settings: Settings) -> Identity:
 
 
 def settings_identity(settings: Settings) -> Identity:
-    """What is known of it before any table is read."""
+    """Return the part of a run's identity that is known before any table is read."""
     return {
         "versions": {"lossval": __version__, "checkpoint": CHECKPOINT_VERSION},
         "settings": {name: value for name, value in settings.as_dict().items() if name not in HARMLESS},

@@ -23,7 +23,7 @@ from lossval_cli.settings import Settings
 
 
 class TrainingData(NamedTuple):
-    """What is learned from. `y` holds class indices when `classes` is given, else what the loss wants."""
+    """Data to learn from. `y` holds class indices when `classes` is given, else what the loss wants."""
 
     X: RowSource  # (N, D)
     y: npt.NDArray[np.generic]  # (N,)

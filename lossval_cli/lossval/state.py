@@ -23,7 +23,7 @@ from lossval_cli.runtime.stop import Saved
 
 
 class Epoch(NamedTuple):
-    """Where training stood after an epoch."""
+    """State of training after an epoch."""
 
     epoch: int  # 1-based
     epochs: int
@@ -50,7 +50,7 @@ class State:
     history: list[Epoch] = field(default_factory=list)
 
     def tensors(self, processes: ProcessGroup) -> Saved:
-        """For a checkpoint, between two epochs; with all rows on the main process."""
+        """Return the tensors for a checkpoint, between two epochs; with all rows on the main process."""
         total = self.transport.rows.total
         network = dict(zip(_names(self.network), self.network.parameters(), strict=True))
         by_row = self.evidence.tensors() | {"w": self.w, "f": self.potentials.f}

@@ -34,7 +34,7 @@ class TimeEstimate(NamedTuple):
     peak_bytes: int | None
 
     def text(self) -> str:
-        """One line."""
+        """Return the estimate as one line."""
         memory = "" if self.peak_bytes is None else f" and up to {amount(self.peak_bytes)} of memory"
         return f"estimate: {pluralize(self.rows, 'row')} take about {format_duration(self.seconds)} to train{memory}"
 

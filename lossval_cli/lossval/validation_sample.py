@@ -22,14 +22,14 @@ COMPARED_ROWS = 2_048
 
 
 class ValidationSample(NamedTuple):
-    """Which validation rows are used, (A,) sorted, out of how many."""
+    """Validation rows that are used, (A,) sorted, out of how many."""
 
     rows: npt.NDArray[np.int64]
     of: int
 
 
 def choose_validation_sample(X_val: npt.NDArray[np.float32], most: int, rng: np.random.Generator) -> ValidationSample:
-    """At most `most` rows of X_val (J, D); all where there are no more."""
+    """Choose at most `most` rows of X_val (J, D); all where there are no more."""
     J = len(X_val)
     if most >= J:
         return ValidationSample(np.arange(J), J)
