@@ -54,7 +54,7 @@ _ASIDE = ".lossval-old"
 
 
 def is_run_directory(path: Path) -> bool:
-    """Whether `path` is a directory that this tool has written."""
+    """Return whether `path` is a directory that this tool has written."""
     try:
         record = json.loads(read_small(path / RECORD, MAX_RECORD_FILE_BYTES))
     except (OSError, ValueError, RecursionError):
@@ -110,7 +110,7 @@ def repeated_file(paths: Sequence[str]) -> str | None:
 
 
 def _is_of(path: Path, source: Path) -> bool:
-    """Whether `path` is a file that there is, and is `source` or of it; pages can be made again."""
+    """Return whether `path` is a file that there is, and is `source` or of it; pages can be made again."""
     try:
         if source.is_dir():
             is_own = path.name in OWN_FILES - PAGES if is_run_directory(source) else path.exists()
@@ -179,7 +179,7 @@ def _check_parent(path: Path) -> None:
 
 @contextlib.contextmanager
 def _reporting(path: Path) -> Iterator[None]:
-    """What the system refuses, as an OutputError."""
+    """Raise what the system refuses as an OutputError."""
     try:
         yield
     except OSError as error:

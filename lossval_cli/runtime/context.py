@@ -35,19 +35,19 @@ class Runtime:
 
     @property
     def device(self) -> torch.device:
-        """Which `device_name` names."""
+        """Device that `device_name` names."""
         import torch  # a second or two: reading tables does without
 
         return torch.device(self.device_name)
 
     @property
     def is_main(self) -> bool:
-        """Whether this process collects, reports and writes."""
+        """True if this process collects, reports and writes."""
         return self.processes.is_main
 
     @property
     def has_time(self) -> bool:
-        """Whether the time limit has not passed."""
+        """True if the time limit has not passed."""
         return time.monotonic() < self.monitor.deadline
 
     def open_checkpoint(self, identity: Identity) -> None:

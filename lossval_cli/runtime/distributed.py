@@ -70,7 +70,7 @@ class ProcessGroup:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that collects, reports and writes."""
+        """True if this is the process that collects, reports and writes."""
         return self.rank == 0
 
     def own(self, rows: int, rank: int | None = None) -> slice:
@@ -82,8 +82,8 @@ class ProcessGroup:
         return slice(rank * rows // self.world_size, (rank + 1) * rows // self.world_size)
 
     def with_fragments(self, ends: npt.NDArray[np.int64]) -> ProcessGroup:
-        """With ranges of whole fragments of a table, which end after `ends` (fragments,) rows; with even
-        ranges where fragments are too few or too large for that."""
+        """Return the group with ranges of whole fragments of a table, which end after `ends` (fragments,) rows; with
+        even ranges where fragments are too few or too large for that."""
         rows = int(ends[-1])
         even = np.arange(1, self.world_size) * rows / self.world_size
         nearest = ends[np.abs(ends - even[:, None]).argmin(axis=1)]
@@ -256,7 +256,7 @@ _ABANDONED: list[Any] = []
 
 
 def _join(start: Callable[[], T], launch: Launch | None, size: int, on_wait: Callable[[str], None]) -> T:
-    """What `start` returns once all `size` processes have called it."""
+    """Return what `start` returns once all `size` processes have called it."""
     if launch is None:
         who, whom = "a process", "the others of its group, which must make the same call"
         where = ""
@@ -275,7 +275,7 @@ def _join(start: Callable[[], T], launch: Launch | None, size: int, on_wait: Cal
 
 
 def _in_thread(call: Callable[[], T], seconds: float | None = None, on_wait: Callable[[], None] | None = None) -> T:
-    """What `call` returns, or raises, in a thread of its own: this one can be interrupted while it waits.
+    """Run `call` in a thread of its own, and return or raise what it does: this thread can be interrupted while it waits.
 
     Raises TimeoutError after `seconds`, and calls `on_wait` before; the thread then ends with the process.
     """

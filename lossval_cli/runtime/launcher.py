@@ -74,13 +74,13 @@ def interface_towards(address: str, port: int) -> str | None:
 
 
 def has_group() -> bool:
-    """Whether somebody has made a process group; without importing PyTorch."""
+    """Return whether somebody has made a process group; without importing PyTorch."""
     dist = sys.modules.get("torch.distributed")
     return dist is not None and dist.is_available() and dist.is_initialized()
 
 
 def is_assistant() -> bool:
-    """Whether this process is one of several and not the first: what is only read or written is the first one's.
+    """Return whether this process is one of several and not the first: what is only read or written is the first one's.
 
     Raises UsageError for a launch that contradicts itself.
     """

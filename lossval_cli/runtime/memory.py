@@ -99,7 +99,7 @@ def memory_limit(allowed: int | None, processes: ProcessGroup) -> int:
 
 
 def amount(bytes_: float) -> str:
-    """In words: `1.3 GB`."""
+    """Return an amount in words: `1.3 GB`."""
     for unit, size in (("GB", 10**9), ("MB", 10**6)):
         if bytes_ >= size:
             return f"{bytes_ / size:.1f} {unit}" if bytes_ < 100 * size else f"{bytes_ / size:.0f} {unit}"

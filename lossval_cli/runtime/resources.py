@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Resources:
-    """What the user allows one run."""
+    """Resources that the user allows one run."""
 
     time_limit: float = math.inf
     """Seconds after which training stops, no removal study begins, and what was learned is reported."""

@@ -77,7 +77,7 @@ class Rows:
         return torch.as_tensor(self._source[rows.cpu().numpy()]).to(self.device)
 
     def chunks(self, batches: int, generator: torch.Generator) -> Iterator[Chunk]:
-        """One epoch: every row once, in `batches` batches over all chunks.
+        """Yield the chunks of one epoch: every row once, in `batches` batches over all chunks.
 
         Where rows are read, the next chunk is read while this one is worked on.
         """
@@ -123,7 +123,7 @@ def chunk_count(rows: int, chunk_rows: int) -> int:
 
 
 def visiting_order(rows: int, count: int, page: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Every row once, in `count` chunks of pages of `page` rows: (n,) row numbers each, shuffled."""
+    """Yield every row once, in `count` chunks of pages of `page` rows: (n,) row numbers each, shuffled."""
     if count == 1:
         yield torch.randperm(rows, generator=generator)
         return
@@ -135,7 +135,7 @@ def visiting_order(rows: int, count: int, page: int, generator: torch.Generator)
 
 
 def draw_rows(rows: int, count: int, generator: torch.Generator) -> Tensor:
-    """Up to `count` different row numbers of `rows`, in random order."""
+    """Draw up to `count` different row numbers of `rows`, in random order."""
     if rows <= max(FEW_ROWS, 2 * count):
         return torch.randperm(rows, generator=generator)[:count]
     drawn = torch.unique(torch.randint(rows, (2 * count,), generator=generator))
@@ -144,7 +144,7 @@ def draw_rows(rows: int, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _fits(size: int, device: torch.device) -> bool:
-    """Whether `size` bytes leave half of the device to what is computed with them."""
+    """Return whether `size` bytes leave half of the device to what is computed with them."""
     return device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] // 2
 
 

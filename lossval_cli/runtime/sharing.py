@@ -63,7 +63,7 @@ def share(tasks: Sequence[Task], run: Callable[[Task], Found]) -> list[Found]:
 
 
 def by_one(run: Callable[[], Found]) -> Found:
-    """What the first process finds, on all of them: for what would differ, such as the time that is left."""
+    """Return what the first process finds, on all of them: for what would differ, such as the time that is left."""
     return share([None], lambda _: run())[0]
 
 

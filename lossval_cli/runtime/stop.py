@@ -24,7 +24,7 @@ Saved: TypeAlias = "tuple[Mapping[str, Tensor], Mapping[str, Any]]"
 
 
 class Store(Protocol):
-    """Where checkpoints are kept."""
+    """Storage for checkpoints."""
 
     def progress(self) -> Mapping[str, Any] | None:
         """The last checkpoint without its tensors, None if there is none."""
@@ -81,7 +81,7 @@ class TrainingMonitor:
 
     @property
     def is_needed(self) -> bool:
-        """Whether training may be saved or cut short."""
+        """True if training may be saved or cut short."""
         return self.store is not None or math.isfinite(self.deadline)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -104,7 +104,7 @@ class TrainingMonitor:
         self._epoch_start = time.monotonic()
 
     def requests(self) -> tuple[bool, bool, bool]:
-        """Whether this process wants to save, to stop and to be interrupted.
+        """Return whether this process wants to save, to stop and to be interrupted.
 
         It wants to stop where another epoch, as long as the last one, would pass the deadline.
         """
