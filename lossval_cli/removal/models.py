@@ -70,7 +70,7 @@ class Kind(NamedTuple):
 
     @property
     def takes_weights(self) -> bool:
-        """Whether rows can be weighted."""
+        """True if rows can be weighted."""
         return self.estimator is None or weight_option(self.estimator.make()) is not None
 
 

@@ -31,7 +31,7 @@ MIN_RELABEL_PROBABILITY = 0.5
 
 
 class Strategy(NamedTuple):
-    """What is done with the rows before a model is trained."""
+    """Treatment of the rows before a model is trained."""
 
     name: str
     """`lowest_first`, `highest_first`, `random` or `suspects` are left out; `relabel`: suspects by their label
@@ -52,7 +52,7 @@ class Pool:
 
 
 def make_pool(dataset: Dataset, rows: npt.NDArray[np.int64], fit: Fit, noise: NoiseEstimate | None) -> Pool:
-    """Of the training rows (N,) named."""
+    """Make the pool of the training rows (N,) named."""
     suspect, relabelled = np.zeros(len(rows), np.bool_), None
     if noise is not None:
         suspect = (noise.label_suspect | noise.feature_suspect)[rows]
@@ -126,7 +126,7 @@ def make_plan(dataset: Dataset, pool: Pool, mode: str, rng: np.random.Generator)
 
 
 def _too_few_kept(dataset: Dataset, pool: Pool, keep: Mask) -> str | None:
-    """Why the rows kept, (seeds, N), are not enough to train on; None where they are."""
+    """Explain why the rows kept, (seeds, N), are not enough to train on; None where they are."""
     fewest = int(keep.sum(axis=1).min())
     if fewest < MIN_KEPT:
         return f"it would leave {fewest} rows"

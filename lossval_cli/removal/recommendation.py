@@ -35,7 +35,7 @@ INVASIVENESS = {"weights": 0, "relabel": 1, "suspects": 2, "lowest_first": 3}
 
 
 class Answers(NamedTuple):
-    """What the models of one kind predict for n evaluation rows, in the unit of the label, and the truth."""
+    """Predictions of the models of one kind for n evaluation rows, in the unit of the label, and the truth."""
 
     model: str
     predictions: Floats
@@ -69,12 +69,12 @@ class Trial(NamedTuple):
 
     @property
     def improves_predictions(self) -> bool:
-        """Whether predictions get better beyond chance."""
+        """True if predictions get better beyond chance."""
         return self.error_gain[1] > 0
 
     @property
     def helps(self) -> bool:
-        """Whether the metric gets better as well."""
+        """True if the metric gets better as well."""
         return self.improves_predictions and self.metric_gain[0] > 0
 
 
@@ -89,7 +89,7 @@ class Choice(NamedTuple):
 
 
 def run_trials(answers: Sequence[Answers], metric: Metric) -> list[Trial]:
-    """Every strategy with every kind of model, compared with training on all rows."""
+    """Try every strategy with every kind of model, compared with training on all rows."""
     answers = [each for each in answers if each.strategies]
     if not answers:
         return []

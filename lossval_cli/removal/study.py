@@ -74,7 +74,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class RemovalStudy:
-    """What each strategy does to each kind of model, and what is advised."""
+    """Effect of each strategy on each kind of model, and what is advised."""
 
     metric: Metric
     evaluated_on: str
@@ -109,7 +109,7 @@ class RemovalStudy:
         return 0.0 if self.choice is None or self.recommended == "weights" else self.choice.strategy.share
 
     def to_dict(self) -> dict[str, Any]:
-        """For report.json; no sentence among it."""
+        """Return a dict for report.json; it holds no sentences."""
         curves = {curve.name: curve for curve in self.curves}
         suspects = curves.pop("suspects", None)
         return {
@@ -251,7 +251,7 @@ def _advisable(plan: Plan, pool: Pool, noise: NoiseEstimate | None) -> dict[Stra
 def _answers(
     model: str, dataset: Dataset, predictions: Floats, evaluation: Evaluation, strategies: tuple[Strategy, ...]
 ) -> Answers:
-    """Of predictions (seeds, 1 + strategies, n[, K])."""
+    """Compute the answers of predictions (seeds, 1 + strategies, n[, K])."""
     errors = _row_errors(predictions, evaluation.y, dataset.classes)
     answers, y = _in_units(dataset, predictions, evaluation.y)
     return Answers(model, answers, errors, y, strategies)
