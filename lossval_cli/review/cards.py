@@ -35,7 +35,7 @@ class Cards:
 
     @cached_property
     def classes(self) -> list[str]:
-        """Of the label, empty for numbers; of rows with several labels, their sets, the most frequent first."""
+        """Classes of the label, empty for numbers; of rows with several labels, their sets, the most frequent first."""
         if self.separator:
             return [name for name, _ in Counter(text for text in self.run.given if text).most_common()]
         return self.names
@@ -47,13 +47,13 @@ class Cards:
 
     @property
     def separator(self) -> str | None:
-        """What is between the labels of a row, where it has several."""
+        """Separator between the labels of a row, where it has several."""
         found: str | None = self.run.report["data"]["roles"].get("separator")
         return found
 
     @cached_property
     def columns(self) -> list[str]:
-        """Of the table, label aside; those of the report where the table is not at hand."""
+        """Columns of the table, label aside; those of the report where the table is not at hand."""
         if self.run.train is None:
             return list(
                 dict.fromkeys(one["column"] for row in self._reported.values() for one in row.get("features") or ())
@@ -66,7 +66,7 @@ class Cards:
         return f"row {item.row}" if self.run.line is None else f"line {self.run.line[item.i]}"
 
     def summary(self, index: int) -> dict[str, Any]:
-        """What a list says of a row."""
+        """Return what a list says of a row."""
         item = self.items[index]
         known = self._reported.get(item.row) or {}
         suggested = known.get("suggested") if known else self.run.predicted[item.i] if "label" in item.kind else None
@@ -94,7 +94,7 @@ class Cards:
         return self.summary(index) | {"reason": reason}
 
     def _probabilities(self, item: Item) -> list[dict[str, Any]]:
-        """Of the predicted label alone, which the scores have of every row."""
+        """Return the probability of the predicted label alone, which the scores have of every row."""
         predicted = self._predicted(item)
         if predicted is None or predicted[1] is None:
             return []
@@ -109,7 +109,7 @@ class Cards:
         return label, chance
 
     def cells(self, index: int, names: Sequence[str]) -> list[str | None]:
-        """Some cells of a row as the file has them; None where they are missing or not at hand."""
+        """Return some cells of a row as the file has them; None where they are missing or not at hand."""
         item, table = self.items[index], self.run.train
         if table is None:
             known = {one["column"]: one for one in (self._reported.get(item.row) or {}).get("features") or ()}
@@ -118,7 +118,7 @@ class Cards:
         return [cell_text(table.as_given(name), item.row) for name in names]
 
     def card(self, index: int) -> dict[str, Any]:
-        """All that a reviewer sees of a row."""
+        """Return all that a reviewer sees of a row."""
         item = self.items[index]
         known = self._reported.get(item.row) or {}
         marked = {one["column"]: usual(one["usual"]) for one in known.get("unusual") or ()}
@@ -185,6 +185,6 @@ class Cards:
 
 
 def cell_text(column: pa.ChunkedArray, row: int) -> str | None:
-    """One cell as the file has it; None where it is missing."""
+    """Return one cell as the file has it; None where it is missing."""
     text: str | None = as_text(column.slice(row, 1).combine_chunks())[0].as_py()
     return text

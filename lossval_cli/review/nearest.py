@@ -41,7 +41,7 @@ class NearestRows:
         self._options = ReadOptions.of_record(record.get("settings"))
 
     def of(self, row: int) -> list[Near]:
-        """At most SHOWN rows, the nearest first, trusted ones before others; rows equal to it are left out of the
+        """Find at most SHOWN rows, the nearest first, trusted ones before others; rows equal to it are left out of the
         training rows only where they are the row itself. Empty where the tables are not at hand."""
         encoded = self._encoded
         if encoded is None:

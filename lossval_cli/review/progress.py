@@ -43,7 +43,7 @@ WORTH_IT = 0.1
 
 
 class Forecast(NamedTuple):
-    """What is known of S suspects, R of them reviewed."""
+    """Estimates for S suspects, R of them reviewed."""
 
     reviewed: int
     wrong: int

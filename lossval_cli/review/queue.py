@@ -48,7 +48,7 @@ class Item(NamedTuple):
 
     @property
     def is_random(self) -> bool:
-        """Whether it was drawn, rather than being among the most probable."""
+        """True if the row was drawn, rather than being among the most probable."""
         return self.chance < 1
 
 

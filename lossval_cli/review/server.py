@@ -174,7 +174,7 @@ def _decision(said: Any) -> dict[str, Any]:
 
 
 def _state(session: Session, *, with_rows: bool = False) -> dict[str, Any]:
-    """What is decided and what is expected of the rest; `with_rows`: the queue, too, which never changes."""
+    """Return what is decided and what is expected of the rest; `with_rows`: the queue, too, which never changes."""
     session.refresh()
     seen = session.forecast()
     said: dict[str, Any] = {

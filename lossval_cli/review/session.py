@@ -46,7 +46,7 @@ LONGEST_VALUE = 20_000
 
 
 class Session:
-    """What a reviewer works on; `data`: where the table is, if the run does not know.
+    """Review of one run; `data`: where the table is, if the run does not know.
 
     Raises ReadError where `directory` is no run, UsageError where it flags no rows or nothing tells them apart.
     """
@@ -75,7 +75,7 @@ class Session:
 
     @property
     def command(self) -> str:
-        """Of `lossval clean`, which applies what is decided."""
+        """Command of `lossval clean` that applies what is decided."""
         return clean_command(self.directory, self.run.name, self._data)
 
     # What was decided
@@ -118,7 +118,7 @@ class Session:
         return self._file.decisions
 
     def disagreements(self) -> list[str]:
-        """One line for each row about which reviewers disagree, rows that are not in the queue too."""
+        """Return one line for each row about which reviewers disagree, rows that are not in the queue too."""
         return [
             f"{next(iter(said.values())).last.where or key}: "
             + "; ".join(f"{who or 'somebody'}: {_shown(verdict)}" for who, verdict in said.items())
@@ -126,11 +126,11 @@ class Session:
         ]
 
     def outcome(self) -> Outcome:
-        """What is decided, with indices of the queue, as text, in place of keys."""
+        """Return what is decided, with indices of the queue, as text, in place of keys."""
         return final_verdicts(_with_index(one, index) for index, one in self._seen)
 
     def states(self) -> list[dict[str, Any]]:
-        """For each row of the queue what was decided, and by whom."""
+        """Return, for each row of the queue, what was decided, and by whom."""
         agreed, disputed, skipped = self.outcome()
         found: list[dict[str, Any]] = []
         for index in range(len(self.items)):
@@ -145,7 +145,7 @@ class Session:
         return found
 
     def forecast(self) -> Forecast:
-        """How many of the rows that are left are wrong."""
+        """Estimate how many of the rows that are left are wrong."""
         agreed = self.outcome().agreed
         suspects = self._suspects
         position = {index: i for i, index in enumerate(suspects)}
@@ -162,8 +162,8 @@ class Session:
         return [index for index, item in enumerate(self.items) if not item.is_random]
 
     def sequence(self, seen: Forecast) -> list[int]:
-        """All rows of the queue: decided and skipped ones as they were decided, then the others, the most probable
-        first as the decisions let expect, every RANDOM_EVERY-th a random one."""
+        """Order all rows of the queue: decided and skipped ones as they were decided, then the others, the most
+        probable first as the decisions let expect, every RANDOM_EVERY-th a random one."""
         agreed, _, skipped = self.outcome()
         done = [int(key) for key in _by_time(agreed | skipped)]
         is_done = set(done)
@@ -284,7 +284,7 @@ class Session:
         ]
 
     def is_new_label(self, value: str) -> bool:
-        """Whether a class is one that no row of the table has; of several labels, whether one is."""
+        """Return whether a class is one that no row of the table has; of several labels, whether one is."""
         names, separator = self.cards.names, self.cards.separator
         given = [one for one in value.split(separator) if one.strip()] if separator else [value]
         return bool(names) and not all(any(same_label(name, one.strip()) for name in names) for one in given)

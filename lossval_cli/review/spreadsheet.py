@@ -36,7 +36,7 @@ BY_LETTER = {action[0]: action for action in (KEEP, RELABEL, FIX, DROP, SKIP)}
 
 
 def export_rows(session: Session, sink: BinaryIO, ending: str) -> None:
-    """Every row of the queue, to an open binary file; `ending`: .xlsx or .csv."""
+    """Write every row of the queue to an open binary file; `ending`: .xlsx or .csv."""
     states = [one["state"] for one in session.states()]
     table = [_head(session), *(_line(session, index, state) for index, state in enumerate(states))]
     if ending == ".xlsx":
@@ -94,7 +94,7 @@ def _write_workbook(table: list[list[str]], sink: BinaryIO) -> None:
 
 
 def _sheet_text(text: str) -> str:
-    """What an .xlsx may hold: no control characters, and not too long."""
+    """Return the text that an .xlsx may hold: no control characters, and not too long."""
     plain = "".join(char if char in "\n\t" or char >= " " else escape_control(char) for char in text)
     return plain.encode("utf-8", "backslashreplace").decode()[:LONGEST]
 
@@ -172,7 +172,7 @@ def _workbook_rows(data: bytes) -> list[list[str]]:
 
 
 def _text(cell: object) -> str:
-    """As a person reads it: 7, not 7.0."""
+    """Return a cell as a person reads it: 7, not 7.0."""
     if cell is None:
         return ""
     if isinstance(cell, bool):

@@ -61,7 +61,7 @@ def progress_sentence(seen: Forecast) -> str:
 
 
 def random_sentence(seen: Forecast) -> str:
-    """What random rows say of those that are not suspect; '' where too few were reviewed."""
+    """Describe what random rows say of those that are not suspect; '' where too few were reviewed."""
     if seen.others < FEWEST_RANDOM:
         return ""
     low, high = format_percent(seen.others_low, 0), format_percent(seen.others_high, 0)
@@ -80,7 +80,7 @@ def clean_command(directory: Path, table: str, data: str | None = None) -> str:
 
 
 def stop_sentence(seen: Forecast) -> str:
-    """When to stop; '' where it is not yet time."""
+    """Advise when to stop; '' where it is not yet time."""
     if not seen.left_rows:
         return "Every row is decided."
     if seen.next_wrong < WORTH_IT * seen.next_rows:
