@@ -61,7 +61,7 @@ class SchemaError(DataError):
 
 
 class CellError(DataError):
-    """One value cannot be used; the message names the line or row, the column and the value."""
+    """Error for one value that cannot be used; the message names the line or row, the column and the value."""
 
 
 class TrainingError(LossvalError):

@@ -34,7 +34,7 @@ def read_small(path: Path, most: int) -> bytes:
 
 
 def allowed_size(stored: int, *, free: int = FREE_EXPANSION_BYTES) -> int:
-    """How many bytes a compressed file of `stored` bytes may become; `free` bytes in any case."""
+    """Return how many bytes a compressed file of `stored` bytes may become; `free` bytes in any case."""
     return min(MAX_BYTES, max(free, MAX_EXPANSION * stored))
 
 

@@ -26,7 +26,7 @@ def suspect_kinds(noise: NoiseEstimate | None, rows: int) -> npt.NDArray[np.obje
 
 
 def rank_rows(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> pa.Table:
-    """One line per training row, lowest importance first; equal importances in the order of the file.
+    """Rank the rows: one line per training row, lowest importance first; equal importances in the order of the file.
 
     Ids and label come back as given, under the names of `given_names`.
     """

@@ -55,7 +55,7 @@ Origin = Literal["built in", "effort", "preset", "file", "given"]
 
 @dataclass(frozen=True)
 class Knob:
-    """What one setting may be. Ranges include their ends; `auto` says that None is allowed."""
+    """Allowed values of one setting. Ranges include their ends; `auto` says that None is allowed."""
 
     kind: type
     why: str
@@ -94,7 +94,7 @@ class Knob:
         return value
 
     def range(self) -> str:
-        """What is allowed, in words."""
+        """Describe in words what is allowed."""
         if self.choices:
             return " | ".join(self.choices)
         if self.kind in (str, bool):
@@ -110,7 +110,7 @@ def _knob(default: object, kind: type, why: str, **limits: Any) -> Any:
 
 
 class Schedule(NamedTuple):
-    """How long training takes, and its steps."""
+    """Length of training, and its steps."""
 
     epochs: int
     batch_size: int
@@ -307,7 +307,7 @@ class Settings:
 
     @classmethod
     def knobs(cls) -> dict[str, Knob]:
-        """All settings by name, in the order of this file."""
+        """Return all settings by name, in the order of this file."""
         return {item.name: item.metadata["knob"] for item in dataclasses.fields(cls)}
 
     @classmethod
@@ -351,7 +351,7 @@ class Settings:
         config: str | Path | Mapping[str, object] | None = None,
         overrides: Mapping[str, object] | Sequence[str] = (),
     ) -> dict[str, Origin]:
-        """Where `resolve` finds each setting, by name."""
+        """Return where `resolve` finds each setting, by name."""
         found: dict[str, Origin] = dict.fromkeys(cls.knobs(), "built in")
         for origin, layer in _layers(preset, config, overrides, []).items():
             found |= dict.fromkeys(layer, origin)
@@ -379,7 +379,7 @@ class Settings:
         return members, self.folds or min(members, max(2, members // 2))
 
     def schedule(self, rows: int) -> Schedule:
-        """How long training takes for a table of `rows` rows, where that is left to the method.
+        """Choose how long training takes for a table of `rows` rows, where that is left to the method.
 
         With fewer epochs, steps are larger: those of the weights in proportion, so that importance spreads as far,
         and those of the networks by the square root.
@@ -398,7 +398,7 @@ class Settings:
         )
 
     def tree_factor(self) -> float:
-        """How many trees forests have, as a multiple of their default."""
+        """Return the number of trees of forests, as a multiple of their default."""
         return TREES[self.effort]
 
     def as_dict(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def draw_errors(
     words: Sequence[str],
     rng: np.random.Generator,
 ) -> CellErrors:
-    """One kind of error for each of the rows (m,), of those that the table has columns for.
+    """Draw one kind of error for each of the rows (m,), of those that the table has columns for.
 
     `values`: (N,) of each column of numbers; `rest`: all other columns; `words`: those of them that hold text.
     """

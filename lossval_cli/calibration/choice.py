@@ -37,7 +37,7 @@ class Choice:
 
 
 def choose_threshold(trials: Sequence[Trial], eligible: Bools, kind: str, precision: float | None) -> Choice:
-    """For `kind` label or features. Every rate counts alike.
+    """Choose the threshold for `kind`, label or features. Every rate counts alike.
 
     precision None: the threshold with the highest F1, averaged over the rates (the middle one, where several
     are equal), as long as that is clearly better than flagging all rows.  Otherwise the lowest threshold at which
@@ -80,6 +80,6 @@ def _curves(trials: Sequence[Trial], eligible: Bools, kind: str) -> tuple[Floats
 
 
 def _at_least(values: Floats) -> Floats:
-    """How many of `values` are at or above each threshold of GRID."""
+    """Count the `values` that are at or above each threshold of GRID."""
     counts: Floats = len(values) - np.searchsorted(np.sort(values), GRID, side="left").astype(np.float64)
     return counts

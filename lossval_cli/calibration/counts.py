@@ -35,7 +35,7 @@ class Share(NamedTuple):
 
     @property
     def value(self) -> float | None:
-        """None of no rows."""
+        """Share of hits, None of no rows."""
         return self.hits / self.of if self.of else None
 
     def interval(self) -> tuple[float, float] | None:
@@ -46,14 +46,14 @@ class Share(NamedTuple):
         return float(low), float(high)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON and TOML."""
+        """Return a dict for JSON and TOML."""
         low, high = self.interval() or (None, None)
         return {"hits": self.hits, "of": self.of, "value": self.value, "low": low, "high": high}
 
 
 @dataclass(frozen=True)
 class Found:
-    """How flags of one kind did at one planted rate."""
+    """Results of the flags of one kind at one planted rate."""
 
     kind: str
     rate: float
@@ -87,7 +87,7 @@ class Found:
         return 2 * self.right / total if total else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON and TOML."""
+        """Return a dict for JSON and TOML."""
         return {
             "kind": self.kind,
             "rate": self.rate,
@@ -114,7 +114,7 @@ class Reliability(NamedTuple):
 def count_flags(
     trials: Sequence[Trial], eligible: Bools, kind: str, flags: Callable[[NoiseEstimate], Bools]
 ) -> list[Found]:
-    """One Found a rate, over its repeats. eligible: (N,) rows that count.
+    """Count the flags at each rate, one Found a rate, over its repeats. eligible: (N,) rows that count.
 
     Rows with planted features are left out of what is said of labels: whether the label still fits such
     features, nobody knows.

@@ -26,7 +26,8 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was planted in which table, what the flags found of it, and the thresholds that follow."""
+    """Outcome of a calibration: what was planted in which table, what the flags found of it, and the thresholds that
+    follow."""
 
     table: str
     sha256: str | None
@@ -56,7 +57,7 @@ class Calibration:
         return sum(gaps) / total
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dict for JSON."""
         return {
             "schema_version": SCHEMA_VERSION,
             "version": __version__,

@@ -26,7 +26,7 @@ NOTES = (
 
 
 def calibration_lines(found: Calibration) -> list[Text]:
-    """For a terminal."""
+    """Return the lines for a terminal."""
     lines = [*_wrapped(_title(found), "bold"), *_wrapped(_left_out(found)), Text()]
     lines += [Text("Flags as `lossval score` sets them", "bold"), *_columns(_flag_rows(found.found), HEADS)]
     lines += [*_wrapped(NOTES[0]), Text(), Text("Noise probability", "bold")]
@@ -40,7 +40,7 @@ def calibration_lines(found: Calibration) -> list[Text]:
 
 
 def calibration_markdown(found: Calibration) -> str:
-    """For a page; names of the user's are inert text."""
+    """Return Markdown for a page; names of the user's are inert text."""
     lines = [f"## {escaped(_title(found), 200)}", "", escaped(_left_out(found), 500), ""]
     lines += ["### Flags as `lossval score` sets them", "", *_table(_flag_rows(found.found), HEADS)]
     lines += ["", NOTES[0], "", "### Noise probability", ""]

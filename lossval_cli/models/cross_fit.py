@@ -31,7 +31,7 @@ TRIED_ROWS = 200
 
 
 class CrossFit(NamedTuple):
-    """What an estimator says of every row."""
+    """Output of an estimator for every row."""
 
     rows: Floats  # (N, K) or (N,) in the unit of the label, each by a model that was not fitted on the row's fold
     val: Floats | None  # (J, K) or (J,) of the validation rows, mean of the models; None where they are not needed
@@ -83,8 +83,8 @@ def cross_fit(dataset: Dataset, model: Estimator, settings: Settings) -> CrossFi
 
 
 def weight_option(estimator: Any) -> str | None:
-    """What `fit` calls sample weights: `sample_weight`, of a pipeline that of its last step; None where it takes
-    none."""
+    """Return the name that `fit` has for sample weights: `sample_weight`, of a pipeline that of its last step; None
+    where it takes none."""
     if steps := getattr(estimator, "steps", None):
         name, last = steps[-1]
         option = weight_option(last)

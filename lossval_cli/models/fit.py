@@ -91,7 +91,7 @@ def check_model(dataset: Dataset, settings: Settings, runtime: Runtime) -> None:
 
 
 def trains_networks(dataset: Dataset, settings: Settings) -> bool:
-    """Whether the method's own networks are trained."""
+    """Return whether the method's own networks are trained."""
     return dataset.predictions is None and settings.model == NETWORKS
 
 

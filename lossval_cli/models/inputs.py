@@ -25,8 +25,8 @@ Inputs: TypeAlias = npt.NDArray[np.float32] | pd.DataFrame
 
 
 def takes_columns(estimator: Any, features: tuple[str, ...]) -> bool:
-    """Whether an estimator is to get columns of the table: some part of it selects columns, takes categories or text,
-    or has a parameter that lists columns by name."""
+    """Return whether an estimator is to get columns of the table: some part of it selects columns, takes categories or
+    text, or has a parameter that lists columns by name."""
     parts = list(_parts(estimator))
     return any(_selects(part) or _takes_words(part) for part in parts) or any(
         set(listed) <= set(features) for part in parts for listed in _listed_names(part)
@@ -49,7 +49,7 @@ def model_inputs(dataset: Dataset, split: Split, estimator: Any) -> Inputs:
 
 
 def take(X: Inputs, rows: npt.NDArray[np.int64]) -> Inputs:
-    """Some rows of inputs."""
+    """Return some rows of inputs."""
     return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]
 
 
@@ -84,7 +84,7 @@ def _parts(estimator: Any) -> Iterator[Any]:
 
 
 def _selects(part: Any) -> bool:
-    """Whether a part is a ColumnTransformer, whose parts are triples that end with columns."""
+    """Return whether a part is a ColumnTransformer, whose parts are triples that end with columns."""
     return bool(getattr(part, "transformers", ())) and hasattr(part, "remainder")
 
 
@@ -97,7 +97,7 @@ def _selected(part: Any) -> Iterator[str]:
 
 
 def _takes_words(part: Any) -> bool:
-    """Whether a part is for categories or text, as scikit-learn's tags say."""
+    """Return whether a part is for categories or text, as scikit-learn's tags say."""
     try:
         tags = part.__sklearn_tags__().input_tags
     except (AttributeError, TypeError):
