@@ -275,7 +275,7 @@ def _join(start: Callable[[], T], launch: Launch | None, size: int, on_wait: Cal
 
 
 def _in_thread(call: Callable[[], T], seconds: float | None = None, on_wait: Callable[[], None] | None = None) -> T:
-    """Run `call` in a thread of its own, and return or raise what it does: this thread can be interrupted while it waits.
+    """Run `call` in a thread of its own and return or raise what it does; the caller can be interrupted while waiting.
 
     Raises TimeoutError after `seconds`, and calls `on_wait` before; the thread then ends with the process.
     """
