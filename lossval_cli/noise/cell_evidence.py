@@ -210,7 +210,7 @@ class CellModel:
         self._tails = _Tails(sides, residual, light, unlikely, typical, common)
 
     def evidence(self, raw: _Raw) -> CellEvidence:
-        """Nats, after `fit_tails`."""
+        """Return the evidence in nats, after `fit_tails`."""
         assert self._tails is not None
         far, residual, unlikely = (np.zeros_like(raw.deviation) for _ in range(3))
         excess = _excess(raw.surprisal, raw.cells.codes, self._tails.typical)
@@ -238,11 +238,11 @@ class CellModel:
         return CellEvidence(far, residual, unlikely, raw.misspelt, raw.moved, raw.pairs.lift)
 
     def contradictions(self, frame: pd.DataFrame, fitted: Ints | None = None) -> Floats:
-        """(n, D, D) nats that two cells of a row contradict one another."""
+        """Return (n, D, D) nats that two cells of a row contradict one another."""
         return self._pairs.contradictions(frame, self.copies(frame, fitted))
 
     def copies(self, frame: pd.DataFrame, fitted: Ints | None) -> Ints:
-        """(n,) how often each row was fitted."""
+        """Count how often each row was fitted, (n,)."""
         return np.zeros(len(frame), np.int64) if fitted is None else self._copies[fitted]
 
     def predict(self, cells: Cells, fitted: Ints | None = None) -> Prediction:
@@ -266,7 +266,7 @@ class CellModel:
         return [(named[level], float(probability)) for level, probability in zip(best, own, strict=True)]
 
     def _codes(self, frame: pd.DataFrame, counted: bool) -> tuple[Ints, Floats, Floats, Floats]:
-        """(n, D) bins and levels, numbers on their scale, evidence of misspelling, rarity of levels."""
+        """Return (n, D) bins and levels, numbers on their scale, evidence of misspelling, rarity of levels."""
         shape = (len(frame), len(self.columns))
         codes, values = np.empty(shape, np.int64), np.full(shape, np.nan)
         misspelt, rarity = np.zeros(shape), np.zeros(shape)
@@ -282,7 +282,7 @@ class CellModel:
         return codes, values, misspelt, rarity
 
     def _given(self, frame: pd.DataFrame) -> Floats:
-        """(n, D) numbers in their units."""
+        """Return (n, D) numbers in their units."""
         values = np.full((len(frame), len(self.columns)), np.nan)
         for i in self.numbers:
             values[:, i] = frame[self.columns[i]].to_numpy(float)
@@ -318,8 +318,8 @@ def _first_inputs(owner: Ints) -> dict[int, int]:
 
 
 def _typical_surprisal(surprisal: Floats, codes: Ints, bins: int) -> Floats:
-    """(bins,) typical surprisal of the cells of each code, from that of all cells (n,). Codes of few cells are taken
-    together; where even these are few, no surprisal exceeds it."""
+    """Return (bins,) typical surprisal of the cells of each code, from that of all cells (n,). Codes of few cells are
+    taken together; where even these are few, no surprisal exceeds it."""
     cells = np.bincount(codes, minlength=bins)
     few = (cells < ENOUGH_CELLS)[codes]
     typical = np.full(bins, np.quantile(surprisal[few], TYPICAL) if few.sum() >= ENOUGH_CELLS else np.inf)
@@ -336,7 +336,7 @@ def _typical_of_values(values: Floats, nats: Floats) -> tuple[Floats, Floats]:
 
 
 def _excess(surprisal: Floats, codes: Ints, typical: Mapping[int, Floats]) -> Floats:
-    """(n, D) surprisal beyond what is typical for cells of the same code."""
+    """Return (n, D) surprisal beyond what is typical for cells of the same code."""
     excess = surprisal.copy()
     for i, of_code in typical.items():
         excess[:, i] = np.maximum(surprisal[:, i] - of_code[codes[:, i]], 0.0)

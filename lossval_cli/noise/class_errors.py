@@ -104,7 +104,7 @@ def find_wrong_classes(
     trees: float = 1.0,
     alone: bool = False,
 ) -> LabelErrors:
-    """X (N, D), classes y (N,) below K, the networks' out-of-fold probabilities (N, K).
+    """Find wrong classes. X (N, D), classes y (N,) below K, the networks' out-of-fold probabilities (N, K).
 
     units (N,): rows of one unit are not predicted from one another.  scale: what kind of classes they are.
     expected_share: what the user expects.
@@ -174,16 +174,17 @@ def _with_trusted_rows(truth: TrueLabels, flips: Flips) -> _Doubt:
 
 
 def _with_unseen(doubt: _Doubt, share: float) -> Floats:
-    """(N,) with errors that follow the features and show in no calibration; `share`: of the most there can be."""
+    """Return probabilities (N,) with errors that follow the features and show in no calibration; `share`: of the most
+    there can be."""
     unseen = with_mean(doubt.score, doubt.open * share * min(doubt.high, MOST_UNSEEN))
     result: Floats = np.maximum(doubt.probability, unseen * LEAST_SHOWN / (unseen + LEAST_SHOWN))
     return result
 
 
 def _contradiction(probabilities: Floats, y: Ints, rates: Floats, power: float, steps: Floats | None = None) -> Floats:
-    """(N,) how far another class beats the row's own, 0 to 1: p' / (p' + p_own), where each probability is divided by
-    a power of the class's frequency, since the rare class is the one that is overlooked. steps (N, K): of ordered
-    classes, another one counts for as much as it is steps away."""
+    """Compute how far another class beats the row's own, (N,) from 0 to 1: p' / (p' + p_own), where each probability is
+    divided by a power of the class's frequency, since the rare class is the one that is overlooked. steps (N, K): of
+    ordered classes, another one counts for as much as it is steps away."""
     relative = probabilities / np.maximum(rates, 1e-9) ** power
     mine = own(relative, y)
     if steps is not None:
@@ -209,7 +210,7 @@ def _with_doubtful(probability: Floats, score: Floats, contradiction: Floats, mo
 
 
 def _has_enough_rows(y: Ints, units: Ints, K: int) -> Bools:
-    """(N,) whether the row's class has enough distinct rows."""
+    """Return whether the class of each row has enough distinct rows, (N,)."""
     pairs = np.unique(np.unique(units, return_inverse=True)[1] * K + y)
     result: Bools = np.bincount(pairs % K, minlength=K)[y] >= FEWEST_OF_CLASS
     return result

@@ -52,7 +52,8 @@ def predict_given(
     trees: float,
     alone: bool,
 ) -> ClassPredictions:
-    """X (N, D), classes y (N,), the networks' out-of-fold probabilities (N, K), units (N,): rows that share a fold.
+    """Predict the given classes out-of-fold. X (N, D), classes y (N,), the networks' out-of-fold probabilities (N, K),
+    units (N,): rows that share a fold.
 
     is_ordered: classes are numbered in their order.  alone: the networks' predictions are the only ones.
     """
@@ -80,7 +81,7 @@ def predict_given(
 
 
 def _weights(predictions: Sequence[Floats], y: Ints) -> Floats:
-    """(M,) of sum 1, of M predictions (N, K)."""
+    """Return weights (M,) of sum 1 of M predictions (N, K)."""
     credit = np.full(len(predictions), STACK_CREDIT[0] + min(STACK_CREDIT[1] * len(y), STACK_CREDIT[2]))
     weights = stack(predictions, y, credit)
     if len(y) > LARGE:

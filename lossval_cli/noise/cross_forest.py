@@ -138,7 +138,7 @@ class CrossForest:
         return Prediction(*(values.T.astype(np.float64) for values in (probability, mean, variance, asked)))
 
     def shares(self, cells: Cells, column: int, fitted: Ints | None = None) -> Floats:
-        """(n, bins) of one column: how probable the other columns make each."""
+        """Return how probable the other columns make each bin of one column, (n, bins)."""
         total: Floats | None = None
         asked = np.zeros((len(cells.codes), 1))
         for t, tree in enumerate(self.trees):

@@ -44,7 +44,7 @@ class NumberDensities:
         return cls(len(columns), *_smooth(rows, bandwidth / GRID_STEP, np.hypot(1.0, bandwidth) / GRID_STEP))
 
     def log_ratio(self, columns: npt.NDArray[np.floating]) -> Floats:
-        """(n, columns) log of corrupted to clean density, for rows that were not fitted on.
+        """Return (n, columns) log of corrupted to clean density, for rows that were not fitted on.
 
         One row's worth of the former is mixed into the latter, so that the ratio is bounded where nothing
         was seen.

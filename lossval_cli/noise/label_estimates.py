@@ -28,12 +28,12 @@ class Trusted(NamedTuple):
         return cls(np.zeros((0, columns), np.float32), np.zeros(0), np.zeros(shape), np.zeros(0, np.int64))
 
     def folds(self, fold: Ints) -> Ints:
-        """(J,) the fold of the training row that each row is a copy of, -1 where there is none; fold (N,)."""
+        """Return as (J,) the fold of the training row that each row is a copy of, -1 where there is none; fold (N,)."""
         return np.where(self.copy_of >= 0, fold[self.copy_of], -1)
 
     def unseen_predictions(self, network: Floats) -> Floats:
-        """(J, K) or (J,) the networks' predictions; of copies of a training row that row's, out-of-fold, from `network`
-        (N, K) or (N,)."""
+        """Return (J, K) or (J,) the networks' predictions; of copies of a training row that row's, out-of-fold, from
+        `network` (N, K) or (N,)."""
         is_copy = (self.copy_of >= 0).reshape(-1, *(1,) * (network.ndim - 1))
         return np.where(is_copy, network[self.copy_of], self.predictions)
 
@@ -58,7 +58,7 @@ EXPECTED_DEVIATION = 0.4
 
 
 def log_prior_of_share(shares: Floats, mean: float, expected: float | None) -> Floats:
-    """(S,) log prior of shares (S,) of wrong labels: exponential with a mean, or about what the user expects."""
+    """Return (S,) log prior of shares (S,) of wrong labels: exponential with a mean, or about what the user expects."""
     if expected is None:
         return -shares / mean
     result: Floats = -0.5 * np.square(np.log((shares + 1e-3) / (expected + 1e-3)) / EXPECTED_DEVIATION)

@@ -77,6 +77,6 @@ class LinearCells:
         return cls(centre, spread, coefficients, variance)
 
     def predict(self, inputs: npt.NDArray[np.float32], input_of: Mapping[int, int]) -> dict[int, Floats]:
-        """(n,) of each column that is predicted, from inputs (n, p)."""
+        """Predict (n,) cells of each column that is predicted, from inputs (n, p)."""
         z = (inputs - self.centre) / self.spread
         return {column: self.centre[input_of[column]] + z @ weights for column, weights in self.coefficients.items()}

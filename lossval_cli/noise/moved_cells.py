@@ -93,7 +93,7 @@ class Density:
         return cls(column, distinct[atom], shares, edges, heights, whole, float(middle), reach)
 
     def log(self, values: Floats, width: Floats) -> Floats:
-        """(n,) log probability of what rounds to `values` (n,), to a `width` (n,)."""
+        """Return (n,) log probability of what rounds to `values` (n,), to a `width` (n,)."""
         with np.errstate(over="ignore"):  # columns of quite different units: what overflows is impossible
             scaled = self.column.scale(values)
             stretch = (self.column.unit + np.abs(values - self.column.origin)) * self.column.spread
@@ -139,7 +139,7 @@ class Density:
 
 
 def _grid_index(values: Floats) -> Ints:
-    """(n,) between which points of the grid each number lies."""
+    """Find between which points of the grid each number lies, (n,)."""
     with np.errstate(divide="ignore"):
         steps = np.floor(STEPS_PER_OCTAVE * (np.log2(np.abs(values)) - OCTAVES[0]))
     steps = np.clip(steps, -1, len(GRID) // 2 - 2).astype(np.int64) + 1
@@ -148,7 +148,7 @@ def _grid_index(values: Floats) -> Ints:
 
 
 def _decimals(values: Floats) -> Ints:
-    """(n,) how many decimals a number is written with, DECIMALS for more."""
+    """Count the decimals that each number is written with, (n,), DECIMALS for more."""
     decimals = np.full(values.shape, DECIMALS)
     for count in range(DECIMALS - 1, -1, -1):
         decimals[values == np.round(values, count)] = count
@@ -170,7 +170,7 @@ class MovedCells:
         return cls(densities if 1 < len(densities) <= MOST_COLUMNS else {})
 
     def evidence(self, values: Floats) -> Floats:
-        """(n, D) nats for numbers (n, D), in their units: of the cells of the best move, 0 of others."""
+        """Return (n, D) nats for numbers (n, D), in their units: of the cells of the best move, 0 of others."""
         gain = np.zeros(values.shape)
         columns = np.array(list(self.densities), np.int64)
         most = np.stack([density.most for density in self.densities.values()]) if len(columns) else np.zeros((0, 0))
@@ -236,8 +236,8 @@ class MovedCells:
 
 
 def _most_gain(highest: Floats, before: Floats, after: Floats) -> Floats:
-    """(n,) a bound of the log likelihood ratio of any move. highest (n, d): the largest ratio of each number in any
-    column; before, after (n, d): those of the next column's number in each, and of each number in the next."""
+    """Return a bound, (n,), of the log likelihood ratio of any move. highest (n, d): the largest ratio of each number
+    in any column; before, after (n, d): those of the next column's number in each, and of each number in the next."""
     exchanged = np.partition(highest, -2, axis=1)[:, -2:].sum(axis=1)
     back, on = (np.cumsum(np.roll(part, 1, axis=1), axis=1) for part in (before, after))
     backward = (back[:, 1:] + np.maximum.accumulate(highest - back, axis=1)[:, :-1]).max(axis=1)
@@ -247,8 +247,8 @@ def _most_gain(highest: Floats, before: Floats, after: Floats) -> Floats:
 
 
 def _gains(ratio: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
-    """(n, d, d) log likelihood ratios of moves between columns a < b, −∞ elsewhere: the two are exchanged; each of
-    those from a to b belongs one column before, the first last; each belongs one column on, the last first.
+    """Return (n, d, d) log likelihood ratios of moves between columns a < b, −∞ elsewhere: the two are exchanged; each
+    of those from a to b belongs one column before, the first last; each belongs one column on, the last first.
 
     ratio (n, d, d): of the number of the second column in the first.
     """

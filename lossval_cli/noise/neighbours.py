@@ -14,7 +14,7 @@ def nearest(
     reference: npt.NDArray[np.float32],
     itself: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """(q,) distance of each query to the nearest reference row; `itself` (q,): which of them it is."""
+    """Return (q,) distance of each query to the nearest reference row; `itself` (q,): which of them it is."""
     # ‖r‖² − 2 q·r as one product; the query's own square does not move the minimum.
     squares = np.square(reference).sum(axis=1, dtype=np.float64).astype(np.float32)
     towards = np.vstack([-2 * reference.T, squares])  # (D + 1, n)

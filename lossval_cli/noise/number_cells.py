@@ -85,7 +85,7 @@ class Side(NamedTuple):
         return cls(tail, float(mode[0]), float(np.quantile(mode, 0.9)), float(-np.log(len(mode) / total)), light)
 
     def neg_log_p(self, outward: Floats, distances: Floats) -> Floats:
-        """(n,) nats."""
+        """Return −log p of values, (n,) nats."""
         plain = self.tail.neg_log_p(outward)
         if self.light is not None:
             plain = np.where(outward > self.tail.start, np.maximum(plain, self.light.neg_log_p(distances)), plain)
@@ -109,7 +109,7 @@ class Sides(NamedTuple):
         )
 
     def neg_log_p(self, values: Floats, distances: Floats) -> Floats:
-        """(n,) nats, 0 for missing values."""
+        """Return −log p of values, (n,) nats, 0 for missing values."""
         nats = np.zeros(len(values))
         for side, outward, here in ((self.above, values, values >= 0), (self.below, -values, values < 0)):
             if side is not None:
@@ -180,30 +180,30 @@ class NumberCells:
         return len(self.edges) + 2
 
     def scale(self, values: Floats) -> Floats:
-        """(n,) on the scale: median 0, 90 % within about ±1.65."""
+        """Put values (n,) on the scale: median 0, 90 % within about ±1.65."""
         scaled: Floats = (_signed_log(within_reach(values), self.origin, self.unit) - self.centre) / self.spread
         return scaled
 
     def unscale(self, scaled: Floats) -> Floats:
-        """(n,) back in the column's unit."""
+        """Return values (n,) back in the column's unit."""
         logs = scaled * self.spread + self.centre
         values: Floats = self.origin + np.sign(logs) * np.expm1(np.minimum(np.abs(logs), 700.0)) * self.unit
         return values
 
     def distance(self, scaled: Floats) -> Floats:
-        """(n,) from the median, in the column's unit."""
+        """Return the distance (n,) from the median, in the column's unit."""
         distances: Floats = np.abs(self.unscale(scaled) - self.unscale(np.zeros(1)))
         return distances
 
     def standing_in(self, values: Floats) -> Floats:
-        """(n,) nats of evidence that a value stands for a missing one."""
+        """Return (n,) nats of evidence that a value stands for a missing one."""
         evidence = np.zeros(len(values))
         for value, nats in self.stand_ins.items():
             evidence[values == value] = nats
         return evidence
 
     def bin(self, scaled: Floats) -> npt.NDArray[np.int64]:
-        """(n,) the bin of each, the last one for missing cells."""
+        """Return the bin of each value (n,), the last one for missing cells."""
         return np.where(np.isfinite(scaled), np.searchsorted(self.edges, scaled), self.bins - 1).astype(np.int64)
 
 

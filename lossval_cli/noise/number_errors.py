@@ -109,7 +109,7 @@ def find_wrong_numbers(
     trees: float = 1.0,
     alone: bool = False,
 ) -> LabelErrors:
-    """X (N, D), labels y (N,), the networks' out-of-fold predictions (N,) in the unit of y.
+    """Find wrong numbers. X (N, D), labels y (N,), the networks' out-of-fold predictions (N,) in the unit of y.
 
     units (N,): rows of one unit are not predicted from one another.  expected_share: what the user expects.
     trees: of the forests, as a multiple.  alone: no other models are fitted to the given labels.
@@ -176,7 +176,7 @@ def estimate_number_errors(
 
 
 def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
-    """(n,) whether each label lies farther from its prediction than right labels ever would; both in the unit of
+    """Return (n,) whether each label lies farther from its prediction than right labels ever would; both in the unit of
     the label."""
     if len(y) < FEWEST:
         return np.zeros(len(y), np.bool_)
@@ -200,8 +200,8 @@ def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _is_far_from_all(y: Floats) -> npt.NDArray[np.bool_]:
-    """(n,) whether each label lies beyond the tail of all labels, as a cell of a column would: ten times the highest of
-    two modes, which are both far from the prediction between them."""
+    """Return (n,) whether each label lies beyond the tail of all labels, as a cell of a column would: ten times the
+    highest of two modes, which are both far from the prediction between them."""
     column = NumberCells.fit(y)
     scaled = column.scale(y)
     distances = column.distance(scaled)
@@ -209,7 +209,8 @@ def _is_far_from_all(y: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _discovered(chance: Floats) -> npt.NDArray[np.bool_]:
-    """(n,) which of the p-values (n,) are discoveries at the false discovery rate (Benjamini & Hochberg, 1995)."""
+    """Return a mask (n,) of the p-values (n,) that are discoveries at the false discovery rate (Benjamini & Hochberg,
+    1995)."""
     order = np.argsort(chance, kind="stable")
     passed = np.flatnonzero(len(chance) * chance[order] <= FALSE_DISCOVERIES * np.arange(1, len(chance) + 1))
     found = np.zeros(len(chance), np.bool_)
@@ -225,8 +226,9 @@ def _step(values: Floats) -> float:
 
 
 def _second_mode(residual: Floats, others: Floats, rows: int) -> npt.NDArray[np.bool_]:
-    """(n,) which of the residuals beyond everything, on one side, are a second mode of the label: around the shortest
-    stretch that holds half of them, if it is about as wide as that of the other rows and enough of all `rows` are."""
+    """Return a mask (n,) of the residuals beyond everything, on one side, that are a second mode of the label: around
+    the shortest stretch that holds half of them, if it is about as wide as that of the other rows and enough of all
+    `rows` are."""
     near = np.zeros(len(residual), np.bool_)
     if len(residual) < MODE * rows:
         return near

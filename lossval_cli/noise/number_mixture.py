@@ -91,7 +91,7 @@ class Scores(NamedTuple):
 
     @classmethod
     def of(cls, y: Floats) -> Scores:
-        """y (N,)."""
+        """Make the scores of the labels y (N,)."""
         values, counts = np.unique(y, return_counts=True)
         return cls(values, ndtri((np.cumsum(counts) - counts / 2) / len(y)), counts)
 
@@ -106,7 +106,7 @@ class Scores(NamedTuple):
         return result
 
     def nearest(self, y: Floats) -> Ints:
-        """(n,) which of the values is nearest."""
+        """Return the index of the nearest value, (n,)."""
         borders = (self.values[1:] + self.values[:-1]) / 2
         return np.searchsorted(borders, y)
 
@@ -151,7 +151,7 @@ class ManyValues:
         self.shapes: list[Shape] = [(factor, tails, 0.0, 0.0) for factor in SCALING for tails in TAILS]
 
     def densities(self, rows: Rows, shape: Shape) -> tuple[Floats, Floats]:
-        """(n,) of right and of wrong labels."""
+        """Return the densities (n,) of right and of wrong labels."""
         width = shape[0] * self.scale[rows]
         right = np.exp(log_t(self.residual[rows] / width, shape[1])) / width
         missed = np.exp(log_t(self.residual[rows] / MISSED_SCALE, MISSED_TAILS)) / MISSED_SCALE
@@ -191,7 +191,7 @@ class FewValues:
         ]
 
     def densities(self, rows: Rows, shape: Shape) -> tuple[Floats, Floats]:
-        """(n,) of right and of wrong labels."""
+        """Return the densities (n,) of right and of wrong labels."""
         factor, tails, unpredictable, spread = shape
         width = factor * self.scale[rows, None]
         by_value = log_t((self.scores - self.predicted[rows, None]) / width, tails)
@@ -262,7 +262,7 @@ def _of_right_labels(checked: ManyValues | FewValues, shape: Shape) -> float:
 
 
 def local_scale(predicted: Floats, residual: Floats, window: float) -> Floats:
-    """(N,) robust deviation of the residuals of rows with similar predictions."""
+    """Return (N,) robust deviation of the residuals of rows with similar predictions."""
     order = np.argsort(predicted, kind="stable")
     size = max(30, int(window * len(order)))
     sizes = pd.Series(np.abs(residual[order]))
@@ -276,7 +276,7 @@ def local_scale(predicted: Floats, residual: Floats, window: float) -> Floats:
 
 
 def _along(known: Floats, scale: Floats, predicted: Floats) -> Floats:
-    """(n,) local scales at `predicted` (n,), from those of rows with known predictions."""
+    """Return (n,) local scales at `predicted` (n,), from those of rows with known predictions."""
     if predicted is known:
         return scale
     order = np.argsort(known, kind="stable")

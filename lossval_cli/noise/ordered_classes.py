@@ -44,7 +44,7 @@ def predict_ordered(
 
 
 def steps_apart(y: Ints, K: int) -> Floats:
-    """(N, K) how many steps each class is from the row's own."""
+    """Count the steps from the row's own class to each class, (N, K)."""
     distance: Floats = np.abs(np.arange(K) - y[:, None]).astype(np.float64)
     return distance
 
@@ -70,7 +70,7 @@ def frequencies_near(steps: OutOfFold, y: Ints, K: int) -> OutOfFold:
 
 
 def _rank_bin(ascending: Floats, values: Floats) -> Ints:
-    """(n,) bin of the share of predictions that are smaller; equal ones share a bin."""
+    """Return the bin (n,) of the share of predictions that are smaller; equal ones share a bin."""
     middle = (np.searchsorted(ascending, values, "left") + np.searchsorted(ascending, values, "right")) / 2
     bins: Ints = np.minimum(middle * BINS // len(ascending), BINS - 1).astype(np.int64)
     return bins

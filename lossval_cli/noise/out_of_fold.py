@@ -54,8 +54,8 @@ class OutOfFold(NamedTuple):
 
 
 def draw_folds(strata: Ints, units: Ints, seed: int) -> Ints:
-    """(N,) fold of every row, 0..FOLDS-1: whole units, dealt out within strata (the stratum of a unit is that of
-    its first row). strata (N,), units (N,) any integers."""
+    """Draw the fold (N,) of every row, 0..FOLDS-1: whole units, dealt out within strata (the stratum of a unit is that
+    of its first row). strata (N,), units (N,) any integers."""
     rng = np.random.default_rng([seed, len(units)])
     _, first, unit = np.unique(units, return_index=True, return_inverse=True)
     order = rng.permutation(len(first))

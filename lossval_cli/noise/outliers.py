@@ -288,7 +288,7 @@ class OutlierModel:
         return describe_cells(self.view, self.cells, frame, self._fit_index(rows), most)
 
     def _fit_index(self, rows: Ints) -> Ints:
-        """(n,) index among the fitted rows, −1 for other rows."""
+        """Return (n,) index among the fitted rows, −1 for other rows."""
         i = np.minimum(np.searchsorted(self.sample, rows), len(self.sample) - 1)
         return np.where(self.sample[i] == rows, self.fit_index[i], -1)
 
@@ -342,7 +342,7 @@ def _neg_log_p(ways: Mapping[Way, Floats], tails: Mapping[Way, Tail]) -> Floats:
 
 
 def _class_baseline(neg_log_p: Floats, classes: Ints) -> Floats:
-    """(classes, ways) the median of each class beyond that of all rows, of classes with two rows or more."""
+    """Return as (classes, ways) the median of each class beyond that of all rows, of classes with two rows or more."""
     baseline = np.zeros((int(classes.max(initial=0)) + 1, neg_log_p.shape[1]))
     middle = np.median(neg_log_p, axis=0)
     for i, rows in enumerate(np.bincount(classes)):

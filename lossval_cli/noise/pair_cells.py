@@ -79,7 +79,7 @@ class _View(NamedTuple):
         return self.numbers.bins if self.numbers is not None else len(self.values)  # type: ignore[arg-type]
 
     def codes(self, cells: pd.Series) -> Ints:
-        """(n,) with −1 for missing cells and values that are not told apart."""
+        """Return codes (n,), with −1 for missing cells and values that are not told apart."""
         if self.numbers is None:
             assert self.values is not None
             codes: Ints = self.values.get_indexer(pd.Index(cells)).astype(np.int64)
@@ -147,7 +147,7 @@ class PairCells:
         return PairEvidence(lift, wrong)
 
     def contradictions(self, frame: pd.DataFrame, copies: Ints) -> Floats:
-        """(n, D, D) nats that the values of two columns contradict one another, symmetric."""
+        """Return (n, D, D) nats that the values of two columns contradict one another, symmetric."""
         found = np.zeros((len(frame), len(self.columns), len(self.columns)))
         for pair, known, nats, _ in self._compare(frame, copies):
             i, j = self.views[pair.given].column, self.views[pair.target].column

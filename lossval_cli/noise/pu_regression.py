@@ -142,7 +142,7 @@ class _Posterior:
         return float(value), log_ratio, odds
 
     def _step(self, second: Floats, gradient: Floats) -> Floats:
-        """Newton's; where the posterior is not convex, of the part of it that is."""
+        """Return Newton's step; where the posterior is not convex, of the part of it that is."""
         for curvature in (second, np.maximum(second, 0.0)):
             hessian = (self.terms.T * curvature) @ self.terms + np.diag(self.ridge + 1e-6)
             try:

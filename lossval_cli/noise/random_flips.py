@@ -118,8 +118,8 @@ def _equally_frequent(rates: Floats) -> list[Ints]:
 
 
 def _log_chance_of_surest(probabilities: Floats, y: Ints) -> Floats:
-    """(SHARES,) log of the chance that among the n surest predictions as many labels agree as do, for the n of which it
-    is least.
+    """Return (SHARES,) log of the chance that among the n surest predictions as many labels agree as do, for the n of
+    which it is least.
 
     Flips hit sure and unsure rows alike. Where a part of the rows is predicted without a mistake, hardly any label is
     flipped, whatever the curve of the other rows looks like.
@@ -137,7 +137,7 @@ def _log_chance_of_surest(probabilities: Floats, y: Ints) -> Floats:
 
 
 def _posterior(curves: list[_Curve], log_chance: Floats) -> Floats:
-    """(SHARES,) posterior of the share π that all curves have; log_chance (SHARES,): other evidence of it."""
+    """Return (SHARES,) posterior of the share π that all curves have; log_chance (SHARES,): other evidence of it."""
     log_likelihood = np.sum([curve.log_likelihood for curve in curves], axis=0) + np.maximum(log_chance, -1e6)
     log_posterior = log_likelihood - SHARES / MEAN_SHARE
     # The grid is not even: a node stands for the stretch up to its neighbours.
@@ -161,7 +161,7 @@ class _Curve(NamedTuple):
 def _fit_curve(
     predicted: Floats, happens: npt.NDArray[np.bool_], lower: Floats, upper: Floats, rows: float, seed: int
 ) -> _Curve:
-    """predicted (M,), whether it happened (M,), asymptotes for each share, rows that they count as."""
+    """Fit a curve. predicted (M,), whether it happened (M,), asymptotes for each share, rows that they count as."""
     z = ndtri((rankdata(predicted) - 0.5) / len(predicted))
     ranked = np.arange(len(z))
     if len(z) > MOST_RANKED:

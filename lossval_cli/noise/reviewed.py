@@ -149,7 +149,8 @@ class _Doubts:
         return self.decisions >= FEWEST_DECISIONS and fewest >= FEWEST_OF_A_KIND
 
     def log_odds(self) -> Floats:
-        """(N,) that each given label is wrong; of the reviewed rows by trees that did not draw them."""
+        """Return the log-odds (N,) that each given label is wrong; of the reviewed rows by trees that did not draw
+        them."""
         inputs = self._inputs(self._fitted)
         scaler = StandardScaler().fit(inputs)
         forest = ExtraTreesClassifier(
@@ -166,7 +167,7 @@ class _Doubts:
         return result
 
     def _inputs(self, rows: npt.NDArray[np.int64]) -> Floats:
-        """(n, F)"""
+        """Return the inputs (n, F)."""
         said = self._predictions[rows]
         if said.ndim == 2:
             about = log_ratios(said)
@@ -193,7 +194,7 @@ def _only_decided(prior: Floats, rows: npt.NDArray[np.int64], wrong: Bools) -> _
 
 
 def _learn(prior: Floats, reviewed: ReviewedRows, wrong: Bools, doubts: _Doubts) -> _Learned:
-    """prior (N,); wrong (R,) of the reviewed rows."""
+    """Learn from the reviewed rows. prior (N,); wrong (R,) of the reviewed rows."""
     rows, N = reviewed.rows, len(prior)
     odds = logit(np.clip(prior, CLOSEST, 1 - CLOSEST))
     odds = odds + TRACE * (logit(np.clip(prior, 1e-9, 1 - 1e-9)) - odds)  # the surest keep their order

@@ -154,7 +154,8 @@ class RowNoise:
         return self._tail is None
 
     def of(self, X: npt.NDArray[np.float32], classes: Ints) -> Floats:
-        """(n, 2) L of rows that were not fitted on: in the state of their class in which they are more ordinary."""
+        """Return (n, 2) L of rows that were not fitted on: in the state of their class in which they are more
+        ordinary."""
         terms, known = self._terms.of(X), self._baseline.classes
         found = [
             _log_ratios(self._ratios, self._baseline.relative(terms, classes + state * (known // self._states)))
@@ -163,7 +164,7 @@ class RowNoise:
         return self._consented(np.min(found, axis=0))
 
     def _consented(self, log_ratios: Floats) -> Floats:
-        """(n, 2) no larger than the tail of log ratios allows, where there is one."""
+        """Return L (n, 2), no larger than the tail of log ratios allows, where there is one."""
         if self._tail is None:
             return log_ratios
         excess = self._tail.neg_log_p(log_ratios.min(axis=1)) - DOUBTED
@@ -171,7 +172,8 @@ class RowNoise:
         return limited
 
     def log_odds(self, log_ratios: Floats, least_share: float = 0.0) -> Floats:
-        """(n,) that a row with these L (n, 2) is noisy; `least_share`: of noisy rows that is assumed."""
+        """Return the log-odds (n,) that a row with these L (n, 2) is noisy; `least_share`: of noisy rows that is
+        assumed."""
         shares = np.clip([max(ratio.share, least_share) for ratio in self._ratios], 1e-9, 0.5)
         odds: Floats = np.min(log_ratios + logit(shares), axis=1)
         return odds
@@ -201,7 +203,7 @@ def _two_groups(numbers: npt.NDArray[np.float32], probability: Floats) -> bool:
 
 
 def _log_ratios(ratios: Sequence[_Ratio], terms: Floats) -> Floats:
-    """(n, 2) for terms (n, 5)."""
+    """Return the log ratios (n, 2) for terms (n, 5)."""
     return np.column_stack([ratio.of(terms[:, : len(ratio.centre)]) for ratio in ratios])
 
 
@@ -279,7 +281,7 @@ def _different_rows(X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _ranges(centred: Floats) -> list[Floats]:
-    """(n, D) in parts of up to TOGETHER columns, as even as can be."""
+    """Split (n, D) into parts of up to TOGETHER columns, as even as can be."""
     return np.array_split(centred, max(1, math.ceil(centred.shape[1] / TOGETHER)), axis=1)
 
 
@@ -344,7 +346,7 @@ class _Ratio:
         return cls(ceiling, centre, spread, found.coefficients, found.share, found.interval)
 
     def of(self, terms: Floats) -> Floats:
-        """(n,) L for terms (n, T)."""
+        """Return (n,) L for terms (n, T)."""
         slopes = self.coefficients[1:]
         beyond = np.maximum(terms - self.ceiling, 0.0) / self.spread
         standard = (np.minimum(terms, self.ceiling) - self.centre) / self.spread

@@ -140,7 +140,8 @@ def edit_distance(a: str, b: str, most: int) -> int:
 
 
 def fold(level: str) -> str:
-    """Without case, accents, outer and doubled spaces, and with digits as the letters they look like."""
+    """Return the text without case, accents, outer and doubled spaces, and with digits as the letters they look
+    like."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", level) if not unicodedata.combining(c))
     return " ".join(plain.casefold().translate(LOOK_ALIKE).split())
 

@@ -31,7 +31,7 @@ TEMPERATURES = np.exp(np.linspace(-0.5, 1.2, 35))
 
 
 def stack(probabilities: Sequence[Floats], y: Ints, prior: Floats) -> Floats:
-    """(M,) weights, at least 0 and of sum 1, of M predictions (N, K) of the classes y (N,).
+    """Return (M,) weights, at least 0 and of sum 1, of M predictions (N, K) of the classes y (N,).
 
     The posterior mode of the mixture Σ_m w_m p_m(y), by expectation maximisation; prior (M,): pseudo-count of
     each prediction, in rows.
@@ -66,7 +66,7 @@ def pool_logarithms(
 
 
 def _pool_weights(logs: Sequence[Floats], y: Ints) -> Floats:
-    """(M,) of the logarithms of M predictions (J, K)."""
+    """Return the weights (M,) of the logarithms of M predictions (J, K)."""
     alone = np.eye(len(logs))[0]
 
     def loss(weights: Floats) -> float:
@@ -79,8 +79,8 @@ def _pool_weights(logs: Sequence[Floats], y: Ints) -> Floats:
 
 
 def stack_numbers(predictions: Sequence[Floats], y: Floats) -> Floats:
-    """(M,) weights of M predictions (N,) of numbers y (N,), by the 16th power of their mean absolute error:
-    a model that is a fifth farther off hardly counts."""
+    """Return (M,) weights of M predictions (N,) of numbers y (N,), by the 16th power of their mean absolute error: a
+    model that is a fifth farther off hardly counts."""
     errors = np.array([np.abs(y - p).mean() for p in predictions])
     closeness = (errors.min() / np.maximum(errors, 1e-300)) ** 16
     weights: Floats = closeness / closeness.sum()
@@ -96,7 +96,7 @@ def mix(weights: Floats, predictions: Sequence[Floats]) -> Floats:
 def calibrate(
     base_predictions: Sequence[tuple[Floats, Floats]], mixed: tuple[Floats, Floats], y: Ints
 ) -> tuple[Floats, Floats]:
-    """Calibrated on the given labels y (N,): probabilities of the training rows (N, K) and of other rows (J, K).
+    """Calibrate, on the given labels y (N,), probabilities of the training rows (N, K) and of other rows (J, K).
 
     base_predictions: of both, each out-of-fold; mixed: their mixture. Multinomial logistic regression on the logarithms
     of all of them; where there are many classes, a power of the mixture (temperature scaling; Guo et al., 2017).
@@ -115,14 +115,14 @@ def calibrate(
 
 
 def log_ratios(probabilities: Floats) -> Floats:
-    """(n, K) logarithms, centred in each row."""
+    """Return (n, K) logarithms, centred in each row."""
     logs = np.log(np.clip(probabilities, 1e-3, 1.0))
     centred: Floats = logs - logs.mean(axis=1, keepdims=True)
     return centred
 
 
 def fill_classes(probabilities: Floats, classes: Ints, K: int) -> Floats:
-    """(n, len(classes)) -> (n, K), with zeros for classes that a model has not seen."""
+    """Extend (n, len(classes)) to (n, K), with zeros for classes that a model has not seen."""
     result = np.zeros((len(probabilities), K))
     result[:, classes] = probabilities
     return result
@@ -142,6 +142,6 @@ def sharpen(probabilities: Floats, power: float) -> Floats:
 
 
 def own(probabilities: Floats, y: Ints) -> Floats:
-    """(n,) probability of each row's own class."""
+    """Return (n,) probability of each row's own class."""
     result: Floats = probabilities[np.arange(len(y)), y]
     return result

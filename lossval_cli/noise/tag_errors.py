@@ -36,7 +36,8 @@ def find_wrong_tags(
     trees: float = 1.0,
     alone: bool = False,
 ) -> LabelErrors:
-    """X (N, D), tags Y (N, T) of 0 and 1, the networks' out-of-fold probabilities (N, T); trusted.y (J, T).
+    """Find wrong tags. X (N, D), tags Y (N, T) of 0 and 1, the networks' out-of-fold probabilities (N, T); trusted.y
+    (J, T).
 
     units (N,): rows of one unit are not predicted from one another.  expected_share: of rows with a wrong tag, as the
     user expects it.  trees: of the forests, as a multiple.  alone: no other models are fitted to the given tags.
@@ -96,8 +97,8 @@ def find_wrong_tags(
 
 
 def corrected_tags(has: npt.NDArray[np.bool_], wrong: Floats, suspect: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(N, T) tags as they should be: those that are more probably wrong than not are the other way round, and of a
-    suspect row the most doubtful one in any case. has (N, T), wrong (N, T) probabilities, suspect (N,)."""
+    """Return (N, T) tags as they should be: those that are more probably wrong than not are the other way round, and of
+    a suspect row the most doubtful one in any case. has (N, T), wrong (N, T) probabilities, suspect (N,)."""
     turned = wrong > 0.5
     rows = np.flatnonzero(suspect)
     turned[rows, wrong[rows].argmax(axis=1)] = True
@@ -105,6 +106,6 @@ def corrected_tags(has: npt.NDArray[np.bool_], wrong: Floats, suspect: npt.NDArr
 
 
 def _two(p: Floats) -> Floats:
-    """(n,) probability of a tag -> (n, 2) of its absence and presence."""
+    """Turn the probability of a tag (n,) into those of its absence and presence, (n, 2)."""
     p = np.clip(p, 1e-6, 1 - 1e-6)
     return np.column_stack([1 - p, p])

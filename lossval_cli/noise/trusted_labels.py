@@ -100,9 +100,9 @@ def learn_true_labels(
     seed: int,
     trees: float = 1.0,
 ) -> TrueLabels:
-    """X (N, D), given labels y (N,), trusted rows X_trusted (J, D), y_trusted (J,); given: out-of-fold probabilities
-    of the given label of both, (N, K) and (J, K), and base_predictions: those they were mixed from; trees: of the
-    forest, as a multiple."""
+    """Learn the true labels. X (N, D), given labels y (N,), trusted rows X_trusted (J, D), y_trusted (J,); given:
+    out-of-fold probabilities of the given label of both, (N, K) and (J, K), and base_predictions: those they were mixed
+    from; trees: of the forest, as a multiple."""
     K = given[0].shape[1]
     classes = len(np.unique(y_trusted))
     is_enough = len(y_trusted) >= max(FEWEST_TRUSTED, FEWEST_PER_CLASS * classes) and classes > 1
@@ -171,7 +171,7 @@ def _area(predicted: Floats, y: Bools) -> tuple[float, float]:
 
 
 def _fit_flips(truth: Floats, y: Ints) -> Floats:
-    """(K, K) probability of each given class, a row for each true one, by expectation maximisation."""
+    """Return (K, K) probability of each given class, a row for each true one, by expectation maximisation."""
     K = truth.shape[1]
     flips = np.full((K, K), 0.1 / max(1, K - 1))
     np.fill_diagonal(flips, 0.9)
@@ -186,7 +186,8 @@ def _fit_flips(truth: Floats, y: Ints) -> Floats:
 
 
 def _given_the_label(truth: Floats, flips: Floats, y: Ints, power: float) -> Floats:
-    """(N, K) of the true class, given features and label; `power`: of the likelihood of the label."""
+    """Return the probability (N, K) of the true class, given features and label; `power`: of the likelihood of the
+    label."""
     joint = truth * flips[:, y].T ** power
     result: Floats = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)
     return result

@@ -40,9 +40,9 @@ def learn_true_numbers(
     seed: int,
     trees: float = 1.0,
 ) -> tuple[Floats, Floats]:
-    """X (N, D), trusted rows X_trusted (J, D) with true numbers (J,); given: out-of-fold predictions of the given
-    number of both, (N,) and (J,), and base_predictions: the predictions they were mixed from; trees: of the forest, as
-    a multiple.
+    """Learn the true numbers. X (N, D), trusted rows X_trusted (J, D) with true numbers (J,); given: out-of-fold
+    predictions of the given number of both, (N,) and (J,), and base_predictions: the predictions they were mixed from;
+    trees: of the forest, as a multiple.
 
     Returns predictions of the true number, (N,) and, by models that were not fitted on the row, (J,).
     """

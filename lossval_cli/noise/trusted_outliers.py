@@ -60,7 +60,7 @@ def relative_to_trusted(outliers: OutlierEstimate, dataset: Dataset) -> OutlierE
 
 
 def share_expected(probability: Floats, trusted: Floats) -> Floats:
-    """(N,) of the rows that are as unusual as each row or more, the share that trusted rows lead to expect.
+    """Return, among the rows as unusual as each row or more, the share (N,) that trusted rows lead to expect.
 
     probability (N,), trusted (J,): that rows are outliers. Rows that nobody calls outliers are as the least of those
     that are called so.

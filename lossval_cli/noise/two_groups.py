@@ -47,12 +47,12 @@ class TwoGroups(NamedTuple):
         return cls(shares)
 
     def log_odds(self, neg_log_p: Floats) -> Floats:
-        """(n,) of being wrong in any way."""
+        """Return the log-odds (n,) of being wrong in any way."""
         odds: Floats = logsumexp(self.log_odds_by_way(neg_log_p), axis=1)
         return odds
 
     def log_odds_by_way(self, neg_log_p: Floats) -> Floats:
-        """(n, K) of being wrong in each way, rather than right."""
+        """Return the log-odds (n, K) of being wrong in each way, rather than right."""
         odds: Floats = np.log(self.shares) + _log_ratio(neg_log_p) - np.log1p(-self.shares.sum())
         return odds
 

@@ -23,7 +23,7 @@ class TableView:
 
     @classmethod
     def fit(cls, frame: pd.DataFrame, kinds: Mapping[str, str]) -> TableView:
-        """`kinds`: number, date, boolean, category or text of each column."""
+        """Fit the views. `kinds`: number, date, boolean, category or text of each column."""
         source: dict[str, str] = {}
         is_number: dict[str, bool] = {}
         for column in frame.columns:
