@@ -383,7 +383,7 @@ class _Encoding:
         return Split(table, self.encoder.transform(table), self.labels_of(table, what) if has_label else None)
 
     def labels_of(self, table: Table, what: str) -> npt.NDArray[np.generic]:
-        """(n,) class numbers, or targets as the loss expects them."""
+        """Return (n,) class numbers, or targets as the loss expects them."""
         if not (isinstance(self.labels, NumberLabels) and self.loss.target == "raw"):
             return self.labels.encode(table, what)
         y = self.labels.raw(table, what).astype(np.float32)

@@ -19,7 +19,7 @@ def hold_out(
     units: Units | None = None,
     time_order: npt.NDArray[np.int64] | None = None,
 ) -> Rows:
-    """(J,) rows, sorted: about the share `val_fraction` of all rows, at least one and not all.
+    """Choose (J,) rows to hold out, sorted: about the share `val_fraction` of all rows, at least one and not all.
 
     stratify: y (N,) are classes, each of which gives about that share.  units (N,): rows of one unit are held out
     together or not at all.  time_order (N,): the last rows in time are held out, so that the model is

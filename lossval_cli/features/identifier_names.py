@@ -131,13 +131,13 @@ def says_id(column: str) -> bool:
 
 
 def _plain(column: str) -> str:
-    """Without accents, and points or blanks around it."""
+    """Return the name without accents, and points or blanks around it."""
     bare = unicodedata.normalize("NFD", column.strip(" .:"))
     return "".join(char for char in bare if not unicodedata.combining(char))
 
 
 def _words_of(column: str) -> list[str]:
-    """`customerId` as customer and id."""
+    """Split a name into words: `customerId` as customer and id."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column)]
 
 

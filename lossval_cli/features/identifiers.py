@@ -163,7 +163,8 @@ def _counts_rows(column: str, share: float, shape: str) -> bool:
 
 
 def _number_shape(cells: pa.ChunkedArray) -> str:
-    """`running numbers` where whole numbers are 1..N in any order, or rise from row to row, mostly by one; else ''."""
+    """Return `running numbers` where whole numbers are 1..N in any order, or rise from row to row, mostly by one; else
+    ''."""
     numbers = cells.drop_null()
     bounds = pc.min_max(numbers).as_py()
     if YEARS[0] <= bounds["min"] and bounds["max"] <= YEARS[1]:
@@ -213,7 +214,7 @@ def _matching(text: pa.ChunkedArray, pattern: str) -> float:
 
 
 def _repeated(table: Table, cells: pa.ChunkedArray) -> str:
-    """`2 values repeated: '17' on lines 9 and 10; '4' on lines 30, 31, 32`; '' where none is."""
+    """Return `2 values repeated: '17' on lines 9 and 10; '4' on lines 30, 31, 32`; '' where none is."""
     encoded = cells.combine_chunks().dictionary_encode()
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     counts = np.bincount(codes[codes >= 0], minlength=len(encoded.dictionary))
@@ -229,7 +230,7 @@ def _repeated(table: Table, cells: pa.ChunkedArray) -> str:
 
 
 def _locations(table: Table, rows: list[int]) -> str:
-    """`lines 10 and 11`, or `rows ...` where the table has no lines."""
+    """Return `lines 10 and 11`, or `rows ...` where the table has no lines."""
     what = "rows" if table.lines is None else "lines"
     numbers = [str(table.first + row if table.lines is None else table.lines[row]) for row in rows]
     return f"{what} {join_names(numbers, 4)}" if len(numbers) != 2 else f"{what} {numbers[0]} and {numbers[1]}"

@@ -37,7 +37,7 @@ def find_invalid_cells(train: Table, columns: Sequence[str]) -> tuple[InvalidCel
 
 
 def cells_per_row(found: Sequence[InvalidCells], rows: int) -> npt.NDArray[np.int64]:
-    """(N,) how many invalid cells each row has."""
+    """Count the invalid cells of each row, (N,)."""
     counts = np.zeros(rows, np.int64)
     for cells in found:
         counts[cells.rows] += 1

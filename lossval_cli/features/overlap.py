@@ -71,8 +71,8 @@ def find_overlap(
     other_X: npt.NDArray[np.float32],
     columns: int,
 ) -> Overlap:
-    """keys (N,), y (N,), X (N, D) of training; the same (J,), (J,) or None, (J, D) of another table; `columns`: how
-    many columns D encodes."""
+    """Find the overlap of two tables. Arguments are keys (N,), y (N,), X (N, D) of training; the same (J,), (J,) or
+    None, (J, D) of another table; `columns`: how many columns D encodes."""
     shared = np.isin(other_keys, keys)
     same = shared
     if other_y is not None:

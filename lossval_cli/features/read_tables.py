@@ -52,7 +52,7 @@ class ReadTables(NamedTuple):
 def read_tables(
     train: Source, val: Source | None, test: Source | None, options: TableOptions, settings: Settings, runtime: Runtime
 ) -> ReadTables:
-    """Raises DataError and UsageError, one line each."""
+    """Read the tables. Raises DataError and UsageError, one line each."""
     reading = ReadOptions.of(settings)
     reading = replace(reading, cells=reading.cells.with_types(asked_columns(options).kinds))
     table = read_or_stream(train, reading, runtime)

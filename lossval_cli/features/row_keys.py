@@ -33,7 +33,7 @@ LARGEST_SHARE, LARGEST_GROUP = 0.02, 5
 
 
 def row_keys(columns: Iterable[Any], rows: int) -> Keys:
-    """(n,) one key per row, equal for rows whose cells are all equal, missing ones included.
+    """Return one key per row, (n,), equal for rows whose cells are all equal, missing ones included.
 
     `columns` are float64 (n,) or text, in the same order for every table that is compared. Two different
     rows share a key with a probability of about 2⁻⁶⁴.
@@ -50,7 +50,7 @@ def with_label(keys: Keys, y: npt.NDArray[np.generic]) -> Keys:
 
 
 def find_copies(keys: Keys, columns: Iterable[Any]) -> Units | None:
-    """(n,) the same number for rows that are copies of one another, 0..U-1; None where there are none.
+    """Return (n,) numbers, the same for rows that are copies of one another, 0..U-1; None where there are none.
 
     keys (n,): of the same `columns`, as `row_keys` gives them.  Rows of few categories agree by chance, and a state
     that many rows share (a sensor that is off) is not a record entered twice: equal rows count as copies only
@@ -86,7 +86,7 @@ def find_copies(keys: Keys, columns: Iterable[Any]) -> Units | None:
 
 
 def join_units(first: Units | None, second: Units | None) -> Units | None:
-    """(n,) the same number for rows that are connected by either partition; None where both are None.
+    """Return (n,) numbers, the same for rows that are connected by either partition; None where both are None.
 
     Two groups that share a copy of one row become one unit.
     """

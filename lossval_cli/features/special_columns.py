@@ -83,8 +83,8 @@ def meaning_notices(train: Table, asked: AskedColumns, features: Sequence[str], 
 
 
 def read_weights(train: Table, column: str) -> Floats:
-    """--weight: (N,) at least 0, mean 1. Raises CellError for a cell that is not such a number, SchemaError where all
-    are 0."""
+    """Read the column of --weight: (N,) at least 0, mean 1. Raises CellError for a cell that is not such a number,
+    SchemaError where all are 0."""
     values = train.typed(column)
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         raise SchemaError(f"--weight {format_name(column)}: column of {format_name(train.name)} does not hold numbers")
@@ -106,8 +106,8 @@ def read_weights(train: Table, column: str) -> Floats:
 
 
 def read_groups(train: Table, column: str) -> tuple[Indices, list[str]]:
-    """--group: (N,) group numbers 0..G-1 in order of appearance, and notices. A row without a value is a group of
-    its own. Raises SchemaError where there is one group only."""
+    """Read the column of --group: (N,) group numbers 0..G-1 in order of appearance, and notices. A row without a value
+    is a group of its own. Raises SchemaError where there is one group only."""
     values = train.typed(column)
     if pa.types.is_nested(values.type):
         raise SchemaError(f"--group {format_name(column)}: its cells are lists or records, which cannot be groups")
@@ -127,8 +127,8 @@ def read_groups(train: Table, column: str) -> tuple[Indices, list[str]]:
 
 
 def read_time(train: Table, column: str) -> Indices:
-    """--time: (N,) rank of each row in time, 0..T-1, equal for equal times. Raises SchemaError for a column that holds
-    neither dates nor numbers, or one time only, CellError for a missing time."""
+    """Read the column of --time: (N,) rank of each row in time, 0..T-1, equal for equal times. Raises SchemaError for a
+    column that holds neither dates nor numbers, or one time only, CellError for a missing time."""
     values = train.typed(column)
     kind = values.type
     if not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):

@@ -74,7 +74,7 @@ class TagLabels:
         return cls(column, tuple(names), counts, joined, separator is None, tuple(notices))
 
     def encode(self, table: Table, what: str = "training") -> npt.NDArray[np.int64]:
-        """(N,) sets of tags. Raises CellError for a missing label, and for a tag that no training row has."""
+        """Return (N,) sets of tags. Raises CellError for a missing label, and for a tag that no training row has."""
         position = {name: t for t, name in enumerate(self.names)}
         masks = np.zeros(table.rows, np.int64)
         for row, tags in enumerate(_sets(table, self.column, None if self.is_list else self.separator, what)):
@@ -89,7 +89,7 @@ class TagLabels:
         return masks
 
     def matrix(self, masks: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-        """(N, T) 1 where a row has a tag."""
+        """Return a matrix (N, T) that is 1 where a row has a tag."""
         bits: npt.NDArray[np.float32] = (masks[:, None] >> np.arange(len(self.names)) & 1).astype(np.float32)
         return bits
 
@@ -98,7 +98,7 @@ class TagLabels:
         return self.written(self.matrix(masks) > 0)
 
     def written(self, has: npt.NDArray[np.bool_]) -> list[str]:
-        """(n, T) which tags -> text as a cell of the table has it."""
+        """Write tags, a mask (n, T), as text in the way a cell of the table has it."""
         return [self.separator.join(self.names[t] for t in np.flatnonzero(row)) for row in has]
 
 

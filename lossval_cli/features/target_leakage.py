@@ -82,7 +82,8 @@ class TargetLeakage(NamedTuple):
 def find_class_leakage(
     X: RowSource, y: npt.NDArray[np.int64], blocks: Sequence[Block], seed: int
 ) -> TargetLeakage | None:
-    """X (N, D) encoded features, y (N,) classes. Pairs are tried where no single column tells the label.
+    """Find columns that leak the class, in X (N, D) encoded features, y (N,) classes. Pairs are tried where no single
+    column tells the label.
 
     None where there are too few rows, or too few outside the most frequent class.
     """
@@ -116,7 +117,8 @@ def find_class_leakage(
 
 
 def find_number_leakage(columns: Iterator[tuple[str, Any]], target: Floats) -> TargetLeakage | None:
-    """`columns` by name, of which those of numbers (n,) without missing cells count; target (n,)."""
+    """Find columns that leak a number. `columns` are given by name, of which those of numbers (n,) without missing
+    cells count; target (n,)."""
     rows = np.flatnonzero(np.isfinite(target))
     rows = rows[:: max(1, len(rows) // SAMPLE)]
     y = _below_one(target[rows])

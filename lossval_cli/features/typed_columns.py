@@ -137,7 +137,7 @@ class EncodedColumns:
             yield start, self._frame(self._X[start : min(start + rows, own.stop)])
 
     def level_counts(self) -> dict[str, dict[str, int]]:
-        """Unknown."""
+        """Return no counts: they are unknown."""
         return {}
 
     def invalid(self) -> dict[str, Ints]:

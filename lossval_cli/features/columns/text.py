@@ -65,7 +65,7 @@ class _NGrams:
         return self._weighed(counts)
 
     def transform(self, texts: list[str]) -> Any:
-        """(n, n-grams) sparse, each of the two halves of length 1."""
+        """Return a sparse matrix (n, n-grams), each of the two halves of length 1."""
         return self._weighed(list(self._counts(texts)))
 
     def _counts(self, texts: list[str]) -> Iterator[Any]:
@@ -122,7 +122,7 @@ class TextEncoder:
         out[:] = (self._raw(values) - self.centres) * self.factor
 
     def _raw(self, values: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-        """(n, width) before the block is weighed; a missing text has no n-grams, only the indicator."""
+        """Return the block (n, width) before it is weighed; a missing text has no n-grams, only the indicator."""
         indexed = pc.dictionary_encode(pc.fill_null(values, "").combine_chunks())
         texts = indexed.dictionary.to_pylist()
         raw = np.empty((len(texts), self.directions.shape[1]), np.float32)

@@ -38,7 +38,7 @@ def as_matrix(values: pa.ChunkedArray, width: int) -> Floats:
 
 
 def as_digests(matrix: Floats) -> pa.Array:
-    """(n,) a text per row, equal for equal vectors and null for missing ones: what rows are compared by."""
+    """Return a text per row, (n,), equal for equal vectors and null for missing ones: what rows are compared by."""
     missing = np.isnan(matrix[:, 0])
     digests = [hashlib.blake2b(row.tobytes(), digest_size=12).hexdigest() for row in matrix]
     return pa.array(digests, pa.large_string(), mask=missing)

@@ -25,7 +25,8 @@ SAVED_INDEX = ("unnamed_1", "Unnamed: 0", "__index_level_0__")
 
 
 def rows_by_count(given: int, name: str, table: Table, all_rows: Table) -> Ints:
-    """(n,) row numbers of `table`, the labelled rows of `all_rows`, among `given` rows: one for each row of either.
+    """Return (n,) row numbers of `table`, the labelled rows of `all_rows`, among `given` rows: one for each row of
+    either.
 
     Raises UsageError for any other number of rows.
     """
@@ -40,7 +41,7 @@ def rows_by_count(given: int, name: str, table: Table, all_rows: Table) -> Ints:
 
 
 def rows_by_index(index: pd.Index, name: str, table: Table, all_rows: Table) -> Ints | None:
-    """(n,) positions in `index` of the rows of `table`; None for an index that only counts rows.
+    """Return (n,) positions in `index` of the rows of `table`; None for an index that only counts rows.
 
     Raises SchemaError where rows cannot be matched.
     """
@@ -59,7 +60,7 @@ def saved_index(given: Table) -> pd.Index | None:
 
 
 def rows_by_ids(given: Table, ids: Sequence[str], name: str, table: Table, all_rows: Table) -> Ints | None:
-    """(n,) rows of `given` with the ids of the rows of `table`; None without ids. Raises SchemaError."""
+    """Return (n,) rows of `given` with the ids of the rows of `table`; None without ids. Raises SchemaError."""
     if not ids:
         return None
     theirs, ours = (_keys(part, ids) for part in (given, all_rows))

@@ -27,7 +27,8 @@ class Values(NamedTuple):
 
 
 def finite(values: Floats, name: str, table: Table | None = None) -> Floats:
-    """(n, ...) finite values. `table` gives the line of a row for messages. Raises UsageError."""
+    """Check that values (n, ...) are finite, and return them. `table` gives the line of a row for messages. Raises
+    UsageError."""
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise UsageError(
@@ -37,7 +38,7 @@ def finite(values: Floats, name: str, table: Table | None = None) -> Floats:
 
 
 def in_range(values: Floats, name: str, table: Table | None = None) -> Floats:
-    """(n, K) probabilities, whatever they sum to. Raises UsageError."""
+    """Check probabilities (n, K), whatever they sum to, and return them. Raises UsageError."""
     finite(values.sum(axis=1), name, table)
     outside = np.flatnonzero((values < -1e-6).any(axis=1) | (values > 1 + 1e-6).any(axis=1))
     if len(outside):
@@ -51,7 +52,7 @@ def in_range(values: Floats, name: str, table: Table | None = None) -> Floats:
 
 
 def probabilities(values: Floats, name: str, table: Table | None = None) -> Floats:
-    """(n, K) probabilities that sum to 1 up to rounding. Raises UsageError."""
+    """Check that probabilities (n, K) sum to 1 up to rounding, and return them. Raises UsageError."""
     values = in_range(values, name, table)
     sums = values.sum(axis=1)
     wrong = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
@@ -65,7 +66,7 @@ def probabilities(values: Floats, name: str, table: Table | None = None) -> Floa
 
 
 def of_second_class(values: Floats, labels: ClassLabels, name: str, table: Table | None = None) -> Values:
-    """(n,) one probability per row -> (n, 2). Raises UsageError where there are more classes."""
+    """Turn one probability per row (n,) into (n, 2). Raises UsageError where there are more classes."""
     if len(labels.names) != 2:
         raise UsageError(
             f"{name}: one number per row, but label {format_name(labels.column)} has {len(labels.names)} classes: "
