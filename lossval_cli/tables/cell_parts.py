@@ -19,19 +19,19 @@ class Parts:
         self.found: Bools = np.asarray(self._parts.is_valid())
 
     def text(self, name: str) -> pa.Array:
-        """(U,) a group, empty where there is none."""
+        """Return a group as text (U,), empty where there is none."""
         return pc.fill_null(pc.struct_field(self._parts, name), "")
 
     def has(self, name: str) -> Bools:
-        """(U,) whether a group is not empty."""
+        """Return (U,) whether a group is not empty."""
         return np.asarray(pc.not_equal(self.text(name), ""))
 
     def equals(self, name: str, value: str) -> Bools:
-        """(U,) whether a group is this text."""
+        """Return (U,) whether a group is this text."""
         return np.asarray(pc.equal(self.text(name), value))
 
     def floats(self, name: str) -> Floats:
-        """(U,) a group as numbers, NaN where it is empty."""
+        """Return a group (U,) as numbers, NaN where it is empty."""
         return as_floats(pc.replace_substring(self.text(name), ",", "."), self.has(name))
 
 
@@ -43,6 +43,6 @@ def as_floats(texts: pa.Array, wanted: Bools) -> Floats:
 
 
 def matches(texts: pa.Array, pattern: str) -> Bools:
-    """(U,) whether each text matches a pattern; null does not."""
+    """Return (U,) whether each text matches a pattern; null does not."""
     found: Bools = pc.fill_null(pc.match_substring_regex(texts, pattern), False).to_numpy(zero_copy_only=False)
     return found

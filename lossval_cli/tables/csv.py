@@ -148,7 +148,8 @@ def _hint(records: CsvRecords, i: int) -> str:
 
 
 def _without_empty_unnamed(table: pa.Table) -> pa.Table:
-    """Without the columns that a delimiter at the end of each line makes: no name and nothing in them."""
+    """Return the table without the columns that a delimiter at the end of each line makes: no name and nothing in
+    them."""
     empty = [
         column
         for column in table.column_names

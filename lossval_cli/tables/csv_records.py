@@ -161,13 +161,13 @@ class _Splitter:
         self.notices.append(f"{self.name}: {text}")
 
     def _check_width(self, records: Sequence[Sequence[str]]) -> None:
-        """Before anything else looks at it: a header of a million fields takes long."""
+        """Check the width before anything else looks at the header: a header of a million fields takes long."""
         header = slice(int(self.starts[0]), int(self.stops[0]))
         one = Layout(np.zeros(1, np.int64), np.ones(1, np.int64), self.layout.quotes - header.start, None)
         check_columns(self.name, max(int(field_counts(self.data[header], self.delimiter, one)[0]), len(records[0])))
 
     def _drop_comments(self) -> None:
-        """Comment lines: those the user names, else lines above the header that begin with # and do not have its
+        """Drop comment lines: those the user names, else lines above the header that begin with # and do not have its
         fields."""
         comment = self.options.comment
         if comment == "":
@@ -194,7 +194,7 @@ class _Splitter:
             raise ReadError(f"{self.name} holds nothing but comment lines")
 
     def _drop_empty_rows_at_end(self) -> None:
-        """Rows of delimiters alone, as spreadsheets export them."""
+        """Drop rows of delimiters alone, as spreadsheets export them."""
         blank = self.delimiter.encode() + b" \t\r\n\x1a"
         count = 0
         while count < self.starts.size - 1:
@@ -221,7 +221,7 @@ class _Splitter:
         return not keep.all()
 
     def _drop_repeated_header(self) -> None:
-        """Rows that are the header once more, as when files are joined."""
+        """Drop rows that are the header once more, as when files are joined."""
         header = self.data[self.starts[0] : self.stops[0]].rstrip(b"\r\n").lower()
         if self.delimiter.encode() not in header:
             return
@@ -236,7 +236,7 @@ class _Splitter:
             self._keep(keep)
 
     def _drop_notes(self, rows: Sequence[Sequence[str]]) -> None:
-        """Sources and dates below the table, padded to its width."""
+        """Drop sources and dates below the table, padded to its width."""
         count = 0
         while (left := self.starts.size - count) > len(rows) // 2 and is_note(
             self._record(left - 1), self._above(rows)
@@ -254,7 +254,7 @@ class _Splitter:
         return rows[: max(len(rows) // 2, 4)]
 
     def _drop_totals(self, rows: Sequence[Sequence[str]]) -> None:
-        """Rows at the end that sum up the others."""
+        """Drop rows at the end that sum up the others."""
         words: list[str] = []
         while (left := self.starts.size - len(words)) > 1:
             word = total_word(self._record(left - 1), rows[: left - 1])
@@ -345,7 +345,7 @@ def _check_lengths(layout: Layout, size: int, name: str) -> None:
 
 
 def _lines_of(lines: npt.NDArray[np.int64]) -> str:
-    """`line 3`, `lines 1 and 2` or `5 lines (the first is line 8)`."""
+    """Return `line 3`, `lines 1 and 2` or `5 lines (the first is line 8)`."""
     if len(lines) > 2:
         return f"{len(lines):,} lines (the first is line {lines[0]})"
     return ("line " if len(lines) == 1 else "lines ") + " and ".join(map(str, lines))

@@ -34,7 +34,7 @@ class CsvOriginal:
     form: Literal["CSV"] = "CSV"
 
     def __init__(self, data: bytes, name: str, options: ReadOptions | None = None) -> None:
-        """Raises ReadError as `find_records` does, and for an encoding that would not be written back as it is."""
+        """Raise ReadError as `find_records` does, and for an encoding that would not be written back as it is."""
         self.records: CsvRecords = find_records(data, name, options)
         text = self.records.text
         if bytes(text.mark) + bytes(text.encode(text.data)) != data:
@@ -157,7 +157,7 @@ class CsvOriginal:
 
 
 def _apply(data: bytes, edits: Iterable[Edit], first: int, last: int) -> Iterator[bytes | memoryview]:
-    """`data` from `first` to `last` with its edits, which are sorted and do not overlap, in pieces."""
+    """Yield `data` from `first` to `last` with its edits, which are sorted and do not overlap, in pieces."""
     view, done = memoryview(data), first
     for start, stop, new in edits:
         yield view[done:start]

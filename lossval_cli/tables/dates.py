@@ -109,8 +109,8 @@ def are_compact(text: pa.ChunkedArray) -> bool:
 
 
 def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> DateReading | None:
-    """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each; order (n,): the cell of
-    every row that has one. None where no cell is a date.
+    """Read dates. cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each; order (n,):
+    the cell of every row that has one. None where no cell is a date.
     """
     if hint.pattern is not None:
         return _by_pattern(cells, hint.pattern)
@@ -256,7 +256,7 @@ class _Parts:
         return pc.unique(self._text(name)).to_pylist()  # type: ignore[no-any-return]
 
     def _mapped(self, name: str, meaning: dict[str, int]) -> Ints:
-        """(U,) what each cell's group means, 0 where it means nothing."""
+        """Return the number (U,) that each cell's group means, 0 where it means none."""
         encoded = self._text(name).dictionary_encode()
         numbers = np.array([meaning.get(text, 0) for text in encoded.dictionary.to_pylist()], np.int64)
         return numbers[np.asarray(encoded.indices)] if len(numbers) else np.zeros(len(self.found), np.int64)
@@ -312,7 +312,7 @@ class _Numeric:
 def _decide_order(
     numeric: _Numeric, rows: Bools, cells: pa.Array, counts: Ints, order: Ints, hint: DateHint
 ) -> tuple[bool, bool, list[str]]:
-    """Returns two booleans (the day comes first; that is certain) and notes."""
+    """Return two booleans (the day comes first; that is certain) and notes."""
     if hint.is_fixed and hint.day_first is not None:
         return hint.day_first, True, []
     day = int(counts[rows & numeric.only(True)].sum())

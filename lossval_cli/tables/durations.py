@@ -65,7 +65,7 @@ def read_durations(cells: pa.Array, trained: object = None) -> NumberReading | N
 
 
 def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
-    """(U,) seconds, and (U,) True for cells that are times of day."""
+    """Return (U,) seconds, and (U,) True for cells that are times of day."""
     parts = Parts(cells, _CLOCK)
     found = parts.found
     if len(pc.unique(parts.text("zone"))) > _MOST_ZONES:  # 10:00-12:00 is a range
@@ -86,8 +86,8 @@ def _clocks(cells: pa.Array) -> tuple[Floats, Bools]:
 
 
 def _quantities(cells: pa.Array, units: tuple[tuple[str, float], ...], *, alone: bool) -> Floats:
-    """(U,) sums of units, NaN for cells that are not quantities. No cell counts as one unless some cell has two units
-    or is an ISO 8601 duration, or, with `alone`, all cells have a unit."""
+    """Return (U,) sums of units, NaN for cells that are not quantities. No cell counts as one unless some cell has two
+    units or is an ISO 8601 duration, or, with `alone`, all cells have a unit."""
     pieces = "".join(
         rf"(?:(?P<u{i}>\d{{1,9}}(?:[.,]\d{{1,9}})?) ?(?:{unit}),? ?T?)?" for i, (unit, _) in enumerate(units)
     )

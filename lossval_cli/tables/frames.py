@@ -104,7 +104,7 @@ def _is_lazy(source: Any) -> bool:
 
 
 def _from_arrays(X: Any, y: Any) -> pa.Table:
-    """X (N, D), y (N,)."""
+    """Make a table from X (N, D) and y (N,)."""
     if isinstance(X, pd.DataFrame) and np.shape(y) == (len(X),):
         if LABEL in X:
             raise SchemaError(f"(X, y): X has a column {LABEL}, and y is given too: leave one of them out")

@@ -76,7 +76,7 @@ class JsonOriginal:
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
-    """(start, stop) of each line that is not blank, blanks around it left out."""
+    """Yield (start, stop) of each line that is not blank, blanks around it left out."""
     for line in re.finditer(r"[^\n]+", text):
         bare = line[0].lstrip("\ufeff \t\r")
         if bare:
@@ -84,7 +84,7 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _elements(text: str) -> Iterator[tuple[int, int]]:
-    """(start, stop) of each object of an array."""
+    """Yield (start, stop) of each object of an array."""
     end = text.index("[") + 1
     while (start := _after(text, end, ",")) < len(text) and text[start] != "]":
         _, end = _DECODER.raw_decode(text, start)

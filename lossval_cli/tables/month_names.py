@@ -77,6 +77,6 @@ def _numbers() -> dict[str, int]:
 
 
 def _folded(name: str) -> str:
-    """Without case, points and accents: `Févr.` and `fevr` are one name."""
+    """Return the name without case, points and accents: `Févr.` and `fevr` are one name."""
     bare = unicodedata.normalize("NFD", name.strip(" .").casefold())
     return "".join(char for char in bare if not unicodedata.combining(char))

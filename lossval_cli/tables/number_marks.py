@@ -222,7 +222,7 @@ def _factor(name: str, base: str) -> float:
 
 
 def _example(parts: Parts, index: Counts, times: Floats, values: Floats) -> str:
-    """`'1.2 km' is read as 1200`."""
+    """Return `'1.2 km' is read as 1200`."""
     i = int(np.argmax(np.where(np.isfinite(values) & (times[index] != 1.0), 1, 0)))
     written = f"{parts.text('body')[i].as_py().strip()} {parts.text('unit')[i].as_py().strip()}"
     return f"{quote(written)} is read as {values[i] * times[index][i]:g}"

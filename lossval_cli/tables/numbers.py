@@ -130,8 +130,9 @@ class NumberHint(NamedTuple):
 
 
 def read_numbers(cells: pa.Array, counts: Counts, hint: NumberHint, allowed: int) -> NumberReading | None:
-    """cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each. allowed: rows that may
-    be annotated (<0.01, 1.5*) before annotations are what the column is made of. None where no cell is a number.
+    """Read numbers. cells (U,): the different cells of a column, cleaned; counts (U,): rows that have each. allowed:
+    rows that may be annotated (<0.01, 1.5*) before annotations are what the column is made of. None where no cell is a
+    number.
     """
     cells, respelled = respell(cells, counts, is_scaled=hint.base == SCALED)
     parts = Parts(cells, _NUMBER)

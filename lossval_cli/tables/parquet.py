@@ -49,7 +49,7 @@ class ParquetReader:
     form = "Parquet"
 
     def __init__(self, source: bytes | Path, name: str, limit: int) -> None:
-        """Raises ReadError where it is damaged or past a limit."""
+        """Raise ReadError where it is damaged or past a limit."""
         self.name = format_name(name)
         self.decoded = 0
         """Bytes of the blocks of the present pass so far."""
@@ -266,7 +266,7 @@ def _written_out(column: pa.Array) -> int:
 
 
 def read_columns(schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
-    """Those of `columns` (None: of all) that are read at all, in the order of the schema."""
+    """Return the `columns` (None: all) that are read at all, in the order of the schema."""
     return [
         field.name for field in schema if not is_left_out(field.type) and (columns is None or field.name in columns)
     ]

@@ -102,7 +102,7 @@ def _s3(bucket: str) -> Any:
 
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
-    """Turns what a store says into one line."""
+    """Turn what a store says into one line."""
     try:
         yield
     except ImportError as error:

@@ -81,7 +81,8 @@ def _folded(value: str) -> str:
 
 
 def _quote_exactly(value: str, group: list[str]) -> str:
-    """Quoted; where the eye cannot tell two values of the group apart, with the characters that differ spelled out."""
+    """Return values quoted; where the eye cannot tell two values of the group apart, with the characters that differ
+    spelled out."""
     plain = {"".join(unicodedata.normalize("NFKC", other).split()) for other in group}
     if value.isascii() or (len(plain) == len(group) and not any(ord(char) > 0x36F for char in value)):
         return quote(value)

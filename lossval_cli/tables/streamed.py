@@ -63,7 +63,7 @@ class StreamedTable:
     """(fragments,) rows of the table up to the end of each."""
 
     def __init__(self, files: Sequence[Listed], name: str) -> None:
-        """Raises ReadError for damaged files and SchemaError for columns that do not fit together."""
+        """Raise ReadError for damaged files and SchemaError for columns that do not fit together."""
         self.files = files
         self.name = name
         self._files = [_File(file, os.stat(file.path)) for file in files]
@@ -270,6 +270,6 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def _within(numbers: npt.NDArray[np.int64], start: int, rows: int) -> npt.NDArray[np.int64]:
-    """Those of the sorted row `numbers` that lie in `rows` rows from `start` on."""
+    """Return the sorted row `numbers` that lie in `rows` rows from `start` on."""
     low, high = np.searchsorted(numbers, [start, start + rows])
     return numbers[low:high]

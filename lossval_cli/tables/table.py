@@ -216,7 +216,7 @@ class Table:
         return f"{format_name(name)} {self.line_or_row(row)}"
 
     def line_or_row(self, row: int) -> str:
-        """`line 12`, or `row 10` where there are no lines."""
+        """Return `line 12`, or `row 10` where there are no lines."""
         if self.lines is not None:
             return f"line {self.lines[row]}"
         return f"row {self.first + (row if self.row_numbers is None else int(self.row_numbers[row]))}"
@@ -294,7 +294,7 @@ class Table:
         return f"{format_name(name)}: {count} {many}: {', '.join(shown)}; read as missing"
 
     def _rows_named(self, rows: list[int]) -> str:
-        """`line 12`, or `lines 12, 13, 14, ...`."""
+        """Return `line 12`, or `lines 12, 13, 14, ...`."""
         if len(rows) == 1:
             return self.line_or_row(rows[0])
         what, first = self.line_or_row(rows[0]).split()

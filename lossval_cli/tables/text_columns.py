@@ -156,7 +156,7 @@ def _read_plain(
 
 
 def _plain_numbers(text: pa.ChunkedArray, dtype: pa.DataType | None) -> pa.ChunkedArray | None:
-    """Text as int64, else float64, else None."""
+    """Read text as int64, else float64, else None."""
     for kind in (pa.int64(), pa.float64()) if dtype in (None, pa.int64()) else (pa.float64(),):
         try:
             numbers = text.cast(kind)
