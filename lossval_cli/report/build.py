@@ -58,7 +58,7 @@ def build_report(
     settings: Settings,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Everything that is known about a run as one JSON-serialisable dict (`table`: the ranked rows).
+    """Return everything that is known about a run as one JSON-serialisable dict (`table`: the ranked rows).
 
     Holds no absolute path and no number that JSON does not know; `timing` is for the caller to fill in.
     """

@@ -85,7 +85,7 @@ def _findings(report: Mapping[str, Any]) -> list[Text]:
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
-    """`text` on exactly `width` terminal columns, cut with an ellipsis if need be."""
+    """Return `text` on exactly `width` terminal columns, cut with an ellipsis if need be."""
     text = escape_control(text)
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…"

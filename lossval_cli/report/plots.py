@@ -115,7 +115,7 @@ def scatter(points: Sequence[tuple[float, float, bool]], title: str, names: tupl
 
 
 def _most(values: Sequence[float]) -> list[float]:
-    """`values` without the share FAR of them at each end."""
+    """Return `values` without the share FAR of them at each end."""
     ordered = sorted(value for value in values if math.isfinite(value))
     cut = int(FAR * len(ordered))
     return ordered[cut : len(ordered) - cut]
@@ -260,7 +260,7 @@ def _tick(value: float, digits: int) -> str:
 
 
 def _figure(title: str, text: str, marks: Sequence[str], height: float = HEIGHT) -> Markup:
-    """`marks` are markup of ours; `title` and `text` may hold the user's words."""
+    """Draw a figure. `marks` are markup of ours; `title` and `text` may hold the user's words."""
     return Markup('<svg viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}</svg>').format(
         WIDTH,
         height,

@@ -15,7 +15,8 @@ WIDEST = 400
 
 
 def render_history(runs: Sequence[Mapping[str, Any]], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """runs: dicts of `RunFacts`, the oldest first; head and rows: the same as a table of text."""
+    """Render the history of runs. runs: dicts of `RunFacts`, the oldest first; head and rows: the same as a table of
+    text."""
     pages = templates("lossval_cli.report")
     style = source_of(pages, "report.css")
     drawn = runs[-WIDEST:]

@@ -187,7 +187,7 @@ def other_tables(report: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def duplicates_of_training(leak: Mapping[str, Any], name: str) -> str:
-    """`3 validation rows (0.8%) are exact duplicates of training rows`."""
+    """Return `3 validation rows (0.8%) are exact duplicates of training rows`."""
     rows, is_one = leak["other_rows"], leak["other_rows"] == 1
     share = format_percent(leak["other_share"])
     what = "is an exact duplicate of a training row" if is_one else "are exact duplicates of training rows"
@@ -299,7 +299,8 @@ def unsure_label(given: str, predicted: str) -> str:
 
 
 def neighbours_reason(found: Mapping[str, Any], given: str) -> str:
-    """`48 of the 50 nearest rows (5 trusted) are labelled No, and none is labelled Yes.`; `given`: the row's label."""
+    """Return `48 of the 50 nearest rows (5 trusted) are labelled No, and none is labelled Yes.`; `given`: the row's
+    label."""
     trusted = f" ({found['trusted']:,} trusted)" if found["trusted"] else ""
     if "median" in found:
         middle = f"from {measured(found['low'])} to {measured(found['high'])} (median {measured(found['median'])})"
@@ -312,19 +313,19 @@ def neighbours_reason(found: Mapping[str, Any], given: str) -> str:
 
 
 def class_probabilities(found: Sequence[Mapping[str, Any]]) -> str:
-    """`Yes 97%, No 3%`."""
+    """Return `Yes 97%, No 3%`."""
     return ", ".join(f"{one['label']} {format_percent(one['probability'], 0)}" for one in found)
 
 
 def nearest_rows(found: Mapping[str, Any]) -> str:
-    """`line 12 (No), line 40 (No), trusted line 7 (No)`."""
+    """Return `line 12 (No), line 40 (No), trusted line 7 (No)`."""
     return ", ".join(
         f"{'trusted ' if one['trusted'] else ''}{_location(one)} ({cell(one['label'])})" for one in found["nearest"]
     )
 
 
 def deciding_cells(found: Sequence[Mapping[str, Any]]) -> str:
-    """`Contract = Two year, tenure = 53`."""
+    """Return `Contract = Two year, tenure = 53`."""
     return ", ".join(f"{one['column']} = {cell(one['value'])}" for one in found)
 
 
@@ -453,7 +454,7 @@ def usual(known: Mapping[str, Any]) -> str:
 
 
 def measured(value: float | None) -> str:
-    """Four significant digits; a dash for null."""
+    """Write four significant digits; a dash for null."""
     return "–" if value is None else format_number(value)
 
 
@@ -475,7 +476,7 @@ def _kinds(by_kind: Mapping[str, int]) -> str:
 
 
 def _gain(study: Mapping[str, Any] | None) -> Figure:
-    """Gains are positive when the metric gets better, whichever way that is."""
+    """Return the gain as a figure; gains are positive when the metric gets better, whichever way that is."""
     name = "Gain by removing or weighting rows"
     if study is None:
         return Figure(name, "not studied", "no model was retrained")
@@ -589,7 +590,7 @@ def removal_notice(study: Mapping[str, Any]) -> str | None:
 
 
 def _change(study: Mapping[str, Any], trial: Mapping[str, Any]) -> str:
-    """`accuracy +0.018, 95% CI +0.002 to +0.034`, in the direction of the metric."""
+    """Return `accuracy +0.018, 95% CI +0.002 to +0.034`, in the direction of the metric."""
     sign = 1 if study["greater_is_better"] else -1
     gain = trial["metric_gain"]
     text = f"{metric_name(study)} {format_number(sign * gain['value'], 3, '+')}"

@@ -211,7 +211,7 @@ class ModelHistoryItem(TypedDict):
 
 
 class ModelTransportAnchors(TypedDict):
-    """Sample of validation rows, present only where it represents all of them: how many, of how many, and by how much a
+    """Only where validation is represented by a part of its rows: how many, of how many, and by how much a
     potential is off for it, as a share of what potentials differ by."""
 
     used: int

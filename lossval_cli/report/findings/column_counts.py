@@ -53,7 +53,8 @@ class ColumnCounts:
 
 
 def count_column(column: str, kind: str, values: Any, suspects: Kinds) -> ColumnCounts:
-    """`values`: float64 (n,) with NaN for missing, or text; `suspects` (n, kinds) says who is one."""
+    """Count the cells of a column. `values`: float64 (n,) with NaN for missing, or text; `suspects` (n, kinds) says who
+    is one."""
     if isinstance(values, np.ndarray):
         codes, names = _ranges(values, kind)
     else:
@@ -72,7 +73,7 @@ def count_column(column: str, kind: str, values: Any, suspects: Kinds) -> Column
 
 
 def _ranges(values: npt.NDArray[np.float64], kind: str) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """(n,) which range each number lies in, and their names."""
+    """Return the range (n,) that each number lies in, and the names of the ranges."""
     absent = np.isnan(values)
     sample = _sample(values)
     sample = sample[~np.isnan(sample)]
@@ -97,7 +98,7 @@ def _ranges(values: npt.NDArray[np.float64], kind: str) -> tuple[npt.NDArray[np.
 
 
 def _levels(values: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """(n,) which level each text is, −1 beyond the MOST_LEVELS most common, and their names."""
+    """Return the level (n,) of each text, −1 beyond the MOST_LEVELS most common, and the names of the levels."""
     encoded = pc.dictionary_encode(_combined(values))
     levels = encoded.dictionary
     codes = pc.fill_null(encoded.indices, len(levels)).to_numpy(zero_copy_only=False).astype(np.int64)

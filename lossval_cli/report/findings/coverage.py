@@ -34,7 +34,8 @@ Rows = npt.NDArray[np.float32]
 
 
 def measure_coverage(X: RowSource, X_val: Rows, val: Table, seed: int) -> dict[str, Any] | None:
-    """X (N, D), X_val (J, D). None where there are too few training rows for a rare distance to mean any."""
+    """Measure how X (N, D) covers X_val (J, D). None where there are too few training rows for a rare distance to mean
+    any."""
     if len(X) < 2 / UNUSUAL:
         return None
     rng = np.random.default_rng([seed, len(X)])

@@ -95,7 +95,7 @@ class _Target(NamedTuple):
 
     @classmethod
     def of(cls, forest: Any, predictions: Floats, given: npt.NDArray[Any]) -> _Target:
-        """predictions (n, K) probabilities or (n,) numbers; given (n,) class indices or numbers."""
+        """Make the target of predictions, (n, K) probabilities or (n,) numbers; given (n,) class indices or numbers."""
         nothing, one = np.zeros(len(given)), np.ones(len(given))
         if predictions.ndim == 2:
             known = {label: i for i, label in enumerate(forest.classes_.tolist())}
@@ -105,7 +105,8 @@ class _Target(NamedTuple):
         return cls(forest, None, given, np.where(distance >= 0, 1.0, -1.0), np.maximum(np.abs(distance), 1e-12))
 
     def values(self, X: npt.NDArray[np.float32], of: npt.NDArray[np.int64]) -> Floats:
-        """(m,) of X (m, D), variants of the rows `of` (m,): the larger, the more the predicted label is expected."""
+        """Return values (m,) of X (m, D), variants of the rows `of` (m,): the larger, the more the predicted label is
+        expected."""
         if self.position is None:
             moved: Floats = self.sign[of] * (self.forest.predict(X) - self.given[of])
             return moved
@@ -113,5 +114,5 @@ class _Target(NamedTuple):
         return probabilities
 
     def are_agreed(self, values: Floats) -> npt.NDArray[np.bool_]:
-        """(n,) whether the forest expects what the networks expect."""
+        """Return (n,) whether the forest expects what the networks expect."""
         return values > 0.5 * self.unit if self.position is None else values >= 0.5

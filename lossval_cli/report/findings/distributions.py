@@ -26,7 +26,7 @@ rest."""
 def find_distributions(
     fit: Fit, noise: NoiseEstimate | None, kinds: npt.NDArray[np.object_], recommended_fraction: float
 ) -> dict[str, Any]:
-    """`kinds` (N,): '', 'label', 'features' or 'label+features'."""
+    """Describe distributions over the rows. `kinds` (N,): '', 'label', 'features' or 'label+features'."""
     return {
         "importance": _importance(fit.importance, kinds, recommended_fraction),
         "evidence": _evidence(fit, kinds),

@@ -32,12 +32,12 @@ def cut(text: str) -> str:
 
 
 def rounded(values: Iterable[Any], digits: int = 5) -> list[float | None]:
-    """Numbers with `digits` significant digits, null where not finite: enough for a plot."""
+    """Return numbers with `digits` significant digits, null where not finite: enough for a plot."""
     return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in map(float, values)]
 
 
 def date(seconds: float) -> str:
-    """Seconds since 1970 as a date."""
+    """Write seconds since 1970 as a date."""
     try:
         return datetime.fromtimestamp(seconds, UTC).date().isoformat()
     except (ValueError, OverflowError, OSError):  # years that datetime does not know
@@ -45,7 +45,7 @@ def date(seconds: float) -> str:
 
 
 def wilson(hits: Any, rows: Any) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of a share (Wilson, 1927), for hits out of rows; 0 to 1 where there are no rows."""
+    """Compute the 95 % interval of a share (Wilson, 1927), for hits out of rows; 0 to 1 where there are no rows."""
     hits, rows = np.asarray(hits, np.float64), np.asarray(rows, np.float64)
     z = 1.959964
     safe = np.maximum(rows, 1)

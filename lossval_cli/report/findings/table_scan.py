@@ -48,7 +48,7 @@ def scan_table(dataset: Dataset, noise: NoiseEstimate | None) -> TableScan:
 
 
 def keys_of(dataset: Dataset, table: Table) -> Keys:
-    """(n,) keys of another table's features, comparable with those of the training table."""
+    """Return (n,) keys of another table's features, comparable with those of the training table."""
     return row_keys((values for _, values in dataset.encoder.read(table)), table.rows)
 
 
@@ -70,7 +70,7 @@ def _plain_column(table: Table, column: str) -> tuple[str, Any]:
 
 
 def _label_counts(dataset: Dataset, suspects: npt.NDArray[np.bool_]) -> ColumnCounts:
-    """Per class, or per range of a numeric label; `suspects` (N, kinds)."""
+    """Return the counts per class, or per range of a numeric label; `suspects` (N, kinds)."""
     column, table = dataset.roles.label, dataset.train.table
     if isinstance(dataset.labels, ClassLabels):
         y = dataset.train.y

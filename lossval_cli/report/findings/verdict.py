@@ -23,7 +23,7 @@ BAD = 0.08
 
 
 def decide_verdict(report: Mapping[str, Any]) -> dict[str, Any]:
-    """`level` (ok, look or bad), `text`, and `findings`: sentences with the section that tells more."""
+    """Return `level` (ok, look or bad), `text`, and `findings`: sentences with the section that tells more."""
     findings = [finding for find in (_skill, _labels, _slices, _leaks, _coverage, _health) for finding in find(report)]
     summary = report["summary"]
     noise = summary["estimated_noise_share"]
