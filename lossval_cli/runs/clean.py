@@ -50,7 +50,7 @@ class Cleaning:
 
 
 def read_drop(text: str) -> Drop:
-    """`suspects`, `label`, `features`, `lowest:5%` or `lowest:20`; UsageError for anything else."""
+    """Parse `suspects`, `label`, `features`, `lowest:5%` or `lowest:20`; UsageError for anything else."""
     if text in SUSPECTS:
         return Drop(text)
     what, colon, amount = text.partition(":")
@@ -177,7 +177,7 @@ def _weights(importance: npt.NDArray[np.float64], keep: Mask) -> npt.NDArray[np.
 
 
 def _emptied(run: LoadedRun, as_given: Mask, cells: Cells | None) -> list[str]:
-    """as_given (N,) in rank order: the row is kept and so is its label."""
+    """Find the classes that lose all their rows. as_given (N,) in rank order: the row is kept and so is its label."""
     if run.report["data"]["roles"]["task"] != "classification":
         return []
     given = np.array([text or "" for text in run.given], object)

@@ -66,7 +66,7 @@ def match_file(found: DecisionFile, table: Identity) -> tuple[RowMatch, list[str
 
 
 def plan_decisions(found: DecisionFile, identity: Identity, label: LabelColumn, original: Original) -> DecidedChanges:
-    """Raises DataError where a decided value cannot be stored in its column."""
+    """Plan the changes of cells. Raises DataError where a decided value cannot be stored in its column."""
     match, notes = match_file(found, identity)
     N = len(identity.given)
     settled, drop = np.zeros(N, np.bool_), np.zeros(N, np.bool_)

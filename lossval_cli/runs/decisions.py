@@ -93,7 +93,8 @@ class DecisionFile(NamedTuple):
 
 
 def read_decisions(path: Path) -> DecisionFile:
-    """Raises ReadError where the file cannot be read or is none of decisions; single damaged lines are returned."""
+    """Read a file of decisions. Raises ReadError where the file cannot be read or is none of decisions; single damaged
+    lines are returned."""
     try:
         data = read_small(path, MAX_RECORD_FILE_BYTES)
     except OSError as error:
@@ -103,7 +104,7 @@ def read_decisions(path: Path) -> DecisionFile:
 
 
 def find_decisions(run: Path) -> DecisionFile:
-    """Those of a run directory. Raises ReadError where it has none."""
+    """Find the decisions of a run directory. Raises ReadError where it has none."""
     path = run / DECISIONS
     if not path.is_file():
         raise ReadError(f"{format_name(str(path))} does not exist: `lossval review {format_name(str(run))}` writes it")

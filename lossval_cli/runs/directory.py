@@ -33,7 +33,7 @@ def run_files(
 
 
 def render_pages(said: bytes) -> dict[str, bytes]:
-    """report.json, report.md and report.html from the bytes of the first.
+    """Render report.json, report.md and report.html from the bytes of the first.
 
     The pages of a run come from what its report.json says, never from more: they can be made again from it.
     """
@@ -46,7 +46,7 @@ def render_pages(said: bytes) -> dict[str, bytes]:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Indented UTF-8 JSON; numbers that JSON cannot hold (NaN, infinity) are null."""
+    """Write indented UTF-8 JSON; numbers that JSON cannot hold (NaN, infinity) are null."""
     text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     # Bytes of a file name that are not text become escapes, which JSON can hold.
     return text.encode("utf-8", "backslashreplace")

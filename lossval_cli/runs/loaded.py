@@ -225,7 +225,7 @@ def _texts(table: pa.Table, column: str) -> Texts:
 
 
 def _floats(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
-    """(N,) NaN for a column that earlier versions did not write."""
+    """Return a column as floats (N,), NaN for a column that earlier versions did not write."""
     if column not in table.column_names and column in _LATER:
         return np.full(table.num_rows, np.nan)
     values: npt.NDArray[np.float64] = table[column].cast(pa.float64()).to_numpy(zero_copy_only=False)

@@ -53,7 +53,7 @@ class Matching:
 
 
 def match_rows(first: LoadedRun, second: LoadedRun) -> Matching:
-    """Raises UsageError, which names repeated keys, where rows cannot be distinguished."""
+    """Match the rows of two runs. Raises UsageError, which names repeated keys, where rows cannot be distinguished."""
     by, keys = _shared_keys([first, second])
     index = {key: i for i, key in enumerate(keys[0])}
     pairs = [(index[key], j) for j, key in enumerate(keys[1]) if key in index]
@@ -108,7 +108,8 @@ def _whole_contents(table: Table, label: str) -> list[str] | None:
 
 
 def own_keys(run: LoadedRun) -> list[str]:
-    """(N,) a key for each row of one run, the same wherever in the file the row stands as long as that can be."""
+    """Return a key (N,) for each row of one run, the same wherever in the file the row stands as long as that can
+    be."""
     try:
         return _shared_keys([run])[1][0]
     except UsageError:
@@ -194,7 +195,7 @@ def _repeated(keys: Sequence[Sequence[str]]) -> set[str]:
 
 
 def _repeats(run: LoadedRun, keys: Sequence[str], repeated: set[str]) -> str:
-    """`main.csv: '17' in 3 rows, '4' in 2 rows and 70 more`."""
+    """Return `main.csv: '17' in 3 rows, '4' in 2 rows and 70 more`."""
     counts = [(key, count) for key, count in Counter(keys).items() if key in repeated]
     if not counts:
         return ""
@@ -231,7 +232,7 @@ def _content_columns(table: Table, label: str) -> set[str]:
 
 
 def hash_rows(table: Table, names: Iterable[str]) -> list[str]:
-    """(N,) a hash of the cells of some columns of each row."""
+    """Return a hash (N,) of the cells of some columns of each row."""
     keys = row_keys((as_text(_combined(table.data[name])) for name in sorted(names)), table.rows)
     return [f"{key:016x}" for key in keys.tolist()]
 
@@ -262,7 +263,7 @@ def _joined(columns: Sequence[Sequence[str | None]]) -> list[str]:
 
 
 def same_label(one: str | None, other: str | None) -> bool:
-    """`1` and `1.0` are one label in two formats of a file."""
+    """Return whether labels are the same: `1` and `1.0` are one label in two formats of a file."""
     if one == other or one is None or other is None:
         return one == other
     try:
@@ -272,7 +273,7 @@ def same_label(one: str | None, other: str | None) -> bool:
 
 
 def row_mask(rows: int, indices: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """(rows,) True at `indices`."""
+    """Return a mask (rows,) that is True at `indices`."""
     mask = np.zeros(rows, np.bool_)
     mask[np.asarray(indices, np.int64)] = True
     return mask
