@@ -244,7 +244,7 @@ def _check_column(name: str, present: Sequence[str]) -> None:
 
 
 def _write(target: str, write: Writer, *, force: bool) -> None:
-    """`write` to a file, packed as its name says, or to standard output."""
+    """Apply `write` to a file, packed as its name says, or to standard output."""
     from lossval_cli.runtime.atomic_write import write_file
 
     if target == "-":

@@ -95,7 +95,7 @@ class _Screen(io.RawIOBase):
 
 
 def _visible(text: str) -> str:
-    """`text` with the lines and tabs that it has, and nothing else that a terminal would obey."""
+    """Return `text` with the lines and tabs that it has, and nothing else that a terminal would obey."""
     return "\n".join("\t".join(map(escape_control, line.split("\t"))) for line in text.split("\n"))
 
 

@@ -49,7 +49,7 @@ class OptionGroup:
 
 
 def grouped_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` as Typer should see it: its option groups spread out into their fields, in order."""
+    """Return `command` as Typer should see it: its option groups spread out into their fields, in order."""
     verb, hints = command.__name__, get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, tuple[type[OptionGroup], list[str]]] = {}

@@ -293,7 +293,7 @@ class RunOptions(OptionGroup):
         return {name: value for name, value in self.given().items() if name in knobs and name != "preset"}
 
     def _assigned(self) -> list[str]:
-        """`key=value` of --set and of the options that stand for a setting; UsageError where both are given."""
+        """Return `key=value` of --set and of the options that stand for a setting; UsageError where both are given."""
         shortcuts = self._shortcuts()
         for pair in self.assignments or ():
             name = pair.partition("=")[0].strip().replace("-", "_")
@@ -373,13 +373,14 @@ class RuntimeOptions(OptionGroup):
 
 
 def project_table() -> Mapping[str, object]:
-    """`[tool.lossval]` of the nearest pyproject.toml here or above; empty where there is none."""
+    """Return `[tool.lossval]` of the nearest pyproject.toml here or above; empty where there is none."""
     found = find_project_table(Path.cwd())
     return {} if found is None else found[1]
 
 
 def _scratch(results: Path | None) -> Path:
-    """Next to the results, where there is a disk for them, under a name that no command takes for results."""
+    """Return the place for scratch files: next to the results, where there is a disk for them, under a name that no
+    command takes for results."""
     target = Path(tempfile.gettempdir()) / "lossval" if results is None else results
     return target.with_name(f"encoded.{target.name}")
 

@@ -133,7 +133,7 @@ def score(
 
 
 def _unused_decisions(destination: Destination, options: RunOptions) -> list[str]:
-    """Said where the run directory holds decisions that this run was not given."""
+    """Return a warning where the run directory holds decisions that this run was not given."""
     from lossval_cli.runs.decisions import DECISIONS
 
     path = destination.path / DECISIONS

@@ -66,7 +66,7 @@ def scored(
 
 
 def _over_time(result: Result, resources: Resources) -> list[str]:
-    """Said where a run took longer than its time limit, which bounds training alone."""
+    """Return a notice where a run took longer than its time limit, which bounds training alone."""
     took = sum(result.report["timing"].values())
     if took <= resources.time_limit:
         return []
