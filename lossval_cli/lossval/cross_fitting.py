@@ -33,7 +33,7 @@ def draw_folds(
     groups: npt.NDArray[np.int64] | None = None,
     time: npt.NDArray[np.generic] | None = None,
 ) -> Tensor:
-    """(N,) int16, the fold of each row; member e does not train on fold e mod `folds`.
+    """Draw the fold of each row, (N,) int16; member e does not train on fold e mod `folds`.
 
     Every row is then scored by the same number of members, ±1. With a single fold, members score the rows
     they train on. held_out (J,): rows that no member trains on. groups (N,): rows with the same number share
@@ -56,7 +56,7 @@ def draw_folds(
 
 
 def _random_groups(sizes: npt.NDArray[np.int64], folds: int, generator: torch.Generator) -> npt.NDArray[np.int16]:
-    """(groups,) folds of groups of `sizes` rows: in random order, one range of rows after the other."""
+    """Draw folds (groups,) of groups of `sizes` rows: in random order, one range of rows after the other."""
     order = torch.randperm(len(sizes), generator=generator).numpy()
     before = np.cumsum(sizes[order]) - sizes[order]
     fold = np.empty(len(sizes), np.int16)
@@ -67,7 +67,7 @@ def _random_groups(sizes: npt.NDArray[np.int64], folds: int, generator: torch.Ge
 def _contiguous(
     time: npt.NDArray[np.generic], groups: npt.NDArray[np.int64] | None, folds: int
 ) -> npt.NDArray[np.int16]:
-    """(N,) folds that follow one another in time; a group belongs where its first row does."""
+    """Return (N,) folds that follow one another in time; a group belongs where its first row does."""
     rank = np.unique(time, return_inverse=True)[1].astype(np.int64)  # rows of the same time stay together
     if groups is not None:
         group = np.unique(groups, return_inverse=True)[1]
@@ -80,7 +80,8 @@ def _contiguous(
 
 
 def fold_masks(fold: Tensor, members: int, folds: int) -> tuple[Tensor, Tensor]:
-    """(E, b) each for rows of folds (b,): 1 where a member trains on a row, and 1 where it scores the row."""
+    """Return two masks (E, b) for rows of folds (b,): 1 where a member trains on a row, and 1 where it scores the
+    row."""
     left_out = fold == _left_out(members, folds, fold)
     trains = ~left_out & (fold != HELD_OUT)
     return trains.float(), (left_out | (fold < 0)).float()
@@ -121,12 +122,13 @@ class EvidenceAccumulator(nn.Module):
         return {name: getattr(self, name) for name in names}
 
     def masks(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(E, b) 1 where a member trains on `rows` (b,), and each member's share in the score of a row."""
+        """Return masks (E, b), 1 where a member trains on `rows` (b,), and each member's share in the score of a
+        row."""
         trains, scores = fold_masks(self.fold[rows], self.members, self.folds)
         return trains, scores.div_(scores.sum(0))
 
     def record_losses(self, rows: Tensor, losses: Tensor) -> None:
-        """Losses (E, b) of `rows` (b,), each times its share, for the end of the epoch."""
+        """Record losses (E, b) of `rows` (b,), each times its share, for the end of the epoch."""
         self.losses[:, rows] = losses if self._one_slot_each else losses.gather(0, self._scorers(self.fold[rows]))
 
     def record_predictions(self, rows: Tensor, predictions: Tensor, share: Tensor) -> None:
@@ -134,11 +136,11 @@ class EvidenceAccumulator(nn.Module):
         self.prediction_sum[rows] += (predictions * share[:, :, None]).sum(0)
 
     def held_out_loss(self) -> Tensor:
-        """(n,) ℓ, the loss of each row by members that did not train on it."""
+        """Return (n,) ℓ, the loss of each row by members that did not train on it."""
         return self.losses.sum(0)
 
     def mirror_step(self, for_label: Tensor, for_feature: Tensor, f: Tensor, eta: float) -> None:
-        """log w_n −= η (for_label · ℓ_n + for_feature · f_n), the two parts kept apart.
+        """Take a mirror step: log w_n −= η (for_label · ℓ_n + for_feature · f_n), the two parts kept apart.
 
         The factors are those of `Objective.factors`, without unit; f (n,) potentials; η the step size.
         """
@@ -150,7 +152,7 @@ class EvidenceAccumulator(nn.Module):
         self.feature -= eta * for_feature * f
 
     def spread(self) -> Tensor:
-        """(n,) standard deviation of the label evidence over the members that score a row; NaN with one."""
+        """Return (n,) standard deviation of the label evidence over the members that score a row; NaN with one."""
         spread = torch.empty_like(self.label)
         for part in _blocks(len(spread)):
             scores = (self._shares(self.fold[part]) > 0).float()
@@ -161,23 +163,23 @@ class EvidenceAccumulator(nn.Module):
         return spread
 
     def predictions(self) -> Tensor:
-        """(n, K) mean over the recorded epochs of the out-of-fold prediction."""
+        """Return (n, K) mean over the recorded epochs of the out-of-fold prediction."""
         return self.prediction_sum / max(1, self.prediction_epochs)
 
     def _shares(self, fold: Tensor) -> Tensor:
-        """(M, b) the share of each slot, 0 where it is empty."""
+        """Return as (M, b) the share of each slot, 0 where it is empty."""
         scores = fold_masks(fold, self.members, self.folds)[1]
         shares = scores.div_(scores.sum(0))
         return shares if self._one_slot_each else shares.gather(0, self._scorers(fold))
 
     def _scorers(self, fold: Tensor) -> Tensor:
-        """(M, b) the member in each slot; a slot beyond the last member holds one that does not score."""
+        """Return as (M, b) the member in each slot; a slot beyond the last member holds one that does not score."""
         slots = torch.arange(len(self.losses), device=fold.device).unsqueeze(1)
         return (fold.long() + self.folds * slots).clamp(max=self.members - 1)
 
 
 def _left_out(members: int, folds: int, like: Tensor) -> Tensor:
-    """(E, 1) the fold that each member leaves out."""
+    """Return as (E, 1) the fold that each member leaves out."""
     left: Tensor = torch.arange(members, device=like.device).unsqueeze(1) % folds
     return left.to(like.dtype)
 

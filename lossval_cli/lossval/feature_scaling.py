@@ -33,7 +33,7 @@ FIT_ROWS = 8_192
 def relevance(
     X: Tensor, y: Tensor, weights: Tensor, classes: int | None, columns: int, min_scale: float = MIN_SCALE
 ) -> Tensor:
-    """(E, D) up to 1, for each of E members from the rows it trains on alone.
+    """Compute the relevance (E, D), up to 1, for each of E members from the rows it trains on alone.
 
     X (n, D) of a table of so many `columns`, which are one or several inputs each; y (n,), or tags (n, T); weights
     (E, n), 0 where a member does not train on a row; `classes` K, or None for numbers; `min_scale`: scale of a column
@@ -51,7 +51,8 @@ def relevance(
 
 
 def _f_statistic(X: Tensor, y: Tensor, weights: Tensor, classes: int | None) -> Tensor:
-    """(D,) of a one-way analysis of variance, for numbers of a straight line; above 0. weights (n,)."""
+    """Compute the F statistic (D,) of a one-way analysis of variance, for numbers of a straight line; above 0. weights
+    (n,)."""
     n, share = float(weights.sum()), (weights / weights.sum()).unsqueeze(1)
     X = X - (share * X).sum(0)
     weighted = weights.unsqueeze(1) * X

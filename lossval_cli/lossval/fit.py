@@ -76,7 +76,7 @@ def fit_with_retries(
     *,
     make_module: MakeModule | None = None,
 ) -> Fit:
-    """`train_lossval`, repeated with smaller steps where that helps; the notices of the fit say so.
+    """Run `train_lossval`, repeated with smaller steps where that helps; the notices of the fit say so.
 
     Raises Diverged when it does not help, and TrainingError when there is no time left to repeat it.
     """
@@ -129,7 +129,7 @@ def reduce_learning_rates(settings: Settings, reasons: Sequence[str]) -> tuple[S
 def _fit_in_memory(
     data: TrainingData, dataset: Dataset, settings: Settings, runtime: Runtime, on_epoch: OnEpoch | None
 ) -> Fit:
-    """`train_lossval`, repeated with a quarter of the rows on the device while its memory is not enough."""
+    """Run `train_lossval`, repeated with a quarter of the rows on the device while its memory is not enough."""
     runtime = replace(runtime, processes=dataset.layout.processes)
     notices: list[str] = []
     while True:

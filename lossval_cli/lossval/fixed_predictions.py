@@ -44,8 +44,8 @@ def fit_predictions(
     predict: Callable[[npt.NDArray[np.float32]], Floats] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Fit:
-    """predictions (N, K) probabilities, or (N,) in the unit of the label; penalty (n,) outlier penalty in nats of the
-    rows of this process.
+    """Fit on fixed predictions, (N, K) probabilities or (N,) in the unit of the label; penalty (n,) outlier penalty in
+    nats of the rows of this process.
 
     `name` says whose predictions they are; `predict` gives those of other rows, in the same form.
     """
@@ -116,7 +116,7 @@ def to_loss_units(dataset: Dataset, predictions: Floats) -> Floats:
 
 
 def from_loss_units(dataset: Dataset, values: npt.NDArray[np.generic]) -> Floats | npt.NDArray[np.int64]:
-    """(n,) labels as models of the user's own learn them: class indices, or numbers in the unit of the table."""
+    """Return labels (n,) as models of the user's own learn them: class indices, or numbers in the unit of the table."""
     if not isinstance(dataset.labels, NumberLabels):
         return values.astype(np.int64)
     numbers = values.astype(np.float64)
@@ -124,7 +124,7 @@ def from_loss_units(dataset: Dataset, values: npt.NDArray[np.generic]) -> Floats
 
 
 def row_losses(loss: Loss, predictions: Floats, y: npt.NDArray[np.generic]) -> torch.Tensor:
-    """(N,) of predictions (N, K) or (N,), as if a network had made them."""
+    """Compute the losses (N,) of predictions (N, K) or (N,), as if a network had made them."""
     found = torch.as_tensor(predictions, dtype=torch.float32)
     if loss.task == "multilabel":
         return loss.per_row(found.logit(LEAST_PROBABILITY), torch.as_tensor(y))

@@ -32,7 +32,7 @@ class StackedModules:
         generator: torch.Generator,
         device: torch.device,
     ) -> None:
-        """Raises TrainingError, one line, for a module that fails, ignores its input or returns another shape."""
+        """Raise TrainingError, one line, for a module that fails, ignores its input or returns another shape."""
         self._seed = int(torch.randint(2**62, (), generator=generator))
         self._calls, self._members, self._outputs = 0, members, outputs
         with torch.random.fork_rng(devices=[]):
@@ -115,7 +115,7 @@ class StackedModules:
 
 
 def _try_out(module: nn.Module, X: Tensor, outputs: int) -> None:
-    """Two forward passes and a backward pass on a few rows; gradients stay."""
+    """Run two forward passes and a backward pass on a few rows; gradients stay."""
     name = f"model {type(module).__name__}"
     module.eval()
     try:

@@ -57,7 +57,7 @@ class PaperSettings:
 
     @classmethod
     def of(cls, settings: Settings) -> PaperSettings:
-        """Those of a run."""
+        """Return the paper's settings for the `settings` of a run."""
         return cls(
             epochs=settings.epochs or EPOCHS[settings.effort],
             batch_size=settings.batch_size or 32,
@@ -133,7 +133,7 @@ def batch_objective(
     ot_power: int = 2,
     absolute: bool = False,
 ) -> BatchObjective:
-    """`weights` (B,) and `losses` (B,) are of the batch's rows, `X` (B, D), `X_val` (J, D).
+    """Compute the objective of a batch. `weights` (B,) and `losses` (B,) are of its rows, `X` (B, D), `X_val` (J, D).
 
     `ot_power` 2 is the paper's formula, 1 with `absolute` the published code's, 0 leaves the transport out.
     The ablations: "loss" L_w, "transport" OT^p, "additive" (L_w + OT^p)/2.

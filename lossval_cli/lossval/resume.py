@@ -20,7 +20,7 @@ HARMLESS = ("device", "threads", "metric", "expect_noise")
 
 
 def run_identity(dataset: Dataset, settings: Settings) -> Identity:
-    """Versions, settings, tables and roles of a run, by group and name."""
+    """Return versions, settings, tables and roles of a run, by group and name."""
     roles = dataset.roles
     tables = {"train": dataset.train, "val": dataset.val}
     return {

@@ -81,12 +81,12 @@ def start_training(data: TrainingData, rows: Rows, s: Tensor | float, settings: 
 
 
 def own_weights(data: TrainingData, rows: Rows) -> Tensor | float:
-    """(n,) sample weights of this process's rows with mean 1 over all rows, or 1.0 where none are given."""
+    """Return (n,) sample weights of this process's rows with mean 1 over all rows, or 1.0 where none are given."""
     if data.weights is None:
         return 1.0
     return torch.as_tensor(mean_one_weights(data.weights)[rows.own], dtype=torch.float32).to(rows.device)
 
 
 def mean_one_weights(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """(N,) weights, divided by their mean."""
+    """Return (N,) weights, divided by their mean."""
     return weights / np.mean(weights, dtype=np.float64)

@@ -40,7 +40,7 @@ class TimeEstimate(NamedTuple):
 
 
 def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) -> TimeEstimate:
-    """Times TIMED_STEPS steps on rows of zeros."""
+    """Time TIMED_STEPS steps on rows of zeros."""
     rows, processes = dataset.train.table.rows, dataset.layout.processes
     members, _ = settings.ensemble_size(rows)
     epochs, batch, *_ = settings.schedule(rows)

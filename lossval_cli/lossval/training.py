@@ -233,7 +233,7 @@ def _squeeze(output: Tensor, classes: int | None) -> Tensor:
 
 
 def _predictions(loss: Loss, output: Tensor, classes: int | None) -> Tensor:
-    """(E, B, K) or (E, B) -> (E, B, K) probabilities, or (E, B, 1) predicted numbers."""
+    """Turn (E, B, K) or (E, B) into (E, B, K) probabilities, or (E, B, 1) predicted numbers."""
     answer = loss.respond(output)
     return answer if classes is not None else answer.unsqueeze(-1)
 
@@ -241,7 +241,7 @@ def _predictions(loss: Loss, output: Tensor, classes: int | None) -> Tensor:
 def _predictor(
     network: Ensemble | StackedModules, loss: Loss, classes: int | None, device: torch.device
 ) -> Callable[[npt.NDArray[np.float32]], Floats]:
-    """Keeps the networks alive, but not the rows and their totals."""
+    """Return a predictor that keeps the networks alive, but not the rows and their totals."""
 
     def predict(X: npt.NDArray[np.float32]) -> Floats:
         answer = loss.respond(network.predict(torch.as_tensor(X).to(device))).mean(0)
@@ -259,7 +259,8 @@ def learning_rate_factor(step: int, steps: int) -> float:
 
 
 def is_refresh(epoch: int, epochs: int, refreshes: int) -> bool:
-    """Evenly spread over the run; the last epoch is one, so that what is reported is of the final weights."""
+    """Return whether an epoch is a refresh: they are evenly spread over the run; the last epoch is one, so that what is
+    reported is of the final weights."""
     every = max(1, math.ceil(epochs / refreshes))
     return (epochs - 1 - epoch) % every == 0
 

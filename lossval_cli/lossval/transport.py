@@ -178,7 +178,7 @@ class Transport:
         return solution
 
     def sweep(self, masses: Tensor, *, tolerance: float = 0.0) -> Potentials:
-        """f for the present g, then one Sinkhorn update of g. O(N·J·D) time, O(block·J) memory."""
+        """Compute f for the present g, then update g by one Sinkhorn step. O(N·J·D) time, O(block·J) memory."""
         f = torch.empty_like(masses)
         columns = torch.zeros_like(self.g)
         by_g = self.g / self.epsilon

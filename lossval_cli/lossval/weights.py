@@ -52,7 +52,7 @@ def step_weights(
 
 
 def mean_one(log_weights: Tensor, s: Tensor | float, total: int, processes: ProcessGroup) -> Tensor:
-    """(n,) weights whose mean over all `total` rows, each counted s times, is 1."""
+    """Return (n,) weights whose mean over all `total` rows, each counted s times, is 1."""
     if processes.world_size == 1 and isinstance(s, float):
         return torch.softmax(log_weights, 0) * total
     w = (log_weights - processes.all_reduce(log_weights.max(), "max")).exp_()
