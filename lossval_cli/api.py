@@ -131,7 +131,7 @@ def score(
 
 
 def _check_label(label: object) -> None:
-    """Raises UsageError for several columns, saying how to make one column of tags of them."""
+    """Raise UsageError for several columns, saying how to make one column of tags of them."""
     if isinstance(label, list | tuple) and len(label) > 1:
         raise UsageError(
             f"label must be the name of one column, not {show(label)}; columns of 0 and 1 become one column of tags "
@@ -145,7 +145,7 @@ def _as_setting(name: str, value: object) -> object:
 
 
 def _take(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Those of `options` that have one of these names, which are taken out of them."""
+    """Take the `options` that have one of these names, which are taken out of them."""
     return {name: options.pop(name) for name in names if name in options}
 
 

@@ -29,7 +29,7 @@ class Given(str):
     value: Any
 
     def __new__(cls, value: Any) -> Given:
-        """Named `module:name` after the object or its class."""
+        """Name the value `module:name` after the object or its class."""
         named = value if hasattr(value, "__qualname__") else type(value)
         text = super().__new__(cls, f"{named.__module__}:{named.__qualname__}")
         text.value = value

@@ -118,7 +118,7 @@ def value_rows(
     thresholds: Thresholds | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> tuple[Fit, NoiseEstimate | None]:
-    """Outliers, training, noise: what is known about every training row.
+    """Find outliers, train and estimate noise: all that is known about every training row.
 
     The noise is None for the paper's algorithm, which only ranks rows. Every process knows the same.
     """

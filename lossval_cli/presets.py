@@ -63,7 +63,7 @@ def parse_toml(data: bytes, path: Path, what: str = "settings file") -> dict[str
 
 
 def find_project_table(start: Path) -> tuple[Path, dict[str, Any]] | None:
-    """`[tool.lossval]` of the nearest pyproject.toml in `start` or above it, None where there is none."""
+    """Return `[tool.lossval]` of the nearest pyproject.toml in `start` or above it, None where there is none."""
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
         if path.is_file():

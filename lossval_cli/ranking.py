@@ -90,8 +90,8 @@ def restore_rows(scores: pa.Table, dataset: Dataset) -> pa.Table:
 
 
 def _predicted(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> tuple[pa.Array, npt.NDArray[np.float64]]:
-    """(N,) the label the model would give, as the user writes labels, and its probability (NaN for
-    numbers and tags)."""
+    """Return the label (N,) that the model would give, as the user writes labels, and its probability (NaN for numbers
+    and tags)."""
     predictions = fit.predictions
     if isinstance(dataset.labels, TagLabels):
         assert dataset.train.y is not None

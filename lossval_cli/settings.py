@@ -65,7 +65,8 @@ class Knob:
     auto: bool = False
 
     def read(self, value: object) -> object:
-        """`value` as this setting's kind; ValueError, in words that follow the setting's name, if it cannot be."""
+        """Read `value` as this setting's kind; ValueError, in words that follow the setting's name, if it cannot
+        be."""
         if value is None or value == "auto":
             # `auto` may also be a choice in its own right (task, device).
             if self.auto:
@@ -445,7 +446,7 @@ def _layers(
 
 
 def _split(pairs: Sequence[str], problems: list[str]) -> dict[str, object]:
-    """`key=value` texts as a dict; those without `=` are added to `problems`."""
+    """Return `key=value` texts as a dict; those without `=` are added to `problems`."""
     values: dict[str, object] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

@@ -200,8 +200,8 @@ class LossVal(nn.Module):
         return (w * losses).sum() / w.sum()
 
     def step(self) -> None:
-        """After `backward` of each batch. The paper's variant moves the weights by Adam; the default variant moves
-        them in `end_epoch`, and does nothing here.
+        """Take a step after `backward` of each batch. The paper's variant moves the weights by Adam; the default
+        variant moves them in `end_epoch`, and does nothing here.
 
         Leave `objective.parameters()` out of your own optimizer, or put them in and do not call this. Raises UsageError
         if there is no gradient.
@@ -217,7 +217,7 @@ class LossVal(nn.Module):
         self._adam.step(self._settings.weight_learning_rate)
 
     def end_epoch(self, X_val: Tensor | npt.ArrayLike | None = None) -> None:
-        """After each epoch: one mirror step of all weights (default variant).
+        """End an epoch: take one mirror step of all weights (default variant).
 
         X_val (J, ...): the current embedding of the trusted rows, if it changes; None: unchanged. Rows that were in no
         batch of this epoch keep their last loss. Raises Diverged where a loss or a weight is not finite, UsageError
@@ -316,7 +316,7 @@ class LossVal(nn.Module):
         return index.to(self.X_val.device)
 
     def _row_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(B,) of the batch."""
+        """Return the losses (B,) of the batch."""
         if not self._is_own_loss:
             targets = _tensor(targets, "targets").to(outputs.device)
         if isinstance(targets, Tensor) and targets.ndim and len(targets) != len(outputs):
@@ -467,7 +467,7 @@ def _finite(X_val: Tensor) -> Tensor:
 
 
 def _features(values: Tensor | npt.ArrayLike, what: str) -> Tensor:
-    """(B, ...) -> (B, D), floating."""
+    """Return the features (B, ...) as (B, D), floating."""
     values = _tensor(values, what)
     if values.ndim == 0 or len(values) == 0:
         raise UsageError(f"LossVal: {what} must hold one row each, not shape {tuple(values.shape)}")

@@ -65,7 +65,8 @@ def _probability(noise: NoiseEstimate, kind: str) -> Floats:
 
 
 def _curves(trials: Sequence[Trial], eligible: Bools, kind: str) -> tuple[Floats, Floats, float]:
-    """F1 and precision (0 where nothing is found) at every threshold of GRID, and the F1 of flagging all rows."""
+    """Compute F1 and precision (0 where nothing is found) at every threshold of GRID, and the F1 of flagging all
+    rows."""
     right, wrong = [], []
     for trial in trials:
         truth, counted = planted_rows(trial, kind), counted_rows(trial, eligible, kind)

@@ -39,7 +39,7 @@ class Share(NamedTuple):
         return self.hits / self.of if self.of else None
 
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's, None of no rows."""
+        """Return Wilson's interval, None of no rows."""
         if not self.of:
             return None
         low, high = wilson(self.hits, self.of)
@@ -139,12 +139,12 @@ def count_flags(
 
 
 def planted_rows(trial: Trial, kind: str) -> Bools:
-    """(N,) rows in which noise of the kind was planted."""
+    """Return (N,) rows in which noise of the kind was planted."""
     return {"label": trial.label, "features": trial.features, "either": trial.label | trial.features}[kind]
 
 
 def counted_rows(trial: Trial, eligible: Bools, kind: str) -> Bools:
-    """(N,) rows that say something about flags of the kind."""
+    """Return (N,) rows that say something about flags of the kind."""
     return eligible & ~trial.features if kind == "label" else eligible
 
 

@@ -76,7 +76,7 @@ def plant_noise(dataset: Dataset, rate: float, free: Bools, rng: np.random.Gener
 def flipped_labels(
     y: npt.NDArray[np.generic], rows: npt.NDArray[np.integer], rng: np.random.Generator
 ) -> npt.NDArray[np.generic]:
-    """(len(rows),) what the labels `y` (N,) of `rows` become: another of the distinct labels, each alike.
+    """Return the flipped labels (len(rows),) of `rows`, from `y` (N,): another of the distinct labels, each alike.
 
     They move 1 to (labels − 1) places on in the sorted order, cyclically (Jiang et al., OpenDataVal, 2023).
     """
@@ -152,7 +152,7 @@ def _replaced(column: pa.ChunkedArray, rows: Rows, cells: pa.Array) -> pa.Chunke
 
 
 def _written(numbers: Floats, table: Table, name: str) -> pa.Array:
-    """`numbers` as cells of a column of `table`: as text where it is text, within what its type can hold."""
+    """Return `numbers` as cells of a column of `table`: as text where it is text, within what its type can hold."""
     stored = table.data[name].type
     if is_text(stored):
         kind = table.column(name).type

@@ -134,7 +134,7 @@ def _ranged(share: Share) -> str:
 
 
 def _columns(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> list[Text]:
-    """Aligned to the right, the first column to the left."""
+    """Align columns to the right, the first column to the left."""
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
 
     def line(cells: Sequence[str], style: str = "") -> Text:

@@ -97,7 +97,7 @@ def _keyed(value: object, kind: KindOfRule) -> dict[str | None, object]:
 
 
 def _levels(value: object, kind: KindOfRule) -> tuple[Level | None, Level | None]:
-    """`FAIL`, `FAIL:WARN` or `:WARN`; ValueError in words that follow the rule's name."""
+    """Parse `FAIL`, `FAIL:WARN` or `:WARN`; ValueError in words that follow the rule's name."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"must be a limit such as {_example(kind)}, not {quote(value)}")
     first, colon, second = str(value).strip().partition(":")

@@ -75,7 +75,7 @@ def choose_model(settings: Settings, roles: Roles) -> Estimator | Module | None:
 
 
 def _checked(name: str, make: Callable[[], Any], *, is_classifier: bool) -> Estimator:
-    """Tried once, so that what has no `fit` is refused before anything is read."""
+    """Try the estimator once, so that what has no `fit` is refused before anything is read."""
     made = make()
     if isinstance(made, torch.nn.Module):
         raise SettingsError(

@@ -109,7 +109,7 @@ def fit_one(model: Estimator, X: Inputs, y: npt.NDArray[Any], weights: npt.NDArr
 
 
 def predict_one(model: Estimator, fitted: Any, X: Inputs, K: int | None) -> Floats:
-    """(n, K) probabilities of all classes, or (n,) in the unit of the table. Raises TrainingError."""
+    """Return (n, K) probabilities of all classes, or (n,) in the unit of the table. Raises TrainingError."""
     method = "predict" if K is None else "predict_proba"
     with _theirs(model, method):
         found = np.asarray(getattr(fitted, method)(X), np.float64)

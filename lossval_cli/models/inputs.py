@@ -54,7 +54,7 @@ def take(X: Inputs, rows: npt.NDArray[np.int64]) -> Inputs:
 
 
 def check_columns(dataset: Dataset, estimator: Any, name: str) -> None:
-    """Raises UsageError, one line, where the estimator selects columns that are no features, or the table stays in its
+    """Raise UsageError, one line, where the estimator selects columns that are no features, or the table stays in its
     files."""
     features = dataset.roles.features
     if not takes_columns(estimator, features):

@@ -152,7 +152,7 @@ def _own_inputs(model: Estimator, dataset: Dataset, pool: Pool, evaluation: Eval
 def _binned(
     X: npt.NDArray[np.float32], X_eval: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """X (N, D) and X_eval (n, D) as the numbers of quantile bins of each column of X.
+    """Return X (N, D) and X_eval (n, D) as the numbers of quantile bins of each column of X.
 
     With weights, scikit-learn's boosting takes one weighted percentile per bin and column of each fit: minutes in a
     table of 300 columns. Columns of no more values than bins need none.

@@ -85,7 +85,7 @@ class Plan:
 
 
 def make_plan(dataset: Dataset, pool: Pool, mode: str, rng: np.random.Generator) -> Plan:
-    """`mode` is full or quick: how many fractions and seeds."""
+    """Make the plan. `mode` is full or quick: how many fractions and seeds."""
     fractions = FRACTIONS if mode == "full" else QUICK_FRACTIONS
     seeds, rows = SEEDS[mode], len(pool.rows)
     weights = [np.ones((seeds, rows), np.float32)]

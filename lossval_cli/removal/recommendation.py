@@ -46,7 +46,7 @@ class Answers(NamedTuple):
     strategies: tuple[Strategy, ...]
 
     def metric_gains(self, metric: Metric, columns: Sequence[int], rows: npt.NDArray[np.int64]) -> Floats:
-        """(seeds, columns) by how much each strategy betters the metric on `rows`."""
+        """Compute by how much each strategy betters the metric on `rows`, (seeds, columns)."""
         y = self.y[rows]
         values = [[metric.compute(one[index, rows], y) for index in (0, *columns)] for one in self.predictions]
         table = metric.sign * np.array(values)
@@ -123,7 +123,7 @@ def run_trials(answers: Sequence[Answers], metric: Metric) -> list[Trial]:
 def _metric_gains(
     answers: Sequence[Answers], metric: Metric, shown: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> tuple[Floats, Floats, float]:
-    """(trials,) changes of the metric, their standard errors, and the limit; NaN where not `shown`."""
+    """Return (trials,) changes of the metric, their standard errors, and the limit; NaN where not `shown`."""
     values, spreads = np.full(len(shown), np.nan), np.full(len(shown), np.nan)
     errors, start = [], 0
     n = len(answers[0].y)
@@ -166,7 +166,7 @@ def _interval(value: float, reach: float) -> tuple[float, float, float]:
 
 
 def _seed_errors(per_seed: Floats, draws: int, rng: np.random.Generator) -> Floats:
-    """(draws, c) errors of c means for having few seeds, per_seed (seeds, c); scaled to be without bias."""
+    """Return (draws, c) errors of c means for having few seeds, per_seed (seeds, c); scaled to be without bias."""
     seeds = len(per_seed)
     drawn = rng.integers(0, seeds, (draws, seeds))
     errors: Floats = (per_seed[drawn].mean(axis=1) - per_seed.mean(axis=0)) * np.sqrt(seeds / max(seeds - 1, 1))

@@ -208,8 +208,8 @@ def _own_answers(
     evaluation: Evaluation,
     settings: Settings,
 ) -> tuple[list[Answers], str]:
-    """Those of the estimator of `--model`, if there is one, or why it has none: a failure of the user's code must not
-    take away what the run found."""
+    """Return the answers of the estimator of `--model`, if there is one, or why it has none: a failure of the user's
+    code must not take away what the run found."""
     kind = own_kind(dataset, settings, len(plan.weights))
     if kind is None:
         return [], ""
@@ -225,7 +225,7 @@ def _own_answers(
 
 
 def _not_retrained(dataset: Dataset, settings: Settings) -> str:
-    """Said where the user's own model is none of the kinds."""
+    """Return a note where the user's own model is none of the kinds."""
     if dataset.predictions is not None:
         return "the model behind your predictions is not retrained, but linear models and gradient boosting are"
     if isinstance(choose_model(settings, dataset.roles), Module):
@@ -258,7 +258,7 @@ def _answers(
 
 
 def _row_errors(predictions: Floats, y: npt.NDArray[Any], classes: int | None) -> Floats:
-    """(seeds, sets, n) Brier score or absolute error of every evaluation row."""
+    """Return (seeds, sets, n) Brier score or absolute error of every evaluation row."""
     if classes is None:
         errors: Floats = np.abs(predictions - y)
         return errors
@@ -277,7 +277,7 @@ def _in_units(dataset: Dataset, predictions: Floats, y: npt.NDArray[Any]) -> tup
 def _curves(
     plan: Plan, predictions: Floats, dataset: Dataset, evaluation: Evaluation, metric: Metric
 ) -> dict[str, Any]:
-    """`curves` and `baseline` of the study."""
+    """Return `curves` and `baseline` of the study."""
     answers, y = _in_units(dataset, predictions, evaluation.y)
     unknown = np.full(len(predictions), np.nan)
 

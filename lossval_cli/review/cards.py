@@ -61,7 +61,7 @@ class Cards:
         return [name for name in self.run.train.column_names if name != self.label]
 
     def where(self, index: int) -> str:
-        """`line 948`, or `row 946` where there are no lines."""
+        """Return `line 948`, or `row 946` where there are no lines."""
         item = self.items[index]
         return f"row {item.row}" if self.run.line is None else f"line {self.run.line[item.i]}"
 

@@ -67,9 +67,9 @@ class Forecast(NamedTuple):
 def forecast(
     probability: Floats, parts: list[str], decided: list[bool | None], order: list[int], others: list[bool]
 ) -> Forecast:
-    """probability (S,) of the suspects in the order of the queue, NaN counts as a half; parts (S,): what of them is
-    suspect; decided (S,): whether each was found wrong, None where nobody has said; order: the decided ones as they
-    were decided; others: what was found of random rows."""
+    """Forecast the wrong rows that are left. probability (S,) of the suspects in the order of the queue, NaN counts as
+    a half; parts (S,): what of them is suspect; decided (S,): whether each was found wrong, None where nobody has said;
+    order: the decided ones as they were decided; others: what was found of random rows."""
     z = logit(np.clip(np.nan_to_num(probability, nan=0.5), CLOSEST, 1 - CLOSEST))
     seen = np.array([is_wrong is not None for is_wrong in decided], bool)
     wrong = np.array([bool(is_wrong) for is_wrong in decided], bool)
@@ -111,7 +111,8 @@ def forecast(
 
 
 def _draw_odds(z: Floats, wrong: npt.NDArray[np.bool_], seen: Floats, rng: np.random.Generator) -> Floats:
-    """(DRAWS, n) log-odds of n rows of one part with logits z, by the posterior after the rows with logits `seen`."""
+    """Return (DRAWS, n) log-odds of n rows of one part with logits z, by the posterior after the rows with logits
+    `seen`."""
     shift, slope = (grid.ravel() for grid in np.meshgrid(SHIFTS, SLOPES, indexing="ij"))
     log_posterior = -0.5 * (shift / SHIFT_DEVIATION) ** 2 - 0.5 * ((slope - SLOPE_MEAN) / SLOPE_DEVIATION) ** 2
     for value, is_wrong in zip(seen, wrong, strict=True):

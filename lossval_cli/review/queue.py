@@ -131,7 +131,7 @@ def _groups(run: LoadedRun, identity: Identity, suspects: list[int]) -> dict[int
 
 
 def _cells(run: LoadedRun, column: str) -> list[str | None]:
-    """(N,) of the file; empty where the table or the column is not at hand."""
+    """Return the cells (N,) of the file; empty where the table or the column is not at hand."""
     table = run.train
     if table is None or column not in table.column_names:
         return []

@@ -47,7 +47,7 @@ def new_token() -> str:
 
 
 def open_socket(port: int) -> socket.socket:
-    """Listening on this machine alone; port 0 takes a free one. OSError passes through."""
+    """Open a socket that listens on this machine alone; port 0 takes a free one. OSError passes through."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -60,7 +60,7 @@ def open_socket(port: int) -> socket.socket:
 
 
 def serve(app: Starlette, listener: socket.socket) -> None:
-    """Until it is interrupted."""
+    """Serve until interrupted."""
     config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off", server_header=False, ws="none")
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -305,7 +305,7 @@ def _by_time(verdicts: Mapping[str, Verdict]) -> list[str]:
 
 
 def _shown(verdict: Verdict) -> str:
-    """`relabelled 7`, `age = 44`, `keep`."""
+    """Return `relabelled 7`, `age = 44`, `keep`."""
     said = [] if verdict.label is None else [f"relabel to {verdict.label}"]
     said += [f"{column} = {value or '(empty)'}" for column, value in verdict.cells]
     return "; ".join(said) or verdict.decision

@@ -24,7 +24,7 @@ UNFLAGGED_REASON = "Not flagged. Of the rows that are not, it is among the most 
 
 
 def prediction_reason(given: str | None, predicted: str | None, chance: float | None) -> str:
-    """`The models predict no (61%).`; '' where they predict the given label, or nothing."""
+    """Return `The models predict no (61%).`; '' where they predict the given label, or nothing."""
     if predicted is None or predicted == given:
         return ""
     return f"The models predict {predicted}{'' if chance is None else f' ({format_percent(chance, 0)})'}."
@@ -47,7 +47,8 @@ KEYS = (
 
 
 def progress_sentence(seen: Forecast) -> str:
-    """`41 reviewed, 29 were wrong. About 18 of the next 50 are; about 33 (20 to 47) of all 159 that are left.`"""
+    """Return `41 reviewed, 29 were wrong. About 18 of the next 50 are; about 33 (20 to 47) of all 159 that are
+    left.`"""
     said, verb = "Nothing is reviewed yet.", "are wrong"
     if seen.reviewed:
         said = f"{seen.reviewed:,} reviewed, {seen.wrong or 'none'} {'were' if seen.wrong > 1 else 'was'} wrong."
@@ -73,7 +74,8 @@ def random_sentence(seen: Forecast) -> str:
 
 
 def clean_command(directory: Path, table: str, data: str | None = None) -> str:
-    """Applies the decisions about a table, which is at `data` where the run does not know; as it can be typed."""
+    """Return the command that applies the decisions about a table, which is at `data` where the run does not know; as
+    it can be typed."""
     ending = next((kind for kind in (".parquet", ".parq", ".pq") if table.lower().endswith(kind)), ".csv")
     where = "" if data is None else f" --data {shell_word(data)}"
     return f"lossval clean {shell_word(str(directory))}{where} -o cleaned{ending} --decisions"

@@ -117,7 +117,7 @@ class ProcessGroup:
                 )
 
     def all_reduce(self, values: Tensor, operation: Literal["sum", "max"] = "sum") -> Tensor:
-        """`values`, the same shape on every process, reduced in place: their sum or their maximum."""
+        """Return `values`, the same shape on every process, reduced in place: their sum or their maximum."""
         if self.world_size > 1:
             import torch.distributed as dist
 
@@ -154,8 +154,8 @@ class ProcessGroup:
         return self.all_reduce(found)
 
     def gather_rows(self, own: Tensor, total: int, *, everywhere: bool = False) -> Tensor:
-        """(total, …) from each process's (n, …), on the main process, or `everywhere`; else the others keep what they
-        have.
+        """Gather (total, …) from each process's (n, …), on the main process, or `everywhere`; else the others keep what
+        they have.
 
         Rows travel through main memory in blocks, one process after the other, so that nobody holds more
         than the result.

@@ -15,7 +15,7 @@ from lossval_cli.text.format import escape_control
 
 
 def escape_ci(text: str) -> str:
-    """`text` on one line, without control characters and without what a runner takes for a command."""
+    """Return `text` on one line, without control characters and without what a runner takes for a command."""
     return escape_control(text).replace("##[", "## [")
 
 
@@ -26,7 +26,7 @@ def escape_ci_json(value: Any) -> str:
 
 
 def shell_word(path: str) -> str:
-    """`path` as one word of a command that a POSIX shell, or bash where it holds control characters, reads back
+    """Return `path` as one word of a command that a POSIX shell, or bash where it holds control characters, reads back
     as it is. A path that begins with a hyphen is not taken for an option."""
     if path.startswith("-") and path != "-":
         path = f"./{path}"

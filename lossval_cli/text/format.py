@@ -43,7 +43,7 @@ def format_name(name: str) -> str:
 
 
 def escape_control(text: str) -> str:
-    """`text` on one line, with control, direction-changing and invisible characters spelled out (`\\x1b`,
+    """Return `text` on one line, with control, direction-changing and invisible characters spelled out (`\\x1b`,
     `\\n`)."""
     if text.isascii() and text.isprintable():
         return text
@@ -80,7 +80,7 @@ def format_number(value: float, digits: int = 4, sign: str = "-") -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """`45 s`, `12 minutes`, `2.5 hours`; at least a second."""
+    """Return `45 s`, `12 minutes`, `2.5 hours`; at least a second."""
     for unit, size in (("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}" if seconds >= 10 * size else f"{seconds / size:.1f} {unit}"

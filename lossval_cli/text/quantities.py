@@ -24,7 +24,7 @@ class Quantity(NamedTuple):
 
 
 def parse_quantity(text: str) -> Quantity:
-    """`5%`, `0.05`, `20` or `1e-3`; ValueError for anything else."""
+    """Parse `5%`, `0.05`, `20` or `1e-3`; ValueError for anything else."""
     digits, percent = text.strip(), text.strip().endswith("%")
     digits = digits.removesuffix("%").strip()
     if not _NUMBER.fullmatch(digits):
@@ -33,7 +33,7 @@ def parse_quantity(text: str) -> Quantity:
 
 
 def parse_share(text: str) -> Fraction:
-    """`5%` or `0.05` as a share from 0 to 1; ValueError, in words that follow what it is a share of.
+    """Parse `5%` or `0.05` as a share from 0 to 1; ValueError, in words that follow what it is a share of.
 
     A bare `1` is refused: it may be meant as 1% or as 100%.
     """
@@ -49,7 +49,7 @@ def parse_share(text: str) -> Fraction:
 
 
 def read_seconds(option: str, text: str) -> float:
-    """`90s`, `10m`, `1.5h`, or a number of seconds; UsageError names `option`."""
+    """Parse `90s`, `10m`, `1.5h`, or a number of seconds; UsageError names `option`."""
     number, unit = _split(text)
     if unit not in _SECONDS or not number > 0:
         raise UsageError(f"{option} {text!r}: give a duration such as 90s, 10m or 1.5h")
@@ -57,7 +57,7 @@ def read_seconds(option: str, text: str) -> float:
 
 
 def read_bytes(option: str, text: str) -> int:
-    """`2GB`, `500MB` (powers of 1000), `2GiB` (of 1024), or a number of bytes; UsageError names `option`."""
+    """Parse `2GB`, `500MB` (powers of 1000), `2GiB` (of 1024), or a number of bytes; UsageError names `option`."""
     number, unit = _split(text)
     letter = unit.removesuffix("b").removesuffix("i") if unit != "b" else unit
     if letter not in _BYTES or not number > 0:

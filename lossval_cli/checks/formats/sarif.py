@@ -68,6 +68,6 @@ def _result(row: SuspectRow, path: str) -> dict[str, Any]:
 
 
 def _message(text: str) -> str:
-    """`[text](link)` and `{0}` mean something in a SARIF message; of a cell they are only characters."""
+    """Escape a cell: `[text](link)` and `{0}` mean something in a SARIF message; of a cell they are only characters."""
     text = re.sub(r"([\\\[\]])", r"\\\1", text)
     return re.sub(r"\{(\d+)\}", r"{{\1}}", text)

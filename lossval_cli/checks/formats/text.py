@@ -33,7 +33,7 @@ def rule_lines(check: CheckResult) -> list[str]:
 
 
 def suspect_lines(check: CheckResult) -> list[str]:
-    """`- data.csv:12: why`, worst first, where a rule was broken."""
+    """Return `- data.csv:12: why`, worst first, where a rule was broken."""
     if not check.suspects or not check.count("failed") + check.count("warned"):
         return []
     lines = ["suspects, worst first:"]
@@ -46,7 +46,7 @@ def suspect_lines(check: CheckResult) -> list[str]:
 
 
 def count_outcomes(check: CheckResult) -> str:
-    """`gate failed: 2 failed, 1 warned, 4 passed`."""
+    """Return `gate failed: 2 failed, 1 warned, 4 passed`."""
     counts = [(check.count(outcome), outcome) for outcome in ("failed", "unknown", "warned", "passed")]
     said = ", ".join(f"{count} {outcome}" for count, outcome in counts if count)
     word = "passed" if check.passed else "could not be evaluated" if check.count("unknown") else "failed"
