@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float64]
 
 
 LEAST_FLAGGED = 0.4
-"""A row that is rather right than wrong is not flagged on account of surer ones."""
+"""Least probability of a flagged row: surer ones make none suspect that is probably right."""
 
 
 def choose_suspects(probability: Floats) -> tuple[npt.NDArray[np.bool_], float]:

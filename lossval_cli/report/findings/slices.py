@@ -31,8 +31,8 @@ KINDS = ("label", "features")
 
 
 def find_slices(columns: Sequence[ColumnCounts], rows: int, evidence: Sequence[int]) -> dict[str, Any]:
-    """Find slices in which suspects gather. counts: of the `columns` looked at, suspects by KINDS; `totals`: suspects
-    of each kind in all rows."""
+    """Find slices in which suspects gather. `columns`: counts of each column looked at; `rows`: how many there are;
+    `evidence`: suspects of each of KINDS in all rows."""
     looks = []
     for counts in columns:
         for i in np.flatnonzero((counts.rows >= LEAST_ROWS) & (counts.rows < rows)):
