@@ -114,7 +114,8 @@ def calibrate(
 def acquire(run: str | Path, pool: str | Path, number: int = 100, *, data: str | Path | None = None) -> pd.DataFrame:
     """Rank the rows of an unlabelled table by how much their labels would help, as `lossval acquire` does.
 
-    run: a run directory (`Result.write`).  pool: path of a table with the feature columns of the training table.
+    run: a run directory (`Result.write`) of a table in a file.  pool: path of a table with the feature columns of the
+    training table.
     number: how many rows to choose.  data: path of the training table, if it was moved.
 
     Returns a DataFrame, the best row first, one line per chosen row: its row number in the pool, its ids, and

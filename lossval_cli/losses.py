@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -195,9 +195,7 @@ def find_loss(spec: str, task: Task) -> Loss:
         bracket = re.fullmatch(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", spec)
         name, value = bracket.groups() if bracket else (spec, None)
         if name not in _REGISTRY:
-            close = difflib.get_close_matches(name, _REGISTRY, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(loss_names(task))}"
-            raise SettingsError([f"loss: there is no loss {name!r}; {hint}"])
+            raise _no_loss(name, loss_names(task))
         loss = _REGISTRY[name] if value is None else _with_parameter(_REGISTRY[name], value)
     if loss.task != task:
         fitting = ", ".join(loss_names(task))
@@ -207,8 +205,17 @@ def find_loss(spec: str, task: Task) -> Loss:
 
 def find_any_loss(spec: str) -> Loss:
     """The loss of a name, whichever task it is for; the user's own is taken as it is. See `find_loss`."""
-    known = _REGISTRY.get(spec.partition("(")[0].strip())
+    name = spec.partition("(")[0].strip()
+    known = _REGISTRY.get(name)
+    if known is None and ":" not in spec:
+        raise _no_loss(name, _REGISTRY)
     return find_loss(spec, "classification" if known is None else known.task)
+
+
+def _no_loss(name: str, names: Iterable[str]) -> SettingsError:
+    close = difflib.get_close_matches(name, _REGISTRY, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(names)}"
+    return SettingsError([f"loss: there is no loss {name!r}; {hint}"])
 
 
 def _with_parameter(loss: Loss, text: str) -> Loss:

@@ -98,7 +98,9 @@ class Result:
 
         directory: its path.  force: replace a directory that was made by something else.
 
-        Returns the names of its files. The other commands read them (`lossval check`, `diff`, `clean`, `review`).
+        Returns the names of its files. The other commands read them (`lossval check`, `report`, `history`). The rows
+        of a table in memory are not in them: `diff` and `review` then need `ids`, and `clean` and `acquire` need a run
+        on a file.
         Raises OutputError where the directory cannot be written, or was made by something else and `force` is not
         given.
         """

@@ -90,7 +90,7 @@ def test_without_ids_and_without_the_table_rows_are_not_matched(cli: Cli, score:
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
         "error: rows cannot be matched: the runs have no id columns in common, and a table is no longer at the path "
-        "where it was scored: put it back, or score both with --id\n"
+        "where it was scored, or was in memory: put it back, or score both with --id\n"
     )
     assert cli("diff", old, old).out.startswith("old.csv -> old.csv: 60 rows matched by row number (the table is the")
 

@@ -18,6 +18,7 @@ from lossval_cli.errors import CellError, SettingsError
 from lossval_cli.losses import (
     check_loss,
     check_targets,
+    find_any_loss,
     find_loss,
     loss_names,
 )
@@ -148,6 +149,11 @@ def test_parameter_in_brackets() -> None:
     loss = find_loss(" quantile( 0.90 ) ", "regression")
     assert loss.name == "quantile(0.9)"
     assert loss.per_row(f64(0.0), f64(1.0)).item() == pytest.approx(0.9)
+
+
+def test_a_loop_of_ones_own_is_offered_the_losses_of_every_task() -> None:
+    with pytest.raises(SettingsError, match=r"there is no loss 'mse'; use one of (?=.*cross_entropy)(?=.*huber)"):
+        find_any_loss("mse")
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,7 @@ def test_the_commands_after_score(cli: Callable[..., Outcome], tmp_path: Path) -
     [
         (("--multi-label", ","), "no cell of label column tags holds it"),
         (("--multi-label", ";", "--model", "forest"), "predicts one label a row"),
+        (("--multi-label", ";", "--model", "sklearn.naive_bayes:GaussianNB"), "predicts one label a row"),
         (("--multi-label", ";", "--preset", "paper"), "preset paper knows one label a row"),
         (("--multi-label", ";", "--task", "regression"), "rows of label tags have several tags"),
         (("--multi-label", ";", "--ordered"), "the task is several tags a row"),

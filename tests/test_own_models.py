@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -262,6 +263,22 @@ def test_the_command_imports_a_model_from_the_current_directory(
     assert own.out != cli("score", "train.csv", "--val", "val.csv", "--model", "linear", "-o", "-", *quick).out
     bad = cli("score", "train.csv", "--model", "own_model_of_a_test:mak", "-o", "run", *quick)
     assert bad.code == 2 and len(bad.err.splitlines()) == 1 and not Path("run").exists()
+
+
+def test_what_a_model_prints_does_not_get_among_the_scores(
+    cli: Callable[..., Outcome], tables: Path, quick: tuple[str, ...]
+) -> None:
+    (tables / "talking_model_of_a_test.py").write_text(
+        "from sklearn.linear_model import LogisticRegression\n\n\n"
+        "class Talking(LogisticRegression):\n"
+        "    def fit(self, X, y):\n        print('iteration 1')\n        return super().fit(X, y)\n"
+    )
+    talking = ("--model", "talking_model_of_a_test:Talking", *quick)
+    found = cli("score", "train.csv", "--val", "val.csv", "-o", "-", *talking)
+    assert found.code == 0 and "iteration 1" in found.err
+    assert found.out.startswith("rank,") and "iteration" not in found.out
+    checked = cli("check", "train.csv", "--val", "val.csv", "--output-format", "json", *talking)
+    assert "iteration 1" in checked.err and "rules" in json.loads(checked.out)
 
 
 @pytest.mark.slow

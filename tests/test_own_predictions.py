@@ -263,6 +263,7 @@ NAMED = pd.DataFrame(P, columns=["ant", "bee", "cat"])
     ("given", "message"),
     [
         (P[:-1], "239 rows, but <DataFrame> has 240 rows: one prediction per row"),
+        (P.T, r"shape \(3, 240\), but label label has 3 classes: give probabilities of shape \(rows, 3\)"),
         (P[:, :2], r"shape \(240, 2\), but label label has 3 classes.*'ant', 'bee', 'cat'"),
         (P[:, 0], "one number per row, but label label has 3 classes"),
         (changed(7, np.nan), r"row 7 has no prediction \(1 such row"),

@@ -16,6 +16,8 @@ import lossval_cli
 from lossval_cli import LossvalError, Result
 from lossval_cli.calibration.render import calibration_markdown
 from lossval_cli.report.types import Report, Summary
+from lossval_cli.review.session import Session
+from lossval_cli.runs.original import find_original
 
 pytestmark = pytest.mark.usefixtures("valued_once")
 
@@ -55,6 +57,21 @@ def test_suspects_have_the_index_of_the_table_and_the_most_probable_is_first(
     assert len(found) == result.report["summary"]["suspects"] > 0
     assert found["noise_probability"].is_monotonic_decreasing
     assert (train.loc[found.index, "customer"] == found["customer"]).all()
+
+
+def test_a_run_on_a_table_in_memory_says_so_where_the_table_is_needed(train: pd.DataFrame, tmp_path: Path) -> None:
+    run, pool = tmp_path / "run", tmp_path / "pool.csv"
+    lossval_cli.score(train.drop(columns="customer"), frame(40, seed=1).drop(columns="customer"), **FAST).write(run)
+    train.drop(columns=["customer", "label"]).to_csv(pool, index=False)
+    for needed in (
+        lambda: lossval_cli.acquire(run, pool, 3),
+        lambda: lossval_cli.acquire(run, pool, 3, data=pool),
+        lambda: find_original(run, None),
+        lambda: find_original(run, str(pool)),
+        lambda: Session(run, "a"),
+    ):
+        with pytest.raises(LossvalError, match=r"run was made on a table in memory"):
+            needed()
 
 
 def test_cleaning_keeps_columns_types_and_index(result: Result, train: pd.DataFrame) -> None:

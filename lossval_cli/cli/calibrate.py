@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -84,7 +86,7 @@ def calibrate(
         raise UsageError(f"--precision must be above 0 and at most 1, not {plan.precision:g}")
     if plan.output is not None:
         check_file(plan.output, force=plan.force, read=(train, options.val, options.config))
-    with runtime.shown() as shown:
+    with runtime.shown() as shown, redirect_stdout(sys.stderr):  # a model of the user may print
         from lossval_cli.calibration.outcome import conclude
         from lossval_cli.calibration.trials import run_baseline, run_trial
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 from lossval_cli.cli.processes import forget_checkpoint, processes
@@ -42,22 +43,23 @@ def scored(
                 check_dataset(dataset)
             shown.notices(dataset.notices)
 
-        result = run(
-            Tables(train, options.val, options.test),
-            settings,
-            options=options.tables(),
-            thresholds=thresholds,
-            decisions=options.decisions,
-            removal=removal,
-            resources=resources,
-            processes=group,
-            progress=RunProgress(
-                stage=shown.stage,
-                dataset=start_training,
-                estimate=lambda estimate: shown.notices([estimate.text()]),
-                epoch=shown.epoch,
-            ),
-        )
+        with redirect_stdout(sys.stderr):  # a model of the user may print: LightGBM and CatBoost do
+            result = run(
+                Tables(train, options.val, options.test),
+                settings,
+                options=options.tables(),
+                thresholds=thresholds,
+                decisions=options.decisions,
+                removal=removal,
+                resources=resources,
+                processes=group,
+                progress=RunProgress(
+                    stage=shown.stage,
+                    dataset=start_training,
+                    estimate=lambda estimate: shown.notices([estimate.text()]),
+                    epoch=shown.epoch,
+                ),
+            )
         if result is not None:
             shown.notices([*result.fit.notices, *_over_time(result, resources)])
         yield result, shown

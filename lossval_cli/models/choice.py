@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from lossval_cli.errors import SettingsError
-from lossval_cli.features.roles import Roles
+from lossval_cli.features.roles import Roles, Task
 from lossval_cli.models.presets import PRESETS, make_preset
 from lossval_cli.own_code import FAILURES, Given, describe_error, load_object
 from lossval_cli.settings import NETWORKS, Settings
@@ -66,24 +66,29 @@ def choose_model(settings: Settings, roles: Roles) -> Estimator | Module | None:
     if hasattr(found, "fit") and not isinstance(found, type):
         from sklearn.base import clone
 
-        return _checked(name, lambda: clone(found, safe=False), is_classifier=is_classifier)
+        return _checked(name, lambda: clone(found, safe=False), roles.task)
     if not callable(found):
         raise SettingsError([f"model: {name!r} is a {type(found).__name__}, not an estimator or a factory"])
     if _required_arguments(found) == 2:
         return Module(name, _wrapped(name, found))
-    return _checked(name, _wrapped(name, found), is_classifier=is_classifier)
+    return _checked(name, _wrapped(name, found), roles.task)
 
 
-def _checked(name: str, make: Callable[[], Any], *, is_classifier: bool) -> Estimator:
+_FITTING = {"classification": ("classifier", "predict_proba"), "regression": ("regressor", "predict")}
+"""Task -> the kind of estimator that it takes, and the method that predicts."""
+
+
+def _checked(name: str, make: Callable[[], Any], task: Task) -> Estimator:
     """Try the estimator once, so that what has no `fit` is refused before anything is read."""
     made = make()
     if isinstance(made, torch.nn.Module):
         raise SettingsError(
             [f"model: {name!r} must take (inputs, outputs) to make a torch.nn.Module that fits the table"]
         )
-    task, wanted = ("classification", "predict_proba") if is_classifier else ("regression", "predict")
-    kind = _kind(made)
-    if hasattr(made, "fit") and kind not in (None, "classifier" if is_classifier else "regressor"):
+    if task == "multilabel":  # estimators of every kind are refused, once the table is known
+        return Estimator(name, make, True)
+    kind, (fitting, wanted) = _kind(made), _FITTING[task]
+    if hasattr(made, "fit") and kind not in (None, fitting):
         raise SettingsError([f"model: {name!r} makes a {type(made).__name__}, a {kind}, but the task is {task}"])
     for method in ("fit", wanted):
         if not hasattr(made, method):

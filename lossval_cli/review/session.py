@@ -63,6 +63,11 @@ class Session:
         self.identity = identify_run(self.run)
         self.items = build_queue(self.run, self.identity)
         if any(is_position(item.key) for item in self.items):
+            if self.run.report["data"]["tables"]["train"].get("format") == "frame":
+                raise UsageError(
+                    f"{format_name(str(directory))} was made on a table in memory, whose rows have no ids by which "
+                    "decisions could be found again: score it with ids, or score a file"
+                )
             raise UsageError(
                 f"{format_name(self.run.name)} is not where it was, or has changed, and its rows have no ids by which "
                 "decisions could be found again: name the table that was scored with --data FILE"

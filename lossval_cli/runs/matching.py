@@ -168,7 +168,7 @@ def _content_keys(runs: Sequence[LoadedRun]) -> tuple[str, list[list[str]]]:
         return "row", [[str(row) for row in run.row.tolist()] for run in runs]
     raise UsageError(
         "rows cannot be matched: the runs have no id columns in common, and a table is no longer at the path "
-        "where it was scored: put it back, or score both with --id"
+        "where it was scored, or was in memory: put it back, or score both with --id"
     )
 
 

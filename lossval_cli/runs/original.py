@@ -26,16 +26,21 @@ from lossval_cli.text.urls import is_remote
 def find_original(run: Path, data: str | None) -> str:
     """Find the original of the training table: `data` where given, else what run.json says or lies beside the run.
 
-    Raises ReadError where that is not there.
+    Raises ReadError where that is not there, or was a table in memory.
     """
-    if data is not None:
-        return data
     record = read_part(run, RECORD)
     try:
         train = record["inputs"]["train"]
-        name, path = str(train["name"]), path_of_train(run, train)
+        name, path, form = str(train["name"]), path_of_train(run, train), train.get("format")
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(run, error) from error
+    if form == "frame":
+        raise ReadError(
+            f"{format_name(str(run))} was made on a table in memory ({name}), which is in no file: use Result.clean in "
+            "Python, or score a file"
+        )
+    if data is not None:
+        return data
     if path is None:
         where = "standard input" if name.startswith("<") else f"{format_name(name)} in another directory"
         raise ReadError(f"{format_name(str(run))} was made on {where}: name the table with --data FILE")

@@ -105,6 +105,11 @@ def _known_rows(train: Table, pool: Table, encoder: Encoder) -> list[str]:
 
 def _training_table(path: Path, run: LoadedRun, record: dict[str, Any], data: str | None) -> Table:
     called = format_name(str(path))
+    if run.report["data"]["tables"]["train"].get("format") == "frame":
+        raise ReadError(
+            f"{called} was made on a table in memory ({run.name}), which is in no file: write it to a file, and score "
+            "that"
+        )
     if data is None:
         if run.train is None:
             raise ReadError(

@@ -38,6 +38,6 @@ def read_array(array: Floats, labels: ClassLabels | NumberLabels | TagLabels, na
     if array.shape != (len(array), K):
         raise UsageError(
             f"{name}: shape {array.shape}, but label {format_name(labels.column)} has {K} classes: give probabilities "
-            f"of shape ({len(array)}, {K}), columns in the order {join_names(map(quote, labels.sorted_names()), 6)}"
+            f"of shape (rows, {K}), columns in the order {join_names(map(quote, labels.sorted_names()), 6)}"
         )
     return Values(labels.from_sorted(probabilities(array, name)), False)
