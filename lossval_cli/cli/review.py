@@ -122,10 +122,13 @@ def _run(directory: Path, data: str | None) -> LoadedRun:
             )
         return replace(run, find_train=lambda: table)
     if run.train is None:
-        say(
-            f"{format_name(run.path or run.name)} is not where it was, or has changed: only what the report holds is "
-            "shown; say where it is with --data FILE"
-        )
+        if run.report["data"]["tables"]["train"].get("format") == "frame":
+            say(f"{format_name(str(directory))} was made on a table in memory: only what the report holds is shown")
+        else:
+            say(
+                f"{format_name(run.path or run.name)} is not where it was, or has changed: only what the report holds "
+                "is shown; say where it is with --data FILE"
+            )
     return run
 
 
