@@ -4,7 +4,7 @@ would read in them, and what looks like them and is a code."""
 from __future__ import annotations
 
 import tomllib
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -126,6 +126,44 @@ def test_dates_are_those_that_were_meant(name: str) -> None:
 def test_zeros_and_all_nines_of_sap_are_no_reason_to_lose_a_column_of_dates() -> None:
     table = column(["00000000", "20230709", "20230801", "99991231", "20230702", "20230809", *["20230131"] * 20])
     assert table.typed("v").to_pylist()[:4] == [None, JULY, datetime(2023, 8, 1), datetime(9999, 12, 31)]
+
+
+SHORT_DATES = [datetime(2020, 1, 1) + timedelta(days=23 * i % 1400) for i in range(N)]
+
+
+@pytest.mark.parametrize("form", ["%y/%m/%d", "%y-%m-%d", "%y.%m.%d", "%y/%m/%d %H:%M"])
+def test_a_year_of_two_digits_may_come_first(form: str) -> None:
+    written = column([day.strftime(form) for day in SHORT_DATES])
+    assert written.typed("v").to_pylist() == SHORT_DATES
+    alone = column([datetime(2021, 2, 3).strftime(form)])
+    assert alone.column_as("v", written.column("v").type).values[0].as_py() == datetime(2021, 2, 3)
+
+
+YEARS = [2001 + i // 2 for i in range(N)]
+LAST_YEARS = {
+    "days of all months": ("%d/%m/%y", SHORT_DATES),
+    "month first": ("%m/%d/%y", SHORT_DATES),
+    "the last of the month": ("%d/%m/%y", [datetime(year, 12, 31) - timedelta(days=31 * (year % 2)) for year in YEARS]),
+    "payments on the fifteenth": ("%d/%m/%y", [datetime(year + 1, 1 + year % 12, 15) for year in YEARS[:58]]),
+    "the first of the month": ("%d/%m/%y", [datetime(year, 1 + year % 12, 1) for year in YEARS]),
+    "the first and the fifteenth": ("%d/%m/%y", [datetime(YEARS[i], 1 + i % 12, 1 + 14 * (i % 2)) for i in range(N)]),
+}
+
+
+@pytest.mark.parametrize("name", LAST_YEARS)
+def test_a_year_of_two_digits_usually_comes_last(name: str) -> None:
+    form, days = LAST_YEARS[name]
+    assert column([day.strftime(form) for day in days]).typed("v").to_pylist()[: len(days)] == days
+
+
+def test_points_separate_thousands_beside_decimal_commas() -> None:
+    salaries = [1000 + 83 * i for i in range(N)]
+    cells = {"salary": [f"{one:,}".replace(",", ".") for one in salaries], "size": [f"{i / 7:.2f}" for i in range(N)]}
+    pd.DataFrame(cells).to_csv("points.csv", index=False, sep=";")
+    assert read_table("points.csv").typed("salary").to_pylist() == pytest.approx([one / 1000 for one in salaries])
+    cells["size"] = [cell.replace(".", ",") for cell in cells["size"]]
+    pd.DataFrame(cells).to_csv("commas.csv", index=False, sep=";")
+    assert read_table("commas.csv").typed("salary").to_pylist() == salaries
 
 
 def test_a_written_table_of_columns_gives_the_same_reading() -> None:

@@ -75,6 +75,14 @@ def test_a_last_column_that_is_not_clearly_the_label_is_refused_with_the_candida
         decide({"a": NOISE, "b": NOISE}, label=None)
 
 
+def test_a_class_beside_an_outcome_is_not_taken_for_the_label() -> None:
+    tickets = np.array(["First", "Second"])[BINARY]
+    with pytest.raises(SchemaError, match=r"Candidates: survived \(2 values\), class \(2 values\)"):
+        decide({"survived": BINARY, "fare": NOISE, "class": tickets, "alone": CLASSES}, label=None)
+    assert decide({"fare": NOISE, "class": tickets, "alone": CLASSES}, label=None).label == "class"
+    assert decide({"fare": NOISE, "disease": BINARY, "class": tickets}, label=None).label == "class"
+
+
 def test_keys_of_partitions_are_not_the_label(tmp_path: Path) -> None:
     for year in (2023, 2024):
         (tmp_path / f"year={year}").mkdir()

@@ -27,6 +27,9 @@ NAMES = (
 )
 """Names that say label, in this order, letter case aside."""
 
+RANKS = ("class", "klasse", "clase", "classe")
+"""Names of these that may also be a feature: the class of a ticket beside `survived`."""
+
 NAME_ENDINGS = ("label", "target", "outcome")
 """Last words that say label: `true_label`, `ClassLabel`."""
 
@@ -90,16 +93,20 @@ def choose_label(train: Table, taken: Sequence[str]) -> tuple[str, str]:
             f"{format_name(train.name)} has one column only, {format_name(free[0])}: a label and a feature are needed "
             "(columns are separated by commas, semicolons, tabs, bars or spaces)"
         )
-    if (named := _by_name(free)) is not None:
-        return named, f"label: column {format_name(named)}, by its name; --label names another"
+    named = _by_name(free)
+    by_name = f"label: column {format_name(named or '')}, by its name; --label names another"
+    if named is not None and (named == free[-1] or named.strip("# ").casefold() not in RANKS):
+        return named, by_name
     keys = partition_keys(train)
     candidates = [found for name in free if name not in keys and (found := _candidate(train, name)) is not None]
+    outcomes = [one for one in candidates if one.is_classes and any(map(OUTCOME_WORDS.fullmatch, _words(one.name)))]
+    if named is not None and not outcomes:
+        return named, by_name
     endings = [one for one in candidates if _words(one.name)[-1:] and _words(one.name)[-1] in NAME_ENDINGS]
-    if len(endings) == 1:
+    if len(endings) == 1 and named is None:
         name = endings[0].name
         return name, f"label: column {format_name(name)}, by its name; --label names another"
-    outcomes = [one for one in candidates if one.is_classes and any(map(OUTCOME_WORDS.fullmatch, _words(one.name)))]
-    is_contested = bool(endings or (outcomes and candidates[-1] not in outcomes))  # Survived, ..., Embarked
+    is_contested = bool(named or endings or (outcomes and candidates[-1] not in outcomes))  # Survived, ..., Embarked
     is_empty = train.typed(free[-1]).null_count == train.rows and not is_unnamed(free[-1])
     if candidates and _is_clear(candidates[-1]) and not is_contested and not is_empty:
         name = candidates[-1].name

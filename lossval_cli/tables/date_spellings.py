@@ -35,6 +35,8 @@ NUMERIC: Final = {
     "- short": rf"^(?P<a>\d{{2}})-(?P<b>\d{{2}})-(?P<year>\d{{2}}){_CLOCK}$",
     "space": rf"^(?P<a>\d{{1,2}}) (?P<b>\d{{1,2}}) (?P<year>\d{{4}}){_CLOCK}$",
 }
+SHORT: Final = r"^(?P<a>\d{2})(?P<mark>[-/.])(?P<b>\d{2})[-/.](?P<c>\d{2})(?P<clock>(?: \d{2}:\d{2}(?::\d{2})?)?)$"
+"""Three pairs of digits, of which the first may be the year."""
 RESPELLED: Final = (
     (r"[\x{a0}\x{202f}]", " "),  # JavaScript writes one before AM
     (r"(\d{4}) ?(?:г|р|r)\.", r"\1"),  # "of the year" in Russian, Ukrainian, Bulgarian and Polish

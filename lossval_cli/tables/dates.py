@@ -3,6 +3,7 @@
 Every cell is taken apart by the first of `SPELLINGS` that it fits. Where day and month are both numbers, their order
 is decided for the whole column: by the option, by a number above 12, by points (day first), by the training table, by
 other columns of the file, by a day that is always the first of the month, by the order of the rows; else month first.
+Whether a year of two digits comes first (24/01/31) is decided for the whole column, too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from lossval_cli.tables.date_spellings import (
     NUMERIC,
     RESPELLED,
     SEASON,
+    SHORT,
     SPELLINGS,
     ZONES,
 )
@@ -45,6 +47,8 @@ _FEW_COMPACT: Final = 4
 """Different whole numbers from which all of them are hardly dates by accident."""
 _MOST_SHORT_YEARS: Final = 60
 """Different two-digit years from which codes such as 14-03-87 are not dates."""
+_CHANCE: Final = 1e-6
+"""Probability below which days do not all fall into a few neighbouring days of the month by chance."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,13 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
     """
     if hint.pattern is not None:
         return _by_pattern(cells, hint.pattern)
+    if hint.day_first is None and (pattern := _year_first(cells.filter(pa.array(counts > 0)))) is not None:
+        reading = _by_pattern(cells, pattern)
+        if reading is not None and 2 * reading.found.sum() > len(cells):
+            i = int(np.argmax(reading.found))
+            day = np.datetime64(int(reading.values[i]), "us").astype("datetime64[D]")
+            note = f"{quote(cells[i].as_py())} is read as {day} (--date-format DMY or MDY reads the year last)"
+            return reading._replace(notes=[note])
     for pattern, plain in RESPELLED:
         if pc.any(pc.match_substring_regex(cells, pattern)).as_py():
             cells = pc.replace_substring_regex(cells, pattern, plain)
@@ -150,11 +161,36 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
 
 def day_first_evidence(cells: pa.Array) -> bool | None:
     """The order of day and month in different cells (U,), where one of them shows it without doubt."""
+    if _year_first(cells) is not None:
+        return None
     numeric = _Numeric(cells, np.ones(len(cells), np.int64))
     day, month = int(numeric.only(True).sum()), int(numeric.only(False).sum())
     if numeric.found.sum() < 0.9 * len(cells) or bool(day) == bool(month):
         return None
     return day > 0
+
+
+def _year_first(cells: pa.Array) -> str | None:
+    """The strptime format of different cells (U,) such as 24/01/31, if their year comes first; else None.
+
+    Read from the end, they would be of nearly thirty years, but all of the same few neighbouring days of the month.
+    """
+    parts = pc.extract_regex(cells, SHORT)
+    found = parts.drop_null()
+    if not len(found) or len(found) < 0.95 * len(cells):
+        return None
+    a, b, c = (pc.struct_field(found, name).cast(pa.int64()).to_numpy(zero_copy_only=False) for name in "abc")
+    years, days = np.unique(a), np.unique(c)
+    if b.min() < 1 or b.max() > 12 or years[-1] > 27 or not (1 <= days[0] <= 5 and 28 <= days[-1] <= 31):
+        return None  # in front, 28 to 31 may be the last of the month
+    if len(years) != np.ptp(a) + 1 or len(years) >= len(days):
+        return None
+    if len(years) == 1 and (years[0] <= 1 or days[0] > 1 or days[-1] < 31):
+        return None  # the first of the month; or payments, always on the fifteenth
+    if (len(years) / 31) ** len(found) > _CHANCE:
+        return None
+    mark, clock = (pc.struct_field(found, name)[0].as_py() for name in ("mark", "clock"))
+    return f"%y{mark}%m{mark}%d" + {0: "", 6: " %H:%M", 9: " %H:%M:%S"}[len(clock)]
 
 
 def _by_pattern(cells: pa.Array, pattern: str) -> DateReading | None:

@@ -186,12 +186,11 @@ def are_exponent_codes(text: pa.ChunkedArray) -> bool:
 
 
 def may_be_thousands(text: pa.ChunkedArray) -> bool:
-    """Return True if all cells (N,) are `1.250` or `950`, several of each: the points may separate thousands."""
+    """Return True if all cells (N,) are `1.250` or `950`, several of them with a point: it may separate thousands."""
     cells = pc.unique(text)
     if not pc.all(pc.match_substring_regex(cells, r"^-?[1-9]?\d{0,2}(?:\.\d{3})?$"), min_count=0).as_py():
         return False
-    whole = matches(cells, r"^-?[1-9]\d{0,2}$")
-    return bool(whole.sum() >= _FEW and matches(cells, _POINT_THREE).sum() >= _FEW)
+    return bool(matches(cells, _POINT_THREE).sum() >= _FEW and not matches(cells, _SURE_POINT).any())
 
 
 def decimal_evidence(cells: pa.Array) -> str | None:
