@@ -101,14 +101,14 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def methods_table(table: pd.DataFrame) -> str:
-    """Every method of a family; the best of a column is bold."""
-    best = {figure: table[figure].max() for figure in ("auroc", "ap", "precision", "recall", "f1")}
+    """Write every method of a family; the best of a column, as it is shown, is bold."""
+    best = {figure: number(table[figure].max(), figure) for figure in ("auroc", "ap", "precision", "recall", "f1")}
     rows = []
     for method, values in table.iterrows():
         texts = [f"**{method}**" if method == OWN else str(method), number(float(values["tables"]), "tables")]
         for figure in FIGURES:
             text = number(float(values[figure]), figure)
-            texts.append(f"**{text}**" if text and best.get(figure) == values[figure] else text)
+            texts.append(f"**{text}**" if text and best.get(figure) == text else text)
         rows.append(texts)
     return markdown(["method", "tables", *FIGURES.values()], rows)
 
@@ -316,9 +316,8 @@ def readme_table(data: dict[str, Any]) -> str:
         for figure in ("auroc", "ap"):
             ours, theirs = table.at[OWN, figure], complete.at[peer, figure]
             pair = [number(ours, figure), number(theirs, figure)]
-            winner = 0 if ours >= theirs else 1
-            pair[winner] = f"**{pair[winner]}**"
-            cells.append(" / ".join(pair))
+            best = number(max(ours, theirs), figure)
+            cells.append(" / ".join(f"**{text}**" if text == best else text for text in pair))
         cells += [
             peer,
             f"{number(table.at[OWN, 'precision'], 'precision')} / {number(table.at[OWN, 'recall'], 'recall')}",
