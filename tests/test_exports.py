@@ -166,6 +166,7 @@ def test_points_separate_thousands_beside_decimal_commas() -> None:
     assert read_table("commas.csv").typed("salary").to_pylist() == salaries
 
 
+@pytest.mark.slow
 def test_a_written_table_of_columns_gives_the_same_reading() -> None:
     columns = {
         name: NUMBERS[name][0] for name in ("parts (IEC 60062)", "feet and inches", "inches", "minutes for a kilometre")

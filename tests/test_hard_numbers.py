@@ -88,6 +88,7 @@ def test_a_model_that_errs_a_little_in_places_finds_no_errors_in_a_label_that_fo
     assert not found[3:].any()
 
 
+@pytest.mark.slow
 def test_a_count_of_few_values_that_nothing_predicts_is_left_alone() -> None:
     """Cigarettes a day: most people smoke none, the others one of thirty numbers."""
     rng = np.random.default_rng(0)

@@ -92,6 +92,7 @@ def test_messages_take_the_network_in_which_the_first_process_is() -> None:
             assert interface_towards(own, 1234) == (None if own.startswith("127.") else name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["127.0.0.1", "nobody.invalid"])
 def test_waiting_for_others_has_an_end(
     launch: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, address: str

@@ -95,6 +95,7 @@ def test_poisson_deviance_closed_form() -> None:
 # --- shapes and gradients ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "task"), SPECS)
 @pytest.mark.parametrize("members", [(), (4,), (2, 3)])
 def test_members_are_leading_axes(name: str, task: losses.Task, members: tuple[int, ...]) -> None:

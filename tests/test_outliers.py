@@ -53,6 +53,7 @@ def test_clean_tables_have_next_to_no_outliers(table) -> None:
     assert outlier_estimate.share_low <= 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [300, 1_000])
 def test_few_blatant_rows_of_a_narrow_table_are_found(rows: int) -> None:
     """Two far numbers of three in one row of fifty: with few columns, corrupted copies are hard to distinguish."""

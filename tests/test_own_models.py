@@ -265,6 +265,7 @@ def test_the_command_imports_a_model_from_the_current_directory(
     assert bad.code == 2 and len(bad.err.splitlines()) == 1 and not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_what_a_model_prints_does_not_get_among_the_scores(
     cli: Callable[..., Outcome], tables: Path, quick: tuple[str, ...]
 ) -> None:

@@ -96,6 +96,7 @@ def test_columns_come_in_any_order(given: Callable[[], Any], expected: pd.DataFr
     pd.testing.assert_frame_equal(by_row(score(given())), expected, check_exact=False, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_index_says_which_rows_predictions_are_of() -> None:
     """In any order, and of more rows than the table has, as pandas aligns."""
     train = TRAIN.sample(200, random_state=0)

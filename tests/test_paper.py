@@ -196,6 +196,7 @@ def test_the_generator_decides_every_bit() -> None:
     assert torch.equal(before, torch.get_rng_state())  # nothing global is drawn from
 
 
+@pytest.mark.slow
 def test_the_loss_ablation_is_blind_to_the_validation_rows() -> None:
     X, y, X_val, _ = two_clusters()
     fits = [

@@ -45,6 +45,7 @@ def test_a_result_is_shown_in_a_line_and_in_a_notebook(result: Result) -> None:
     assert result.to_html().startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_the_report_has_the_keys_of_its_type(result: Result) -> None:
     assert Report.__required_keys__ <= set(result.report) <= set(Report.__annotations__)
     assert set(result.report["summary"]) >= Summary.__required_keys__
@@ -59,6 +60,7 @@ def test_suspects_have_the_index_of_the_table_and_the_most_probable_is_first(
     assert (train.loc[found.index, "customer"] == found["customer"]).all()
 
 
+@pytest.mark.slow
 def test_a_run_on_a_table_in_memory_says_so_where_the_table_is_needed(train: pd.DataFrame, tmp_path: Path) -> None:
     run, pool = tmp_path / "run", tmp_path / "pool.csv"
     lossval_cli.score(train.drop(columns="customer"), frame(40, seed=1).drop(columns="customer"), **FAST).write(run)
@@ -128,6 +130,7 @@ def test_cleaning_refuses_what_makes_no_sense(result: Result, choices: dict[str,
         result.clean(**choices)
 
 
+@pytest.mark.slow
 def test_arrays_may_be_sparse_or_have_names(train: pd.DataFrame) -> None:
     X, y = train[["size"]], train["label"].to_numpy()
     named, dense, thin = (

@@ -104,6 +104,7 @@ def test_a_report_is_what_its_schema_says(noisy: Result) -> None:
     assert content["timing"].keys() == {"read", "train", "removal", "report"}
 
 
+@pytest.mark.slow
 def test_the_schema_refuses_what_is_wrong(noisy: Result) -> None:
     content = json.loads(json_bytes(noisy.report))
     content["summary"]["suspects"] = -1

@@ -113,6 +113,7 @@ def test_a_loop_with_the_paper_variant_is_the_preset_paper() -> None:
 # --- the default variant ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_features_count_as_in_the_training_loop_of_the_package() -> None:
     """Without labels in the objective nothing depends on the networks: both must agree to rounding."""
     X, y, X_val, _ = problem()
