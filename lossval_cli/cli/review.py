@@ -122,7 +122,7 @@ def _run(directory: Path, data: str | None) -> LoadedRun:
             )
         return replace(run, find_train=lambda: table)
     if run.train is None:
-        if run.report["data"]["tables"]["train"].get("format") == "frame":
+        if run.was_in_memory:
             say(f"{format_name(str(directory))} was made on a table in memory: only what the report holds is shown")
         else:
             say(

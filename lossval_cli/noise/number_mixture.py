@@ -148,15 +148,16 @@ class ManyValues:
         self.residual = self.t - rows.scores
         spread = local_scale(window.scores, scores.score(window.y) - window.scores, WINDOW)
         self.scale = _along(window.scores, spread, rows.scores)
+        self.missed = np.exp(log_t(self.residual / MISSED_SCALE, MISSED_TAILS)) / MISSED_SCALE
+        self.wrong = np.exp(-0.5 * self.t**2) / np.sqrt(2 * np.pi)
         self.shapes: list[Shape] = [(factor, tails, 0.0, 0.0) for factor in SCALING for tails in TAILS]
 
     def densities(self, rows: Rows, shape: Shape) -> tuple[Floats, Floats]:
         """Return the densities (n,) of right and of wrong labels."""
         width = shape[0] * self.scale[rows]
         right = np.exp(log_t(self.residual[rows] / width, shape[1])) / width
-        missed = np.exp(log_t(self.residual[rows] / MISSED_SCALE, MISSED_TAILS)) / MISSED_SCALE
-        right = (1 - MISSED) * right + MISSED * missed
-        wrong = np.exp(-0.5 * self.t[rows] ** 2) / np.sqrt(2 * np.pi)
+        right = (1 - MISSED) * right + MISSED * self.missed[rows]
+        wrong = self.wrong[rows]
         by_rate = _unexplained(self.skill)
         return (1 - by_rate) * right + by_rate * wrong, wrong
 

@@ -63,7 +63,7 @@ class Session:
         self.identity = identify_run(self.run)
         self.items = build_queue(self.run, self.identity)
         if any(is_position(item.key) for item in self.items):
-            if self.run.report["data"]["tables"]["train"].get("format") == "frame":
+            if self.run.was_in_memory:
                 raise UsageError(
                     f"{format_name(str(directory))} was made on a table in memory, whose rows have no ids by which "
                     "decisions could be found again: score it with ids, or score a file"

@@ -79,6 +79,11 @@ class LoadedRun:
         return self.find_train()
 
     @property
+    def was_in_memory(self) -> bool:
+        """True if the training table was a DataFrame or the like, which is in no file."""
+        return bool(self.report["data"]["tables"]["train"].get("format") == "frame")
+
+    @property
     def labelled(self) -> npt.NDArray[np.bool_]:
         """(N,) whether a row has a label; rows without one are last and were not learned from."""
         return np.arange(len(self.row)) < int(self.report["summary"]["rows"])

@@ -105,7 +105,7 @@ def _known_rows(train: Table, pool: Table, encoder: Encoder) -> list[str]:
 
 def _training_table(path: Path, run: LoadedRun, record: dict[str, Any], data: str | None) -> Table:
     called = format_name(str(path))
-    if run.report["data"]["tables"]["train"].get("format") == "frame":
+    if run.was_in_memory:
         raise ReadError(
             f"{called} was made on a table in memory ({run.name}), which is in no file: write it to a file, and score "
             "that"

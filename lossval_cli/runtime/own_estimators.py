@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 
 @contextmanager
@@ -18,17 +16,6 @@ def own_estimators() -> Iterator[None]:
     """
     from sklearn import config_context
 
-    _remember_parameters()
     with config_context(skip_parameter_validation=True), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         yield
-
-
-@cache
-def _remember_parameters() -> None:
-    """Cache the signatures of trees, which a forest reads several times per tree. On a small table that saves a tenth
-    of the time."""
-    from sklearn.tree import ExtraTreeClassifier, ExtraTreeRegressor
-
-    for kind in (ExtraTreeClassifier, ExtraTreeRegressor):
-        kind.__init__.__signature__ = inspect.signature(kind.__init__)

@@ -36,12 +36,11 @@ _RAISED: Final = re.compile(rf"(?<![\d.,])10([{_POWER}]+)$")
 _PLAIN_POWER: Final = str.maketrans(_POWER, "-+0123456789")
 _TRIANGLES: Final = "▲△▼▽"
 
-_LETTER_POINT: Final = r"^([+-]?\d{1,2})([pnuµμmRrΩkKMG])(\d)$|^([+-]?\d)([pnuµμmRrΩkKMG])(\d\d)$"
+_SCALE: Final = "[pnuµμmRrΩkKMG]"
+_LETTER_POINT: Final = rf"^([+-]?\d{{1,2}})({_SCALE})(\d)$|^([+-]?\d)({_SCALE})(\d\d)$"
 """At most three digits, as in the standard series of part values; codes have more."""
 _POINTED: Final = r"\1\4.\3\6 \2\5"
-_SCALED: Final = (
-    r"^[+-]?(?:\d+(?:[.,]\d+)?(?: ?[pnuµμmRrΩkKMG][FHΩ]?)?|(?:\d{1,2}[pnuµμmRrΩkKMG]\d|\d[pnuµμmRrΩkKMG]\d\d))$"
-)
+_SCALED: Final = rf"^[+-]?(?:\d+(?:[.,]\d+)?(?: ?{_SCALE}[FHΩ]?)?|(?:\d{{1,2}}{_SCALE}\d|\d{_SCALE}\d\d))$"
 
 
 def respell(cells: pa.Array, counts: Counts, *, is_scaled: bool) -> tuple[pa.Array, list[str]]:
@@ -73,7 +72,7 @@ def _with_letter_points(cells: pa.Array, counts: Counts) -> pa.Array:
     if not coded.any() or counts[matches(cells, _SCALED)].sum() < _MOSTLY * counts.sum():
         return cells
     letters = pc.unique(pc.replace_substring_regex(cells.filter(pa.array(coded)), r"[\d+-]", ""))
-    if len(letters) == 1 and not matches(cells, r"\d ?[pnuµμmRrΩkKMG]$").any():
+    if len(letters) == 1 and not matches(cells, rf"\d ?{_SCALE}$").any():
         return cells
     return pc.replace_substring_regex(cells, _LETTER_POINT, _POINTED)
 

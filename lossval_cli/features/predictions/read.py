@@ -92,13 +92,14 @@ def read_predictions(
     if val_source is None and val is not None and columns and set(columns) <= set(val.column_names):
         val_source = columns
     name = _name(source, "predictions", train, columns)
-    rows = _read(source, name, train, all_rows, labels, roles, reading)
+    rows = _read(source, columns, name, train, all_rows, labels, roles, reading)
     on_val = None
     if val_source is not None:
         if val is None:
             raise UsageError("--val-predictions needs --val, the table they belong to")
-        val_name = _name(val_source, "val predictions", val, prediction_columns(val_source, val))
-        on_val = _read(val_source, val_name, val, val, labels, roles, reading)
+        val_columns = prediction_columns(val_source, val)
+        val_name = _name(val_source, "val predictions", val, val_columns)
+        on_val = _read(val_source, val_columns, val_name, val, val, labels, roles, reading)
     val_values = None if on_val is None else on_val.values
     notices = [*rows.notices, *(() if on_val is None else on_val.notices)]
     warnings: list[str] = []
@@ -114,6 +115,7 @@ def read_predictions(
 
 def _read(
     source: Any,
+    columns: tuple[str, ...],
     name: str,
     table: Table,
     all_rows: Table,
@@ -121,8 +123,8 @@ def _read(
     roles: Roles,
     reading: ReadOptions,
 ) -> Values:
-    """Predictions of the rows of `table`."""
-    if columns := prediction_columns(source, table):
+    """Predictions of the rows of `table`, in its `columns` or, without any, in `source`."""
+    if columns:
         return read_named_columns(table, columns, labels, name)
     given, index = load_predictions(source, name, reading)
     rows = None
