@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.tree import ExtraTreeRegressor
 
+from lossval_cli.runtime.sharing import share
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -90,23 +92,22 @@ class CrossForest:
             if np.isin(input_column, sources).any()
             and np.isin(target_column, outputs).any()  # constant columns have none
         ]
-        grown: list[_Tree] = []
         seen = np.zeros((len(group), len(halves)), bool)
-        for t, (sources, outputs) in enumerate(halves):
-            rows = np.flatnonzero((rng.random(groups) < SUBSAMPLE)[group])
-            if len(rows) < 2 * LEAF_ROWS:
-                rows = np.arange(len(group))
-            inputs = np.flatnonzero(np.isin(input_column, sources))
-            tree = ExtraTreeRegressor(
-                min_samples_leaf=LEAF_ROWS,
-                max_features=SPLIT_COLUMNS,
-                random_state=int(rng.integers(1 << 31)),
-            )
+        seeds = []
+        for t in range(len(halves)):
+            drawn = (rng.random(groups) < SUBSAMPLE)[group]
+            seen[:, t] = drawn if drawn.sum() >= 2 * LEAF_ROWS else True
+            seeds.append(int(rng.integers(1 << 31)))
+
+        def grow(t: int) -> _Tree:
+            sources, outputs = halves[t]
+            rows, inputs = np.flatnonzero(seen[:, t]), np.flatnonzero(np.isin(input_column, sources))
+            tree = ExtraTreeRegressor(min_samples_leaf=LEAF_ROWS, max_features=SPLIT_COLUMNS, random_state=seeds[t])
             X = cells.inputs[np.ix_(rows, inputs)]
             tree.fit(X, targets[np.ix_(rows, np.flatnonzero(np.isin(target_column, outputs)))])
-            grown.append(_leaves(tree, X, inputs, outputs, cells.codes[rows], cells.values[rows], bins, numbers))
-            seen[rows, t] = True
-        return cls(D, tuple(grown), seen)
+            return _leaves(tree, X, inputs, outputs, cells.codes[rows], cells.values[rows], bins, numbers)
+
+        return cls(D, tuple(share(range(len(halves)), grow)), seen)
 
     def predictors(self, column: int) -> int:
         """Trees that predict a column."""
