@@ -99,11 +99,11 @@ def run(
         if removal != "off" and by_one(lambda: runtime.has_time) and not isinstance(data.labels, TagLabels):
             with clock("removal"):
                 study = study_removal(data, fit, noise, settings, removal)
-        if not processes.is_main:
-            return None
         with clock("report"):
             scores = rank_rows(data, fit, noise)
             report = build_report(data, fit, noise, study, scores, settings, runtime.device)
+    if not processes.is_main:
+        return None
     report |= {"thresholds": thresholds and thresholds.to_dict(), "timing": clock.seconds}
     scores = restore_rows(scores, data)
     add_keys(report, scores, data)

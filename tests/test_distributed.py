@@ -108,6 +108,8 @@ def test_two_processes_rank_as_one(tables: Path, cli: Callable[..., Outcome], ca
     suspects = [report["summary"]["suspects"] for report in reports]
     assert suspects[0] == pytest.approx(suspects[1], abs=1)
     assert reports[0]["notices"] == reports[1]["notices"]
+    found = [{row["row"]: (row["neighbours"], row["unusual"]) for row in report["suspects"]} for report in reports]
+    assert found[0] and found[0] == found[1]
     assert len(reports[0]["removal"]["lowest_first"]) == 4
     for curve in ("lowest_first", "random"):
         np.testing.assert_allclose(*(report["removal"][curve] for report in reports), atol=0.01)

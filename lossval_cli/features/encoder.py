@@ -6,8 +6,9 @@ numbers is described in `lossval_cli.features.columns`, one kind a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -131,8 +132,11 @@ class Encoder:
         Raises CellError as `transform` does.
         """
         for source in self._sources:
-            values = source.read(table)
-            yield source.column, as_digests(values) if source.dimensions else values
+            yield source.column, source.compared(table)
+
+    def readers(self, table: Table) -> dict[str, Callable[[], Any]]:
+        """What reads each used column as `read` does, by name."""
+        return {source.column: partial(source.compared, table) for source in self._sources}
 
     @property
     def nouns(self) -> dict[str, str]:
@@ -208,6 +212,11 @@ class Source:
     def read(self, table: Table) -> Any:
         """The column as its encoder takes it: float64 (n,) with NaN for missing, or large_string (n,)."""
         return self.prepared(table.column_as(self.column, self.trained).values)
+
+    def compared(self, table: Table) -> Any:
+        """The column in cells that can be compared: a vector as its digest."""
+        values = self.read(table)
+        return as_digests(values) if self.dimensions else values
 
     def prepared(self, values: pa.ChunkedArray) -> Any:
         """A typed column as its encoder takes it."""

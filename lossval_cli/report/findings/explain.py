@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from lossval_cli.report.sentences import (
     tags_reason,
     unsure_label,
 )
+from lossval_cli.runtime.sharing import share
 from lossval_cli.score_columns import given_names
 from lossval_cli.text.format import format_number, pluralize
 
@@ -63,11 +65,16 @@ def explain_suspects(
     probability = table["noise_probability"].to_numpy(zero_copy_only=False)[index]
     index = index[np.argsort(-probability, kind="stable")][:EXPLAINED]
     names = given_names(dataset.roles.label, dataset.roles.ids)
-    cells = _Cells(dataset, fit, noise, seen, order[index])
     by_label = np.array([row for row in order[index] if "label" in kinds[row]], np.int64)
-    neighbours = describe_neighbours(dataset, by_label)
+    by_features = np.array([row for row in order[index] if "features" in kinds[row]], np.int64)
     listed = by_label[np.isin(by_label, order[index[:LISTED]])]
-    deciding = find_deciding_columns(dataset, fit.predictions, listed, seed, trees)
+    tasks: list[Callable[[], Any]] = [
+        lambda: describe_neighbours(dataset, by_label),
+        lambda: find_deciding_columns(dataset, fit.predictions, listed, seed, trees),
+        lambda: _find_unusual_cells(noise, by_features),
+    ]
+    neighbours, deciding, unusual_cells = share(tasks, lambda find: find())
+    cells = _Cells(dataset, fit, noise, seen, order[index], unusual_cells)
     result = []
     for i, ranked in zip(index, table.take(pa.array(index)).to_pylist(), strict=True):
         row = int(order[i])
@@ -103,6 +110,13 @@ def explain_suspects(
     return result
 
 
+def _find_unusual_cells(noise: NoiseEstimate | None, rows: npt.NDArray[np.int64]) -> dict[int, list[CellFinding]]:
+    """The least probable cells of each of `rows`, worst first."""
+    if noise is None or noise.outliers is None or not len(rows):
+        return {}
+    return dict(zip(rows.tolist(), noise.outliers.describe(rows, UNUSUAL_COLUMNS), strict=True))
+
+
 class _Cells:
     """Builder of what the report says about the listed rows and their cells."""
 
@@ -113,8 +127,9 @@ class _Cells:
         noise: NoiseEstimate | None,
         seen: TableScan,
         rows: npt.NDArray[np.int64],
+        found: dict[int, list[CellFinding]],
     ) -> None:
-        self.dataset, self.fit, self.noise, self.seen = dataset, fit, noise, seen
+        self.dataset, self.fit, self.noise, self.seen, self._found = dataset, fit, noise, seen, found
         table = dataset.train.table
         # The listed rows alone, typed as the whole table is.
         self.table = table.take(rows)
@@ -122,7 +137,6 @@ class _Cells:
         self.values = dict(dataset.encoder.read(self.table))
         self.columns = [name for name in table.column_names if name in dataset.encoder.types]
         self._counts: dict[tuple[str, str], int] = {}
-        self._found: dict[int, list[CellFinding]] | None = None
 
     @staticmethod
     def finite(value: float | None) -> float | None:
@@ -156,10 +170,6 @@ class _Cells:
 
     def unusual(self, row: int) -> list[dict[str, Any]]:
         """The columns whose cells are unusual, the most unusual first, each with what is usual there."""
-        assert self.noise is not None and self.noise.outliers is not None
-        if self._found is None:
-            rows = np.array(list(self.index))
-            self._found = dict(zip(self.index, self.noise.outliers.describe(rows, UNUSUAL_COLUMNS), strict=True))
         found = self._found[row]
         telling = [finding for finding in found if not self._is_typical(row, finding)] or found[:1]
         return [self._unusual_cell(row, finding) for finding in telling]

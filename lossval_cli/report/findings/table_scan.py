@@ -16,6 +16,7 @@ from lossval_cli.features.row_keys import Keys, row_keys
 from lossval_cli.features.tags import TagLabels
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.column_counts import ColumnCounts, count_column
+from lossval_cli.runtime.sharing import share
 from lossval_cli.tables.table import Table
 
 
@@ -34,15 +35,18 @@ def scan_table(dataset: Dataset, noise: NoiseEstimate | None) -> TableScan:
     no_one = np.zeros(table.rows, np.bool_)
     by_label, by_features = (no_one, no_one) if noise is None else (noise.label_suspect, noise.feature_suspect)
     kinds = np.stack([by_label, by_features], axis=1)  # (N, 2)
-    features: dict[str, ColumnCounts] = {}
+    readers = dataset.encoder.readers(table)
 
-    for column, values in dataset.encoder.read(table):
-        features[column] = count_column(column, dataset.encoder.types[column], values, kinds)
-    excluded = {}
-    for column in dataset.roles.excluded:
+    def count_feature(column: str) -> ColumnCounts:
+        return count_column(column, dataset.encoder.types[column], readers[column](), kinds)
+
+    def count_excluded(column: str) -> ColumnCounts | None:
         kind, values = _plain_column(table, column)
-        if kind:
-            excluded[column] = count_column(column, kind, values, kinds)
+        return count_column(column, kind, values, kinds) if kind else None
+
+    features = dict(zip(readers, share(list(readers), count_feature), strict=True))
+    found = zip(dataset.roles.excluded, share(dataset.roles.excluded, count_excluded), strict=True)
+    excluded = {column: counts for column, counts in found if counts is not None}
     label = _label_counts(dataset, np.stack([by_label | by_features, by_label], axis=1))
     return TableScan(dataset.keys, features, excluded, label)
 
