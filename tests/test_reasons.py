@@ -14,10 +14,9 @@ import pytest
 import lossval_cli
 from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.noise import class_errors
 from lossval_cli.report.findings.deciding_columns import find_deciding_columns
 from lossval_cli.report.findings.neighbours import describe_neighbours
-from lossval_cli.report.sentences import LITTLE_SKILL, first_rows, label_reason, neighbours_reason, next_step
+from lossval_cli.report.sentences import first_rows, label_reason, neighbours_reason, next_step
 from lossval_cli.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("valued_once")
@@ -81,10 +80,6 @@ def test_the_column_that_tells_the_label_decides() -> None:
     assert found[7][0][1] > 0.2
     wrong = find_deciding_columns(data, predictions[:, ::-1], np.array([7]), 0)
     assert wrong == {}  # the forest does not expect what the networks expect: nothing is said
-
-
-def test_little_skill_means_the_same_for_flags_and_for_advice() -> None:
-    assert LITTLE_SKILL == class_errors.LITTLE_SKILL
 
 
 def a_report(**changes: Any) -> dict[str, Any]:

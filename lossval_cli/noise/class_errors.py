@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lossval_cli.noise.class_predictions import predict_given
 from lossval_cli.noise.flags import choose_suspects, in_order_of, with_mean
-from lossval_cli.noise.label_estimates import LabelErrors, Trusted
+from lossval_cli.noise.label_estimates import LITTLE_SKILL, LabelErrors, Trusted
 from lossval_cli.noise.ordered_classes import steps_apart
 from lossval_cli.noise.random_flips import Flips, estimate_flips
 from lossval_cli.noise.stacking import own
@@ -58,10 +58,6 @@ Neighbours are confused where nothing is wrong."""
 
 FEWEST_OF_CLASS = 3
 """Distinct rows of a class below which its labels are not flagged."""
-
-LITTLE_SKILL = 0.1
-"""Share of the base rate's uncertainty that predictions remove, below which the features hardly explain the label, and
-a contradiction on its own means nothing."""
 
 
 DRAWN = 4_096

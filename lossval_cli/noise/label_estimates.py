@@ -11,6 +11,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+LITTLE_SKILL = 0.1
+"""Skill (of `LabelErrors`) below which the features hardly explain the label: one that is hard to predict contradicts
+nothing, so that it is neither flagged nor relabelled for that."""
+
 
 class Trusted(NamedTuple):
     """Rows with labels known to be right."""
@@ -51,15 +55,3 @@ class LabelErrors(NamedTuple):
     skill: float  # share of the base rate's uncertainty (log loss, or variance of scores) that predictions remove
     class_too_small: Bools  # (N,) too few rows of its class
     tags: Floats | None = None  # (N, T) of several tags a row: that each is wrong
-
-
-EXPECTED_DEVIATION = 0.4
-"""Standard deviation of the logarithm of the share that the user expects."""
-
-
-def log_prior_of_share(shares: Floats, mean: float, expected: float | None) -> Floats:
-    """Return (S,) log prior of shares (S,) of wrong labels: exponential with a mean, or about what the user expects."""
-    if expected is None:
-        return -shares / mean
-    result: Floats = -0.5 * np.square(np.log((shares + 1e-3) / (expected + 1e-3)) / EXPECTED_DEVIATION)
-    return result

@@ -18,18 +18,14 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaln, logsumexp, ndtri
 
-from lossval_cli.noise.label_estimates import log_prior_of_share
+from lossval_cli.noise.label_estimates import LITTLE_SKILL
 from lossval_cli.noise.ordered_classes import frequencies_near
 from lossval_cli.noise.out_of_fold import OutOfFold
+from lossval_cli.noise.share_grid import SHARES, log_prior, normalised, share_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Rows = npt.NDArray[Any] | slice
-
-SHARES = np.concatenate([[0.0, 0.0025, 0.005, 0.0075], np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.51, 0.02)])
-"""π on the grid."""
-MEAN_SHARE = 0.08
-"""Mean of the exponential prior of π."""
 
 SCALING = np.exp(np.linspace(-0.7, 0.3, 11))
 """τ: factor on the local scale, which is a median over right and wrong labels."""
@@ -62,9 +58,7 @@ explain a share of the variance of labels, only that share of the rows counts: t
 more it looks like any label, and the more a likelihood says of the form of the residuals alone."""
 
 LEAST_SKILL = 0.02
-LITTLE_SKILL = 0.1
-"""Share of the variance explained by predictions above which right labels follow the predictions alone. The further it
-is below, the more right labels follow the base rate: a label that is hard to predict contradicts nothing."""
+"""Share of the variance that predictions explain, at least."""
 
 LIKELIHOOD_ROWS = 1 << 15
 """Rows in the likelihood; of larger tables a part."""
@@ -78,8 +72,6 @@ at the ends."""
 
 WINDOW = 0.15
 """Share of rows, next to each other in prediction, that a local scale is taken over."""
-
-INTERVAL = 0.9
 
 
 class Scores(NamedTuple):
@@ -134,7 +126,8 @@ def _skill(t: Floats, predicted: Floats) -> float:
 
 
 def _unexplained(skill: float) -> float:
-    """Share of the right labels that follow the base rate, where predictions explain only a share `skill`."""
+    """Share of the right labels that follow the base rate, where predictions explain only a share `skill`: the more,
+    the further that is below LITTLE_SKILL."""
     return max(0.0, 1 - skill / LITTLE_SKILL)
 
 
@@ -220,7 +213,7 @@ def fit_mixture(
     counted = min(1.0, MOST_COUNTED * model.skill / len(sample))
     # With a share π far off, the median of all is the 0.5 / (1 − π) quantile of the right ones.
     expected = np.log(ndtri(0.75) / ndtri(0.5 + 0.25 / (1 - np.minimum(SHARES, 0.45))))
-    prior = log_prior_of_share(SHARES, MEAN_SHARE, expected_share)
+    prior = log_prior(expected_share)
     log_posterior = np.empty((len(model.shapes), len(SHARES)))
     for i, shape in enumerate(model.shapes):
         right, wrong = model.densities(sample, shape)
@@ -233,10 +226,7 @@ def fit_mixture(
             + prior
             + (0.0 if checked is None else _of_right_labels(checked, shape))
         )
-    weights = np.exp(log_posterior - log_posterior.max())
-    # The grid is not even: a node stands for the stretch up to its neighbours.
-    weights *= np.gradient(SHARES)
-    weights /= weights.sum()
+    weights = normalised(log_posterior)
     probability = np.zeros(N)
     for start in range(0, N, BLOCK_ROWS):
         rows = slice(start, min(start + BLOCK_ROWS, N))
@@ -245,12 +235,7 @@ def fit_mixture(
             for j in np.flatnonzero(weights[likely] > 1e-4):
                 bad = SHARES[j] * wrong
                 probability[rows] += weights[likely, j] * bad / np.maximum(bad + (1 - SHARES[j]) * right, 1e-300)
-    posterior = weights.sum(axis=0)
-    tail = (1 - INTERVAL) / 2
-    low, high = np.interp([tail, 1 - tail], posterior.cumsum(), SHARES)
-    if low < SHARES[1]:  # there may be none
-        low = 0.0
-    return Posterior(probability, float(posterior @ SHARES), float(low), float(high))
+    return Posterior(probability, *share_of(weights.sum(axis=0)))
 
 
 def _of_right_labels(checked: ManyValues | FewValues, shape: Shape) -> float:

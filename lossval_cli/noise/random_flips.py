@@ -20,14 +20,10 @@ import numpy.typing as npt
 from scipy.special import expit, logit, logsumexp, ndtri
 from scipy.stats import binom, rankdata
 
+from lossval_cli.noise.share_grid import SHARES, log_prior, normalised, share_of
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-SHARES = np.concatenate([[0.0, 0.0025, 0.005, 0.0075], np.arange(0.01, 0.1, 0.01), np.arange(0.1, 0.51, 0.02)])
-"""π on the grid; beyond a half, labels would say the opposite of what they mean."""
-
-MEAN_SHARE = 0.08
-"""Mean of the exponential prior of π."""
 
 SLOPES = np.exp(np.linspace(np.log(0.05), np.log(12), 26))
 MIDPOINTS = np.linspace(-3.2, 3.2, 53)
@@ -49,9 +45,6 @@ ABOUT_THE_SAME = 1.5
 
 FEWEST_SUREST = 50
 """The surest predictions that are looked at: so many, twice as many, and so on."""
-
-INTERVAL = 0.9
-"""Content of the intervals of shares."""
 
 
 class Flips(NamedTuple):
@@ -98,11 +91,7 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int, distinct: int | No
                 right = curve.height(i, z)
                 flipped = SHARES[i] / (K - 1) * (1 - right)
                 probability[own] += posterior[i] * flipped / np.maximum(flipped + (1 - SHARES[i]) * right, 1e-12)
-    tail = (1 - INTERVAL) / 2
-    low, high = np.interp([tail, 1 - tail], posterior.cumsum(), SHARES)
-    if low < SHARES[1]:  # there may be none
-        low = 0.0
-    return Flips(probability, float(posterior @ SHARES), float(low), float(high))
+    return Flips(probability, *share_of(posterior))
 
 
 def _equally_frequent(rates: Floats) -> list[Ints]:
@@ -139,11 +128,7 @@ def _log_chance_of_surest(probabilities: Floats, y: Ints) -> Floats:
 def _posterior(curves: list[_Curve], log_chance: Floats) -> Floats:
     """Return (SHARES,) posterior of the share π that all curves have; log_chance (SHARES,): other evidence of it."""
     log_likelihood = np.sum([curve.log_likelihood for curve in curves], axis=0) + np.maximum(log_chance, -1e6)
-    log_posterior = log_likelihood - SHARES / MEAN_SHARE
-    # The grid is not even: a node stands for the stretch up to its neighbours.
-    posterior: Floats = np.exp(log_posterior - log_posterior.max()) * np.gradient(SHARES)
-    posterior /= posterior.sum()
-    return posterior
+    return normalised(log_likelihood + log_prior())
 
 
 class _Curve(NamedTuple):

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lossval_cli.noise.label_estimates import LITTLE_SKILL
 from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import format_number, format_percent, join_names, pluralize
-
-LITTLE_SKILL = 0.1
-"""Share of the label's uncertainty that out-of-fold predictions must remove before relabelling is advised; the same as
-in `noise.class_errors`."""
 
 LISTED = 100
 """Number of suspects that the page lists and that the first sentence counts."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lossval_cli.noise.label_estimates import LITTLE_SKILL
 from lossval_cli.report.sentences import (
-    LITTLE_SKILL,
     concentrated_suspects,
     conflicting_duplicates,
     duplicates_of_training,
