@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from lossval_cli.noise.class_errors import find_wrong_classes
+from lossval_cli.noise.flags import choose_suspects
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.number_errors import find_wrong_numbers
 from lossval_cli.noise.number_mixture import Scores
@@ -36,6 +37,10 @@ def find(X: np.ndarray, y: np.ndarray, **options: object) -> LabelErrors:
     return find_wrong_classes(X, y, out_of_fold(X, y), **options)  # type: ignore[arg-type]
 
 
+def suspect(errors: LabelErrors) -> np.ndarray:
+    return choose_suspects(errors.probability)[0]
+
+
 def events(X: np.ndarray, strength: float, seed: int = 1) -> np.ndarray:
     """Right labels: an event whose chance the features explain in part."""
     chance = expit(strength * (X[:, 0] + X[:, 1]))
@@ -51,7 +56,7 @@ def flipped(y: np.ndarray, share: float, K: int = 2, seed: int = 2) -> tuple[np.
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 2.0])
 def test_labels_that_are_hard_to_predict_are_not_called_wrong(strength: float) -> None:
     X = table(1000)
-    assert find(X, events(X, strength)).suspect.mean() <= 0.02
+    assert suspect(find(X, events(X, strength))).mean() <= 0.02
 
 
 def test_rows_that_lack_what_explains_their_label_are_not_flagged_for_it() -> None:
@@ -59,13 +64,13 @@ def test_rows_that_lack_what_explains_their_label_are_not_flagged_for_it() -> No
     X = table(1000, 5)
     y = (X.sum(axis=1) > 0).astype(np.int64)
     X[np.random.default_rng(5).random(1000) < 0.4, 2:] = 0
-    assert find(X, y).suspect.mean() <= 0.03
+    assert suspect(find(X, y)).mean() <= 0.03
 
 
 def test_labels_that_no_feature_explains_are_never_flagged() -> None:
     X = table(600)
     errors = find(X, np.random.default_rng(1).integers(0, 4, 600))
-    assert not errors.suspect.any()
+    assert not suspect(errors).any()
     assert errors.skill < 0.05
 
 
@@ -74,8 +79,8 @@ def test_flips_among_clear_labels_are_found_and_counted() -> None:
     y, wrong = flipped((X[:, 0] + X[:, 1] > 0).astype(np.int64), 0.1)
     errors = find(X, y)
     assert roc_auc_score(wrong, errors.probability) > 0.95
-    assert wrong[errors.suspect].mean() > 0.75
-    assert errors.suspect[wrong].mean() > 0.6
+    assert wrong[suspect(errors)].mean() > 0.75
+    assert suspect(errors)[wrong].mean() > 0.6
     assert errors.low <= 0.1 <= errors.high
     assert errors.share == pytest.approx(0.1, abs=0.04)
 
@@ -88,7 +93,7 @@ def test_flips_among_many_classes_are_found() -> None:
     y, wrong = flipped(true, 0.15, K)
     errors = find(X, y)
     assert roc_auc_score(wrong, errors.probability) > 0.97
-    assert wrong[errors.suspect].mean() > 0.85
+    assert wrong[suspect(errors)].mean() > 0.85
 
 
 def test_the_names_of_classes_do_not_matter() -> None:
@@ -130,13 +135,13 @@ def test_the_only_row_of_its_class_is_not_flagged() -> None:
     errors = find_wrong_classes(X, y, network)
     assert errors.class_too_small[7]
     assert errors.probability[7] == 0
-    assert not errors.suspect[7]
+    assert not suspect(errors)[7]
 
 
 def test_a_rare_class_that_overlaps_is_not_noise() -> None:
     X = table(1000)
     y = (np.random.default_rng(3).random(1000) < expit(X[:, 0] + X[:, 1] - 4.2)).astype(np.int64)
-    assert find(X, y).suspect.mean() <= 0.02
+    assert suspect(find(X, y)).mean() <= 0.02
 
 
 def systematic(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -158,8 +163,8 @@ def test_trusted_rows_show_errors_that_follow_the_features() -> None:
     without = find(X, given)
     errors = find(X, given, trusted=trusted_rows(X_trusted, true_trusted, X, given))
     assert roc_auc_score(wrong, errors.probability) > roc_auc_score(wrong, without.probability) + 0.1
-    assert wrong[errors.suspect].mean() > 0.7
-    assert errors.suspect[wrong].mean() > 0.6
+    assert wrong[suspect(errors)].mean() > 0.7
+    assert suspect(errors)[wrong].mean() > 0.6
     assert errors.low <= wrong.mean() <= errors.high
 
 
@@ -167,7 +172,7 @@ def test_trusted_rows_that_agree_leave_hard_labels_alone() -> None:
     X, X_trusted = table(800), table(300, 5)
     y = events(X, 1.0)
     trusted = trusted_rows(X_trusted, events(X_trusted, 1.0, 6), X, y)
-    assert find(X, y, trusted=trusted).suspect.mean() <= 0.02
+    assert suspect(find(X, y, trusted=trusted)).mean() <= 0.02
 
 
 def test_trusted_rows_that_speak_against_errors_silence_the_usual_doubts() -> None:
@@ -177,7 +182,7 @@ def test_trusted_rows_that_speak_against_errors_silence_the_usual_doubts() -> No
         X = table(2500, seed)
         y = events(X, 1.5, seed)
         trusted = trusted_rows(X[2000:], y[2000:], X[:2000], y[:2000])
-        flagged.append(find(X[:2000], y[:2000], trusted=trusted).suspect.mean())
+        flagged.append(suspect(find(X[:2000], y[:2000], trusted=trusted)).mean())
     assert np.mean(flagged) <= 0.005
 
 
@@ -198,7 +203,7 @@ def test_a_handful_of_trusted_rows_changes_little() -> None:
     X_trusted = table(8, 5)
     trusted = trusted_rows(X_trusted, (X_trusted[:, 0] > 0).astype(np.int64), X, y)
     one, other = find(X, y), find(X, y, trusted=trusted)
-    assert abs(one.suspect.mean() - other.suspect.mean()) < 0.02
+    assert abs(suspect(one).mean() - suspect(other).mean()) < 0.02
 
 
 def test_an_expected_share_of_the_user_is_believed() -> None:
@@ -261,7 +266,7 @@ def test_a_frequent_class_that_nobody_predicts_surely_is_not_full_of_flips(stren
     flips = estimate_flips(chance, y, 0)
     assert flips.low < 0.01 and flips.share < 0.05
     errors = find(X, y)
-    assert errors.suspect.mean() <= 0.02 and errors.low < 0.01
+    assert suspect(errors).mean() <= 0.02 and errors.low < 0.01
     if strength == 2.0:
         wrong_y, _ = flipped(y, 0.1, K=3)
         assert estimate_flips(out_of_fold(X, wrong_y), wrong_y, 0).high > 0.08
@@ -275,7 +280,7 @@ def test_one_sure_class_beside_hopeless_ones_is_not_taken_for_flips() -> None:
     X[:, 0] = np.where(y == 0, 5, X[:, 0])
     chance = np.where((y == 0)[:, None], np.eye(7)[0], np.array([0, *[1 / 6] * 6]))
     errors = find_wrong_classes(X, y, chance, alone=True)
-    assert errors.suspect.mean() <= 0.02 and errors.low < 0.01
+    assert suspect(errors).mean() <= 0.02 and errors.low < 0.01
 
 
 @pytest.mark.parametrize("K", [2, 4])
@@ -285,7 +290,7 @@ def test_sets_of_like_rows_with_one_row_of_each_class_are_not_wrong(K: int) -> N
     y = np.tile(np.arange(K), 800 // K)
     i = np.random.default_rng(2).permutation(len(y))
     errors = find_wrong_classes(X[i], y[i], np.full((len(y), K), 1 / K))
-    assert errors.suspect.mean() <= 0.02 and errors.low < 0.01 and errors.skill < 0.05
+    assert suspect(errors).mean() <= 0.02 and errors.low < 0.01 and errors.skill < 0.05
 
 
 def far_numbers(form: str, factor: float, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -307,8 +312,8 @@ def far_numbers(form: str, factor: float, share: float) -> tuple[np.ndarray, np.
 def test_numbers_beyond_everything_are_flagged(form: str, share: float) -> None:
     X, y, network, wrong = far_numbers(form, 10.0, share)
     errors = find_wrong_numbers(X, y, network)
-    assert errors.suspect[wrong].mean() >= 0.95
-    assert errors.suspect[~wrong].mean() <= 0.015
+    assert suspect(errors)[wrong].mean() >= 0.95
+    assert suspect(errors)[~wrong].mean() <= 0.015
     assert errors.share <= 0.06
 
 
@@ -326,7 +331,7 @@ def test_right_numbers_of_difficult_forms_are_not_flagged() -> None:
     }
     for form, y in forms.items():
         errors = find_wrong_numbers(X, y, np.full(800, np.median(y)))
-        assert errors.suspect.mean() <= 0.02, form
+        assert suspect(errors).mean() <= 0.02, form
 
 
 def test_numbers_wrong_by_a_rule_are_seen_by_trusted_rows_alone() -> None:
@@ -340,7 +345,7 @@ def test_numbers_wrong_by_a_rule_are_seen_by_trusted_rows_alone() -> None:
     alone = find_wrong_numbers(X[:700], given, np.zeros(700))
     helped = find_wrong_numbers(X[:700], given, np.zeros(700), trusted=trusted)
     assert roc_auc_score(wrong, helped.probability) > roc_auc_score(wrong, alone.probability) + 0.1
-    assert helped.suspect[~wrong].mean() < 0.02
+    assert suspect(helped)[~wrong].mean() < 0.02
 
 
 def test_trusted_numbers_that_are_noisy_themselves_do_not_hide_errors() -> None:
@@ -353,7 +358,7 @@ def test_trusted_numbers_that_are_noisy_themselves_do_not_hide_errors() -> None:
     trusted = Trusted(X[1000:], y[1000:], np.zeros(300), np.full(300, -1))
     alone = find_wrong_numbers(X[:1000], y[:1000], np.zeros(1000))
     helped = find_wrong_numbers(X[:1000], y[:1000], np.zeros(1000), trusted=trusted)
-    assert helped.suspect[wrong[:1000]].mean() > alone.suspect[wrong[:1000]].mean() - 0.1
+    assert suspect(helped)[wrong[:1000]].mean() > suspect(alone)[wrong[:1000]].mean() - 0.1
 
 
 def test_the_unit_of_a_number_does_not_matter() -> None:
@@ -379,4 +384,4 @@ def test_few_kinds_of_rows_say_nothing_of_flips() -> None:
     X = np.eye(12, dtype=np.float32)[kind]
     found = find_wrong_classes(X, y, np.stack([1 - p, p], axis=1))
     assert found.low == 0.0
-    assert found.suspect.mean() <= 0.015
+    assert suspect(found).mean() <= 0.015

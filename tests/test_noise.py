@@ -15,11 +15,8 @@ from lossval_cli.noise.outliers import OutlierEstimate
 
 def labels(probability: np.ndarray) -> LabelErrors:
     rows = len(probability)
-    suspect, threshold = choose_suspects(probability)
     share = float(probability.mean())
-    return LabelErrors(
-        probability, suspect, threshold, share, 0.0, 0.4, np.full((rows, 2), 0.5), 0.3, np.zeros(rows, np.bool_)
-    )
+    return LabelErrors(probability, share, 0.0, 0.4, np.full((rows, 2), 0.5), 0.3, np.zeros(rows, np.bool_))
 
 
 def outliers(probability: np.ndarray) -> OutlierEstimate:

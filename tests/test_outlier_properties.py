@@ -208,7 +208,6 @@ def test_values_in_a_wrong_unit_are_found_and_named(share: float, factor: float)
     assert (estimate.probability > 0.5).sum() <= len(wrong) + 20
     cells = [cells[0] for cells in estimate.describe(wrong)]
     assert {cell.column for cell in cells} == {"height"}
-    assert all(cell.usual is not None and 140 < cell.usual[0] < cell.usual[1] < 210 for cell in cells)
 
 
 @pytest.mark.slow
@@ -296,10 +295,9 @@ def test_a_tail_does_not_saturate_and_far_values_do_not_stretch_it() -> None:
 def test_a_column_far_from_zero_keeps_its_scale() -> None:
     values = np.random.default_rng(28).lognormal(0, 1, 2000)
     plain, far = NumberCells.fit(values), NumberCells.fit(values + 1e11)
-    assert (far.sorted_values.max() - far.sorted_values.min()) == pytest.approx(
-        np.ptp(NumberCells.fit(values - 50).sorted_values), rel=0.05
-    )
-    assert np.ptp(plain.sorted_values) > 3
+    near = NumberCells.fit(values - 50)
+    assert np.ptp(far.scale(values + 1e11)) == pytest.approx(np.ptp(near.scale(values - 50)), rel=0.05)
+    assert np.ptp(plain.scale(values)) > 3
 
 
 def test_two_groups_count_the_errors_and_leave_right_rows_alone() -> None:

@@ -254,16 +254,12 @@ class CellModel:
                 prediction.mean[:, i], prediction.variance[:, i] = mean, self._linear.variance[i]
         return prediction
 
-    def likely_levels(
-        self, cells: Cells, column: int, fitted: Ints | None = None
-    ) -> list[tuple[str | None, float | None]]:
-        """Return, for each row, the level that the other columns make most probable, and the probability of its own."""
+    def likely_levels(self, cells: Cells, column: int, fitted: Ints | None = None) -> list[str | None]:
+        """Return, for each row, the level that the other columns make most probable."""
         shares, named = self._forest.shares(cells, column, fitted), list(self.levels[column].named)
         if not shares.size or not named:
-            return [(None, None)] * len(cells.codes)
-        best = np.argmax(shares[:, : len(named)], axis=1)
-        own = shares[np.arange(len(shares)), cells.codes[:, column]]
-        return [(named[level], float(probability)) for level, probability in zip(best, own, strict=True)]
+            return [None] * len(cells.codes)
+        return [named[level] for level in np.argmax(shares[:, : len(named)], axis=1)]
 
     def _codes(self, frame: pd.DataFrame, counted: bool) -> tuple[Ints, Floats, Floats, Floats]:
         """Return (n, D) bins and levels, numbers on their scale, evidence of misspelling, rarity of levels."""

@@ -30,9 +30,6 @@ more of them is the worse."""
 CERTAIN = 50.0
 """Nats, of a cell that is not of its column's type."""
 
-USUAL = (0.025, 0.975)
-"""Quantiles of a column between which its numbers are usual."""
-
 RANGE = 2.0
 """Deviations of a prediction that its range reaches either way."""
 
@@ -44,18 +41,15 @@ class CellFinding(NamedTuple):
     kind: Kind
     value: float | str | None  # None where it could not be read
     evidence: float  # nats
-    usual: tuple[float, float] | None  # 95 % of a column of numbers
-    predicted: float | str | None  # by the other columns
-    predicted_range: tuple[float, float] | None
-    probability: float | None  # that the other columns give a level
-    meant: str | None  # the level that was probably meant
-    view: str | None  # of a text: "length" or "symbols"
+    predicted: float | str | None = None  # by the other columns
+    predicted_range: tuple[float, float] | None = None
+    meant: str | None = None  # the level that was probably meant
     beside: tuple[str, float | str] | None = None  # column and value that it does not go with
 
 
 def unreadable(column: str) -> CellFinding:
     """A cell that is not of its column's type."""
-    return CellFinding(column, "unreadable", None, CERTAIN, None, None, None, None, None, None)
+    return CellFinding(column, "unreadable", None, CERTAIN)
 
 
 def describe_cells(
@@ -109,7 +103,7 @@ class _Described:
         self.evidence = self.model.evidence(self.raw)
         self.prediction = self.model.predict(self.raw.cells, self.fitted)
         self.contradictions = self.model.contradictions(prepared, self.fitted)
-        self._levels: dict[int, list[tuple[str | None, float | None]]] = {}
+        self._levels: dict[int, list[str | None]] = {}
 
     def _beside(self, i: int, d: int) -> tuple[str, float | str] | None:
         """The cell that cell d of row i contradicts most, where that is the most that is said against it."""
@@ -123,7 +117,6 @@ class _Described:
 
     def _number(self, i: int, d: int, evidence: float) -> CellFinding:
         column, name = self.model.numbers[d], self.model.columns[d]
-        low, high = column.unscale(np.quantile(column.sorted_values, USUAL)).tolist()
         predicted, around = None, None
         if self.prediction.trees[i, d] > 0:
             middle, reach = self.prediction.mean[i, d], RANGE * np.sqrt(self.prediction.variance[i, d])
@@ -139,23 +132,21 @@ class _Described:
         if beside is not None:
             kind = "contradiction"
         value = float(self.prepared.iloc[i, d])
-        text = name.rsplit("\0", 1)[1] if "\0" in name else None
-        source = self.view.source[name]
-        return CellFinding(source, kind, value, evidence, (low, high), predicted, around, None, None, text, beside)
+        return CellFinding(self.view.source[name], kind, value, evidence, predicted, around, beside=beside)
 
     def _level(self, i: int, d: int, evidence: float) -> CellFinding:
         column, level = self.model.levels[d], str(self.prepared.iloc[i, d])
         meant = column.meant(level, self.fitted is not None)
         if d not in self._levels:
             self._levels[d] = self.model.likely_levels(self.raw.cells, d, self.fitted)
-        likely, probability = self._levels[d][i]
+        likely = self._levels[d][i]
         rare = column.counts.get(level, 0) <= 1
         kind: Kind = "misspelt" if meant is not None else "rare level" if rare else "unlikely level"
         beside = None if meant is not None else self._beside(i, d)
         if beside is not None:
             kind = "contradiction"
         source = self.view.source[self.model.columns[d]]
-        return CellFinding(source, kind, level, evidence, None, likely, None, probability, meant, None, beside)
+        return CellFinding(source, kind, level, evidence, likely, meant=meant, beside=beside)
 
 
 def _with(frame: pd.DataFrame, expected: dict[int, dict[int, float | str | None]]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.noise.class_predictions import predict_given
-from lossval_cli.noise.flags import choose_suspects, in_order_of, with_mean
+from lossval_cli.noise.flags import in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LITTLE_SKILL, LabelErrors, Trusted
 from lossval_cli.noise.ordered_classes import steps_apart
 from lossval_cli.noise.random_flips import Flips, estimate_flips
@@ -138,19 +138,8 @@ def find_wrong_classes(
             far = np.where(is_enough, (given * (steps > 1)).sum(axis=1), 0.0)
             probability = _with_doubtful(probability, doubt.score, far, doubt.open * DOUBTFUL_PER_FLIP * flips.low)
     probability = np.where(is_enough, probability, 0.0)
-    suspect, threshold = choose_suspects(probability)
     share = float(probability.mean())
-    return LabelErrors(
-        probability,
-        suspect,
-        threshold,
-        share,
-        min(low, share),
-        max(high, share),
-        calibrated,
-        skill,
-        ~is_enough,
-    )
+    return LabelErrors(probability, share, min(low, share), max(high, share), calibrated, skill, ~is_enough)
 
 
 def _without_trusted_rows(

@@ -46,8 +46,6 @@ class LabelErrors(NamedTuple):
     """The estimated errors in the labels of N training rows."""
 
     probability: Floats  # (N,) that the label is wrong
-    suspect: Bools  # (N,)
-    threshold: float  # probability from which a row is suspect; 1.0 where there is none
     share: float  # expected share of wrong labels, with its interval
     low: float
     high: float

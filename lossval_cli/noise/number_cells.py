@@ -125,8 +125,6 @@ class NumberCells:
     unit: float
     centre: float
     spread: float
-    sorted_values: Floats
-    """(m,) on the scale."""
     edges: Floats
     """Edges of the bins, ascending."""
     limits: tuple[float, float]
@@ -152,7 +150,7 @@ class NumberCells:
         origin, unit = _origin_and_unit(rest)
         low, centre, high = np.quantile(_signed_log(rest, origin, unit), [0.05, 0.5, 0.95])
         spread = max(float(high - low) / 3.3, 1e-9)
-        scaled = np.sort((_signed_log(finite, origin, unit) - centre) / spread)
+        scaled = (_signed_log(finite, origin, unit) - centre) / spread
         if len(distinct) > BINS:
             edges = np.unique(np.quantile(scaled, np.linspace(0, 1, BINS + 1)))[1:-1]
         else:
@@ -165,7 +163,6 @@ class NumberCells:
             unit,
             float(centre),
             spread,
-            scaled,
             edges,
             (float(limits[0]), float(limits[1])),
             1 - len(finite) / len(values),

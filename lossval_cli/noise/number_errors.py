@@ -14,14 +14,11 @@ label than that of the given one (trusted_numbers).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 from scipy.stats import t as student_t
 
-from lossval_cli.noise.flags import choose_suspects
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.number_cells import NumberCells, Sides
 from lossval_cli.noise.number_mixture import (
@@ -87,16 +84,6 @@ SKEWED = 0.2
 """Quantile skewness (Bowley's, of the outer tenths) from which logarithms are taken."""
 
 
-class _Found(NamedTuple):
-    """The estimated errors in N numeric labels."""
-
-    probability: Floats  # (N,)
-    share: float  # posterior mean of π, with its interval
-    low: float
-    high: float
-    is_beyond: npt.NDArray[np.bool_]  # (N,) lies beyond everything
-
-
 def find_wrong_numbers(
     X: RowSource,
     y: Floats,
@@ -131,15 +118,9 @@ def find_wrong_numbers(
         )
         rows, checked = Predicted(predicted, y), Predicted(by_trusted, y_trusted)
     found = estimate_number_errors(rows, seed, checked=checked, expected_share=expected_share)
-    suspect, threshold = choose_suspects(found.probability)
     variance = float(t.var())
     return LabelErrors(
-        found.probability,
-        suspect,
-        threshold,
-        found.share,
-        found.low,
-        found.high,
+        *found,
         scores.value(rows.scores),
         1 - float(np.square(t - rows.scores).mean()) / variance if variance > 0 else 0.0,
         np.zeros(len(y), np.bool_),
@@ -148,7 +129,7 @@ def find_wrong_numbers(
 
 def estimate_number_errors(
     rows: Predicted, seed: int, *, checked: Predicted | None = None, expected_share: float | None = None
-) -> _Found:
+) -> Posterior:
     """Estimate errors from out-of-fold predictions and labels; checked: the same of trusted rows."""
     y, scores = rows.y, Scores.of(rows.y)
     most_common = int(scores.counts.argmax())
@@ -170,9 +151,8 @@ def estimate_number_errors(
             beyond &= (scores.counts <= RARE_VALUE * len(y))[scores.nearest(y)]
     probability = np.where(beyond, np.maximum(found.probability, 1 - FALSE_DISCOVERIES), found.probability)
     surely = float(beyond.mean())
-    return _Found(
-        probability, max(found.share, surely), max(found.low, 0.9 * surely), max(found.high, 1.2 * surely), beyond
-    )
+    share, low, high = max(found.share, surely), max(found.low, 0.9 * surely), max(found.high, 1.2 * surely)
+    return Posterior(probability, share, low, high)
 
 
 def _lies_beyond(y: Floats, predicted: Floats) -> npt.NDArray[np.bool_]:

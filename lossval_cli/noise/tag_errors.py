@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.noise.class_errors import Scale, find_wrong_classes
-from lossval_cli.noise.flags import choose_suspects
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.out_of_fold import draw_folds, predict_tags
 from lossval_cli.noise.stacking import mix, stack
@@ -79,13 +78,10 @@ def find_wrong_tags(
         )
     tags = np.column_stack([one.probability for one in found])
     probability = tags.max(axis=1)
-    suspect, threshold = choose_suspects(probability)
     share = float(probability.mean())
     calibrated = np.column_stack([one.predictions[:, 1] for one in found])
     return LabelErrors(
         probability,
-        suspect,
-        threshold,
         share,
         min(share, max(one.low for one in found)),
         max(share, min(0.5, sum(one.high for one in found))),
