@@ -123,9 +123,11 @@ def score(
             processes=processes,
             progress=Progress() if on_epoch is None else Progress(epoch=on_epoch),
         )
-    for text in () if result is None else (*result.fit.warnings, *result.dataset.warnings):
+    if not processes.is_main:
+        return None
+    for text in (*result.fit.warnings, *result.dataset.warnings):
         warnings.warn(text, LossvalWarning, stacklevel=2)
-    if result is not None and resources.checkpoint is not None and result.is_complete:
+    if resources.checkpoint is not None and result.is_complete:
         remove_file(resources.checkpoint)
     return result
 

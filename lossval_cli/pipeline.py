@@ -77,13 +77,13 @@ def run(
     resources: Resources | None = None,
     processes: ProcessGroup = SINGLE_PROCESS,
     progress: Progress | None = None,
-) -> Result | None:
+) -> Result:
     """Read and encode, train, estimate noise, study removal, rank, report.
 
     `options` say how the tables are read; `thresholds` which rows are suspect, without them the method
     decides; `decisions` is a file of what reviewers decided about rows, which then count as trusted; `removal` is
-    full, quick or off. Of several `processes` the main one alone reports progress and returns a result; the others
-    return None. Raises LossvalError, one line each; writes nothing but a checkpoint.
+    full, quick or off. Of several `processes` the main one alone reports progress; all return the result, the others
+    without the keys of suspects. Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
     progress = progress if progress is not None and processes.is_main else Progress()
     clock, started = Clock(progress.stage), datetime.now(UTC)
@@ -102,11 +102,10 @@ def run(
         with clock("report"):
             scores = rank_rows(data, fit, noise)
             report = build_report(data, fit, noise, study, scores, settings, runtime.device)
-    if not processes.is_main:
-        return None
     report |= {"thresholds": thresholds and thresholds.to_dict(), "timing": clock.seconds}
     scores = restore_rows(scores, data)
-    add_keys(report, scores, data)
+    if processes.is_main:
+        add_keys(report, scores, data)
     return Result(scores, cast(Report, report), data, fit, noise, study, settings, source=tables.train, started=started)
 
 

@@ -130,8 +130,8 @@ def _score(
         resources,
         thresholds=thresholds,
         removal=options.removal or ("full" if needed else "off"),
-    ) as (result, _):
-        if result is None:
+    ) as (result, _, processes):
+        if not processes.is_main:
             return None
     from lossval_cli.runs.loaded import loaded_run
 

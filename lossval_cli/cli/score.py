@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lossval_cli.features.dataset import Dataset
     from lossval_cli.report.types import Report
     from lossval_cli.result import Result
+    from lossval_cli.runtime.distributed import ProcessGroup
 
 EXAMPLES = """\b
 Examples:
@@ -66,6 +67,14 @@ class ScoreOutput(OptionGroup):
         int | None, typer.Option(metavar="N", min=1, help="Write only the first N rows, with -o FILE or -o -.")
     ] = None
     safe_csv: SafeCsv = False
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts",
+            help="Write the scores of a run directory as Parquet files, one of each process, into a directory "
+            "scores.parquet.",
+        ),
+    ] = False
     redact: Annotated[
         bool,
         typer.Option(
@@ -106,6 +115,7 @@ def score(
     read = (train, options.val, options.test, options.config, options.thresholds, options.decisions)
     destination.check(force=outputs.force, read=read)
     resources = runtime.resources(None if destination.kind == "stream" else destination.path)
+    from lossval_cli.runs.score_parts import write_parts
     from lossval_cli.runs.scores_io import split_names
 
     started = datetime.now(UTC)
@@ -120,14 +130,17 @@ def score(
         # Only the reports of a run directory say what removal does.
         removal=options.removal or ("full" if destination.kind == "directory" else "off"),
         check_dataset=lambda dataset: _check_names(dataset, names, outputs.redact),
-    ) as (result, shown):
-        if result is None:
+    ) as (result, shown, processes):
+        if outputs.redact:
+            result = _redacted(result)
+        if not processes.is_main:
+            if outputs.parts:
+                write_parts(result.table, None, processes)
             return
         shown.notices(_unused_decisions(destination, options))
         shown.stage("write")
-        if outputs.redact:
-            result = _redacted(result)
-        files = _write(result, destination, outputs, names, started, _recorded(train, options, outputs, runtime))
+        given = _recorded(train, options, outputs, runtime)
+        files = _write(result, destination, outputs, names, started, given, processes)
     if not (runtime.quiet or is_assistant()) and destination.kind != "stream":
         _show_summary(result, destination, files)
 
@@ -162,6 +175,8 @@ def _check_choices(destination: Destination, outputs: ScoreOutput) -> None:
         for option, value in (("--columns", outputs.columns), ("--sort", outputs.sort), ("--top", outputs.top)):
             if value is not None:
                 raise UsageError(f"{option} needs -o FILE or -o -: a run directory holds every row and column")
+    if outputs.parts and (destination.kind != "directory" or destination.form in ("csv", "jsonl") or outputs.safe_csv):
+        raise UsageError("--parts writes Parquet files into a run directory: give -o DIR, or leave it out")
     if outputs.safe_csv and destination.form in ("jsonl", "parquet"):
         raise UsageError(f"--safe-csv applies to CSV, but the scores are written as {destination.form}")
     if destination.kind == "stream" and destination.form == "parquet" and is_screen(sys.stdout):
@@ -199,12 +214,13 @@ def _write(
     names: Sequence[str],
     started: datetime,
     given: Mapping[str, object],
+    processes: ProcessGroup,
 ) -> list[str]:
     """Write the scores, or the run directory; the names of its files."""
     from lossval_cli.runs.scores_io import pick
 
     if destination.kind == "directory":
-        return _write_directory(result, destination, outputs, started, given)
+        return _write_directory(result, destination, outputs, started, given, processes)
     table = pick(result.table, columns=names, sort=outputs.sort or "worst", top=outputs.top or 0)
     write_rows(table, destination, safe_csv=outputs.safe_csv, force=outputs.force)
     return []
@@ -216,13 +232,15 @@ def _write_directory(
     outputs: ScoreOutput,
     started: datetime,
     given: Mapping[str, object],
+    processes: ProcessGroup,
 ) -> list[str]:
     """Write the run directory; the names of its files."""
     from lossval_cli.runs.directory import run_files
     from lossval_cli.runs.record import build_run_record
+    from lossval_cli.runs.score_parts import PARTS, write_parts
     from lossval_cli.runtime.atomic_write import write_directory
 
-    form = destination.format_for(result.dataset.train.table.format)
+    form = "parquet" if outputs.parts else destination.format_for(result.dataset.train.table.format)
     if outputs.safe_csv and form != "csv":
         raise UsageError(f"--safe-csv applies to CSV, but the scores are written as {form}: add --format csv")
     record = build_run_record(
@@ -237,8 +255,17 @@ def _write_directory(
     )
     report = result.report | {"directory": destination.path.name}
     files = run_files(result.table, report, record, form, safe_csv=outputs.safe_csv)
-    write_directory(destination.path, files, force=outputs.force)
-    return list(files)
+    if not outputs.parts:
+        write_directory(destination.path, files, force=outputs.force)
+        return list(files)
+    del files[PARTS]
+    write_directory(
+        destination.path,
+        files,
+        force=outputs.force,
+        fill=lambda directory: write_parts(result.table, directory, processes),
+    )
+    return [f"{PARTS}/", *files]
 
 
 def _show_summary(result: Result, destination: Destination, files: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lossval_cli.features.dataset import Dataset
     from lossval_cli.noise.thresholds import Thresholds
     from lossval_cli.result import Result
+    from lossval_cli.runtime.distributed import ProcessGroup
     from lossval_cli.runtime.resources import Resources
     from lossval_cli.settings import Settings
 
@@ -31,9 +32,10 @@ def scored(
     thresholds: Thresholds | None,
     removal: str,
     check_dataset: Callable[[Dataset], None] | None = None,
-) -> Iterator[tuple[Result | None, Progress]]:
-    """Score `train`; the result is None in a process that only helps. `check_dataset` may refuse, by raising, what was
-    read before it is trained on. The checkpoint of a complete run is deleted when the `with` ends without an error."""
+) -> Iterator[tuple[Result, Progress, ProcessGroup]]:
+    """Score `train`, in all processes of the run; the first one alone shows anything. `check_dataset` may refuse, by
+    raising, what was read before it is trained on. The checkpoint of a complete run is deleted when the `with` ends
+    without an error."""
     with processes() as group, runtime.shown() as shown:
         from lossval_cli.pipeline import Progress as RunProgress
         from lossval_cli.pipeline import Tables, run
@@ -60,10 +62,10 @@ def scored(
                     epoch=shown.epoch,
                 ),
             )
-        if result is not None:
+        if group.is_main:
             shown.notices([*result.fit.notices, *_over_time(result, resources)])
-        yield result, shown
-        if result is not None:
+        yield result, shown, group
+        if group.is_main:
             forget_checkpoint(resources, result)
 
 

@@ -114,7 +114,7 @@ def read_run(path: Path) -> LoadedRun:
     """A run directory. Raises ReadError, one line, if it is none or a file of it is missing or damaged."""
     called = format_name(str(path))
     record, report = (read_part(path, name) for name in (RECORD, "report.json"))
-    files = [file for form in ("parquet", "csv", "jsonl") if (file := path / f"scores.{form}").is_file()]
+    files = [file for form in ("parquet", "csv", "jsonl") if (file := path / f"scores.{form}").exists()]
     if not files:
         raise ReadError(f"{called} holds no scores.csv, scores.jsonl or scores.parquet; score the table again")
     try:

@@ -53,6 +53,10 @@ _ASIDE = ".lossval-old"
 """What was at the target, between two renamings."""
 
 
+def _nothing(_: Path) -> None:
+    """Write nothing."""
+
+
 def is_run_directory(path: Path) -> bool:
     """Return whether `path` is a directory that this tool has written."""
     try:
@@ -120,15 +124,19 @@ def _is_of(path: Path, source: Path) -> bool:
         return False
 
 
-def write_directory(path: Path, files: Mapping[str, Writer], *, force: bool) -> None:
-    """Write `files` (name -> writer, `run.json` among them) as the directory `path`.
+def write_directory(
+    path: Path, files: Mapping[str, Writer], *, force: bool, fill: Callable[[Path], None] = _nothing
+) -> None:
+    """Write `files` (name -> writer, `run.json` among them) as the directory `path`, and what `fill` writes into the
+    directory that it is given, which becomes `path`.
 
     Files that are not ours in a directory that was there stay. Raises OutputError; then, and after any
     other exception, `path` is as it was.
     """
-    with _reporting(path), _Private(path) as private:
+    with reporting(path), _Private(path) as private:
+        fill(private.path)
         for name, write in files.items():
-            _write(private.path / name, write)
+            write_new(private.path / name, write)
         sync_directory(private.path)
         check_directory(path, force=force)
         with _uninterrupted():
@@ -143,8 +151,8 @@ def write_directory(path: Path, files: Mapping[str, Writer], *, force: bool) -> 
 def write_file(path: Path, write: Writer, *, force: bool, private: bool = False) -> None:
     """Write one file at `path`, for this user alone where it is `private`. Raises OutputError; then, and
     after any other exception, `path` is as it was."""
-    with _reporting(path), _Private(path) as private_directory:
-        _write(private_directory.path / path.name, write, 0o600 if private else 0o666)
+    with reporting(path), _Private(path) as private_directory:
+        write_new(private_directory.path / path.name, write, 0o600 if private else 0o666)
         check_file(path, force=force)
         with _uninterrupted():
             os.replace(private_directory.path / path.name, path)
@@ -153,7 +161,7 @@ def write_file(path: Path, write: Writer, *, force: bool, private: bool = False)
 
 def remove_file(path: Path) -> None:
     """Remove a file of ours, if it is there, and what killed runs have left of it."""
-    with _reporting(path):
+    with reporting(path):
         _clear_leftovers(path)
         path.unlink(missing_ok=True)
 
@@ -163,7 +171,7 @@ def scratch_directory(target: Path) -> Iterator[Path]:
     """A directory beside `target` that only this user can read, while the `with` lasts. Raises
     OutputError."""
     with contextlib.ExitStack() as stack:
-        with _reporting(target):
+        with reporting(target):
             private = stack.enter_context(_Private(target))
         yield private.path
 
@@ -173,12 +181,12 @@ def _check_parent(path: Path) -> None:
     if not parent.is_dir():
         reason = "is not a directory" if parent.exists() else "does not exist"
         raise OutputError(f"{format_name(str(path))} cannot be written: {format_name(str(parent))} {reason}")
-    with _reporting(path), _Private(path):  # the only sure test of whether one may write there
+    with reporting(path), _Private(path):  # the only sure test of whether one may write there
         pass
 
 
 @contextlib.contextmanager
-def _reporting(path: Path) -> Iterator[None]:
+def reporting(path: Path) -> Iterator[None]:
     """Raise what the system refuses as an OutputError."""
     try:
         yield
@@ -253,7 +261,8 @@ def _move_others(old: Path, path: Path) -> None:
             os.rename(entry, path / entry.name)
 
 
-def _write(path: Path, write: Writer, mode: int = 0o666) -> None:
+def write_new(path: Path, write: Writer, mode: int = 0o666) -> None:
+    """Write a file that does not exist yet, in a directory of `write_directory`. OSError passes through."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         write(file)
