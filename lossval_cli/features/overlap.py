@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.special import bdtrc
 
 from lossval_cli.features.row_keys import Keys, with_label
-from lossval_cli.runtime.row_source import RowSource
+from lossval_cli.runtime.row_source import RowSource, draw_at_most
 from lossval_cli.text.format import format_name, format_percent, pluralize
 
 SIGNIFICANCE = 0.01
@@ -110,9 +110,9 @@ def _near_copies(X: RowSource, others: npt.NDArray[np.float32], columns: int, ro
     """Count the `others` (n, D) that lie within NEAR per column of a training row, if that is more often than training
     rows lie so near to one another."""
     rng = np.random.default_rng([rows, len(others)])
-    reference = X[_draw(rows, NEAR_REFERENCE, rng)]
-    queries = others[_draw(len(others), NEAR_QUERIES, rng)]
-    own = _draw(len(reference), NEAR_QUERIES, rng)
+    reference = X[draw_at_most(rows, NEAR_REFERENCE, rng)]
+    queries = others[draw_at_most(len(others), NEAR_QUERIES, rng)]
+    own = draw_at_most(len(reference), NEAR_QUERIES, rng)
     limit = NEAR * np.sqrt(columns)
     from sklearn.neighbors import NearestNeighbors  # 0.3 s, and only for a table to compare with
 
@@ -124,7 +124,3 @@ def _near_copies(X: RowSource, others: npt.NDArray[np.float32], columns: int, ro
     if not is_more(near, len(queries), float((among <= limit).mean()), len(reference)):
         return 0
     return round(near / len(queries) * len(others))
-
-
-def _draw(rows: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    return np.arange(rows) if rows <= most else np.sort(rng.choice(rows, most, replace=False))

@@ -19,6 +19,7 @@ from lossval_cli.models.choice import Estimator, choose_model
 from lossval_cli.models.cross_fit import cross_fit
 from lossval_cli.models.inputs import check_columns
 from lossval_cli.runtime.context import Runtime
+from lossval_cli.runtime.row_source import draw_at_most
 from lossval_cli.settings import NETWORKS, Settings
 
 Floats = npt.NDArray[np.float64]
@@ -107,9 +108,7 @@ def _approximate(
     where the features cannot reproduce them out of bag: the model knows more than they say."""
     from sklearn.ensemble import ExtraTreesRegressor
 
-    rows = np.arange(len(predictions))
-    if len(rows) > MOST_FITTED:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_FITTED, replace=False))
+    rows = draw_at_most(len(predictions), MOST_FITTED, np.random.default_rng(seed))
     forest = ExtraTreesRegressor(60, min_samples_leaf=2, bootstrap=True, oob_score=True, random_state=seed % 2**32).fit(
         dataset.train.X[rows], predictions[rows]
     )

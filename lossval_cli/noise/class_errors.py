@@ -23,7 +23,7 @@ from lossval_cli.noise.ordered_classes import steps_apart
 from lossval_cli.noise.random_flips import Flips, estimate_flips
 from lossval_cli.noise.stacking import own
 from lossval_cli.noise.trusted_labels import TrueLabels, learn_true_labels
-from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.row_source import RowSource, draw_at_most
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -203,7 +203,7 @@ def _has_enough_rows(y: Ints, units: Ints, K: int) -> Bools:
 
 def _distinct_rows(X: RowSource, N: int, seed: int) -> int:
     """The number of distinct rows of X (N, D) among DRAWN drawn ones."""
-    rows = np.arange(N) if N <= DRAWN else np.sort(np.random.default_rng(seed).choice(N, DRAWN, replace=False))
+    rows = draw_at_most(N, DRAWN, np.random.default_rng(seed))
     values = np.ascontiguousarray(X[rows] + np.float32(0))  # one zero for −0 and 0
     return len(np.unique(values.view(np.dtype((np.void, values.strides[0]))))) if values.shape[1] else 1
 

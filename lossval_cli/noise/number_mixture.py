@@ -22,6 +22,7 @@ from lossval_cli.noise.label_estimates import LITTLE_SKILL
 from lossval_cli.noise.ordered_classes import frequencies_near
 from lossval_cli.noise.out_of_fold import OutOfFold
 from lossval_cli.noise.share_grid import SHARES, log_prior, normalised, share_of
+from lossval_cli.runtime.row_source import draw_at_most
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -207,9 +208,7 @@ def fit_mixture(
     """Fit (π, τ, ν) to the labels of `model`; `checked`: the same of trusted rows; expected_share: what the user
     expects."""
     N = len(model.t)
-    sample = np.arange(N)
-    if N > LIKELIHOOD_ROWS:
-        sample = np.sort(np.random.default_rng(seed).choice(N, LIKELIHOOD_ROWS, replace=False))
+    sample = draw_at_most(N, LIKELIHOOD_ROWS, np.random.default_rng(seed))
     counted = min(1.0, MOST_COUNTED * model.skill / len(sample))
     # With a share π far off, the median of all is the 0.5 / (1 − π) quantile of the right ones.
     expected = np.log(ndtri(0.75) / ndtri(0.5 + 0.25 / (1 - np.minimum(SHARES, 0.45))))

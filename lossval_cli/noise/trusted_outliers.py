@@ -17,6 +17,7 @@ import numpy.typing as npt
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.noise.outliers import OutlierEstimate
+from lossval_cli.runtime.row_source import draw_at_most
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,9 +40,7 @@ def relative_to_trusted(outliers: OutlierEstimate, dataset: Dataset) -> OutlierE
     val, model = dataset.val, outliers.model
     if model is None or dataset.held_out is not None or val.table.rows < FEWEST_TRUSTED:
         return outliers
-    rows = np.arange(val.table.rows)
-    if len(rows) > MOST_TRUSTED:
-        rows = np.sort(np.random.default_rng(len(rows)).choice(rows, MOST_TRUSTED, replace=False))
+    rows = draw_at_most(val.table.rows, MOST_TRUSTED, np.random.default_rng(val.table.rows))
     frame = TypedColumns(val.table, dataset.encoder).take(rows)
     classes = None if dataset.classes is None or val.y is None else val.y[rows].astype(np.int64)
     trusted = model.score(frame, np.full(len(rows), -1), val.X[rows], classes)

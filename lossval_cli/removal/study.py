@@ -24,6 +24,7 @@ from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.removal.models import Evaluation, Kind, boosting_kind, own_kind, retrain
 from lossval_cli.removal.plan import Plan, Pool, Strategy, make_plan, make_pool
 from lossval_cli.removal.recommendation import Answers, Choice, Trial, choose, run_trials
+from lossval_cli.runtime.row_source import draw_at_most
 from lossval_cli.settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -153,14 +154,11 @@ def study_removal(
     if dataset.held_out is not None and dataset.test is None:
         rows = np.setdiff1d(rows, dataset.held_out)  # what is evaluated on is not trained on
     available = len(rows), len(part.y)
-    if len(rows) > MAX_ROWS:
-        rows = np.sort(rng.choice(rows, MAX_ROWS, replace=False))
-    everything = np.arange(len(part.y))
-    evaluation = Evaluation("test" if dataset.test is not None else "validation", part.X[:], part.y, everything)
+    rows = rows[draw_at_most(len(rows), MAX_ROWS, rng)]
     most = min(MAX_EVALUATION_ROWS, max(MIN_DRAWN, MAX_PROBABILITIES // (dataset.classes or 1)))
-    if len(evaluation.y) > most:
-        drawn = np.sort(rng.choice(len(evaluation.y), most, replace=False))
-        evaluation = Evaluation(evaluation.name, evaluation.X[drawn], evaluation.y[drawn], drawn)
+    drawn = draw_at_most(len(part.y), most, rng)
+    name = "validation" if dataset.test is None else "test"
+    evaluation = Evaluation(name, part.X[drawn], part.y[drawn], drawn)
     pool = make_pool(dataset, rows, fit, noise)
     plan = make_plan(dataset, pool, mode, rng)
     curves = retrain(

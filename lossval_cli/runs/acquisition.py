@@ -20,6 +20,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from sklearn.model_selection import KFold, cross_val_predict
 
 from lossval_cli.runtime.own_estimators import own_estimators
+from lossval_cli.runtime.row_source import draw_at_most
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
@@ -63,7 +64,7 @@ class Forecast(NamedTuple):
 @own_estimators()
 def forecast(X: Matrix, target: Floats, X_pool: Matrix, rng: np.random.Generator) -> Forecast:
     """Learn `target` (N,) from X (N, D) and predict it for X_pool (P, D); N ≥ 10."""
-    rows = _drawn(len(X), rng)
+    rows = draw_at_most(len(X), MOST_ROWS, rng)
     X, target = X[rows], target[rows]
     model = ExtraTreesRegressor(TREES, min_samples_leaf=SMALLEST_LEAF, random_state=0)
     heldout = cross_val_predict(model, X, target, cv=KFold(FOLDS, shuffle=True, random_state=0))
@@ -98,10 +99,6 @@ def pick(X_pool: Matrix, worth: Floats, count: int, rng: np.random.Generator) ->
     rest = np.flatnonzero(~middle)[: max(0, count - int(middle.sum()))]
     chosen: npt.NDArray[np.int64] = top[np.sort(np.r_[np.flatnonzero(middle)[:count], rest])]
     return chosen
-
-
-def _drawn(rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    return np.arange(rows) if rows <= MOST_ROWS else np.sort(rng.choice(rows, MOST_ROWS, replace=False))
 
 
 def _interval(correlation: float, rows: int) -> tuple[float, float]:

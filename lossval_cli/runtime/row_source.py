@@ -26,6 +26,11 @@ def chunk_rows(width: int) -> int:
     return rows
 
 
+def draw_at_most(rows: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return row numbers, ascending: all of them, or `most` that are drawn."""
+    return np.arange(rows) if rows <= most else np.sort(rng.choice(rows, most, replace=False))
+
+
 class RowSource(Protocol):
     """(N, D) float32 that is read when it is asked for: an array, or an encoded table on disk."""
 

@@ -15,7 +15,7 @@ from scipy.special import bdtrc
 
 from lossval_cli.noise.neighbours import nearest
 from lossval_cli.report.findings.names import rounded, wilson
-from lossval_cli.runtime.row_source import RowSource
+from lossval_cli.runtime.row_source import RowSource, draw_at_most
 from lossval_cli.tables.table import Table
 
 UNUSUAL = 0.01
@@ -39,9 +39,9 @@ def measure_coverage(X: RowSource, X_val: Rows, val: Table, seed: int) -> dict[s
     if len(X) < 2 / UNUSUAL:
         return None
     rng = np.random.default_rng([seed, len(X)])
-    reference = _draw(len(X), REFERENCE_ROWS, rng)
-    own = _draw(len(reference), QUERY_ROWS, rng)
-    queries = _draw(len(X_val), QUERY_ROWS, rng)
+    reference = draw_at_most(len(X), REFERENCE_ROWS, rng)
+    own = draw_at_most(len(reference), QUERY_ROWS, rng)
+    queries = draw_at_most(len(X_val), QUERY_ROWS, rng)
     among = nearest(X[reference][own], X[reference], itself=own)
     limit = float(np.quantile(among, 1 - UNUSUAL))
     distances = nearest(X_val[queries], X[reference])
@@ -59,7 +59,3 @@ def measure_coverage(X: RowSource, X_val: Rows, val: Table, seed: int) -> dict[s
         "suspicious": bool(bdtrc(count - 1, len(queries), 2 * UNUSUAL) < SIGNIFICANCE),
         "examples": [{"row": int(row), "line": None if val.lines is None else int(val.lines[row])} for row in farthest],
     }
-
-
-def _draw(rows: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    return np.arange(rows) if rows <= most else np.sort(rng.choice(rows, most, replace=False))

@@ -17,6 +17,7 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.tags import TagLabels
 from lossval_cli.runtime.own_estimators import own_estimators
+from lossval_cli.runtime.row_source import draw_at_most
 
 TREES = 50
 SMALLEST_LEAF = 3
@@ -53,7 +54,7 @@ def find_deciding_columns(
     if not len(rows) or len(others) < FEWEST_ROWS or isinstance(dataset.labels, TagLabels):
         return {}
     rng = np.random.default_rng([seed, len(X)])
-    fitted = others if len(others) <= SAMPLE else np.sort(rng.choice(others, SAMPLE, replace=False))
+    fitted = others[draw_at_most(len(others), SAMPLE, rng)]
     kind: Any = ExtraTreesRegressor if dataset.classes is None else ExtraTreesClassifier
     forest = kind(round(TREES * trees), min_samples_leaf=SMALLEST_LEAF, random_state=seed % 2**32, n_jobs=1).fit(
         X[fitted], y[fitted]
