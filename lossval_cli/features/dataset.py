@@ -23,7 +23,7 @@ from lossval_cli.features.predictions.read import Predictions, read_predictions
 from lossval_cli.features.read_tables import ReadTables, Source, read_tables
 from lossval_cli.features.reviewed import ReviewedRows
 from lossval_cli.features.roles import Roles
-from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units, row_keys
+from lossval_cli.features.row_keys import Keys, Units, find_copies, join_units
 from lossval_cli.features.special_columns import read_groups, read_time, read_weights
 from lossval_cli.features.streaming import Layout, plan_layout
 from lossval_cli.features.table_options import ColumnRule, Role, TableOptions
@@ -253,7 +253,7 @@ def _examine_rows(
         keys = own.X.keys
     else:
         invalid = find_invalid_cells(table, roles.features)
-        keys = row_keys((values for _, values in encoder.read(table)), table.rows)
+        keys = encoder.keys(table)
     return invalid, keys, find_copies(keys, (values for _, values in encoder.read(table)))
 
 
@@ -289,8 +289,9 @@ def _find_overlaps(
         if split is None:
             continue
         assert own.y is not None
-        other_keys = row_keys((values for _, values in encoder.read(split.table)), split.table.rows)
-        found[what] = find_overlap(keys, own.y, own.X, other_keys, split.y, split.X[:], len(encoder.blocks))
+        found[what] = find_overlap(
+            keys, own.y, own.X, encoder.keys(split.table), split.y, split.X[:], len(encoder.blocks)
+        )
         if is_suspicious(found[what], keys):
             warnings.append(found[what].notice(split.table.name, own.table.name, what))
     return found, warnings

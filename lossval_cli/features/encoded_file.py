@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from lossval_cli.errors import OutputError
 from lossval_cli.features.encoder import Encoder
-from lossval_cli.features.row_keys import Keys, row_keys
+from lossval_cli.features.row_keys import Keys
 from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table
@@ -142,7 +142,7 @@ def encode_to_file(
         for first, block in table.data.blocks(own):
             part = block_table(table, block, first)
             file.write(np.ascontiguousarray(encoder.transform(part), dtype).data)
-            keys.append(row_keys((values for _, values in encoder.read(part)), part.rows))
+            keys.append(encoder.keys(part))
             for column, rows in encoder.invalid(part):
                 if len(rows):
                     invalid.setdefault(column, []).extend((rows + first).tolist())

@@ -28,6 +28,7 @@ from lossval_cli.features.columns.date import DateEncoder, as_seconds
 from lossval_cli.features.columns.number import NumberEncoder, as_floats
 from lossval_cli.features.columns.text import TextEncoder, mean_words
 from lossval_cli.features.columns.vector import VectorEncoder, as_digests, as_matrix, common_length, is_vector
+from lossval_cli.features.row_keys import Keys, row_keys
 from lossval_cli.runtime.sharing import share
 from lossval_cli.tables.column_types import ColumnType
 from lossval_cli.tables.spelling import describe_variants, find_variants
@@ -137,6 +138,10 @@ class Encoder:
     def readers(self, table: Table) -> dict[str, Callable[[], Any]]:
         """What reads each used column as `read` does, by name."""
         return {source.column: partial(source.compared, table) for source in self._sources}
+
+    def keys(self, table: Table) -> Keys:
+        """Return (n,) keys of the features of a table's rows, comparable with those of other tables."""
+        return row_keys((values for _, values in self.read(table)), table.rows)
 
     @property
     def nouns(self) -> dict[str, str]:

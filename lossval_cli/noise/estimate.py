@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
-from lossval_cli.features.row_keys import row_keys
 from lossval_cli.features.streaming import shard
 from lossval_cli.features.tags import TagLabels
 from lossval_cli.features.typed_columns import TypedColumns
@@ -113,7 +112,7 @@ def _trusted(dataset: Dataset, predict: Predict | None) -> Trusted | None:
     if dataset.held_out is not None or val.y is None or predict is None:
         return None
     X = val.X[:]
-    keys = row_keys((values for _, values in dataset.encoder.read(val.table)), val.table.rows)
+    keys = dataset.encoder.keys(val.table)
     known, first = np.unique(dataset.keys, return_index=True)
     i = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     copy_of = np.where(known[i] == keys, first[i], -1)

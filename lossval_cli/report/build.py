@@ -30,7 +30,7 @@ from lossval_cli.report.findings.explain import explain_suspects
 from lossval_cli.report.findings.health import check_health
 from lossval_cli.report.findings.names import rounded
 from lossval_cli.report.findings.slices import find_slices
-from lossval_cli.report.findings.table_scan import TableScan, keys_of, scan_table
+from lossval_cli.report.findings.table_scan import TableScan, scan_table
 from lossval_cli.report.findings.verdict import decide_verdict
 from lossval_cli.report.sentences import removal_notice, removal_verdict
 from lossval_cli.score_columns import KINDS
@@ -80,14 +80,14 @@ def build_report(
         "classes": None if noise is None else noise_by_label(seen.label),
         "confusion": _confusion(dataset, fit, noise),
         "slices": _slices(noise, seen, len(kinds)),
-        "conflicting_duplicates": _conflicts(dataset, seen),
+        "conflicting_duplicates": _conflicts(dataset),
         "leakage": {
-            "val": None if dataset.held_out is not None else _leakage(dataset, seen, dataset.val, "validation"),
-            "test": None if dataset.test is None else _leakage(dataset, seen, dataset.test, "test"),
+            "val": None if dataset.held_out is not None else _leakage(dataset, dataset.val, "validation"),
+            "test": None if dataset.test is None else _leakage(dataset, dataset.test, "test"),
         },
         "coverage": _coverage(dataset, settings),
         "distributions": find_distributions(fit, noise, kinds, recommended),
-        "health": check_health(dataset, fit, noise, settings, seen.keys),
+        "health": check_health(dataset, fit, noise, settings),
     }
     report["verdict"] = decide_verdict(report)
     _restore_row_numbers(report, dataset)
@@ -148,19 +148,19 @@ def _slices(noise: NoiseEstimate | None, seen: TableScan, rows: int) -> dict[str
     return find_slices([*seen.features.values(), *seen.excluded.values()], rows, evidence)
 
 
-def _conflicts(dataset: Dataset, seen: TableScan) -> dict[str, Any]:
+def _conflicts(dataset: Dataset) -> dict[str, Any]:
     assert dataset.train.y is not None
-    return find_conflicts(seen.keys, dataset.train.y, dataset.train.table, dataset.roles.label)
+    return find_conflicts(dataset.keys, dataset.train.y, dataset.train.table, dataset.roles.label)
 
 
-def _leakage(dataset: Dataset, seen: TableScan, other: Split, what: str) -> dict[str, Any]:
+def _leakage(dataset: Dataset, other: Split, what: str) -> dict[str, Any]:
     train = dataset.train
     assert train.y is not None
-    keys = keys_of(dataset, other.table)
-    found = find_leakage(seen.keys, train.y, train.table, keys, other.y, other.table)
+    keys = dataset.encoder.keys(other.table)
+    found = find_leakage(dataset.keys, train.y, train.table, keys, other.y, other.table)
     if (overlap := dataset.overlaps.get(what)) is not None:
         found |= {"relabelled_rows": overlap.relabelled, "near_rows": overlap.near}
-        found["suspicious"] = is_suspicious(overlap, seen.keys)
+        found["suspicious"] = is_suspicious(overlap, dataset.keys)
     return found
 
 

@@ -14,7 +14,6 @@ from lossval_cli.errors import ReadError
 from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.identifiers import find_repeated
 from lossval_cli.features.roles import Roles, check_agreement
-from lossval_cli.features.row_keys import row_keys
 from lossval_cli.runs.acquisition import Forecast, forecast, pick
 from lossval_cli.runs.loaded import LoadedRun, damaged, read_part, read_run
 from lossval_cli.runtime.atomic_write import RECORD
@@ -96,8 +95,7 @@ def _repeated_ids(pool: Table, ids: Sequence[str]) -> list[str]:
 
 def _known_rows(train: Table, pool: Table, encoder: Encoder) -> list[str]:
     """Candidates that have the features of a training row: labelling them teaches little."""
-    keys = [row_keys((values for _, values in encoder.read(table)), table.rows) for table in (train, pool)]
-    known = int(np.isin(keys[1], keys[0]).sum())
+    known = int(np.isin(encoder.keys(pool), encoder.keys(train)).sum())
     if not known:
         return []
     return [f"{format_name(pool.name)}: {known:,} of {pluralize(pool.rows, 'row')} have the features of a training row"]

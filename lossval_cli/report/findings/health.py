@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lossval_cli.features.dataset import Dataset
-from lossval_cli.features.row_keys import Keys
 from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
-from lossval_cli.report.findings.table_scan import keys_of
 from lossval_cli.report.sentences import (
     classes_too_small,
     repeated_rows,
@@ -33,12 +31,10 @@ MANY_TIES = 0.01
 """Share of rows of equal importance beyond which their order says nothing."""
 
 
-def check_health(
-    dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settings: Settings, keys: Keys
-) -> list[dict[str, str]]:
-    """Return one record a check: `check`, `level` (ok or look) and `text`. `keys` (N,) of the training rows."""
+def check_health(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settings: Settings) -> list[dict[str, str]]:
+    """Return one record a check: `check`, `level` (ok or look) and `text`."""
     checks = [_loss(fit), _validation(dataset, noise)]
-    if repeats := _repeats(dataset, keys):
+    if repeats := _repeats(dataset):
         checks.append(repeats)
     if fit.potentials is not None:
         checks.append(_transport(fit))
@@ -65,11 +61,11 @@ def _validation(dataset: Dataset, noise: NoiseEstimate | None) -> Check:
     return "validation", not few, validation_rows(rows, held_out=held_out, few=few, trusted=trusted)
 
 
-def _repeats(dataset: Dataset, keys: Keys) -> Check | None:
+def _repeats(dataset: Dataset) -> Check | None:
     """Check whether most rows of a table are the same few: they are counted, and weigh, as often as they occur."""
-    tables = [("training", keys)]
+    tables = [("training", dataset.keys)]
     if dataset.held_out is None:
-        tables.append(("validation", keys_of(dataset, dataset.val.table)))
+        tables.append(("validation", dataset.encoder.keys(dataset.val.table)))
     counts = [(what, len(own), len(np.unique(own))) for what, own in tables]
     repeated = [one for one in counts if one[2] < MANY_REPEATS * one[1]]
     return ("repeats", False, repeated_rows(repeated)) if repeated else None

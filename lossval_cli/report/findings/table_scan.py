@@ -1,4 +1,4 @@
-"""The one pass over a table that the findings share: a key for every row, counts of every column."""
+"""The one pass over a table that the findings share: counts of the cells of every column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from lossval_cli.features.columns.date import as_seconds
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
-from lossval_cli.features.row_keys import Keys, row_keys
 from lossval_cli.features.tags import TagLabels
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.column_counts import ColumnCounts, count_column
@@ -21,9 +20,8 @@ from lossval_cli.tables.table import Table
 
 
 class TableScan(NamedTuple):
-    """Counts of the cells of every column of the training table."""
+    """Counts of every column of the training table."""
 
-    keys: Keys  # (N,) of the features
     features: dict[str, ColumnCounts]  # by column, suspects by label and by features
     excluded: dict[str, ColumnCounts]  # the same of columns that the user set aside
     label: ColumnCounts  # suspects of any kind, and by label
@@ -48,12 +46,7 @@ def scan_table(dataset: Dataset, noise: NoiseEstimate | None) -> TableScan:
     found = zip(dataset.roles.excluded, share(dataset.roles.excluded, count_excluded), strict=True)
     excluded = {column: counts for column, counts in found if counts is not None}
     label = _label_counts(dataset, np.stack([by_label | by_features, by_label], axis=1))
-    return TableScan(dataset.keys, features, excluded, label)
-
-
-def keys_of(dataset: Dataset, table: Table) -> Keys:
-    """Return (n,) keys of another table's features, comparable with those of the training table."""
-    return row_keys((values for _, values in dataset.encoder.read(table)), table.rows)
+    return TableScan(features, excluded, label)
 
 
 def _plain_column(table: Table, column: str) -> tuple[str, Any]:
