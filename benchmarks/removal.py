@@ -24,7 +24,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import lossval_cli
-from lossval_cli.ranking import in_units
 from lossval_cli.removal.plan import MIN_RELABEL_PROBABILITY
 from lossval_cli.result import Result
 from lossval_cli.tables.table import read_table
@@ -158,7 +157,7 @@ def fresh_scores(case: Case, result: Result, advice: Advice, kinds: Sequence[str
         names = np.array(own.labels.names)  # type: ignore[union-attr]
         values["network"] = float((names[answer.argmax(axis=1)] == truth).mean())
     else:
-        answer = in_units(own.labels, own.loss.target, answer)  # type: ignore[arg-type]
+        answer = own.in_units(answer)
         values["network"] = float(1 - ((answer - truth) ** 2).mean() / truth.var())
     return values
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lossval_cli.features.dataset import Dataset
-from lossval_cli.features.labels import ClassLabels, NumberLabels
+from lossval_cli.features.labels import ClassLabels
 from lossval_cli.features.tags import TagLabels
 from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
@@ -103,9 +103,4 @@ def _predicted(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None) -> tuple
         best = predictions.argmax(axis=1)
         names = pa.array(dataset.labels.names, pa.string())
         return names.take(pa.array(best)), predictions[np.arange(len(best)), best]
-    return pa.array(in_units(dataset.labels, dataset.loss.target, predictions)), np.full(len(predictions), np.nan)
-
-
-def in_units(labels: NumberLabels, target: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Predictions (n,) in the unit of the label column; `target` says in which unit the loss works."""
-    return values if target == "raw" else labels.decode(values)
+    return pa.array(dataset.in_units(predictions)), np.full(len(predictions), np.nan)

@@ -152,7 +152,7 @@ class Result:
             raise UsageError("clean: min_probability needs relabel=True, since it selects the rows to relabel")
         drops = [read_drop(text) for text in texts]
         check_drops(drops)
-        table = self.dataset.train.table if self.dataset.unlabelled is None else self.dataset.unlabelled.whole
+        table = self.dataset.whole_table
         if isinstance(table.data, StreamedTable):
             raise UsageError("clean: the table stays in its files: write() the run and use `lossval clean`")
         roles = self.dataset.roles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +98,17 @@ class Dataset:
     """The column, or the two, that tell the label best; None where the table is too small to say."""
     warnings: tuple[str, ...] = ()
     """The notices that cast doubt on the result."""
+
+    @property
+    def whole_table(self) -> Table:
+        """The training table with the rows that have no label."""
+        return self.train.table if self.unlabelled is None else self.unlabelled.whole
+
+    def in_units(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return numbers of any shape that the loss works with in the unit of the label; classes and tags as given."""
+        if isinstance(self.labels, NumberLabels) and self.loss.target == "standardised":
+            return self.labels.decode(values)
+        return values
 
     @cached_property
     def fold_units(self) -> Units | None:

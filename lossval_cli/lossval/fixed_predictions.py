@@ -117,10 +117,8 @@ def to_loss_units(dataset: Dataset, predictions: Floats) -> Floats:
 
 def from_loss_units(dataset: Dataset, values: npt.NDArray[np.generic]) -> Floats | npt.NDArray[np.int64]:
     """Return labels (n,) as models of the user's own learn them: class indices, or numbers in the unit of the table."""
-    if not isinstance(dataset.labels, NumberLabels):
-        return values.astype(np.int64)
-    numbers = values.astype(np.float64)
-    return numbers if dataset.loss.target == "raw" else dataset.labels.decode(numbers)
+    is_number = isinstance(dataset.labels, NumberLabels)
+    return dataset.in_units(values.astype(np.float64)) if is_number else values.astype(np.int64)
 
 
 def row_losses(loss: Loss, predictions: Floats, y: npt.NDArray[np.generic]) -> torch.Tensor:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from lossval_cli.errors import TrainingError
 from lossval_cli.features.dataset import Dataset
-from lossval_cli.features.labels import NumberLabels
 from lossval_cli.lossval.training import Fit
 from lossval_cli.metrics import Metric, find_metric
 from lossval_cli.models.choice import Module, choose_model
@@ -251,8 +250,7 @@ def _answers(
 ) -> Answers:
     """Compute the answers of predictions (seeds, 1 + strategies, n[, K])."""
     errors = _row_errors(predictions, evaluation.y, dataset.classes)
-    answers, y = _in_units(dataset, predictions, evaluation.y)
-    return Answers(model, answers, errors, y, strategies)
+    return Answers(model, dataset.in_units(predictions), errors, dataset.in_units(evaluation.y), strategies)
 
 
 def _row_errors(predictions: Floats, y: npt.NDArray[Any], classes: int | None) -> Floats:
@@ -265,18 +263,11 @@ def _row_errors(predictions: Floats, y: npt.NDArray[Any], classes: int | None) -
     return squares
 
 
-def _in_units(dataset: Dataset, predictions: Floats, y: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[Any]]:
-    """Predictions and truth in the unit of the label column."""
-    if isinstance(dataset.labels, NumberLabels) and dataset.loss.target == "standardised":
-        return dataset.labels.decode(predictions), dataset.labels.decode(y.astype(np.float64))
-    return predictions, y
-
-
 def _curves(
     plan: Plan, predictions: Floats, dataset: Dataset, evaluation: Evaluation, metric: Metric
 ) -> dict[str, Any]:
     """Return `curves` and `baseline` of the study."""
-    answers, y = _in_units(dataset, predictions, evaluation.y)
+    answers, y = dataset.in_units(predictions), dataset.in_units(evaluation.y)
     unknown = np.full(len(predictions), np.nan)
 
     def values(strategy: Strategy | None) -> Floats:

@@ -103,11 +103,7 @@ def loaded_run(report: Mapping[str, Any], table: pa.Table, dataset: Dataset) -> 
     """A run that was just made: its report, ranked rows and inputs."""
     name = dataset.train.table.name
     path = None if name.startswith("<") else name
-    return _scored(report, table, path=path, find_train=lambda: _whole_table(dataset))
-
-
-def _whole_table(dataset: Dataset) -> Table:
-    return dataset.train.table if dataset.unlabelled is None else dataset.unlabelled.whole
+    return _scored(report, table, path=path, find_train=lambda: dataset.whole_table)
 
 
 def read_run(path: Path) -> LoadedRun:

@@ -25,7 +25,7 @@ def find_reviewed(dataset: Dataset, path: Path) -> tuple[ReviewedRows | None, tu
 
     Raises ReadError, and UsageError where the table is too large to be held in memory.
     """
-    table = dataset.train.table if dataset.unlabelled is None else dataset.unlabelled.whole
+    table = dataset.whole_table
     if isinstance(table.data, StreamedTable):
         raise UsageError(
             "--decisions: the table stays in its files, where rows are not found again: raise --max-memory"

@@ -11,7 +11,6 @@ from sklearn.neighbors import NearestNeighbors
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import NumberLabels
-from lossval_cli.ranking import in_units
 from lossval_cli.report.findings.names import cell, cut, rounded
 
 MOST_NEIGHBOURS = 50
@@ -72,7 +71,7 @@ def _describe(
             "labels": [{"label": label, "rows": rows} for label, rows in Counter(shown).most_common(SHOWN)]
         }
     else:
-        values = in_units(dataset.labels, dataset.loss.target, y.astype(np.float64))
+        values = dataset.in_units(y.astype(np.float64))
         shown = [cell(value) for value in rounded(values)]
         low, median, high = rounded(np.quantile(values, [0.25, 0.5, 0.75]), 4)
         said = {"low": low, "median": median, "high": high}
