@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lossval_cli.calibration.cell_errors import CellErrors, draw_errors, with_typo
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset
-from lossval_cli.tables.column_types import is_text
+from lossval_cli.tables.column_types import is_number, is_text
 from lossval_cli.tables.numbers import NumberForm
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, pluralize
@@ -170,13 +170,9 @@ def _written(numbers: Floats, table: Table, name: str) -> pa.Array:
 
 def _holds_numbers(table: Table, name: str) -> bool:
     stored = table.data[name].type
-    return _is_number(table.typed(name).type) and (is_text(stored) or _is_number(stored))
+    return is_number(table.typed(name).type) and (is_text(stored) or is_number(stored))
 
 
 def _holds_words(table: Table, name: str) -> bool:
     stored, typed = table.data[name].type, table.typed(name).type
     return any(check(stored) and is_text(typed) for check in (pa.types.is_string, pa.types.is_large_string))
-
-
-def _is_number(dtype: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))

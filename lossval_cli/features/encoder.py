@@ -27,11 +27,12 @@ from lossval_cli.features.columns.category import (
 from lossval_cli.features.columns.date import DateEncoder, as_seconds
 from lossval_cli.features.columns.number import NumberEncoder, as_floats
 from lossval_cli.features.columns.text import TextEncoder, mean_words
-from lossval_cli.features.columns.vector import VectorEncoder, as_digests, as_matrix, common_length, is_vector
+from lossval_cli.features.columns.vector import VectorEncoder, as_digests, as_matrix, common_length
 from lossval_cli.features.row_keys import Keys, row_keys
 from lossval_cli.runtime.sharing import share
 from lossval_cli.tables.column_types import ColumnType
-from lossval_cli.tables.spelling import describe_variants, find_variants
+from lossval_cli.tables.spelling import describe_variants, find_variants, respelled
+from lossval_cli.tables.stored_types import is_vector
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, pluralize, quote
 
@@ -178,8 +179,10 @@ class Encoder:
                         "training; are they in the same unit?"
                     )
             if isinstance(encoder, OneHotEncoder | HashedEncoder) and (unseen := encoder.unseen(values)):
-                hint = _spelling(encoder, values)
-                notices.append(f"{where}: {pluralize(unseen, 'row')} with a level that no training row has{hint}")
+                levels = [level for level in pc.unique(values).to_pylist() if level is not None]
+                hint = respelled(levels, _levels(encoder))
+                unseen_rows = f"{where}: {pluralize(unseen, 'row')} with a level that no training row has"
+                notices.append(f"{unseen_rows}; {hint}" if hint else unseen_rows)
         return tuple(notices)
 
     def describe(self) -> list[dict[str, object]]:
@@ -305,17 +308,6 @@ def _fit_levels(values: pa.ChunkedArray, asked: str | None = None) -> tuple[Kind
 
 def _levels(encoder: OneHotEncoder | HashedEncoder) -> list[str]:
     return list(encoder.levels) if isinstance(encoder, OneHotEncoder) else [name for name in encoder.counts if name]
-
-
-def _spelling(encoder: OneHotEncoder | HashedEncoder, values: pa.ChunkedArray) -> str:
-    """A hint where a level that no training row has is one of training in another spelling."""
-    known = set(_levels(encoder))
-    own = [level for level in pc.unique(values).to_pylist() if level is not None]
-    for group in find_variants([*known, *own]):
-        old, new = [level for level in group if level in known], [level for level in group if level not in known]
-        if old and new:
-            return f"; {quote(new[0])} and {quote(old[0])} differ in spelling only"
-    return ""
 
 
 def _fit_notices(column: str, encoder: ColumnEncoder) -> Iterable[str]:

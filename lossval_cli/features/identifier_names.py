@@ -97,7 +97,7 @@ def says_measured(column: str) -> bool:
     """Return True if a name says that the column holds times or measurements, which may count up by one from row to
     row."""
     bare = _plain(column)
-    words = _words_of(bare)
+    words = words_of(bare)
     is_time = bare.lower() in ("t", "год", "年") or any(word in _TIME_WORDS for word in words)
     return bool(is_time or _UNIT_BEHIND.fullmatch(bare))
 
@@ -110,7 +110,7 @@ def says_id(column: str) -> bool:
         column = column.replace(".", "")
     column = _plain(re.sub("#|[Nn][°º]", " no ", column))
     lower = column.lower()
-    words = _words_of(column)
+    words = words_of(column)
     if words and words[-1] in _MEASURES:
         return False
     if lower in _WHOLE_NAMES or _NUMBERED.fullmatch(lower) or any(word in _WORDS for word in words):
@@ -136,7 +136,7 @@ def _plain(column: str) -> str:
     return "".join(char for char in bare if not unicodedata.combining(char))
 
 
-def _words_of(column: str) -> list[str]:
+def words_of(column: str) -> list[str]:
     """Split a name into words: `customerId` as customer and id."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", column)]
 

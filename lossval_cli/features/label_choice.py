@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.errors import LossvalError, SchemaError
-from lossval_cli.features.identifier_names import is_unnamed
+from lossval_cli.features.identifier_names import is_unnamed, words_of
 from lossval_cli.features.identifiers import find_group_key, find_identifier
 from lossval_cli.features.special_columns import GROUP_NAMES, WEIGHT_NAMES, is_split
 from lossval_cli.tables.column_types import is_text
@@ -99,10 +99,10 @@ def choose_label(train: Table, taken: Sequence[str]) -> tuple[str, str]:
         return named, by_name
     keys = partition_keys(train)
     candidates = [found for name in free if name not in keys and (found := _candidate(train, name)) is not None]
-    outcomes = [one for one in candidates if one.is_classes and any(map(OUTCOME_WORDS.fullmatch, _words(one.name)))]
+    outcomes = [one for one in candidates if one.is_classes and any(map(OUTCOME_WORDS.fullmatch, words_of(one.name)))]
     if named is not None and not outcomes:
         return named, by_name
-    endings = [one for one in candidates if _words(one.name)[-1:] and _words(one.name)[-1] in NAME_ENDINGS]
+    endings = [one for one in candidates if words_of(one.name)[-1:] and words_of(one.name)[-1] in NAME_ENDINGS]
     if len(endings) == 1 and named is None:
         name = endings[0].name
         return name, f"label: column {format_name(name)}, by its name; --label names another"
@@ -169,11 +169,7 @@ def are_counted(values: pa.ChunkedArray) -> bool:
 
 
 def _is_clear(last: Candidate) -> bool:
-    return last.is_classes or any(TARGET_WORDS.fullmatch(word) for word in _words(last.name))
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+    return last.is_classes or any(TARGET_WORDS.fullmatch(word) for word in words_of(last.name))
 
 
 def _unclear(train: Table, candidates: Sequence[Candidate], free: Sequence[str], why: str) -> str:

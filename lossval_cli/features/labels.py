@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from lossval_cli.errors import CellError, SchemaError
 from lossval_cli.features.class_order import ClassOrder
 from lossval_cli.features.roles import Roles
-from lossval_cli.tables.column_types import ColumnType, is_text
-from lossval_cli.tables.spelling import MOST_VALUES, describe_variants, find_variants
+from lossval_cli.tables.column_types import ColumnType, is_number, is_text
+from lossval_cli.tables.spelling import MOST_VALUES, describe_variants, find_variants, respelled
 from lossval_cli.tables.table import Table, TypedColumn
 from lossval_cli.text.format import format_name, pluralize, quote
 
@@ -74,7 +74,7 @@ class ClassLabels:
                 "name another column with --label"
             )
         if len(names) > max(2, train.rows / 2):
-            advice = "use --task regression" if _is_number(values.type) else "name another column with --label"
+            advice = "use --task regression" if is_number(values.type) else "name another column with --label"
             raise SchemaError(
                 f"{where} has {len(names):,} different values in {train.rows:,} rows, too many for classes; {advice}"
             )
@@ -93,16 +93,17 @@ class ClassLabels:
         `what` says which table that is ("validation").
         """
         values, keys = self._values(table), self._keys
-        if values.type != keys.type and _is_number(values.type) and _is_number(keys.type):
+        if values.type != keys.type and is_number(values.type) and is_number(keys.type):
             keys, values = keys.cast(pa.float64(), safe=False), values.cast(pa.float64(), safe=False)
         found = pc.index_in(values, value_set=keys)
         unseen = np.flatnonzero(found.is_null().to_numpy())
         if unseen.size:
             written = table.as_given(self.column).take(pa.array(unseen)).unique().to_pylist()
             where = table.location(int(unseen[0]))
+            hint = respelled(map(_text, written), self.names)
             raise CellError(
                 f"{where}, column {format_name(self.column)}: {what} label {_listed(written)} is in "
-                f"no training row (training has {_listed(self.names)}){self._spelling(written)}; "
+                f"no training row (training has {_listed(self.names)}){': ' * bool(hint)}{hint}; "
                 f"correct or remove {pluralize(unseen.size, 'row')}"
             )
         return found.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
@@ -113,15 +114,6 @@ class ClassLabels:
         if pa.types.is_boolean(own.type.dtype) and self._keys.to_pylist() == [0, 1]:
             return _comparable(table, self.column, replace(own, values=own.values.cast(pa.int64())))
         return _comparable(table, self.column, table.label_column(self.column, self._trained))
-
-    def _spelling(self, written: Sequence[object]) -> str:
-        """A hint where labels that no training row has are those of training in another spelling."""
-        known = set(self.names)
-        for group in find_variants([*self.names, *map(_text, written)]):
-            old, new = [name for name in group if name in known], [name for name in group if name not in known]
-            if old and new:
-                return f": {quote(new[0])} and {quote(old[0])} differ in spelling only"
-        return ""
 
     def in_order(self, order: ClassOrder) -> ClassLabels:
         """The same classes as steps of a scale."""
@@ -230,17 +222,13 @@ def _target(table: Table, column: str, trained: ColumnType, what: str) -> npt.ND
 def _number_type(table: Table, column: str) -> ColumnType:
     """The type that a numeric target has: as its cells say, else plain numbers."""
     own = table.column(column).type
-    return own if _is_number(own.dtype) else ColumnType(pa.float64())
+    return own if is_number(own.dtype) else ColumnType(pa.float64())
 
 
 def _comparable(table: Table, column: str, typed: TypedColumn) -> pa.ChunkedArray:
     """Typed labels as they are compared, none missing."""
     _refuse_missing(table, column, typed)
-    return typed.values if _is_number(typed.values.type) else typed.values.cast(pa.large_string())
-
-
-def _is_number(dtype: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+    return typed.values if is_number(typed.values.type) else typed.values.cast(pa.large_string())
 
 
 def _refuse_missing(table: Table, column: str, typed: TypedColumn) -> None:

@@ -16,7 +16,7 @@ from lossval_cli.features.identifiers import find_group_key, find_identifier
 from lossval_cli.features.label_choice import are_counted, choose_label
 from lossval_cli.features.special_columns import meaning_notices
 from lossval_cli.features.table_options import AskedColumns, ColumnKind, TableOptions, asked_columns
-from lossval_cli.tables.column_types import ColumnType, is_text
+from lossval_cli.tables.column_types import ColumnType, is_number, is_text
 from lossval_cli.tables.stored_types import is_text_list
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import closest_name, format_name, join_names, pluralize, quote
@@ -207,7 +207,7 @@ def _check_label(train: Table, label: str) -> None:
             f"{format_name(train.name)}: label column {format_name(label)} holds dates; "
             "name a label of numbers or classes with --label"
         )
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or is_text(kind)):
+    if not (is_number(kind) or pa.types.is_boolean(kind) or is_text(kind)):
         raise SchemaError(
             f"{format_name(train.name)}: label column {format_name(label)} holds {kind} values; "
             "name a label of numbers or classes with --label"
@@ -217,8 +217,7 @@ def _check_label(train: Table, label: str) -> None:
 def _check_task(train: Table, label: str, task: str) -> Task:
     if task == "regression":
         own = train.column(label).type
-        is_number = pa.types.is_integer(own.dtype) or pa.types.is_floating(own.dtype)
-        train.column_as(label, own if is_number else ColumnType(pa.float64()))
+        train.column_as(label, own if is_number(own.dtype) else ColumnType(pa.float64()))
     elif task != "classification":
         raise UsageError(f"--task {task}: must be auto, classification or regression")
     return cast(Task, task)

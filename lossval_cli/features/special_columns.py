@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import CellError, SchemaError
 from lossval_cli.features.table_options import AskedColumns
-from lossval_cli.tables.column_types import is_text
+from lossval_cli.tables.column_types import is_number, is_text
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, pluralize, quote
 
@@ -86,7 +86,7 @@ def read_weights(train: Table, column: str) -> Floats:
     """Read the column of --weight: (N,) at least 0, mean 1. Raises CellError for a cell that is not such a number,
     SchemaError where all are 0."""
     values = train.typed(column)
-    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+    if not is_number(values.type):
         raise SchemaError(f"--weight {format_name(column)}: column of {format_name(train.name)} does not hold numbers")
     numbers = pc.cast(values, pa.float64(), safe=False).to_numpy()
     wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= 0)))
@@ -131,7 +131,7 @@ def read_time(train: Table, column: str) -> Indices:
     column that holds neither dates nor numbers, or one time only, CellError for a missing time."""
     values = train.typed(column)
     kind = values.type
-    if not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    if not (pa.types.is_timestamp(kind) or is_number(kind)):
         raise SchemaError(
             f"--time {format_name(column)}: column of {format_name(train.name)} holds neither dates nor numbers"
         )
@@ -154,7 +154,7 @@ def _is_weight_name(name: str) -> bool:
 
 def _could_be_weight(train: Table, name: str) -> bool:
     values = train.typed(name)
-    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)) or values.null_count:
+    if not is_number(values.type) or values.null_count:
         return False
     least = pc.min(values).as_py()
     return bool(least >= 0)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from lossval_cli.errors import UsageError
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.dataset import Dataset, Split
+from lossval_cli.tables.column_types import is_number
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.text.format import closest_name, format_name, quote
 
@@ -115,7 +116,7 @@ def _listed_names(part: Any) -> Iterator[list[str]]:
 
 
 def _as_pandas(values: pa.ChunkedArray) -> pd.Series:
-    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+    if is_number(values.type):
         return pd.Series(as_floats(values))
     series: pd.Series = values.to_pandas()
     return series.where(series.notna(), np.nan) if series.dtype == object else series

@@ -40,6 +40,16 @@ def find_variants(values: Iterable[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
+def respelled(new: Iterable[str], known: Iterable[str]) -> str:
+    """A remark on the first of the new values that is a known one in another spelling, or ''."""
+    known = dict.fromkeys(known)
+    for group in find_variants([*known, *new]):
+        old, other = [value for value in group if value in known], [value for value in group if value not in known]
+        if old and other:
+            return f"{quote(other[0])} and {quote(old[0])} differ in spelling only"
+    return ""
+
+
 def same_names(wanted: Iterable[str], present: Sequence[str]) -> dict[str, str]:
     """Map each wanted name that is not present to the one name that is and reads the same: its accents are composed
     otherwise, or it has invisible characters."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.errors import SchemaError
+from lossval_cli.tables.column_types import is_number
 from lossval_cli.text.format import format_name, join_names, pluralize
 
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -37,12 +38,8 @@ def is_text_list(kind: pa.DataType) -> bool:
 def is_vector(kind: pa.DataType) -> bool:
     """Return whether a value is a list of numbers."""
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        return str(kind).startswith("list_view") and _is_number(kind.value_type)
-    return _is_number(kind.value_type)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+        return str(kind).startswith("list_view") and is_number(kind.value_type)
+    return is_number(kind.value_type)
 
 
 def as_declared(table: pa.Table, schema: pa.Schema, rows: int) -> pa.Table:

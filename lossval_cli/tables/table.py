@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import CellError, ReadError, UsageError
 from lossval_cli.tables.cell_options import CellOptions, ColumnKind
-from lossval_cli.tables.column_types import ColumnType, FileHint, is_text, tolerated
+from lossval_cli.tables.column_types import ColumnType, FileHint, is_number, is_text, tolerated
 from lossval_cli.tables.dates import DateForm
 from lossval_cli.tables.files import list_files
 from lossval_cli.tables.frames import is_frame, read_frame, what_is_no_table
@@ -343,8 +343,8 @@ def _other_form(own: ColumnType, trained: ColumnType) -> list[str]:
 
 def _converted(values: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
     """Stored values as the type that training has; numbers of any kind stay as they are. Raises Misfit."""
-    numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
-    if numeric and (pa.types.is_integer(dtype) or pa.types.is_floating(dtype)):
+    numeric = is_number(values.type)
+    if numeric and is_number(dtype):
         return values
     if numeric and pa.types.is_boolean(dtype):
         other = pc.fill_null(pc.and_(pc.not_equal(values, 0), pc.not_equal(values, 1)), False)

@@ -14,12 +14,6 @@ import pyarrow.compute as pc
 from lossval_cli.features.columns.scaling import Floats, unit_block
 
 
-def is_vector(dtype: pa.DataType) -> bool:
-    """Return whether cells are lists of numbers."""
-    is_list = pa.types.is_list(dtype) or pa.types.is_large_list(dtype) or pa.types.is_fixed_size_list(dtype)
-    return bool(is_list and (pa.types.is_integer(dtype.value_type) or pa.types.is_floating(dtype.value_type)))
-
-
 def common_length(values: pa.ChunkedArray) -> int:
     """The length that most lists have; 0 where there are none."""
     lengths = Counter(pc.list_value_length(values).drop_null().to_pylist())
