@@ -36,20 +36,12 @@ def find_invalid_cells(train: Table, columns: Sequence[str]) -> tuple[InvalidCel
     return tuple(found)
 
 
-def cells_per_row(found: Sequence[InvalidCells], rows: int) -> npt.NDArray[np.int64]:
-    """Count the invalid cells of each row, (N,)."""
-    counts = np.zeros(rows, np.int64)
-    for cells in found:
-        counts[cells.rows] += 1
-    return counts
-
-
 def describe_invalid_cells(found: Sequence[InvalidCells], train: Table, columns: int) -> dict[str, Any]:
     """Describe for the report how many of the cells of `columns` features do not fit, and the first of each column."""
     return {
         "count": sum(len(cells.rows) for cells in found),
         "cells": train.rows * columns,
-        "rows": int((cells_per_row(found, train.rows) > 0).sum()),
+        "rows": len({row for cells in found for row in cells.rows.tolist()}),
         "columns": [
             {
                 "column": cells.column,
@@ -66,6 +58,6 @@ def _examples(cells: InvalidCells, train: Table) -> list[dict[str, Any]]:
     rows = cells.rows[:EXAMPLES]
     given = train.data.take(pa.array(rows))[cells.column].to_pylist()
     return [
-        {"row": row, "line": None if train.lines is None else int(train.lines[row]), "value": quote(value)}
+        {"row": row, "line": train.line(row), "value": quote(value)}
         for row, value in zip(rows.tolist(), given, strict=True)
     ]

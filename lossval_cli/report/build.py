@@ -129,8 +129,7 @@ def _unlabelled(dataset: Dataset) -> dict[str, Any] | None:
     if dataset.unlabelled is None:
         return None
     whole, rows = dataset.unlabelled
-    lines = None if whole.lines is None else whole.lines
-    first = [{"row": row, "line": None if lines is None else int(lines[row])} for row in rows[:UNLABELLED].tolist()]
+    first = [{"row": row, "line": whole.line(row)} for row in rows[:UNLABELLED].tolist()]
     return {"rows": len(rows), "examples": first}
 
 

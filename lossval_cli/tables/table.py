@@ -215,6 +215,10 @@ class Table:
         name = self.name if self.lines is None else self._file_of(row)
         return f"{format_name(name)} {self.line_or_row(row)}"
 
+    def line(self, row: int) -> int | None:
+        """The line of the file on which a data row starts, counted from 1; None where that is not known."""
+        return None if self.lines is None else int(self.lines[row])
+
     def line_or_row(self, row: int) -> str:
         """Return `line 12`, or `row 10` where there are no lines."""
         if self.lines is not None:

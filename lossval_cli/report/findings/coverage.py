@@ -57,5 +57,5 @@ def measure_coverage(X: RowSource, X_val: Rows, val: Table, seed: int) -> dict[s
         "high": high,
         "expected_share": UNUSUAL,
         "suspicious": bool(bdtrc(count - 1, len(queries), 2 * UNUSUAL) < SIGNIFICANCE),
-        "examples": [{"row": int(row), "line": None if val.lines is None else int(val.lines[row])} for row in farthest],
+        "examples": [{"row": int(row), "line": val.line(row)} for row in farthest],
     }

@@ -79,9 +79,9 @@ def find_leakage(
         "examples": [
             {
                 "row": int(row),
-                "line": None if table.lines is None else int(table.lines[row]),
+                "line": table.line(row),
                 "other_row": int(match[row]),
-                "other_line": None if other.lines is None else int(other.lines[match[row]]),
+                "other_line": other.line(match[row]),
             }
             for row in listed
         ],

@@ -85,5 +85,5 @@ def _named(dataset: Dataset, sample: npt.NDArray[np.int64], i: int) -> dict[str,
     is_trusted = i >= len(sample)
     row = i - len(sample) if is_trusted else int(sample[i])
     table = (dataset.val if is_trusted else dataset.train).table
-    line = None if table.lines is None else int(table.lines[row])
-    return {"table": "val" if is_trusted else "train", "row": row, "line": line, "trusted": is_trusted}
+    name = "val" if is_trusted else "train"
+    return {"table": name, "row": row, "line": table.line(row), "trusted": is_trusted}
