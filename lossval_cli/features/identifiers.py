@@ -139,7 +139,7 @@ def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
     typed = table.typed(column)
     kind = typed.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if pa.types.is_floating(kind) and not pc.all(pc.equal(pc.floor(typed), typed), min_count=0).as_py():
+    if pa.types.is_floating(kind) and not (_are_whole(typed.slice(0, SAMPLE)) and _are_whole(typed)):
         return None
     stored = table.as_given(column)
     if is_number and is_text(stored.type):
@@ -155,6 +155,10 @@ def _keys(table: Table, column: str) -> pa.ChunkedArray | None:
         return typed.cast(pa.int64())
     # 20 digits are more than a float holds: compared as they are written.
     return present_text(stored, table.options) if is_text(stored.type) else None
+
+
+def _are_whole(numbers: pa.ChunkedArray) -> bool:
+    return bool(pc.all(pc.equal(pc.floor(numbers), numbers), min_count=0).as_py())
 
 
 def _counts_rows(column: str, share: float, shape: str) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
-from lossval_cli.features.row_keys import Keys, with_label
+from lossval_cli.features.row_keys import Keys, are_among, repeated_share, with_label
 from lossval_cli.runtime.row_source import RowSource, draw_at_most
 from lossval_cli.text.format import format_name, format_percent, pluralize
 
@@ -73,14 +73,14 @@ def find_overlap(
 ) -> Overlap:
     """Find the overlap of two tables. Arguments are keys (N,), y (N,), X (N, D) of training; the same (J,), (J,) or
     None, (J, D) of another table; `columns`: how many columns D encodes."""
-    shared = np.isin(other_keys, keys)
+    shared = are_among(other_keys, keys)
     same = shared
     if other_y is not None:
-        same = np.isin(with_label(other_keys, other_y), with_label(keys, y))
+        same = are_among(with_label(other_keys, other_y), with_label(keys, y))
     relabelled = int((shared & ~same).sum())
     if relabelled and not is_more(int(shared.sum()), len(shared), repeated_share(keys), len(keys)):
         relabelled = 0
-    is_whole = bool(same.all() and len(keys) == len(other_keys) and np.isin(keys, other_keys).all())
+    is_whole = bool(same.all() and len(keys) == len(other_keys) and are_among(keys, other_keys).all())
     near = 0 if shared.all() else _near_copies(X, other_X[~shared], columns, len(keys))
     return Overlap(len(shared), int(same.sum()), relabelled, near, is_whole)
 
@@ -90,12 +90,6 @@ def is_suspicious(overlap: Overlap, keys: Keys) -> bool:
     if overlap.relabelled + overlap.near > 0:
         return True
     return overlap.same > 0 and is_more(overlap.same, overlap.rows, repeated_share(keys), len(keys))
-
-
-def repeated_share(keys: Keys) -> float:
-    """Share of rows with a duplicate in their own table: as many are expected to have one in another table."""
-    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    return float((counts[inverse] > 1).mean())
 
 
 def is_more(count: int, rows: int, expected_share: float, training_rows: int) -> bool:

@@ -49,6 +49,20 @@ def with_label(keys: Keys, y: npt.NDArray[np.generic]) -> Keys:
     return keys * _FACTOR + _hashed(y.astype(np.float64))
 
 
+def are_among(keys: Keys, others: Keys) -> npt.NDArray[np.bool_]:
+    """Return (n,) whether each key is one of `others`. Few of either are looked up among many in the time that it takes
+    to read these once; np.isin would sort them."""
+    if len(keys) < len(others):
+        others = others[pd.Series(others).isin(keys)]
+    found: npt.NDArray[np.bool_] = pd.Series(keys).isin(others).to_numpy()
+    return found
+
+
+def repeated_share(keys: Keys) -> float:
+    """Share of rows with a duplicate in their own table: as many are expected to have one in another table."""
+    return float(pd.Series(keys).duplicated(keep=False).mean())
+
+
 def find_copies(keys: Keys, columns: Iterable[Any]) -> Units | None:
     """Return (n,) numbers, the same for rows that are copies of one another, 0..U-1; None where there are none.
 

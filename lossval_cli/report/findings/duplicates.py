@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.features.overlap import is_more, repeated_share
-from lossval_cli.features.row_keys import Keys, with_label
+from lossval_cli.features.overlap import is_more
+from lossval_cli.features.row_keys import Keys, are_among, repeated_share, with_label
 from lossval_cli.report.findings.names import cell
 from lossval_cli.tables.table import Table
 
@@ -66,7 +66,7 @@ def find_leakage(
     i = np.searchsorted(other_keys, keys, sorter=sorter)
     match = sorter[np.minimum(i, len(other_keys) - 1)]  # (N,) first row of other with a key not smaller
     shared = np.flatnonzero(other_keys[match] == keys)
-    in_other = int(np.isin(other_keys, keys).sum())
+    in_other = int(are_among(other_keys, keys).sum())
     expected = repeated_share(keys)
     listed = shared[:LEAKS_LISTED]
     return {

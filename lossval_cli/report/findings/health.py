@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.lossval.training import Fit
@@ -66,7 +67,7 @@ def _repeats(dataset: Dataset) -> Check | None:
     tables = [("training", dataset.keys)]
     if dataset.held_out is None:
         tables.append(("validation", dataset.encoder.keys(dataset.val.table)))
-    counts = [(what, len(own), len(np.unique(own))) for what, own in tables]
+    counts = [(what, len(own), len(pd.unique(own))) for what, own in tables]
     repeated = [one for one in counts if one[2] < MANY_REPEATS * one[1]]
     return ("repeats", False, repeated_rows(repeated)) if repeated else None
 
@@ -86,7 +87,6 @@ def _spread(settings: Settings, rows: int) -> Check:
 
 
 def _ties(fit: Fit) -> Check:
-    counts = np.unique(fit.importance, return_counts=True)[1]
-    tied = int(counts[counts > 1].sum())
+    tied = int(pd.Series(fit.importance).duplicated(keep=False).sum())
     many = tied > MANY_TIES * len(fit.importance)
     return "ties", not many, tied_rows(tied, many=many)
