@@ -6,10 +6,10 @@ byte-order mark, delimiter, quotes, line endings and every digit stay as they ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from lossval_cli.tables.csv import quoted_words, read_texts
 from lossval_cli.tables.csv_layout import inside_quotes, positions
 from lossval_cli.tables.csv_records import CsvRecords, find_records
 from lossval_cli.tables.options import ReadOptions
-from lossval_cli.tables.rewrite import Added, Cells, Mask, find_column
+from lossval_cli.tables.rewrite import Added, Cells, Mask, Original
 from lossval_cli.tables.text_columns import file_hint
 from lossval_cli.text.format import format_name, quote
 
@@ -28,10 +28,10 @@ Edit = tuple[int, int, bytes]
 _LOOKED_AT = 1_000  # rows from which it is known how numbers are written
 
 
-class CsvOriginal:
+class CsvOriginal(Original):
     """The decompressed bytes of a CSV file and where its records lie. `name` is for messages."""
 
-    form: Literal["CSV"] = "CSV"
+    form = "CSV"
 
     def __init__(self, data: bytes, name: str, options: ReadOptions | None = None) -> None:
         """Raise ReadError as `find_records` does, and for an encoding that would not be written back as it is."""
@@ -48,24 +48,20 @@ class CsvOriginal:
         """N."""
         return len(self.records.starts)
 
-    @property
+    @cached_property
     def table(self) -> pa.Table:
-        """All columns as text."""
-        return self._texts
+        """All columns as text, read when they are asked for: rows can be left out without."""
+        return read_texts(self.records, self.name)
 
     @cached_property
-    def quoted(self) -> dict[str, Mask]:
+    def quoted(self) -> Mapping[str, Mask]:
         """Mask (N,) by column of cells in quotes though the word in them could mean missing."""
-        return quoted_words(self.records, self._texts, self.name)
+        return quoted_words(self.records, self.table, self.name)
 
     @property
     def names(self) -> list[str]:
         """Every column of the file, those without a name and content too."""
         return self.records.names
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """A column as text, (N,). Raises SchemaError where the file has none of it."""
-        return find_column(self._texts, name, self.name)
 
     def write(
         self,
@@ -90,10 +86,6 @@ class CsvOriginal:
             sink.write(self.records.text.mark)
         for piece in _apply(self.records.data, sorted(edits, key=itemgetter(0)), first, last):
             sink.write(self.records.text.encode(piece))
-
-    @cached_property
-    def _texts(self) -> pa.Table:
-        return read_texts(self.records, self.name)
 
     def _end(self, start: int, stop: int) -> int:
         """Return the offset at which the last field of a record ends."""
@@ -130,7 +122,7 @@ class CsvOriginal:
     @cached_property
     def _commas(self) -> bool:
         """True if the first rows hold a column of numbers such as `1,5`."""
-        first = self._texts.slice(0, _LOOKED_AT)
+        first = self.table.slice(0, _LOOKED_AT)
         return self.records.delimiter in ";\t" and file_hint(first.columns).decimal == ","
 
     def _field(self, row: int, column: int) -> tuple[int, int]:

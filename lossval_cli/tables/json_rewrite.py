@@ -5,49 +5,33 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from lossval_cli.errors import ReadError
 from lossval_cli.tables.json_lines import read_json
-from lossval_cli.tables.rewrite import Added, Cells, Mask, find_column
+from lossval_cli.tables.rewrite import Added, Cells, Mask, Original
 from lossval_cli.text.format import format_name
 
 _BLANK = re.compile(r"\s*")
 _DECODER = json.JSONDecoder()
 
 
-class JsonOriginal:
+class JsonOriginal(Original):
     """The text of a JSON file and where its N objects lie. `name` is for messages. Raises ReadError."""
 
-    form: Literal["JSON"] = "JSON"
+    form = "JSON"
 
     def __init__(self, data: bytes, name: str) -> None:
-        self.table: pa.Table = read_json(data, name).data
+        self.table = read_json(data, name).data
         self.name = name
-        self.quoted: Mapping[str, Mask] = {}
         try:
             self._text = data.decode("utf-8")
         except UnicodeDecodeError as error:
             raise ReadError(f"{format_name(name)} is not UTF-8 and cannot be written back: save it as UTF-8") from error
         self.is_array = self._text.lstrip("\ufeff \t\r\n").startswith("[")
         self._spans = list(_elements(self._text) if self.is_array else _lines(self._text))
-
-    @property
-    def rows(self) -> int:
-        """N."""
-        return len(self._spans)
-
-    @property
-    def names(self) -> list[str]:
-        """Every key of an object."""
-        return list(self.table.column_names)
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """The values of a key as they were read, (N,). Raises SchemaError where no object has it."""
-        return find_column(self.table, name, self.name)
 
     def write(
         self,

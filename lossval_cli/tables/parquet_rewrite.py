@@ -6,9 +6,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -18,19 +18,17 @@ from lossval_cli.errors import ReadError
 from lossval_cli.limits import FREE_PARQUET_BYTES, allowed_size
 from lossval_cli.tables.files import Source
 from lossval_cli.tables.parquet import MAGIC, STREAM_MAGIC, ArrowReader, ParquetReader, open_parquet, reading
-from lossval_cli.tables.rewrite import Added, Cells, Mask, find_column
+from lossval_cli.tables.rewrite import Added, Cells, Mask, Original
 from lossval_cli.tables.stored_types import partitions, stack, with_partitions
 from lossval_cli.text.format import format_name, join_names
 
 
-class StoredOriginal(ABC):
+class StoredOriginal(Original):
     """The columns of Parquet or Arrow files as stored, one file below the other, with what `key=value` directories
     say. `name` is for messages.
 
     Raises ReadError where a file is damaged, SchemaError where two do not fit together.
     """
-
-    form: Literal["Parquet", "Arrow"]
 
     def __init__(self, sources: Sequence[Source], name: str) -> None:
         stored = [self._read(source) for source in sources]
@@ -40,26 +38,11 @@ class StoredOriginal(ABC):
             with_partitions(table, source.relative, table.num_rows) if partitions(source.relative) else table
             for table, source in zip(stored, sources, strict=True)
         ]
-        self.table: pa.Table = parts[0] if self._is_one else stack(parts, [source.relative for source in sources], name)
+        self.table = parts[0] if self._is_one else stack(parts, [source.relative for source in sources], name)
         self.name = name
-        self.quoted: dict[str, Mask] = {}
 
     @abstractmethod
     def _read(self, source: Source) -> pa.Table: ...
-
-    @property
-    def rows(self) -> int:
-        """N."""
-        return int(self.table.num_rows)
-
-    @property
-    def names(self) -> list[str]:
-        """Every column."""
-        return list(self.table.column_names)
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """A column as stored, (N,). Raises SchemaError where there is none of it."""
-        return find_column(self.table, name, self.name)
 
     def _changed(self, keep: Mask, cells: Sequence[Cells], added: Added | None) -> pa.Table:
         """The rows of `keep` (N,) with new cells and the added column."""

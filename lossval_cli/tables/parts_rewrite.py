@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
-import pyarrow as pa
 
 from lossval_cli.errors import ReadError
 from lossval_cli.tables.csv_rewrite import CsvOriginal
 from lossval_cli.tables.files import Source
 from lossval_cli.tables.json_rewrite import JsonOriginal
-from lossval_cli.tables.rewrite import Added, Cells, Mask
+from lossval_cli.tables.rewrite import Added, Cells, Mask, Original
 from lossval_cli.tables.stored_types import partitions, stack
 from lossval_cli.text.format import format_name
 
 
-class PartsOriginal:
+class PartsOriginal(Original):
     """The rows of several text files, one file below the other. `name` is for messages.
 
     Raises ReadError where they cannot become one file as they are written.
     """
 
     def __init__(self, parts: Sequence[CsvOriginal | JsonOriginal], sources: Sequence[Source], name: str) -> None:
-        self.form: Literal["CSV", "JSON"] = parts[0].form
+        self.form = parts[0].form
         self.name = name
         for part, source in zip(parts, sources, strict=True):
             reason = _difference(parts[0], part, source)
@@ -36,16 +35,15 @@ class PartsOriginal:
                 )
         self._parts = parts
         self._ends = np.cumsum([part.rows for part in parts])
-        self.table: pa.Table = stack([part.table for part in parts], [part.name for part in parts], name)
-        self.names = list(parts[0].names)
+        self.table = stack([part.table for part in parts], [part.name for part in parts], name)
 
     @property
-    def rows(self) -> int:
-        """N."""
-        return int(self._ends[-1])
+    def names(self) -> list[str]:
+        """Every column of the files, those without a name and content too."""
+        return self._parts[0].names
 
     @cached_property
-    def quoted(self) -> dict[str, Mask]:
+    def quoted(self) -> Mapping[str, Mask]:
         """Mask (N,) by column of CSV cells in quotes though the word in them could mean missing."""
         names = {name for part in self._parts for name in part.quoted}
         nothing = [np.zeros(part.rows, np.bool_) for part in self._parts]
@@ -53,11 +51,6 @@ class PartsOriginal:
             name: np.concatenate([p.quoted.get(name, none) for p, none in zip(self._parts, nothing, strict=True)])
             for name in names
         }
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """A column as it was read, (N,). Raises SchemaError where the files have none of it."""
-        self._parts[0].column(name)
-        return self.table[name]
 
     def write(self, sink: BinaryIO, keep: Mask, *, cells: Sequence[Cells] = (), added: Added | None = None) -> None:
         """The rows of `keep` (N,) to an open binary file, under what stands above those of the first file. OSError

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import BinaryIO, Literal, NamedTuple, Protocol
+from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,39 +32,38 @@ class Added(NamedTuple):
     values: npt.NDArray[np.float64]
 
 
-def find_column(table: pa.Table, name: str, file: str) -> pa.ChunkedArray:
-    """A column of the table of a file, (N,). Raises SchemaError where there is none of this name."""
-    if name not in table.column_names:
-        raise SchemaError(f"{format_name(file)} has no column {format_name(name)}")
-    return table[name]
-
-
-class Original(Protocol):
+class Original(ABC):
     """A table as it lies on disk, of N rows, that can be written again with changes."""
 
-    @property
-    def form(self) -> Literal["CSV", "JSON", "Parquet", "Arrow"]:
-        """The format that is read and written."""
+    form: Literal["CSV", "JSON", "Parquet", "Arrow"]
+    """The format that is read and written."""
+    name: str
+    """For messages."""
+    table: pa.Table
+    """All columns as they are stored: text for CSV."""
 
     @property
     def rows(self) -> int:
         """N."""
+        return int(self.table.num_rows)
 
     @property
     def quoted(self) -> Mapping[str, Mask]:
         """Mask (N,) by column of CSV cells that are in quotes though the word in them could mean missing."""
-
-    @property
-    def table(self) -> pa.Table:
-        """All columns as they are stored: text for CSV."""
+        return {}
 
     @property
     def names(self) -> list[str]:
         """Every column of the file."""
+        return list(self.table.column_names)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column as it is stored, (N,): text for CSV. Raises SchemaError where the file has none of it."""
+        if name not in self.table.column_names:
+            raise SchemaError(f"{format_name(self.name)} has no column {format_name(name)}")
+        return self.table[name]
 
+    @abstractmethod
     def write(self, sink: BinaryIO, keep: Mask, *, cells: Sequence[Cells] = (), added: Added | None = None) -> None:
         """The rows of `keep` (N,) to an open binary file, in their order, with new cells of some columns, each named
         once. OSError passes through."""
