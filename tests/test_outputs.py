@@ -31,12 +31,8 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def writer(content: bytes) -> atomic_write.Writer:
-    return lambda file: file.write(content) and None
-
-
-def a_run(content: bytes = b"new") -> dict[str, atomic_write.Writer]:
-    return {"scores.csv": writer(content), "run.json": writer(RECORD)}
+def a_run(content: bytes = b"new") -> dict[str, atomic_write.Content]:
+    return {"scores.csv": content, "run.json": RECORD}
 
 
 def left() -> list[str]:
@@ -68,13 +64,13 @@ def test_nobody_else_can_read_what_is_being_written() -> None:
         seen.append(stat.S_IMODE(os.stat(beside).st_mode))
         seen.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
 
-    write_directory(Path("out"), {"scores.csv": look, "run.json": writer(RECORD)}, force=False)
+    write_directory(Path("out"), {"scores.csv": look, "run.json": RECORD}, force=False)
     assert seen == [0o700, 0o600]
 
 
 class TestReplacing:
     def test_an_older_run_goes_and_what_the_user_added_stays(self) -> None:
-        write_directory(Path("out"), a_run(b"old") | {"scores.parquet": writer(b"old")}, force=False)
+        write_directory(Path("out"), a_run(b"old") | {"scores.parquet": b"old"}, force=False)
         Path("out/notes.txt").write_text("mine")
         os.mkdir("out/more")
         write_directory(Path("out"), a_run(), force=False)
@@ -245,13 +241,13 @@ def test_force_does_not_follow_links_or_replace_the_current_directory() -> None:
 
 
 def test_a_file_is_replaced_only_with_force() -> None:
-    write_file(Path("scores.csv"), writer(b"one"), force=False)
+    write_file(Path("scores.csv"), b"one", force=False)
     with pytest.raises(OutputError, match=r"^scores.csv exists; name another file with -o, or add --force$"):
         check_file(Path("scores.csv"), force=False)
     with pytest.raises(OutputError):
         write_file(Path("scores.csv"), no_space, force=True)
     assert Path("scores.csv").read_bytes() == b"one"
-    write_file(Path("scores.csv"), writer(b"two"), force=True)
+    write_file(Path("scores.csv"), b"two", force=True)
     assert Path("scores.csv").read_bytes() == b"two"
     assert left() == ["scores.csv"]
 
@@ -280,7 +276,7 @@ def test_a_parent_that_vanishes_is_reported() -> None:
         shutil.rmtree("parent")
 
     with pytest.raises(OutputError, match=r"^parent/out cannot be written: no such file or directory$"):
-        write_directory(Path("parent/out"), {"scores.csv": vanish, "run.json": writer(RECORD)}, force=False)
+        write_directory(Path("parent/out"), {"scores.csv": vanish, "run.json": RECORD}, force=False)
     assert left() == []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -170,10 +170,6 @@ def _write(outcome: Calibration, path: Path, *, force: bool, tell: bool) -> None
                 f"no threshold file: no threshold for {choice.kind} reaches {outcome.goal} at every rate "
                 f"(the best precision is {choice.best_precision:.2f}): lower --precision or change --rates"
             )
-
-    def write(file: BinaryIO) -> None:
-        file.write(threshold_text(outcome).encode("utf-8", "backslashreplace"))
-
-    write_file(path, write, force=force)
+    write_file(path, threshold_text(outcome), force=force)
     if tell:
         show(f"\nWritten  {escape_control(str(path))}\n")

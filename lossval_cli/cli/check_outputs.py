@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -87,12 +87,8 @@ def tell(outcome: CheckResult, outputs: Sequence[tuple[str, str]], *, quiet: boo
 def _write(text: str, file: str) -> None:
     if file == "-":
         _show_text(text)
-        return
-
-    def write(sink: BinaryIO) -> None:
-        sink.write(text.encode("utf-8", "backslashreplace"))
-
-    write_file(Path(file), write, force=True)  # CI writes the same file again and again
+    else:
+        write_file(Path(file), text, force=True)  # CI writes the same file again and again
 
 
 def _append(path: Path, text: str) -> None:

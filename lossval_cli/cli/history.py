@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
@@ -48,9 +48,5 @@ def history(
         from lossval_cli.report.render_history import render_history
 
         page = render_history([one.to_dict() for one in facts], HEAD, history_rows(facts))
-
-        def write(file: BinaryIO) -> None:
-            file.write(page.encode("utf-8", "backslashreplace"))
-
-        write_file(chart, write, force=force)
+        write_file(chart, page, force=force)
         say(f"wrote {format_name(str(chart))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
@@ -82,11 +82,7 @@ def report(
     if output is not None:
         wanted = {Path(output): pages[f"report.{chosen}"]}
     for path, page in wanted.items():
-
-        def write(file: BinaryIO, page: bytes = page) -> None:
-            file.write(page)
-
-        write_file(path, write, force=force or output is None)
+        write_file(path, page, force=force or output is None)
     if not quiet:
         say(f"wrote {join_names(map(str, wanted))}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -78,12 +78,7 @@ def _write_columns(dataset: Dataset, path: Path, *, force: bool) -> None:
 
     name = escape_control(dataset.train.table.name)
     head = f"# Columns of {name}, as lossval reads them. Change what is wrong and pass this file with --config.\n"
-    text = head + columns_toml(dataset.column_rules())
-
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode("utf-8", "backslashreplace"))
-
-    write_file(path, write, force=force)
+    write_file(path, head + columns_toml(dataset.column_rules()), force=force)
 
 
 def _description(dataset: Dataset) -> list[str]:

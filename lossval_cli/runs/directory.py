@@ -13,23 +13,18 @@ from lossval_cli.report.render_html import render_html
 from lossval_cli.report.render_markdown import render_markdown
 from lossval_cli.runs.destination import Format
 from lossval_cli.runs.scores_io import write_scores
-from lossval_cli.runtime.atomic_write import RECORD, Writer
+from lossval_cli.runtime.atomic_write import RECORD, Content
 
 
 def run_files(
     table: pa.Table, report: Mapping[str, Any], record: Mapping[str, Any], form: Format, *, safe_csv: bool
-) -> dict[str, Writer]:
-    """File name -> what writes it. run.json, by which a run directory is recognised, comes last."""
+) -> dict[str, Content]:
+    """File name -> content. run.json, by which a run directory is recognised, comes last."""
 
     def scores(file: BinaryIO) -> None:
         write_scores(table, file, form, safe=safe_csv)
 
-    pages = render_pages(json_bytes(report))
-    return {
-        f"scores.{form}": scores,
-        **{name: _bytes(page) for name, page in pages.items()},
-        RECORD: _bytes(json_bytes(record)),
-    }
+    return {f"scores.{form}": scores, **render_pages(json_bytes(report)), RECORD: json_bytes(record)}
 
 
 def render_pages(said: bytes) -> dict[str, bytes]:
@@ -62,10 +57,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _bytes(content: bytes) -> Writer:
-    def write(file: BinaryIO) -> None:
-        file.write(content)
-
-    return write

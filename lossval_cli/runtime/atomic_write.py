@@ -34,6 +34,8 @@ from lossval_cli.runtime.platform import (
 from lossval_cli.text.format import format_name
 
 Writer = Callable[[BinaryIO], None]
+Content = Writer | bytes | str
+"""What a file gets: what writes it, bytes, or text, in UTF-8 with escapes for what UTF-8 cannot hold."""
 
 RECORD = "run.json"
 """A directory is one of ours when it holds this file and the file says so."""
@@ -125,7 +127,7 @@ def _is_of(path: Path, source: Path) -> bool:
 
 
 def write_directory(
-    path: Path, files: Mapping[str, Writer], *, force: bool, fill: Callable[[Path], None] = _nothing
+    path: Path, files: Mapping[str, Content], *, force: bool, fill: Callable[[Path], None] = _nothing
 ) -> None:
     """Write `files` (name -> writer, `run.json` among them) as the directory `path`, and what `fill` writes into the
     directory that it is given, which becomes `path`.
@@ -135,8 +137,8 @@ def write_directory(
     """
     with reporting(path), _Private(path) as private:
         fill(private.path)
-        for name, write in files.items():
-            write_new(private.path / name, write)
+        for name, content in files.items():
+            write_new(private.path / name, content)
         sync_directory(private.path)
         check_directory(path, force=force)
         with _uninterrupted():
@@ -148,11 +150,11 @@ def write_directory(
             sync_directory(path.parent)
 
 
-def write_file(path: Path, write: Writer, *, force: bool, private: bool = False) -> None:
+def write_file(path: Path, content: Content, *, force: bool, private: bool = False) -> None:
     """Write one file at `path`, for this user alone where it is `private`. Raises OutputError; then, and
     after any other exception, `path` is as it was."""
     with reporting(path), _Private(path) as private_directory:
-        write_new(private_directory.path / path.name, write, 0o600 if private else 0o666)
+        write_new(private_directory.path / path.name, content, 0o600 if private else 0o666)
         check_file(path, force=force)
         with _uninterrupted():
             os.replace(private_directory.path / path.name, path)
@@ -261,11 +263,14 @@ def _move_others(old: Path, path: Path) -> None:
             os.rename(entry, path / entry.name)
 
 
-def write_new(path: Path, write: Writer, mode: int = 0o666) -> None:
+def write_new(path: Path, content: Content, mode: int = 0o666) -> None:
     """Write a file that does not exist yet, in a directory of `write_directory`. OSError passes through."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        write(file)
+        if callable(content):
+            content(file)
+        else:
+            file.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     set_mode(path, mode)

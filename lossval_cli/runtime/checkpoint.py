@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 
@@ -71,12 +71,7 @@ class CheckpointFile:
 
         metadata = {"identity": json.dumps(self._identity), "progress": json.dumps(progress)}
         metadata["sha256"] = _checksum(metadata["identity"], metadata["progress"], tensors)
-        content = safetensors.torch.save(dict(tensors), metadata)
-
-        def write(file: BinaryIO) -> None:
-            file.write(content)
-
-        write_file(self.path, write, force=True, private=True)
+        write_file(self.path, safetensors.torch.save(dict(tensors), metadata), force=True, private=True)
 
     def _refuse_other(self, found: Mapping[str, Mapping[str, Any]]) -> None:
         different = [
