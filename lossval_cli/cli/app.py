@@ -11,31 +11,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from lossval_cli.cli.acquire import EXAMPLES as ACQUIRE_EXAMPLES
-from lossval_cli.cli.acquire import acquire
-from lossval_cli.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
-from lossval_cli.cli.calibrate import calibrate
-from lossval_cli.cli.check import EXAMPLES as CHECK_EXAMPLES
-from lossval_cli.cli.check import check
-from lossval_cli.cli.clean import EXAMPLES as CLEAN_EXAMPLES
-from lossval_cli.cli.clean import clean
+from lossval_cli.cli import (
+    acquire,
+    calibrate,
+    check,
+    clean,
+    demo,
+    diff,
+    history,
+    presets,
+    report,
+    review,
+    score,
+    validate,
+)
 from lossval_cli.cli.console import say, show
-from lossval_cli.cli.demo import EXAMPLES as DEMO_EXAMPLES
-from lossval_cli.cli.demo import demo
-from lossval_cli.cli.diff import EXAMPLES as DIFF_EXAMPLES
-from lossval_cli.cli.diff import diff
-from lossval_cli.cli.history import EXAMPLES as HISTORY_EXAMPLES
-from lossval_cli.cli.history import history
-from lossval_cli.cli.presets import EXAMPLES as PRESETS_EXAMPLES
-from lossval_cli.cli.presets import presets
-from lossval_cli.cli.report import EXAMPLES as REPORT_EXAMPLES
-from lossval_cli.cli.report import report
-from lossval_cli.cli.review import EXAMPLES as REVIEW_EXAMPLES
-from lossval_cli.cli.review import review
-from lossval_cli.cli.score import EXAMPLES as SCORE_EXAMPLES
-from lossval_cli.cli.score import score
-from lossval_cli.cli.validate import EXAMPLES as VALIDATE_EXAMPLES
-from lossval_cli.cli.validate import validate
 from lossval_cli.errors import UsageError
 from lossval_cli.version import __version__
 
@@ -124,18 +114,9 @@ def _lossval(
     pass
 
 
-app.command(cls=Verb, epilog=SCORE_EXAMPLES)(score)
-app.command(cls=Verb, epilog=VALIDATE_EXAMPLES)(validate)
-app.command(cls=Verb, epilog=CHECK_EXAMPLES)(check)
-app.command(cls=Verb, epilog=DIFF_EXAMPLES)(diff)
-app.command(cls=Verb, epilog=HISTORY_EXAMPLES)(history)
-app.command(cls=Verb, epilog=REPORT_EXAMPLES)(report)
-app.command(cls=Verb, epilog=REVIEW_EXAMPLES)(review)
-app.command(cls=Verb, epilog=CLEAN_EXAMPLES)(clean)
-app.command(cls=Verb, epilog=ACQUIRE_EXAMPLES)(acquire)
-app.command(cls=Verb, epilog=CALIBRATE_EXAMPLES)(calibrate)
-app.command(cls=Verb, epilog=PRESETS_EXAMPLES)(presets)
-app.command(cls=Verb, epilog=DEMO_EXAMPLES)(demo)
+_VERBS = (score, validate, check, diff, history, report, review, clean, acquire, calibrate, presets, demo)
+for _verb in _VERBS:  # modules, each with a function of the same name
+    app.command(cls=Verb, epilog=_verb.EXAMPLES)(getattr(_verb, _verb.__name__.rpartition(".")[2]))
 
 
 @functools.cache
