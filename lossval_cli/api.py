@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
-from lossval_cli.errors import LossvalWarning, UsageError
+from lossval_cli.errors import UsageError, warn
 from lossval_cli.features.read_tables import Source
 from lossval_cli.features.table_options import TableOptions, column_name, column_names
 from lossval_cli.lossval.state import Epoch
@@ -21,7 +20,6 @@ from lossval_cli.own_code import Given
 from lossval_cli.pipeline import Progress, Tables, run
 from lossval_cli.presets import read_toml
 from lossval_cli.result import Result
-from lossval_cli.runtime.atomic_write import remove_file
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, joined
 from lossval_cli.runtime.resources import Resources
 from lossval_cli.settings import COLUMNS_TABLE, Settings
@@ -125,10 +123,9 @@ def score(
         )
     if not processes.is_main:
         return None
-    for text in (*result.fit.warnings, *result.dataset.warnings):
-        warnings.warn(text, LossvalWarning, stacklevel=2)
-    if resources.checkpoint is not None and result.is_complete:
-        remove_file(resources.checkpoint)
+    warn((*result.fit.warnings, *result.dataset.warnings))
+    if result.is_complete:
+        resources.forget_checkpoint()
     return result
 
 

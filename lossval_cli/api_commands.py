@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -17,7 +16,7 @@ from lossval_cli.checks.evaluate import KINDS_OF_RULE
 from lossval_cli.checks.rules import DEFAULTS, rules_of
 from lossval_cli.checks.run_check import check_run
 from lossval_cli.checks.values import CheckResult
-from lossval_cli.errors import LossvalWarning, SettingsError, UsageError
+from lossval_cli.errors import SettingsError, UsageError, warn
 from lossval_cli.features.read_tables import Source
 from lossval_cli.features.table_options import TableOptions, column_name, column_names
 from lossval_cli.result import Result
@@ -105,8 +104,7 @@ def calibrate(
         settings=Settings.resolve(preset, None, settings),
         on_dataset=lambda _: None,
     )
-    for text in baseline.dataset.warnings:
-        warnings.warn(text, LossvalWarning, stacklevel=2)
+    warn(baseline.dataset.warnings)
     trials = [run_trial(baseline, rate, repeat) for rate in shares for repeat in range(repeats)]
     return conclude(baseline, trials, precision)
 

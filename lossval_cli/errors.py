@@ -21,13 +21,20 @@ The number is the exit code of the command. Codes are a contract and are never r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 
 
 class LossvalWarning(UserWarning):
     """The result may be misleading: predictions that are not out-of-fold, a column that tells the
     label, validation rows that are training rows, training that did not end. `warnings.warn` shows it, as
     scikit-learn's do; `Result.report["notices"]` has it, too."""
+
+
+def warn(texts: Iterable[str]) -> None:
+    """Show reasons to doubt a result as a LossvalWarning each, of the line that called the function that calls this."""
+    for text in texts:
+        warnings.warn(text, LossvalWarning, stacklevel=3)
 
 
 class LossvalError(Exception):

@@ -136,7 +136,7 @@ def test_two_processes_rank_by_predictions_and_models_of_ones_own(
 
 SHARE = """
 import sys
-from lossval_cli.cli.processes import processes
+from lossval_cli.cli.scoring import processes
 from lossval_cli.errors import TrainingError, UsageError
 from lossval_cli.runtime.sharing import by_one, share, sharing
 
@@ -185,7 +185,7 @@ def test_each_task_is_done_once_and_what_one_raises_all_raise(tmp_path: Path) ->
 FIT = """
 from pathlib import Path
 import numpy as np
-from lossval_cli.cli.processes import processes
+from lossval_cli.cli.scoring import processes
 from lossval_cli.features import streaming
 from lossval_cli.features.dataset import load_dataset
 from lossval_cli.lossval.fit import train

@@ -73,7 +73,7 @@ FAIL = """
 import sys
 from pathlib import Path
 import pyarrow as pa
-from lossval_cli.cli.processes import processes
+from lossval_cli.cli.scoring import processes
 from lossval_cli.errors import LossvalError
 from lossval_cli.runs import score_parts
 from lossval_cli.runtime.atomic_write import write_directory

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
-from lossval_cli.cli.processes import forget_checkpoint, processes
+from lossval_cli.cli.console import say
 from lossval_cli.cli.run_options import RunOptions, RuntimeOptions
 from lossval_cli.text.format import format_duration
 
@@ -65,8 +66,30 @@ def scored(
         if group.is_main:
             shown.notices([*result.fit.notices, *_over_time(result, resources)])
         yield result, shown, group
-        if group.is_main:
-            forget_checkpoint(resources, result)
+        if group.is_main and result.is_complete:
+            resources.forget_checkpoint()
+
+
+@contextmanager
+def processes() -> Iterator[ProcessGroup]:
+    """The processes of this run; without a launcher this one alone.
+
+    A process that the launcher ends because another one has failed says so.
+    """
+    from lossval_cli.runtime.distributed import joined
+
+    if not os.environ.get("LOSSVAL_DEBUG"):
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # what fails is said in one line
+    with joined(say) as found:
+        try:
+            yield found
+        except KeyboardInterrupt as interrupt:
+            if found.world_size == 1 or str(interrupt):
+                raise
+            raise KeyboardInterrupt(
+                "interrupted, or ended because another process of this run is gone; nothing was written "
+                "(with --checkpoint-every, the same command with --resume continues from the last checkpoint)"
+            ) from interrupt
 
 
 def _over_time(result: Result, resources: Resources) -> list[str]:

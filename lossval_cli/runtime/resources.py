@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from lossval_cli.runtime.atomic_write import remove_file
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -24,3 +26,8 @@ class Resources:
     whole."""
     resume: bool = False
     """Whether to continue from the checkpoint, if there is one."""
+
+    def forget_checkpoint(self) -> None:
+        """Remove the checkpoint, of a run that is complete. Raises OutputError."""
+        if self.checkpoint is not None:
+            remove_file(self.checkpoint)
