@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
@@ -21,11 +21,12 @@ from lossval_cli.report.render_html import render_html
 from lossval_cli.report.sentences import figures, verdict
 from lossval_cli.report.types import Report
 from lossval_cli.runs.clean import CHOICES, LEAST_PROBABILITY, check_drops, plan_cleaning, read_drop
+from lossval_cli.runs.destination import Format
 from lossval_cli.runs.directory import run_files
 from lossval_cli.runs.label_fixes import LabelColumn
 from lossval_cli.runs.loaded import LoadedRun, loaded_run
 from lossval_cli.runs.record import build_run_record
-from lossval_cli.runtime.atomic_write import write_directory
+from lossval_cli.runtime.atomic_write import Content, write_directory
 from lossval_cli.settings import Settings
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.text.format import format_name, format_percent, pluralize, show
@@ -106,21 +107,9 @@ class Result:
         """
         if not isinstance(directory, str | Path):
             raise UsageError(f"write: the run directory must be a path, not {show(directory)}")
-        directory = Path(directory)
-        record = build_run_record(
-            self.dataset,
-            self.settings,
-            device=self.report["model"]["device"],
-            options={},
-            thresholds=self.report["thresholds"],
-            directory=directory,
-            started=self.started,
-            timing=self.report["timing"],
-        )
-        report = self.report | {"directory": directory.name}
         form: Literal["parquet", "csv"] = "parquet" if self.dataset.train.table.format == "parquet" else "csv"
-        files = run_files(self.table, report, record, form, safe_csv=False)
-        write_directory(directory, files, force=force)
+        files = directory_files(self, Path(directory), form)
+        write_directory(Path(directory), files, force=force)
         return list(files)
 
     def clean(
@@ -197,6 +186,29 @@ class Result:
         rows = self.suspects().head(SHOWN_ROWS)
         first = "" if rows.empty else rows.to_html(max_cols=12, notebook=True, escape=True)
         return f"<div><p><b>{escape(verdict(self.report)[1])}</b></p><table><tr>{cells}</tr></table>{first}</div>"
+
+
+def directory_files(
+    result: Result,
+    directory: Path,
+    form: Format,
+    *,
+    options: Mapping[str, object] | None = None,
+    safe_csv: bool = False,
+) -> dict[str, Content]:
+    """File name -> content of the run directory of a result. options: of the command, as run.json records them."""
+    report = result.report
+    record = build_run_record(
+        result.dataset,
+        result.settings,
+        device=report["model"]["device"],
+        options=options or {},
+        thresholds=report["thresholds"],
+        directory=directory,
+        started=result.started,
+        timing=report["timing"],
+    )
+    return run_files(result.table, report | {"directory": directory.name}, record, form, safe_csv=safe_csv)
 
 
 def _probability(given: float | str) -> float:

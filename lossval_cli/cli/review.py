@@ -16,7 +16,7 @@ import typer
 
 from lossval_cli.cli import options
 from lossval_cli.cli.console import say, show
-from lossval_cli.errors import OutputError, ReadError, UsageError
+from lossval_cli.errors import OutputError, UsageError
 from lossval_cli.text.format import format_name, join_names, pluralize
 
 if TYPE_CHECKING:
@@ -107,19 +107,11 @@ def review(
 
 def _run(directory: Path, data: str | None) -> LoadedRun:
     """The run, with the table at `data` where that is given."""
-    from lossval_cli.runs.loaded import read_run
+    from lossval_cli.runs.loaded import read_run, read_table_of
 
     run = read_run(directory)
     if data is not None:
-        from lossval_cli.tables.options import ReadOptions
-        from lossval_cli.tables.table import read_table
-
-        table = read_table(data, ReadOptions.of_record(run.report["settings"]))
-        if table.sha256 != run.report["data"]["tables"]["train"]["sha256"]:
-            raise ReadError(
-                f"{format_name(data)} is not the table that {format_name(str(directory))} was made on (its SHA-256 "
-                "differs): score it again, or name the right table with --data FILE"
-            )
+        table = read_table_of(run, directory, data)
         return replace(run, find_train=lambda: table)
     if run.train is None:
         if run.was_in_memory:

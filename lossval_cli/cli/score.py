@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -118,7 +117,6 @@ def score(
     from lossval_cli.runs.score_parts import write_parts
     from lossval_cli.runs.scores_io import split_names
 
-    started = datetime.now(UTC)
     names = [] if outputs.columns is None else split_names(outputs.columns)
     with scored(
         train,
@@ -140,7 +138,7 @@ def score(
         shown.notices(_unused_decisions(destination, options))
         shown.stage("write")
         given = _recorded(train, options, outputs, runtime)
-        files = _write(result, destination, outputs, names, started, given, processes)
+        files = _write(result, destination, outputs, names, given, processes)
     if not (runtime.quiet or is_assistant()) and destination.kind != "stream":
         _show_summary(result, destination, files)
 
@@ -212,7 +210,6 @@ def _write(
     destination: Destination,
     outputs: ScoreOutput,
     names: Sequence[str],
-    started: datetime,
     given: Mapping[str, object],
     processes: ProcessGroup,
 ) -> list[str]:
@@ -220,7 +217,7 @@ def _write(
     from lossval_cli.runs.scores_io import pick
 
     if destination.kind == "directory":
-        return _write_directory(result, destination, outputs, started, given, processes)
+        return _write_directory(result, destination, outputs, given, processes)
     table = pick(result.table, columns=names, sort=outputs.sort or "worst", top=outputs.top or 0)
     write_rows(table, destination, safe_csv=outputs.safe_csv, force=outputs.force)
     return []
@@ -230,31 +227,18 @@ def _write_directory(
     result: Result,
     destination: Destination,
     outputs: ScoreOutput,
-    started: datetime,
     given: Mapping[str, object],
     processes: ProcessGroup,
 ) -> list[str]:
     """Write the run directory; the names of its files."""
-    from lossval_cli.runs.directory import run_files
-    from lossval_cli.runs.record import build_run_record
+    from lossval_cli.result import directory_files
     from lossval_cli.runs.score_parts import PARTS, write_parts
     from lossval_cli.runtime.atomic_write import write_directory
 
     form = "parquet" if outputs.parts else destination.format_for(result.dataset.train.table.format)
     if outputs.safe_csv and form != "csv":
         raise UsageError(f"--safe-csv applies to CSV, but the scores are written as {form}: add --format csv")
-    record = build_run_record(
-        result.dataset,
-        result.settings,
-        device=result.report["model"]["device"],
-        options=given,
-        thresholds=result.report["thresholds"],
-        directory=destination.path,
-        started=started,
-        timing=result.report["timing"],
-    )
-    report = result.report | {"directory": destination.path.name}
-    files = run_files(result.table, report, record, form, safe_csv=outputs.safe_csv)
+    files = directory_files(result, destination.path, form, options=given, safe_csv=outputs.safe_csv)
     if not outputs.parts:
         write_directory(destination.path, files, force=outputs.force)
         return list(files)

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, expit, logit
+from scipy.special import expit, logit
+
+from lossval_cli.report.findings.names import exact_interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -88,6 +90,7 @@ def forecast(
     low, high = np.quantile(paths, [tail, 1 - tail], axis=0, method="nearest")
     ahead = left[:NEXT]
     k, n = sum(others), len(others)
+    others_low, others_high = exact_interval(k, n, INTERVAL)
     return Forecast(
         reviewed=int(seen.sum()),
         wrong=int(wrong.sum()),
@@ -99,9 +102,8 @@ def forecast(
         high=int(high[-1]),
         others=n,
         others_wrong=k,
-        # Clopper and Pearson (1934)
-        others_low=float(betaincinv(k, n - k + 1, tail)) if k else 0.0,
-        others_high=float(betaincinv(k + 1, n - k, 1 - tail)) if n > k else 1.0,
+        others_low=others_low,
+        others_high=others_high,
         left_order=left.tolist(),
         found=np.cumsum([0, *(bool(decided[i]) for i in order)]).tolist(),
         expected=np.concatenate([[0.0], np.cumsum(corrected[left])]),

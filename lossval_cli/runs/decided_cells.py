@@ -12,8 +12,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lossval_cli.errors import DataError
-from lossval_cli.features.labels import ClassLabels
-from lossval_cli.features.roles import Roles
 from lossval_cli.runs.decided_rows import RowMatch, match_decisions
 from lossval_cli.runs.decisions import DROP, DecisionFile, final_verdicts
 from lossval_cli.runs.label_fixes import LabelColumn
@@ -102,10 +100,8 @@ def _label_values(label: LabelColumn, texts: Sequence[str]) -> pa.Array:
     """A class as its first row in the table writes it; a new class, or a number, as the reviewer wrote it."""
     stored, first = label.stored, {}
     if label.task == "classification":
-        table = label.table
-        classes = ClassLabels.fit(table, Roles(label.name, (), (), (), label.task, ()))
-        index = np.unique(classes.encode(table), return_index=True)[1]
-        first = dict(zip(classes.names, index.tolist(), strict=True))
+        labels, y = label.classes()
+        first = dict(zip(labels.names, np.unique(y, return_index=True)[1].tolist(), strict=True))
     known: Mapping[int, int] = {i: first[text] for i, text in enumerate(texts) if text in first}
     fresh = [i for i in range(len(texts)) if i not in known]
     values = _stored([texts[i] for i in fresh], stored, label.name).to_pylist()

@@ -15,7 +15,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -256,11 +255,6 @@ def neutral(text: str) -> str:
 def _plain(cell: str) -> str:
     text = cell[1:] if cell.startswith("'") else cell
     return re.sub(r"\\[\\nr0]", lambda found: _UNESCAPES[found[0]], text)
-
-
-def now(clock: datetime) -> str:
-    """A time as the file has it."""
-    return clock.isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,11 @@ class LabelColumn(NamedTuple):
         """(N,) text for CSV."""
         return self.table.as_given(self.name)
 
+    def classes(self) -> tuple[ClassLabels, Rows]:
+        """The classes, and that of each row (N,). Raises SchemaError, CellError."""
+        labels = ClassLabels.fit(self.table, Roles(self.name, (), (), (), self.task, ()))
+        return labels, labels.encode(self.table)
+
 
 def suggested_labels(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) -> Cells:
     """New cells for those of `rows` (rising) whose label would change; predicted (R,): from the scores.
@@ -55,9 +60,7 @@ def suggested_labels(label: LabelColumn, rows: Rows, predicted: Sequence[str | N
 
 
 def _classes(label: LabelColumn, rows: Rows, predicted: Sequence[str | None]) -> Cells:
-    table, roles = label.table, Roles(label.name, (), (), (), label.task, ())
-    labels = ClassLabels.fit(table, roles)
-    y = labels.encode(table)
+    labels, y = label.classes()
     index = {name: i for i, name in reversed(list(enumerate(labels.names)))}
     suggested = np.array([_class_index(name, index) for name in predicted], np.int64)
     changed = (suggested >= 0) & (suggested != y[rows])

@@ -212,8 +212,8 @@ def _scored(
         importance=_floats(table, "importance"),
         feature_evidence=_floats(table, "feature_evidence"),
         noise_probability=_floats(table, "noise_probability"),
-        label_probability=_part_of_noise(table, "label_noise_probability"),
-        feature_probability=_part_of_noise(table, "feature_noise_probability"),
+        label_probability=_floats(table, "label_noise_probability"),
+        feature_probability=_floats(table, "feature_noise_probability"),
         suspect=suspect,
         path=path,
         find_train=find_train,
@@ -233,10 +233,6 @@ def _floats(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
     return values
 
 
-def _part_of_noise(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
-    return _floats(table, column) if column in table.column_names else np.full(len(table), np.nan)
-
-
 def _read_scores(path: Path) -> pa.Table:
     if path.suffix == ".parquet":
         data = read_table(path).data  # within its limits
@@ -252,6 +248,22 @@ def _read_scores(path: Path) -> pa.Table:
         if len(invalid := table.column(name).invalid):  # a table may have such cells, scores may not
             raise ValueError(f"{table.location(int(invalid[0]))}, column {name}: not a number")
     return pa.table({name: table.typed(name) if name in own else table.as_given(name) for name in table.column_names})
+
+
+def read_table_of(run: LoadedRun, directory: Path, data: str) -> Table:
+    """Read the training table of a run from a path that the user gives. Raises ReadError where it is another one."""
+    table = read_table(data, ReadOptions.of_record(run.report["settings"]))
+    if table.sha256 != run.report["data"]["tables"]["train"]["sha256"]:
+        raise not_the_table(data, directory)
+    return table
+
+
+def not_the_table(path: str, directory: Path) -> ReadError:
+    """The error about a table that is not the one of a run."""
+    return ReadError(
+        f"{format_name(path)} is not the table that {format_name(str(directory))} was made on (its SHA-256 differs): "
+        "score it again, or name the right table with --data FILE"
+    )
 
 
 def _find_table(path: str | None, digest: str | None, options: ReadOptions) -> Table | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lossval_cli.errors import ReadError
-from lossval_cli.runs.loaded import LoadedRun, damaged, path_of_train, read_part
+from lossval_cli.runs.loaded import LoadedRun, damaged, not_the_table, path_of_train, read_part
 from lossval_cli.runtime.atomic_write import RECORD
 from lossval_cli.tables.csv_rewrite import CsvOriginal
 from lossval_cli.tables.files import Source, decompress, digest, list_files, read_file
@@ -54,11 +54,7 @@ def open_original(path: str, run: LoadedRun, directory: Path) -> Original:
     cannot be written again."""
     sources = [Source(file.path, file.relative, read_file(file.path)) for file in list_files(path)]
     if digest(sources) != run.report["data"]["tables"]["train"]["sha256"]:
-        raise ReadError(
-            f"{format_name(path)} is not the table that {format_name(str(directory))} was made on "
-            "(its SHA-256 differs): "
-            "score it again, or name the right table with --data FILE"
-        )
+        raise not_the_table(path, directory)
     options = ReadOptions.of_record(read_part(directory, RECORD).get("settings"))
     table = _original(sources, path, options)
     if table.rows != len(run.row):

@@ -15,7 +15,7 @@ from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.identifiers import find_repeated
 from lossval_cli.features.roles import Roles, check_agreement
 from lossval_cli.runs.acquisition import Forecast, forecast, pick
-from lossval_cli.runs.loaded import LoadedRun, damaged, read_part, read_run
+from lossval_cli.runs.loaded import LoadedRun, damaged, read_part, read_run, read_table_of
 from lossval_cli.runtime.atomic_write import RECORD
 from lossval_cli.score_columns import given_names
 from lossval_cli.tables.options import ReadOptions
@@ -50,7 +50,7 @@ def rank_pool(run_directory: Path, pool: str, data: str | None, count: int) -> R
         kinds = {str(name): str(kind) for name, kind in (said.get("types") or {}).items()}
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(run_directory, error) from error
-    train = _training_table(run_directory, run, record, data)
+    train = _training_table(run_directory, run, data)
     options = ReadOptions.of_record(record.get("settings"))
     options = replace(options, cells=options.cells.with_types(kinds))
     train = train.read_as(options.cells.types)
@@ -101,7 +101,7 @@ def _known_rows(train: Table, pool: Table, encoder: Encoder) -> list[str]:
     return [f"{format_name(pool.name)}: {known:,} of {pluralize(pool.rows, 'row')} have the features of a training row"]
 
 
-def _training_table(path: Path, run: LoadedRun, record: dict[str, Any], data: str | None) -> Table:
+def _training_table(path: Path, run: LoadedRun, data: str | None) -> Table:
     called = format_name(str(path))
     if run.was_in_memory:
         raise ReadError(
@@ -115,13 +115,7 @@ def _training_table(path: Path, run: LoadedRun, record: dict[str, Any], data: st
                 "changed: give its path with --data FILE, or score it again"
             )
         return run.train
-    table = read_table(data, ReadOptions.of_record(record.get("settings")))
-    if table.sha256 != record["inputs"]["train"]["sha256"]:
-        raise ReadError(
-            f"{format_name(table.name)} is not the table that {called} was made on (its SHA-256 differs): score it "
-            "again, or name the right table with --data FILE"
-        )
-    return table
+    return read_table_of(run, path, data)
 
 
 def _quality(expected: Forecast, count: int, pool: Table) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.special import betaincinv
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.labels import ClassLabels
 from lossval_cli.features.reviewed import ReviewedRows
+from lossval_cli.report.findings.names import exact_interval
 from lossval_cli.runs.decided_cells import match_file
 from lossval_cli.runs.decided_rows import Decided, true_label
 from lossval_cli.runs.decisions import DROP, DecisionFile, Verdict, final_verdicts, read_decisions
@@ -107,8 +107,6 @@ def _precision(found: DecisionFile) -> list[str]:
     ):
         if chosen:
             k, n = sum(one.is_wrong for one in chosen), len(chosen)
-            low = float(betaincinv(k, n - k + 1, 0.025)) if k else 0.0
-            high = float(betaincinv(k + 1, n - k, 0.975)) if n > k else 1.0
-            interval = f"{format_percent(low, 0)} to {format_percent(high, 0)}"
+            interval = " to ".join(format_percent(end, 0) for end in exact_interval(k, n))
             said.append(f"decisions: {k:,} of {n:,} {what}: {format_percent(k / n, 0)} (95% CI {interval})")
     return said

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from scipy.special import betaincinv
 
 from lossval_cli.text.format import format_number
 
@@ -54,3 +55,10 @@ def wilson(hits: Any, rows: Any) -> tuple[np.ndarray, np.ndarray]:
     half = z * np.sqrt(p * (1 - p) / safe + z * z / (4 * safe * safe)) / (1 + z * z / safe)
     known = rows > 0
     return np.where(known, np.maximum(centre - half, 0), 0), np.where(known, np.minimum(centre + half, 1), 1)
+
+
+def exact_interval(hits: int, rows: int, level: float = 0.95) -> tuple[float, float]:
+    """Compute the interval of a share that is never too narrow (Clopper & Pearson, 1934); 0 to 1 without rows."""
+    tail = (1 - level) / 2
+    low = float(betaincinv(hits, rows - hits + 1, tail)) if hits else 0.0
+    return low, float(betaincinv(hits + 1, rows - hits, 1 - tail)) if rows > hits else 1.0
