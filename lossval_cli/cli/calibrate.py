@@ -162,7 +162,7 @@ def _tell(outcome: Calibration, form: TextFormat) -> None:
 
 
 def _write(outcome: Calibration, path: Path, *, force: bool, tell: bool) -> None:
-    from lossval_cli.noise.thresholds import threshold_text
+    from lossval_cli.calibration.threshold_file import threshold_text
 
     for choice in outcome.choices:
         if choice.threshold is None:

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from lossval_cli.errors import CellError, SchemaError
 from lossval_cli.features.class_order import ClassOrder
 from lossval_cli.features.roles import Roles
-from lossval_cli.tables.column_types import ColumnType, is_number, is_text
+from lossval_cli.tables.column_types import ColumnType, TypedColumn, is_number, is_text
 from lossval_cli.tables.spelling import MOST_VALUES, describe_variants, find_variants, respelled
-from lossval_cli.tables.table import Table, TypedColumn
+from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, pluralize, quote
 
 HEAVY_TAIL = 10.0

@@ -51,6 +51,26 @@ _NOUNS: Final = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class TypedColumn:
+    """One column of N rows, typed.
+
+    values: (N,) int64, float64, bool, timestamp[us], string or a nested type as stored; null where the cell is missing
+    or invalid.  invalid: (k,) rows whose cells are not of the type that nearly all others have, rising.
+    notes: what was decided about the column where it left a choice, as clauses of a notice.
+    """
+
+    values: pa.ChunkedArray
+    type: ColumnType
+    invalid: npt.NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+    def take(self, rows: npt.NDArray[np.int64]) -> TypedColumn:
+        """The cells of some rows."""
+        invalid = np.flatnonzero(np.isin(rows, self.invalid))
+        return TypedColumn(self.values.take(pa.array(rows)), self.type, invalid, self.notes)
+
+
 class FileHint(NamedTuple):
     """Format that other columns of a file show, for columns that leave it open."""
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import CellError, ReadError, UsageError
 from lossval_cli.tables.cell_options import CellOptions, ColumnKind
-from lossval_cli.tables.column_types import ColumnType, FileHint, is_number, is_text, tolerated
+from lossval_cli.tables.column_types import ColumnType, FileHint, TypedColumn, is_number, is_text, tolerated
 from lossval_cli.tables.dates import DateForm
 from lossval_cli.tables.files import list_files
 from lossval_cli.tables.frames import is_frame, read_frame, what_is_no_table
@@ -31,26 +31,6 @@ from lossval_cli.tables.text_columns import file_hint, read_text
 from lossval_cli.tables.text_labels import is_text_label
 from lossval_cli.text.format import format_name, pluralize, quote
 from lossval_cli.text.urls import is_remote
-
-
-@dataclass(frozen=True, eq=False)
-class TypedColumn:
-    """One column of N rows, typed.
-
-    values: (N,) int64, float64, bool, timestamp[us], string or a nested type as stored; null where the cell is missing
-    or invalid.  invalid: (k,) rows whose cells are not of the type that nearly all others have, rising.
-    notes: what was decided about the column where it left a choice, as clauses of a notice.
-    """
-
-    values: pa.ChunkedArray
-    type: ColumnType
-    invalid: npt.NDArray[np.int64]
-    notes: tuple[str, ...] = ()
-
-    def take(self, rows: npt.NDArray[np.int64]) -> TypedColumn:
-        """The cells of some rows."""
-        invalid = np.flatnonzero(np.isin(rows, self.invalid))
-        return TypedColumn(self.values.take(pa.array(rows)), self.type, invalid, self.notes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossval_cli.tables.column_types import TypedColumn
 from lossval_cli.tables.missing import missing_words
 from lossval_cli.tables.numbers import NumberForm
-
-if TYPE_CHECKING:
-    from lossval_cli.tables.table import TypedColumn
 
 _PLAIN_LABEL: Final = r"^[+-]?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$"
 _LONG_LABEL: Final = r"^[+-]?[1-9]\d{15,18}$"
