@@ -82,8 +82,8 @@ def run(
 
     `options` say how the tables are read; `thresholds` which rows are suspect, without them the method
     decides; `decisions` is a file of what reviewers decided about rows, which then count as trusted; `removal` is
-    full, quick or off. Of several `processes` the main one alone reports progress; all return the result, the others
-    without the keys of suspects. Raises LossvalError, one line each; writes nothing but a checkpoint.
+    full, quick or off. Of several `processes` the main one alone reports progress; all return the result.
+    Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
     progress = progress if progress is not None and processes.is_main else Progress()
     clock, started = Clock(progress.stage), datetime.now(UTC)
@@ -102,10 +102,9 @@ def run(
         with clock("report"):
             scores = rank_rows(data, fit, noise)
             report = build_report(data, fit, noise, study, scores, settings, runtime.device)
+            scores = restore_rows(scores, data)
+            add_keys(report, scores, data)
     report |= {"thresholds": thresholds and thresholds.to_dict(), "timing": clock.seconds}
-    scores = restore_rows(scores, data)
-    if processes.is_main:
-        add_keys(report, scores, data)
     return Result(scores, cast(Report, report), data, fit, noise, study, settings, source=tables.train, started=started)
 
 

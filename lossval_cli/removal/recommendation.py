@@ -15,6 +15,7 @@ first.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from lossval_cli.metrics import Metric
 from lossval_cli.removal.plan import Strategy
+from lossval_cli.runtime.sharing import share
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,6 +54,11 @@ class Answers(NamedTuple):
         table = metric.sign * np.array(values)
         gains: Floats = table[:, 1:] - table[:, :1]
         return gains
+
+    def mean_gains(self, metric: Metric, columns: Sequence[int], rows: npt.NDArray[np.int64]) -> Floats:
+        """Compute the mean of `metric_gains` over seeds, (columns,)."""
+        mean: Floats = self.metric_gains(metric, columns, rows).mean(axis=0)
+        return mean
 
 
 class Trial(NamedTuple):
@@ -136,7 +143,7 @@ def _metric_gains(
         columns = (trials - (start - len(each.strategies)) + 1).tolist()
         per_seed = each.metric_gains(metric, columns, np.arange(n))
         values[trials] = per_seed.mean(axis=0)
-        resampled = np.array([each.metric_gains(metric, columns, rows).mean(axis=0) for rows in draws])
+        resampled = np.array(share(draws, partial(each.mean_gains, metric, columns)))
         # What a resample leaves undefined (one class drawn) counts as no error.
         total = np.nan_to_num(resampled - values[trials]) + np.nan_to_num(_seed_errors(per_seed, len(draws), rng))
         spreads[trials] = total.std(axis=0) + 1e-12

@@ -21,6 +21,7 @@ from lossval_cli.features.identifier_names import is_unnamed
 from lossval_cli.features.row_keys import row_keys
 from lossval_cli.runs.loaded import LoadedRun, loaded_run
 from lossval_cli.runs.scores_io import as_text
+from lossval_cli.runtime.sharing import row_blocks, share
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, join_names, pluralize, quote
@@ -233,8 +234,14 @@ def _content_columns(table: Table, label: str) -> set[str]:
 
 def hash_rows(table: Table, names: Iterable[str]) -> list[str]:
     """Return a hash (N,) of the cells of some columns of each row."""
-    keys = row_keys((as_text(_combined(table.data[name])) for name in sorted(names)), table.rows)
-    return [f"{key:016x}" for key in keys.tolist()]
+    columns = [_combined(table.data[name]) for name in sorted(names)]
+
+    def hash_block(rows: slice) -> list[str]:
+        length = rows.stop - rows.start
+        keys = row_keys((as_text(column.slice(rows.start, length)) for column in columns), length)
+        return [f"{key:016x}" for key in keys.tolist()]
+
+    return [key for block in share(row_blocks(table.rows), hash_block) for key in block]
 
 
 def hash_cells(table: Table, label: str, row: int, cells: Mapping[str, str]) -> str:
