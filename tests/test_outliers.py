@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import norm
 from sklearn.datasets import make_classification
 from sklearn.metrics import roc_auc_score
@@ -146,6 +147,21 @@ def test_large_tables_are_fitted_on_a_part_and_read_off_for_all(monkeypatch: pyt
     outlier_estimate = found(X)
     assert np.isfinite(outlier_estimate.penalty).all()
     assert roc_auc_score(outliers, outlier_estimate.penalty) > 0.95
+
+
+def test_as_many_threads_as_there_are_give_the_same_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trees and blocks of rows are done several at a time."""
+    X = correlated(500, 10)
+    monkeypatch.setattr("lossval_cli.noise.outliers.FIT_ROWS", 200)
+    monkeypatch.setattr("lossval_cli.noise.outliers.BLOCK_ROWS", 100)
+    threads, penalties = torch.get_num_threads(), []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            penalties.append(found(X).penalty)
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(*penalties)
 
 
 def test_log_ratio_of_a_normal_column_is_that_of_normal_densities() -> None:

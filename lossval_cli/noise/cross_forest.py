@@ -107,7 +107,7 @@ class CrossForest:
             tree.fit(X, targets[np.ix_(rows, np.flatnonzero(np.isin(target_column, outputs)))])
             return _leaves(tree, X, inputs, outputs, cells.codes[rows], cells.values[rows], bins, numbers)
 
-        return cls(D, tuple(share(range(len(halves)), grow)), seen)
+        return cls(D, tuple(share(range(len(halves)), grow, in_threads=True)), seen)
 
     def predictors(self, column: int) -> int:
         """Trees that predict a column."""

@@ -28,31 +28,28 @@ ANYWHERE = 0.05
 class NumberDensities:
     """Kernel densities of several columns before and after N(0, 1) is added, on a common grid."""
 
-    count: int
-    clean: Floats
-    corrupted: Floats
-    """(columns, grid) rows per grid step."""
+    log_ratios: Floats
+    """(columns, grid) log of corrupted to clean density."""
 
     @classmethod
     def fit(cls, columns: npt.NDArray[np.floating], bandwidth: float) -> NumberDensities:
-        """Fit on (n, columns) with a normal kernel of deviation `bandwidth`."""
+        """Fit on (n, columns) with a normal kernel of deviation `bandwidth`.
+
+        One row's worth of the corrupted density is mixed into the clean one, so that the ratio is bounded where
+        nothing was seen.
+        """
         cells = _grid_index(columns)
         size = 2 * GRID_HALF + 1
         offsets = np.arange(columns.shape[1]) * size
         histogram = np.bincount((cells + offsets).ravel(), minlength=columns.shape[1] * size)
-        rows = histogram.reshape(columns.shape[1], size).astype(np.float64)
-        return cls(len(columns), *_smooth(rows, bandwidth / GRID_STEP, np.hypot(1.0, bandwidth) / GRID_STEP))
+        rows = histogram.reshape(columns.shape[1], size) / len(columns)
+        clean, moved = _smooth(rows, bandwidth / GRID_STEP, np.hypot(1.0, bandwidth) / GRID_STEP)
+        corrupted = (1 - ANYWHERE) * moved + ANYWHERE / size
+        return cls(np.log(corrupted) - np.log((1 - SMOOTHING) * clean + SMOOTHING * corrupted))
 
     def log_ratio(self, columns: npt.NDArray[np.floating]) -> Floats:
-        """Return (n, columns) log of corrupted to clean density, for rows that were not fitted on.
-
-        One row's worth of the former is mixed into the latter, so that the ratio is bounded where nothing
-        was seen.
-        """
-        cells = (np.arange(columns.shape[1]), _grid_index(columns))
-        clean, moved = self.clean[cells] / self.count, self.corrupted[cells] / self.count
-        corrupted = (1 - ANYWHERE) * moved + ANYWHERE / (2 * GRID_HALF + 1)
-        ratio: Floats = np.log(corrupted) - np.log((1 - SMOOTHING) * clean + SMOOTHING * corrupted)
+        """Return (n, columns) log of corrupted to clean density, for rows that were not fitted on."""
+        ratio: Floats = self.log_ratios[np.arange(columns.shape[1]), _grid_index(columns)]
         return ratio
 
 

@@ -40,6 +40,7 @@ from lossval_cli.noise.two_groups import TwoGroups
 from lossval_cli.noise.views import TableView
 from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.row_loader import RowSource
+from lossval_cli.runtime.sharing import run_in_threads
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -52,8 +53,8 @@ WIDE_CELLS = 1_000_000
 """Cells of the sample: wider tables are fitted on fewer rows, but on no fewer than FEWEST_ROWS."""
 FEWEST_ROWS = 1_024
 
-BLOCK_ROWS = 16_384
-"""Rows scored at once."""
+BLOCK_ROWS = 4_096
+"""Rows scored at once: enough blocks for several threads, and large enough for the calls to cost little."""
 
 TREES = 48
 
@@ -159,13 +160,15 @@ def find_outliers(
     else:
         n = stop - start
         found = Scored(np.empty(n), np.empty(n), np.empty(n, np.int64), np.empty(n))
-        for first, frame in columns.blocks(slice(start, stop), BLOCK_ROWS):
+
+        def score(block: tuple[int, pd.DataFrame]) -> None:
+            first, frame = block
             rows = np.arange(first, first + len(frame))
-            here = None if classes is None else classes[rows]
-            part = slice(first - start, first - start + len(frame))
-            scored = model.score(frame, rows, X[first : first + len(frame)], here)
+            scored = model.score(frame, rows, X[first : first + len(frame)], None if classes is None else classes[rows])
             for whole, values in zip(found, scored, strict=True):
-                whole[part] = values
+                whole[rows - start] = values
+
+        run_in_threads(columns.blocks(slice(start, stop), BLOCK_ROWS), score)
     for rows in columns.invalid().values():
         here = rows[(rows >= start) & (rows < stop)] - start
         found.probability[here], found.penalty[here], found.way[here] = UNREADABLE, -np.log1p(-UNREADABLE), -1

@@ -7,10 +7,13 @@ depend on their number: a task is the same wherever it is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 from lossval_cli.errors import UsageError
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
@@ -34,20 +37,22 @@ def sharing(processes: ProcessGroup) -> Iterator[None]:
         _PROCESSES.reset(before)
 
 
-def share(tasks: Sequence[Task], run: Callable[[Task], Found]) -> list[Found]:
+def share(tasks: Sequence[Task], run: Callable[[Task], Found], *, in_threads: bool = False) -> list[Found]:
     """`[run(task) for task in tasks]`, of which each process does a range and gets the rest from the others.
 
     All processes have to call it with the same tasks, in the same order; results have to be picklable. What one raises
-    all raise: none is left waiting. Raises UsageError where they have different tasks.
+    all raise: none is left waiting. in_threads: a process runs as many of its tasks at a time as it has threads.
+    Raises UsageError where they have different tasks.
     """
     processes = _PROCESSES.get()
+    run_all = run_in_threads if in_threads else _run
     if processes.world_size == 1:
-        return [run(task) for task in tasks]
+        return run_all(tasks, run)
     found: list[Found] = []
     failed: Exception | None = None
     try:
         edges = [-(-rank * len(tasks) // processes.world_size) for rank in (processes.rank, processes.rank + 1)]
-        found = [run(task) for task in tasks[slice(*edges)]]
+        found = run_all(tasks[slice(*edges)], run)
     except Exception as error:  # noqa: BLE001, whatever it is, the others wait for an answer
         failed = error
     everywhere = processes.all_gather_object((len(tasks), found, failed))
@@ -60,6 +65,38 @@ def share(tasks: Sequence[Task], run: Callable[[Task], Found]) -> list[Found]:
             "version"
         )
     return [result for _, part, _ in everywhere for result in part]
+
+
+def _run(tasks: Iterable[Task], run: Callable[[Task], Found]) -> list[Found]:
+    return [run(task) for task in tasks]
+
+
+def run_in_threads(tasks: Iterable[Task], run: Callable[[Task], Found]) -> list[Found]:
+    """Run several tasks at a time, each with one thread of OpenMP.
+
+    The threads of OpenMP wait for one another after every split of a tree: two of them grow a tree of 40,000 rows
+    hardly faster than one, and much slower where other programs run.
+    """
+    import torch
+    from sklearn.utils.parallel import Parallel, delayed
+
+    libraries = _libraries()
+
+    def run_with_one(task: Task) -> Found:
+        with libraries.limit(limits=1, user_api="openmp"):  # of this thread alone
+            return run(task)
+
+    with libraries.limit(limits=1, user_api="blas"):
+        found: list[Found] = Parallel(torch.get_num_threads(), backend="threading")(
+            delayed(run_with_one)(task) for task in tasks
+        )
+    return found
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Libraries that start threads, looked up once."""
+    return ThreadpoolController()
 
 
 def by_one(run: Callable[[], Found]) -> Found:
