@@ -118,6 +118,12 @@ class Encoder:
         """D, the number of columns of X."""
         return self.blocks[-1].stop
 
+    @property
+    def one_hot(self) -> tuple[slice, ...]:
+        """Columns of X that hold the levels of one category, for each category that is encoded so."""
+        pairs = zip(self.blocks, self._encoders, strict=True)
+        return tuple(slice(block.start, block.stop) for block, encoder in pairs if isinstance(encoder, OneHotEncoder))
+
     def transform(self, table: Table) -> npt.NDArray[np.float32]:
         """`table` -> X (N, D) float32, finite.
 

@@ -20,6 +20,7 @@ from lossval_cli.noise.class_predictions import predict_given
 from lossval_cli.noise.flags import in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LITTLE_SKILL, LabelErrors, Trusted
 from lossval_cli.noise.ordered_classes import steps_apart
+from lossval_cli.noise.out_of_fold import DEFAULT, Fitting
 from lossval_cli.noise.random_flips import Flips, estimate_flips
 from lossval_cli.noise.stacking import own
 from lossval_cli.noise.trusted_labels import TrueLabels, learn_true_labels
@@ -96,30 +97,38 @@ def find_wrong_classes(
     units: Ints | None = None,
     scale: Scale = UNORDERED,
     expected_share: float | None = None,
-    seed: int = 0,
-    trees: float = 1.0,
+    fitting: Fitting = DEFAULT,
     alone: bool = False,
 ) -> LabelErrors:
     """Find wrong classes. X (N, D), classes y (N,) below K, the networks' out-of-fold probabilities (N, K).
 
     units (N,): rows of one unit are not predicted from one another.  scale: what kind of classes they are.
     expected_share: what the user expects.
-    trees: of the forests, as a multiple.  alone: no other models are fitted to the given labels.
+    alone: no other models are fitted to the given labels.
     """
     N, K = network.shape
     units = np.arange(N) if units is None else units
     predictions = predict_given(
-        X, y, network, trusted, units, is_ordered=scale.is_ordered, seed=seed, trees=trees, alone=alone
+        X,
+        y,
+        network,
+        trusted,
+        units,
+        is_ordered=scale.is_ordered,
+        fitting=fitting,
+        alone=alone,
     )
     given, calibrated = predictions.mixed[0], predictions.calibrated[0]
     rates = np.bincount(y, minlength=K) / N
     steps = steps_apart(y, K) if scale.is_ordered else None
-    flips = estimate_flips(given, y, seed, _distinct_rows(X, N, seed))
+    flips = estimate_flips(given, y, fitting.seed, _distinct_rows(X, N, fitting.seed))
     if trusted is None:
         doubt = _without_trusted_rows(given, calibrated, y, rates, steps, flips)
     else:
         y_trusted = trusted.y.astype(np.int64)
-        truth = learn_true_labels(X, y, trusted.X, y_trusted, predictions.calibrated, predictions.base, seed, trees)
+        truth = learn_true_labels(
+            X, y, trusted.X, y_trusted, predictions.calibrated, predictions.base, fitting.seed, fitting.trees
+        )
         doubt = _with_trusted_rows(truth, flips)
 
     skill, is_enough = _skill(calibrated, y, rates), _has_enough_rows(y, units, K)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lossval_cli.noise.label_estimates import Trusted
 from lossval_cli.noise.ordered_classes import predict_ordered
-from lossval_cli.noise.out_of_fold import LARGE, draw_folds, predict_classes
+from lossval_cli.noise.out_of_fold import LARGE, Fitting, draw_folds, predict_classes
 from lossval_cli.noise.stacking import LEAST_PROBABILITY, calibrate, mix, own, stack
 from lossval_cli.runtime.row_loader import RowSource
 
@@ -48,8 +48,7 @@ def predict_given(
     units: Ints,
     *,
     is_ordered: bool,
-    seed: int,
-    trees: float,
+    fitting: Fitting,
     alone: bool,
 ) -> ClassPredictions:
     """Predict the given classes out-of-fold. X (N, D), classes y (N,), the networks' out-of-fold probabilities (N, K),
@@ -58,13 +57,13 @@ def predict_given(
     is_ordered: classes are numbered in their order.  alone: the networks' predictions are the only ones.
     """
     K = network.shape[1]
-    fold = draw_folds(y, units, seed)
+    fold = draw_folds(y, units, fitting.seed)
     others = trusted or Trusted.none(X.shape[1], network)
     trusted_fold = others.folds(fold)
-    by_class = {} if alone else predict_classes(X, y, K, fold, others.X, trusted_fold, seed, trees)
+    by_class = {} if alone else predict_classes(X, y, K, fold, others.X, trusted_fold, fitting)
     by_order = {}
     if is_ordered and not alone:
-        by_order = predict_ordered(X, y, K, fold, others.X, trusted_fold, seed, trees)
+        by_order = predict_ordered(X, y, K, fold, others.X, trusted_fold, fitting)
     base = [(network, others.unseen_predictions(network)), *((m.rows, m.trusted) for m in by_class.values())]
     every = [*base, *((m.rows, m.trusted) for m in by_order.values())]
     weights, mixed_from = _weights([rows for rows, _ in every], y), every

@@ -20,6 +20,7 @@ from lossval_cli.noise.class_errors import Scale, find_wrong_classes
 from lossval_cli.noise.label_errors import NoiseEstimate, combine, with_thresholds
 from lossval_cli.noise.label_estimates import Trusted
 from lossval_cli.noise.number_errors import find_wrong_numbers
+from lossval_cli.noise.out_of_fold import Fitting
 from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 from lossval_cli.noise.reviewed import learn_from_reviews, without_decided
 from lossval_cli.noise.tag_errors import find_wrong_tags
@@ -54,8 +55,7 @@ class _Options(TypedDict):
     trusted: Trusted | None
     units: npt.NDArray[np.int64] | None
     expected_share: float | None
-    seed: int
-    trees: float
+    fitting: Fitting
     alone: bool
 
 
@@ -85,8 +85,7 @@ def estimate_noise(
         trusted=_trusted(dataset, predict),
         units=dataset.fold_units,
         expected_share=expected_share,
-        seed=seed,
-        trees=trees,
+        fitting=Fitting(seed, trees, dataset.encoder.one_hot),
         alone=alone,
     )
     with own_estimators():

@@ -31,7 +31,7 @@ from lossval_cli.noise.number_mixture import (
     local_scale,
     log_t,
 )
-from lossval_cli.noise.out_of_fold import draw_folds, predict_numbers
+from lossval_cli.noise.out_of_fold import DEFAULT, Fitting, draw_folds, predict_numbers
 from lossval_cli.noise.stacking import mix, stack_numbers
 from lossval_cli.noise.trusted_numbers import learn_true_numbers
 from lossval_cli.runtime.row_loader import RowSource
@@ -92,20 +92,19 @@ def find_wrong_numbers(
     trusted: Trusted | None = None,
     units: Ints | None = None,
     expected_share: float | None = None,
-    seed: int = 0,
-    trees: float = 1.0,
+    fitting: Fitting = DEFAULT,
     alone: bool = False,
 ) -> LabelErrors:
     """Find wrong numbers. X (N, D), labels y (N,), the networks' out-of-fold predictions (N,) in the unit of y.
 
     units (N,): rows of one unit are not predicted from one another.  expected_share: what the user expects.
-    trees: of the forests, as a multiple.  alone: no other models are fitted to the given labels.
+    alone: no other models are fitted to the given labels.
     """
     scores = Scores.of(y)
     t = scores.score(y)
-    fold = draw_folds(np.round(2 * t).astype(np.int64), np.arange(len(y)) if units is None else units, seed)
+    fold = draw_folds(np.round(2 * t).astype(np.int64), np.arange(len(y)) if units is None else units, fitting.seed)
     others = trusted or Trusted.none(X.shape[1], network)
-    models = {} if alone else predict_numbers(X, t, fold, others.X, others.folds(fold), seed, trees)
+    models = {} if alone else predict_numbers(X, t, fold, others.X, others.folds(fold), fitting)
     by_network = scores.score(others.unseen_predictions(network))
     base_predictions = [(scores.score(network), by_network), *models.values()]
     weights = stack_numbers([rows for rows, _ in base_predictions], t)
@@ -114,10 +113,10 @@ def find_wrong_numbers(
     if trusted is not None:
         y_trusted = trusted.y.astype(np.float64)
         predicted, by_trusted = learn_true_numbers(
-            X, trusted.X, scores.score(y_trusted), (given, given_trusted), base_predictions, seed, trees
+            X, trusted.X, scores.score(y_trusted), (given, given_trusted), base_predictions, fitting.seed, fitting.trees
         )
         rows, checked = Predicted(predicted, y), Predicted(by_trusted, y_trusted)
-    found = estimate_number_errors(rows, seed, checked=checked, expected_share=expected_share)
+    found = estimate_number_errors(rows, fitting.seed, checked=checked, expected_share=expected_share)
     variance = float(t.var())
     return LabelErrors(
         *found,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
-from lossval_cli.noise.out_of_fold import OutOfFold, predict_numbers
+from lossval_cli.noise.out_of_fold import Fitting, OutOfFold, predict_numbers
 from lossval_cli.runtime.row_loader import RowSource
 
 Floats = npt.NDArray[np.float64]
@@ -34,12 +34,11 @@ def predict_ordered(
     fold: Ints,
     X_trusted: npt.NDArray[np.float32],
     trusted_fold: Ints,
-    seed: int,
-    trees: float = 1.0,
+    fitting: Fitting,
 ) -> dict[str, OutOfFold]:
     """Name of the model -> probabilities (N, K) and (J, K) of classes that are numbered in their order; arguments as
     for `out_of_fold.predict_classes`."""
-    found = predict_numbers(X, y.astype(np.float64), fold, X_trusted, trusted_fold, seed, trees)
+    found = predict_numbers(X, y.astype(np.float64), fold, X_trusted, trusted_fold, fitting)
     return {f"ordered {name}": frequencies_near(steps, y, K) for name, steps in found.items()}
 
 

@@ -7,7 +7,7 @@ that no row is predicted from its own copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.runtime.sharing import row_blocks, share
@@ -44,6 +44,17 @@ MOST_BOOSTED_CLASSES = 12
 """Boosting grows a tree for every class in every round; beyond, a forest has to do."""
 
 Model = Callable[[], Any]
+
+
+class Fitting(NamedTuple):
+    """How models besides the networks are fitted."""
+
+    seed: int = 0
+    trees: float = 1.0  # of forests and of boosting, as a multiple of the default
+    categories: tuple[slice, ...] = ()  # columns of X that are one category, one-hot
+
+
+DEFAULT = Fitting()
 
 
 class OutOfFold(NamedTuple):
@@ -72,27 +83,33 @@ def predict_classes(
     fold: Ints,
     X_trusted: npt.NDArray[np.float32],
     trusted_fold: Ints,
-    seed: int,
-    trees: float = 1.0,
+    fitting: Fitting,
 ) -> dict[str, OutOfFold]:
     """Name of the model -> probabilities (N, K) and (J, K).
 
     y (N,) classes; fold (N,) as `draw_folds` gives it; trusted_fold (J,) is the fold of the training rows that a
-    trusted row is a copy of, -1 where it is none and every model may predict it; trees: of the forest, as a multiple.
+    trusted row is a copy of, -1 where it is none and every model may predict it.
     """
     large = len(y) > LARGE
+
+    def boosting() -> Any:
+        model = HistGradientBoostingClassifier(**_boosting(large, fitting))
+        return _on_categories(model, X.shape[1], fitting.categories if large else ())
+
     models: dict[str, Model] = {"linear": lambda: _linear_classifier(0.1 if large else 0.01)}
     if not large:
-        models["forest"] = lambda: ExtraTreesClassifier(round(40 * trees), min_samples_leaf=3, random_state=seed)
+        models["forest"] = lambda: ExtraTreesClassifier(
+            round(40 * fitting.trees), min_samples_leaf=3, random_state=fitting.seed
+        )
     if K <= MOST_BOOSTED_CLASSES:
-        models["boosting"] = lambda: HistGradientBoostingClassifier(**_boosting(large, seed, trees))
+        models["boosting"] = boosting
 
     def respond(model: Any, rows: npt.NDArray[np.float32]) -> Floats:
         probabilities = np.zeros((len(rows), K))
         probabilities[:, model.classes_] = model.predict_proba(rows)
         return probabilities
 
-    return _cross_fit(models, respond, X, y, fold, X_trusted, trusted_fold, (K,), seed)
+    return _cross_fit(models, respond, X, y, fold, X_trusted, trusted_fold, (K,), fitting.seed)
 
 
 def predict_tags(
@@ -101,19 +118,22 @@ def predict_tags(
     fold: Ints,
     X_trusted: npt.NDArray[np.float32],
     trusted_fold: Ints,
-    seed: int,
-    trees: float = 1.0,
+    fitting: Fitting,
 ) -> OutOfFold:
     """Probabilities (N, T) and (J, T) of tags Y (N, T) that are there (1) or not (0), by one forest for all of them."""
 
     def make() -> Any:
-        return ExtraTreesRegressor(round(60 * trees), min_samples_leaf=3, max_features=0.5, random_state=seed)
+        return ExtraTreesRegressor(
+            round(60 * fitting.trees), min_samples_leaf=3, max_features=0.5, random_state=fitting.seed
+        )
 
     def respond(model: Any, rows: npt.NDArray[np.float32]) -> Floats:
         probabilities: Floats = model.predict(rows)
         return probabilities
 
-    return _cross_fit({"forest": make}, respond, X, Y, fold, X_trusted, trusted_fold, (Y.shape[1],), seed)["forest"]
+    return _cross_fit({"forest": make}, respond, X, Y, fold, X_trusted, trusted_fold, (Y.shape[1],), fitting.seed)[
+        "forest"
+    ]
 
 
 def predict_numbers(
@@ -122,40 +142,61 @@ def predict_numbers(
     fold: Ints,
     X_trusted: npt.NDArray[np.float32],
     trusted_fold: Ints,
-    seed: int,
-    trees: float = 1.0,
+    fitting: Fitting,
 ) -> dict[str, OutOfFold]:
     """Name of the model -> predictions (N,) and (J,), in the unit of y (N,); see `predict_classes`."""
     large = len(y) > LARGE
-    models: dict[str, Model] = {
-        "linear": lambda: make_pipeline(StandardScaler(), Ridge(10.0)),
-        "boosting": lambda: HistGradientBoostingRegressor(
-            **_boosting(True, seed, trees)
-            | ({} if large else _rounds(80, 0.1, trees) | {"max_leaf_nodes": 15, "l2_regularization": 1.0})
-        ),
-    }
+
+    def boosting() -> Any:
+        small = _rounds(80, 0.1, fitting.trees) | {"max_leaf_nodes": 15, "l2_regularization": 1.0}
+        model = HistGradientBoostingRegressor(**_boosting(True, fitting) | ({} if large else small))
+        return _on_categories(model, X.shape[1], fitting.categories if large else ())
+
+    models: dict[str, Model] = {"linear": lambda: make_pipeline(StandardScaler(), Ridge(10.0)), "boosting": boosting}
     if not large:
         models["forest"] = lambda: ExtraTreesRegressor(
-            round(40 * trees), min_samples_leaf=2, max_features=0.5, random_state=seed
+            round(40 * fitting.trees), min_samples_leaf=2, max_features=0.5, random_state=fitting.seed
         )
 
     def respond(model: Any, rows: npt.NDArray[np.float32]) -> Floats:
         predicted: Floats = model.predict(rows)
         return predicted
 
-    return _cross_fit(models, respond, X, y, fold, X_trusted, trusted_fold, (), seed)
+    return _cross_fit(models, respond, X, y, fold, X_trusted, trusted_fold, (), fitting.seed)
 
 
 def _linear_classifier(inverse_penalty: float) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=200))
 
 
-def _boosting(large: bool, seed: int, trees: float) -> dict[str, Any]:
+def _on_categories(boosting: Any, width: int, categories: Sequence[slice]) -> Any:
+    """Boosting that takes a category, one-hot in X (n, width), as one column: it splits the levels into two sets, in a
+    fraction of the time that it takes for a column per level."""
+    if not categories:
+        return boosting
+    numbers = width - sum(one.stop - one.start for one in categories)
+    boosting.set_params(categorical_features=np.arange(numbers, numbers + len(categories)))
+    return make_pipeline(FunctionTransformer(_join_levels, kw_args={"categories": categories}), boosting)
+
+
+def _join_levels(X: npt.NDArray[np.float32], categories: Sequence[slice]) -> npt.NDArray[np.float32]:
+    """X (n, D) -> the columns of no category, then one column per category: which level, NaN where it is unknown."""
+    is_number = np.ones(X.shape[1], bool)
+    joined = []
+    for one in categories:
+        is_number[one] = False
+        level = X[:, one].argmax(axis=1)
+        is_known = np.take_along_axis(X[:, one], level[:, None], axis=1) > 0  # centred: every other level is below 0
+        joined.append(np.where(is_known, level[:, None], np.nan))
+    return np.hstack([X[:, is_number], *joined]).astype(np.float32)
+
+
+def _boosting(large: bool, fitting: Fitting) -> dict[str, Any]:
     """Small tables get small trees on few columns: large ones would learn the errors too."""
-    common = {"early_stopping": False, "random_state": seed}
+    common = {"early_stopping": False, "random_state": fitting.seed, "l2_regularization": 5.0}
     if large:
-        return common | _rounds(100, 0.1, trees) | {"max_leaf_nodes": 31}
-    return common | _rounds(40, 0.07, trees) | {"max_leaf_nodes": 8, "l2_regularization": 5.0, "max_features": 0.3}
+        return common | _rounds(100, 0.1, fitting.trees) | {"max_leaf_nodes": 31}
+    return common | _rounds(40, 0.07, fitting.trees) | {"max_leaf_nodes": 8, "max_features": 0.3}
 
 
 def _rounds(count: int, rate: float, trees: float) -> dict[str, Any]:
@@ -186,7 +227,7 @@ def _cross_fit(
         return kinds[kind]().fit(X[inside], y[inside])
 
     pairs = [(kind, left_out) for left_out in range(FOLDS) for kind in kinds]
-    models = dict(zip(pairs, share(pairs, lambda pair: fit(*pair)), strict=True))
+    models = dict(zip(pairs, share(pairs, lambda pair: fit(*pair), in_threads=True), strict=True))
 
     def predict(block: slice) -> list[Floats]:
         X_block, fold_block = X[block], fold[block]
@@ -198,7 +239,7 @@ def _cross_fit(
                     rows[mine] = respond(models[kind, left_out], X_block[mine])
         return found
 
-    blocks = share(row_blocks(len(y)), predict)
+    blocks = share(row_blocks(len(y)), predict, in_threads=True)
     alone = trusted_fold < 0
     result = {}
     for kind, rows in zip(kinds, zip(*blocks, strict=True), strict=True):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lossval_cli.noise.class_errors import Scale, find_wrong_classes
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
-from lossval_cli.noise.out_of_fold import draw_folds, predict_tags
+from lossval_cli.noise.out_of_fold import DEFAULT, Fitting, draw_folds, predict_tags
 from lossval_cli.noise.stacking import mix, stack
 from lossval_cli.runtime.row_loader import RowSource
 
@@ -31,23 +31,22 @@ def find_wrong_tags(
     trusted: Trusted | None = None,
     units: Ints | None = None,
     expected_share: float | None = None,
-    seed: int = 0,
-    trees: float = 1.0,
+    fitting: Fitting = DEFAULT,
     alone: bool = False,
 ) -> LabelErrors:
     """Find wrong tags. X (N, D), tags Y (N, T) of 0 and 1, the networks' out-of-fold probabilities (N, T); trusted.y
     (J, T).
 
     units (N,): rows of one unit are not predicted from one another.  expected_share: of rows with a wrong tag, as the
-    user expects it.  trees: of the forests, as a multiple.  alone: no other models are fitted to the given tags.
+    user expects it.  alone: no other models are fitted to the given tags.
     """
     N, T = Y.shape
     units = np.arange(N) if units is None else units
     predictions, of_trusted = network, None if trusted is None else trusted.predictions
     if not alone:
-        fold = draw_folds(Y.sum(axis=1).astype(np.int64), units, seed)
+        fold = draw_folds(Y.sum(axis=1).astype(np.int64), units, fitting.seed)
         others = trusted or Trusted.none(X.shape[1], network)
-        forest = predict_tags(X, Y, fold, others.X, others.folds(fold), seed, trees)
+        forest = predict_tags(X, Y, fold, others.X, others.folds(fold), fitting)
         predictions = np.empty_like(network)
         of_trusted = None if trusted is None else np.empty_like(trusted.predictions)
         for t in range(T):
@@ -71,8 +70,7 @@ def find_wrong_tags(
                 units=units,
                 scale=Scale(labels=T),
                 expected_share=None if expected_share is None else expected_share / T,
-                seed=seed,
-                trees=trees,
+                fitting=fitting,
                 alone=True,
             )
         )

@@ -213,7 +213,7 @@ def _fit(
     def fit(model: Any) -> tuple[Any, Floats]:
         return _fit_out_of_fold(model, inputs(model, X_trusted, logs_trusted), y_trusted, K, seed)
 
-    fitted = share(_models(seed, trees), fit)
+    fitted = share(_models(seed, trees), fit, in_threads=True)
 
     def predict(block: slice) -> list[Floats]:
         rows, own_logs = X[block], logs[block]
@@ -221,7 +221,7 @@ def _fit(
             fill_classes(model.predict_proba(inputs(model, rows, own_logs)), model.classes_, K) for model, _ in fitted
         ]
 
-    blocks = share(row_blocks(len(X)), predict)
+    blocks = share(row_blocks(len(X)), predict, in_threads=True)
     return [
         (np.concatenate(rows), out_of_fold)
         for rows, (_, out_of_fold) in zip(zip(*blocks, strict=True), fitted, strict=True)

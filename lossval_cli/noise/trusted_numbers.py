@@ -64,7 +64,7 @@ def learn_true_numbers(
         rows = inputs(X[block], [rows[block] for rows, _ in base_predictions])
         return [model.predict(rows[:, columns]) for model, columns, _ in used]
 
-    blocks = share(row_blocks(len(X)), predict) if used else []
+    blocks = share(row_blocks(len(X)), predict, in_threads=True) if used else []
     found = [given]
     for rows, (_, _, out_of_fold) in zip(zip(*blocks, strict=True), used, strict=True):
         found.append((np.concatenate(rows), out_of_fold))
