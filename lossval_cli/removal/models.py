@@ -129,16 +129,18 @@ def retrain(
             own = fit_one(kind.estimator, take(own_X, rows), from_loss_units(dataset, labels[rows]), weights)
             return to_loss_units(dataset, predict_one(kind.estimator, own, own_X_eval, classes))
         model = _model(kind, is_classifier=classes is not None, seed=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of convergence: both sides of a comparison stop as early
-            model.fit(X[rows], labels[rows], sample_weight=weights)
+        model.fit(X[rows], labels[rows], sample_weight=weights)
         if classes is None:
             predictions[:] = model.predict(X_eval)
         else:
             predictions[:, model.classes_.astype(np.int64)] = model.predict_proba(X_eval)
         return predictions
 
-    trained = share([(draw, index) for draw in range(kind.seeds) for index in sets], lambda task: predict(*task))
+    tasks = [(draw, index) for draw in range(kind.seeds) for index in sets]
+    with warnings.catch_warnings():
+        if kind.estimator is None:
+            warnings.simplefilter("ignore")  # of convergence: both sides of a comparison stop as early
+        trained = share(tasks, lambda task: predict(*task), in_threads=kind.estimator is None)
     return np.stack(trained).reshape(kind.seeds, len(sets), *shape)
 
 
