@@ -18,7 +18,7 @@ from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.removal.study import RemovalStudy
 from lossval_cli.report.render_html import render_html
-from lossval_cli.report.sentences import figures, verdict
+from lossval_cli.report.sentences.run import figures, verdict
 from lossval_cli.report.types import Report
 from lossval_cli.runs.clean import CHOICES, LEAST_PROBABILITY, check_drops, plan_cleaning, read_drop
 from lossval_cli.runs.destination import Format

@@ -16,7 +16,8 @@ from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.report.findings.deciding_columns import find_deciding_columns
 from lossval_cli.report.findings.neighbours import describe_neighbours
-from lossval_cli.report.sentences import first_rows, label_reason, neighbours_reason, next_step
+from lossval_cli.report.sentences.run import next_step
+from lossval_cli.report.sentences.suspects import first_rows, label_reason, neighbours_reason
 from lossval_cli.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("valued_once")

@@ -24,7 +24,7 @@ from lossval_cli.pipeline import value_rows
 from lossval_cli.removal.models import Kind, boosting_kind
 from lossval_cli.removal.plan import Pool, Strategy, make_plan
 from lossval_cli.removal.study import RemovalStudy, study_removal
-from lossval_cli.report.sentences import removal_notice, removal_verdict
+from lossval_cli.report.sentences.removal import removal_notice, removal_verdict
 from lossval_cli.settings import Settings
 
 pytestmark = pytest.mark.slow

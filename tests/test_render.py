@@ -19,7 +19,8 @@ import lossval_cli
 from lossval_cli.report.plots import BOTTOM, HEIGHT, TOP, Axis, Series, bars, curves, histogram
 from lossval_cli.report.render_html import render_html
 from lossval_cli.report.render_markdown import escaped, render_markdown
-from lossval_cli.report.sentences import figures, next_step, not_studied
+from lossval_cli.report.sentences.removal import not_studied
+from lossval_cli.report.sentences.run import figures, next_step
 
 PACKAGE = Path(lossval_cli.__file__).parent
 GOLDEN = Path(__file__).with_name("golden")

@@ -20,7 +20,7 @@ from lossval_cli.report.findings.duplicates import find_conflicts, find_leakage
 from lossval_cli.report.findings.names import cell, rounded, wilson
 from lossval_cli.report.findings.slices import find_slices, holm
 from lossval_cli.report.findings.verdict import decide_verdict
-from lossval_cli.report.sentences import figures
+from lossval_cli.report.sentences.run import figures
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_number, format_percent
 

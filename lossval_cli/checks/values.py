@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossval_cli.checks.evaluate import Interval, Metric, RuleResult, Values
-from lossval_cli.report.sentences import REASONS
+from lossval_cli.report.sentences.suspects import REASONS
 from lossval_cli.runs.loaded import LoadedRun
 from lossval_cli.runs.matching import match_rows, own_keys, row_mask
 from lossval_cli.score_columns import KINDS

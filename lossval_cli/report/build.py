@@ -32,7 +32,7 @@ from lossval_cli.report.findings.names import rounded
 from lossval_cli.report.findings.slices import find_slices
 from lossval_cli.report.findings.table_scan import TableScan, scan_table
 from lossval_cli.report.findings.verdict import decide_verdict
-from lossval_cli.report.sentences import removal_notice, removal_verdict
+from lossval_cli.report.sentences.removal import removal_notice, removal_verdict
 from lossval_cli.score_columns import KINDS
 from lossval_cli.settings import Settings
 from lossval_cli.tables.table import Table

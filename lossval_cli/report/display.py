@@ -16,15 +16,9 @@ import pyarrow as pa
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from lossval_cli.report.sentences import (
-    KIND_WORDS,
-    NOISE_SHARE,
-    SHORT_REASONS,
-    findings,
-    first_rows,
-    metric_name,
-    next_step,
-)
+from lossval_cli.report.sentences.removal import metric_name
+from lossval_cli.report.sentences.run import NOISE_SHARE, findings, next_step
+from lossval_cli.report.sentences.suspects import KIND_WORDS, SHORT_REASONS, first_rows
 from lossval_cli.text.escape import shell_word
 from lossval_cli.text.format import escape_control, format_number, format_percent, pluralize
 

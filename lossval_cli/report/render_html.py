@@ -14,27 +14,20 @@ from markupsafe import Markup
 
 from lossval_cli.report import plots
 from lossval_cli.report.page import source_hash, source_of, templates
-from lossval_cli.report.sentences import (
+from lossval_cli.report.sentences.removal import curve_words, metric_name, not_studied
+from lossval_cli.report.sentences.run import figures, findings, next_step, run_directory, verdict
+from lossval_cli.report.sentences.suspects import (
     LISTED,
-    cell,
     class_probabilities,
-    curve_words,
     deciding_cells,
-    figures,
-    findings,
     first_rows,
-    measured,
-    metric_name,
     nearest_rows,
     neighbours_reason,
-    next_step,
-    not_studied,
-    other_tables,
-    run_directory,
     suspect_facts,
     usual,
-    verdict,
 )
+from lossval_cli.report.sentences.tables import other_tables
+from lossval_cli.report.sentences.words import cell, measured
 from lossval_cli.text.format import format_percent
 
 STRATEGIES = (

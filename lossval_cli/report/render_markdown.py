@@ -9,17 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lossval_cli.report.sentences import (
-    curve_words,
-    figures,
-    findings,
-    measured,
-    metric_name,
-    next_step,
-    run_directory,
-    suspect_facts,
-    verdict,
-)
+from lossval_cli.report.sentences.removal import curve_words, metric_name
+from lossval_cli.report.sentences.run import figures, findings, next_step, run_directory, verdict
+from lossval_cli.report.sentences.suspects import suspect_facts
+from lossval_cli.report.sentences.words import measured
 from lossval_cli.text.format import escape_control, format_percent, pluralize
 
 SUSPECTS, CLASSES, POINTS, SLICES, PAIRS, NOTICES = 10, 6, 4, 3, 3, 3

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lossval_cli.report.sentences import REASONS, cell, usual
+from lossval_cli.report.sentences.suspects import REASONS, usual
+from lossval_cli.report.sentences.words import cell
 from lossval_cli.review.nearest import NearestRows
 from lossval_cli.review.queue import Item
 from lossval_cli.review.typed_values import parse_number

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lossval_cli.checks.values import CheckResult, SuspectRow
-from lossval_cli.report.sentences import REASONS
+from lossval_cli.report.sentences.suspects import REASONS
 from lossval_cli.text.escape import escape_ci_json
 from lossval_cli.version import __version__
 

@@ -21,7 +21,7 @@ from lossval_cli.report.findings.deciding_columns import find_deciding_columns
 from lossval_cli.report.findings.names import Json, cell, cut, rounded
 from lossval_cli.report.findings.neighbours import describe_neighbours
 from lossval_cli.report.findings.table_scan import TableScan
-from lossval_cli.report.sentences import (
+from lossval_cli.report.sentences.suspects import (
     LISTED,
     features_reason,
     label_reason,

@@ -8,7 +8,7 @@ import pandas as pd
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
-from lossval_cli.report.sentences import (
+from lossval_cli.report.sentences.health import (
     classes_too_small,
     repeated_rows,
     scoring_networks,

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from lossval_cli.noise.label_estimates import LITTLE_SKILL
-from lossval_cli.report.sentences import (
+from lossval_cli.report.sentences.run import headline, little_skill
+from lossval_cli.report.sentences.tables import (
     concentrated_suspects,
     conflicting_duplicates,
     duplicates_of_training,
-    headline,
-    little_skill,
     uncovered_rows,
 )
 
