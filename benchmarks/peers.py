@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
@@ -23,6 +25,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 
 from benchmarks.protocol import Split
 
+BAGGED = 100
 NEIGHBOURS = 10  # K of KNN-Shapley in OpenDataVal's experiments
 
 
@@ -183,6 +186,23 @@ def _sum_from_the_farthest(farthest: np.ndarray, steps: np.ndarray) -> np.ndarra
 
 
 # ---------------------------------------------------------------- feature specialist, both, neither
+
+
+def data_oob(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Data-OOB (Kwon & Zou, 2023): how well bagged trees that did not see a row predict its label, (N,). Of classes 0,
+    1, … the share of right ones, of numbers minus the mean squared error."""
+    is_classifier = np.issubdtype(y.dtype, np.integer)
+    bagging = (BaggingClassifier if is_classifier else BaggingRegressor)(n_estimators=BAGGED, random_state=0).fit(X, y)
+    found, votes = np.zeros(len(y)), np.zeros(len(y))
+    for tree, drawn in zip(bagging.estimators_, bagging.estimators_samples_, strict=True):
+        left_out = np.setdiff1d(np.arange(len(y)), drawn)
+        predicted = tree.predict(X[left_out])
+        if is_classifier:
+            found[left_out] += bagging.classes_[predicted.astype(int)] == y[left_out]
+        else:
+            found[left_out] -= (predicted - y[left_out]) ** 2
+        votes[left_out] += 1
+    return found / np.maximum(votes, 1)
 
 
 def isolation_forest(split: Split, seed: int) -> np.ndarray:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.ensemble import (
-    BaggingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
     RandomForestRegressor,
@@ -27,12 +26,12 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from benchmarks.peers import data_oob
 from benchmarks.real_data import Case, Mask
 
 Floats = npt.NDArray[np.float64]
 FOLDS = 5
 STAGES = 60
-BAGGED = 100
 MANY_LEVELS = 400
 """Categories with more levels are encoded by how frequent a level is, not one column each."""
 
@@ -184,16 +183,10 @@ def area_under_margin(_case: Case, encoded: Encoded) -> Answer:
     return Answer(-margin)
 
 
-def data_oob(_case: Case, encoded: Encoded) -> Answer:
-    """How often bagged trees that did not see a row get its label (Data-OOB; Kwon & Zou, 2023). No flags of its own."""
+def bagged_out_of_bag(_case: Case, encoded: Encoded) -> Answer:
+    """Data-OOB. No flags of its own."""
     X, y = np.vstack([encoded.X, encoded.X_trusted]), np.concatenate([encoded.y, encoded.y_trusted])
-    bagging = BaggingClassifier(n_estimators=BAGGED, random_state=0).fit(X, y)
-    hits, votes = np.zeros(len(y)), np.zeros(len(y))
-    for tree, drawn in zip(bagging.estimators_, bagging.estimators_samples_, strict=True):
-        left_out = np.setdiff1d(np.arange(len(y)), drawn)
-        hits[left_out] += bagging.classes_[tree.predict(X[left_out]).astype(int)] == y[left_out]
-        votes[left_out] += 1
-    return Answer(-(hits / np.maximum(votes, 1))[: len(encoded.y)])
+    return Answer(-data_oob(X, y)[: len(encoded.y)])
 
 
 def trusted_forest(_case: Case, encoded: Encoded) -> Answer:
@@ -283,7 +276,11 @@ LABEL_PEERS: dict[str, Peer] = {
     "cleanlab, CatBoost": cleanlab_catboost,
     "cleanlab, forest": cleanlab_forest,
 }
-CLASS_PEERS: dict[str, Peer] = {"AUM, boosting": area_under_margin, "Data-OOB, trees": data_oob, "tabaudit": tabaudit}
+CLASS_PEERS: dict[str, Peer] = {
+    "AUM, boosting": area_under_margin,
+    "Data-OOB, trees": bagged_out_of_bag,
+    "tabaudit": tabaudit,
+}
 FEATURE_PEERS: dict[str, Peer] = {
     "ECOD": ecod,
     "kNN": nearest,

@@ -5,7 +5,8 @@
 advises (to leave rows out, to relabel them, to weigh all of them) is then carried out for models that it names
 and models that it does not, and each is compared with the same model trained on all rows as they are: gradient
 boosting, a linear model, and the ensemble that valuing the kept rows trains, on up to 5,000 rows that neither
-training nor study has seen. Beside each change stands the interval that the study gave.
+training nor study has seen. Beside each change stands the interval that the study gave. As peer, Data-OOB leaves
+out its lowest rows, as many as are wrong.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import lossval_cli
+from benchmarks.peers import data_oob
 from lossval_cli.removal.plan import MIN_RELABEL_PROBABILITY
 from lossval_cli.result import Result
 from lossval_cli.tables.table import read_table
@@ -195,9 +197,21 @@ def run(
         ways["after"] = advice
     if case.wrong.any():
         ways["without_wrong"] = as_it_is._replace(weights=(~case.wrong).astype(float))
+        ways["data_oob"] = as_it_is._replace(weights=without_lowest(case, result))
     for what, way in ways.items():
         record |= {f"{model}_{what}": value for model, value in fresh_scores(case, result, way, kinds).items()}
     return record
+
+
+def without_lowest(case: Case, result: Result) -> np.ndarray:
+    """Weights (N,) that leave out as many rows as are wrong, those of the least Data-OOB: a peer that is told the
+    share, which it does not estimate."""
+    labels = case.train["label"].to_numpy()
+    y = np.unique(labels, return_inverse=True)[1] if case.task == "classification" else labels.astype(float)
+    order = np.argsort(data_oob(result.dataset.train.X[:], y), kind="stable")
+    weights = np.ones(len(y))
+    weights[order[: case.wrong.sum()]] = 0
+    return weights
 
 
 def study_seconds(result: Result) -> float:
@@ -211,8 +225,8 @@ def as_markdown(records: pd.DataFrame) -> str:
     kinds = [model for model in MODELS if f"{model}_before" in records]
     lines = [
         f"| table | noise | advised | rows left out or relabelled | of them wrong | {' | '.join(kinds)} | "
-        "boosting, exactly the wrong ones left out |",
-        "|---|---|---|---|---|---|" + "---|" * len(kinds),
+        "boosting, exactly the wrong ones left out | boosting, as many left out by Data-OOB |",
+        "|---|---|---|---|---|---|---|" + "---|" * len(kinds),
     ]
     for (name, noise), runs in records.groupby(["table", "noise"], sort=False):
         done = runs[runs["recommended"] != "nothing"]
@@ -225,7 +239,8 @@ def as_markdown(records: pd.DataFrame) -> str:
         else:
             cells += ["", ""] + [f"{runs[f'{model}_before'].mean():.3f}" for model in kinds]
         shown = done if len(done) else runs
-        cells.append(f"{shown['boosting_without_wrong'].mean():.3f}" if noise else "")
+        for way in ("without_wrong", "data_oob"):
+            cells.append(f"{shown[f'boosting_{way}'].mean():.3f}" if noise else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
