@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from lossval_cli.noise.class_errors import find_wrong_classes
+from lossval_cli.noise.class_flips import shares_lost
 from lossval_cli.noise.flags import choose_suspects
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.number_errors import find_wrong_numbers
@@ -252,6 +253,28 @@ def test_flips_are_distinguished_from_hard_labels_by_the_surest_predictions() ->
         shares.append(estimate_flips(np.stack([1 - chance, chance], axis=1), y, 0).share)
     assert shares[0] == pytest.approx(0.15, abs=0.03)
     assert shares[1] < 0.03
+
+
+@pytest.mark.parametrize("lost", [(0.0, 0.3), (0.15, 0.0), (0.1, 0.1)])
+def test_which_of_two_classes_loses_labels_shows_in_the_predictions(lost: tuple[float, float]) -> None:
+    rng = np.random.default_rng(0)
+    true_chance = expit(5 * rng.standard_normal(3000) - 2)
+    true = (rng.random(3000) < true_chance).astype(np.int64)
+    wrong = rng.random(3000) < np.array(lost)[true]
+    given = np.where(wrong, 1 - true, true)
+    chance = lost[0] + (1 - lost[0] - lost[1]) * true_chance
+    found = shares_lost(np.stack([1 - chance, chance], axis=1), given, 0, 3000)
+    assert found == pytest.approx(lost, abs=0.06)  # the grid is coarse
+
+
+def test_labels_of_an_overlooked_class_are_doubted_first() -> None:
+    """A class of a fifth of the rows, of which three in ten are labelled as the other one."""
+    X = table(2000)
+    true = (3 * X[:, 0] + 2 * X[:, 1] + np.random.default_rng(1).logistic(size=2000) > 3.5).astype(np.int64)
+    overlooked = (true == 1) & (np.random.default_rng(2).random(2000) < 0.3)
+    errors = find(X, np.where(overlooked, 0, true))
+    assert roc_auc_score(overlooked, errors.probability) > 0.9
+    assert overlooked[suspect(errors)].mean() > 0.6
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])

@@ -5,6 +5,7 @@ two look alike: then flags are few, and the interval of the share is wide.
 
     predictions     probabilities of the given label by several models                  (class_predictions)
     flips           the share that contradicts even the surest predictions              (random_flips)
+    either class    which of two classes loses more of its labels                       (class_flips)
     true labels     with trusted rows: a model of the label as it should be             (trusted_labels)
     contradiction   the few labels that are doubtful on their own, whatever else shows
 """
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lossval_cli.noise.class_flips import shares_lost
 from lossval_cli.noise.class_predictions import predict_given
 from lossval_cli.noise.flags import in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LITTLE_SKILL, LabelErrors, Trusted
@@ -35,7 +37,7 @@ EXPECTED_DISAGREEMENTS = 3.5
 Systematic errors are predicted, and so remain unseen."""
 
 CONTRADICTION = 0.75
-"""Odds 3 : 1 against the label, relative to class frequencies, from which it is doubtful on its own."""
+"""Odds 3 : 1 against the label, relative to the weights of the classes, from which it is doubtful on its own."""
 
 UNSEEN, MOST_UNSEEN = 0.2, 0.3
 """Errors that follow the features show in no calibration: their expected number is this share of the most there can be,
@@ -121,9 +123,13 @@ def find_wrong_classes(
     given, calibrated = predictions.mixed[0], predictions.calibrated[0]
     rates = np.bincount(y, minlength=K) / N
     steps = steps_apart(y, K) if scale.is_ordered else None
-    flips = estimate_flips(given, y, fitting.seed, _distinct_rows(X, N, fitting.seed))
+    weights = 1 / np.sqrt(np.maximum(rates, 1e-9))
+    distinct = _distinct_rows(X, N, fitting.seed)
+    flips = estimate_flips(given, y, fitting.seed, distinct)
     if trusted is None:
-        doubt = _without_trusted_rows(given, calibrated, y, rates, steps, flips)
+        if K == 2:
+            weights = np.sqrt(shares_lost(given, y, fitting.seed, distinct))
+        doubt = _without_trusted_rows(given, calibrated, y, weights, steps, flips)
     else:
         y_trusted = trusted.y.astype(np.int64)
         truth = learn_true_labels(
@@ -141,7 +147,7 @@ def find_wrong_classes(
         unseen = UNSEEN if trusted is None else UNSEEN_BY_TRUSTED
         probability = _with_unseen(doubt, unseen)
         most = DOUBTFUL_SHARE_RARE if K == 2 and rates.min() <= RARE else DOUBTFUL_SHARE
-        contradiction = np.where(is_enough, _contradiction(given, y, rates, 0.5), 0.0)
+        contradiction = np.where(is_enough, _contradiction(given, y, weights), 0.0)
         probability = _with_doubtful(probability, doubt.score, contradiction, doubt.open * most / scale.labels)
         if steps is not None:
             far = np.where(is_enough, (given * (steps > 1)).sum(axis=1), 0.0)
@@ -152,10 +158,10 @@ def find_wrong_classes(
 
 
 def _without_trusted_rows(
-    given: Floats, calibrated: Floats, y: Ints, rates: Floats, steps: Floats | None, flips: Flips
+    given: Floats, calibrated: Floats, y: Ints, weights: Floats, steps: Floats | None, flips: Flips
 ) -> _Doubt:
     """The share of flips, given to the rows whose predictions contradict their label most."""
-    score = _contradiction(given, y, rates, 0.5 if len(rates) > 2 else 0.0, steps)
+    score = _contradiction(given, y, weights, steps)
     high = min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
     return _Doubt(score, in_order_of(score, flips.probability), flips.low, max(high, flips.high))
 
@@ -175,11 +181,16 @@ def _with_unseen(doubt: _Doubt, share: float) -> Floats:
     return result
 
 
-def _contradiction(probabilities: Floats, y: Ints, rates: Floats, power: float, steps: Floats | None = None) -> Floats:
+def _contradiction(probabilities: Floats, y: Ints, weights: Floats, steps: Floats | None = None) -> Floats:
     """Compute how far another class beats the row's own, (N,) from 0 to 1: p' / (p' + p_own), where each probability is
-    divided by a power of the class's frequency, since the rare class is the one that is overlooked. steps (N, K): of
-    ordered classes, another one counts for as much as it is steps away."""
-    relative = probabilities / np.maximum(rates, 1e-9) ** power
+    multiplied by the weight of its class (K,). steps (N, K): of ordered classes, another one counts for as much as it
+    is steps away.
+
+    If class k loses a share ρ_k of its labels, the odds against a label are about ρ_other p_other / p_own. Weights √ρ
+    give this, up to a constant where all ρ are the same. If as many labels of each class are wrong, ρ is in inverse
+    proportion to the frequency of the class.
+    """
+    relative = probabilities * weights
     mine = own(relative, y)
     if steps is not None:
         relative = relative * steps

@@ -67,9 +67,9 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int, distinct: int | No
     counted = min(MOST_COUNTED, N if distinct is None else distinct)
     rates = np.maximum(np.bincount(y, minlength=K) / N, 1e-6)
     probability = np.zeros(N)
-    chance_of_surest = _log_chance_of_surest(probabilities, y)
+    chance_of_surest = log_chance_of_surest(probabilities, y, SHARES)
     if K == 2:
-        curve = _fit_curve(probabilities[:, 1], y == 1, SHARES, 1 - SHARES, counted, seed)
+        curve = fit_curve(probabilities[:, 1], y == 1, SHARES, 1 - SHARES, counted, seed)
         posterior = _posterior([curve], chance_of_surest)
         for i in np.flatnonzero(posterior > 1e-4):
             is_1 = curve.height(i, curve.z)
@@ -82,7 +82,7 @@ def estimate_flips(probabilities: Floats, y: Ints, seed: int, distinct: int | No
         for group in groups:
             is_own = (y[:, None] == group).ravel()
             rows = counted * len(group) / K
-            curves.append(_fit_curve(probabilities[:, group].ravel(), is_own, SHARES / (K - 1), 1 - SHARES, rows, seed))
+            curves.append(fit_curve(probabilities[:, group].ravel(), is_own, SHARES / (K - 1), 1 - SHARES, rows, seed))
         posterior = _posterior(curves, chance_of_surest)
         for group, curve in zip(groups, curves, strict=True):
             own = np.flatnonzero(np.isin(y, group))
@@ -106,9 +106,9 @@ def _equally_frequent(rates: Floats) -> list[Ints]:
     return [np.sort(group) for group in groups]
 
 
-def _log_chance_of_surest(probabilities: Floats, y: Ints) -> Floats:
-    """Return (SHARES,) log of the chance that among the n surest predictions as many labels agree as do, for the n of
-    which it is least.
+def log_chance_of_surest(probabilities: Floats, y: Ints, shares: Floats) -> Floats:
+    """Return the log (shares,) of the chance that among the n surest predictions as many labels agree as do, for the n
+    of which it is least, if such shares of labels are flipped. probabilities (N, K), y (N,).
 
     Flips hit sure and unsure rows alike. Where a part of the rows is predicted without a mistake, hardly any label is
     flipped, whatever the curve of the other rows looks like.
@@ -119,21 +119,23 @@ def _log_chance_of_surest(probabilities: Floats, y: Ints) -> Floats:
     n = np.unique(np.append(FEWEST_SUREST * 2 ** np.arange(8), len(order)))
     n = n[(n >= FEWEST_SUREST) & (n <= len(order))]
     if not len(n):
-        return np.zeros(len(SHARES))
-    chances: Floats = binom.logsf(agree[n - 1] - 1, n, 1 - SHARES[:, None])
-    least: Floats = np.minimum(0.0, chances.min(axis=1) + np.log(len(n)))  # of several (Bonferroni)
+        return np.zeros(len(shares))
+    chances: Floats = binom.logsf(agree[n - 1] - 1, n, 1 - shares[:, None])
+    least: Floats = np.clip(chances.min(axis=1) + np.log(len(n)), -1e6, 0.0)  # of several (Bonferroni)
     return least
 
 
-def _posterior(curves: list[_Curve], log_chance: Floats) -> Floats:
+def _posterior(curves: list[Curve], log_chance: Floats) -> Floats:
     """Return (SHARES,) posterior of the share π that all curves have; log_chance (SHARES,): other evidence of it."""
-    log_likelihood = np.sum([curve.log_likelihood for curve in curves], axis=0) + np.maximum(log_chance, -1e6)
+    log_likelihood = np.sum([curve.log_likelihood for curve in curves], axis=0) + log_chance
     return normalised(log_likelihood + log_prior())
 
 
-class _Curve(NamedTuple):
-    log_likelihood: Floats  # (SHARES,) averaged over a and b
-    heights: Floats  # (SHARES, bins) of σ(a z + b), averaged over a and b
+class Curve(NamedTuple):
+    """Curves between given asymptotes."""
+
+    log_likelihood: Floats  # (shares,) averaged over a and b
+    heights: Floats  # (shares, bins) of σ(a z + b), averaged over a and b
     bins: Floats  # (bins,) z of each
     z: Floats  # (M,) normal scores of the predictions
 
@@ -143,10 +145,19 @@ class _Curve(NamedTuple):
         return result
 
 
-def _fit_curve(
-    predicted: Floats, happens: npt.NDArray[np.bool_], lower: Floats, upper: Floats, rows: float, seed: int
-) -> _Curve:
-    """Fit a curve. predicted (M,), whether it happened (M,), asymptotes for each share, rows that they count as."""
+def fit_curve(
+    predicted: Floats,
+    happens: npt.NDArray[np.bool_],
+    lower: Floats,
+    upper: Floats,
+    rows: float,
+    seed: int,
+    every: int = 1,
+) -> Curve:
+    """Fit a curve to what is predicted (M,) and whether it happened (M,), for each pair of asymptotes (shares,).
+
+    rows: how many the M count as; every: of the slopes and midpoints on the grid, every such one is tried.
+    """
     z = ndtri((rankdata(predicted) - 0.5) / len(predicted))
     ranked = np.arange(len(z))
     if len(z) > MOST_RANKED:
@@ -158,13 +169,13 @@ def _fit_curve(
     n, k, middle = n[n > 0], k[n > 0], middle[n > 0]
 
     base = logit(np.clip(happens.mean(), 1e-4, 1 - 1e-4))
-    slope, midpoint = SLOPES[:, None, None], MIDPOINTS[None, :, None]
+    slope, midpoint = SLOPES[::every, None, None], MIDPOINTS[None, ::every, None]
     heights = expit(slope * (middle - midpoint) + base / (1 + slope**2))  # (slopes, midpoints, bins)
     counted = rows / len(ranked)
-    log_likelihood = np.empty((len(SHARES), len(SLOPES), len(MIDPOINTS)))
+    log_likelihood = np.empty((len(lower), *heights.shape[:2]))
     for i, (low, high) in enumerate(zip(lower, upper, strict=True)):
         chance = np.clip(low + (high - low) * heights, 1e-6, 1 - 1e-6)
         log_likelihood[i] = counted * (np.log(chance) @ k + np.log1p(-chance) @ (n - k))
     averaged = logsumexp(log_likelihood, axis=(1, 2))
     weights = np.exp(log_likelihood - averaged[:, None, None])
-    return _Curve(averaged, np.einsum("psm,smb->pb", weights, heights), middle, z)
+    return Curve(averaged, np.einsum("psm,smb->pb", weights, heights), middle, z)
