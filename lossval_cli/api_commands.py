@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -24,7 +23,7 @@ from lossval_cli.runs.diff import Comparison, compare
 from lossval_cli.runs.loaded import LoadedRun, read_run
 from lossval_cli.runs.pool import rank_pool
 from lossval_cli.settings import Settings
-from lossval_cli.text.format import show
+from lossval_cli.text.format import did_you_mean, show
 
 Run = Result | str | Path
 """A result, or a run directory."""
@@ -46,8 +45,7 @@ def check(
         raise UsageError("check: new_rows_only needs baseline, an earlier run")
     for name in limits:
         if name not in KINDS_OF_RULE:
-            near = difflib.get_close_matches(name, KINDS_OF_RULE, 1)
-            hint = f"did you mean {near[0]}?" if near else f"rules are {', '.join(KINDS_OF_RULE)}"
+            hint = did_you_mean(name, KINDS_OF_RULE) or f"rules are {', '.join(KINDS_OF_RULE)}"
             raise UsageError(f"check: {name} is unknown: {hint}")
     rules, problems = rules_of(limits or DEFAULTS, option=False)
     if problems:

@@ -13,7 +13,6 @@ Targets broadcast over the leading axes. `find_loss` turns what a user writes in
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -25,6 +24,7 @@ import numpy as np
 
 from lossval_cli.errors import CellError, SettingsError
 from lossval_cli.own_code import FAILURES, Given, describe_error, load_object
+from lossval_cli.text.format import closest_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -213,8 +213,8 @@ def find_any_loss(spec: str) -> Loss:
 
 
 def _no_loss(name: str, names: Iterable[str]) -> SettingsError:
-    close = difflib.get_close_matches(name, _REGISTRY, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(names)}"
+    close = closest_name(name, list(_REGISTRY))
+    hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(names)}"
     return SettingsError([f"loss: there is no loss {name!r}; {hint}"])
 
 

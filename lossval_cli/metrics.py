@@ -7,7 +7,6 @@ macro-F1 of 1,000 rows). The tests hold the values against scikit-learn's.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from lossval_cli.errors import SettingsError
+from lossval_cli.text.format import did_you_mean
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[Any]
@@ -112,8 +112,7 @@ def find_metric(name: str | None, task: str) -> Metric:
     name = name or DEFAULT_METRIC[task]
     fitting = [metric.name for metric in METRICS.values() if metric.task == task]
     if name not in METRICS:
-        near = difflib.get_close_matches(name, fitting, 1)
-        hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(fitting)}"
+        hint = did_you_mean(name, fitting) or f"use one of {', '.join(fitting)}"
         raise SettingsError([f"setting metric {name!r} is unknown: {hint}"])
     if METRICS[name].task != task:
         raise SettingsError([f"setting metric {name} is not for {task}: use one of {', '.join(fitting)}"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import tomllib
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from lossval_cli.errors import UsageError
 from lossval_cli.limits import MAX_SETTINGS_BYTES, read_small
-from lossval_cli.text.format import escape_control
+from lossval_cli.text.format import did_you_mean, escape_control
 
 PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
 """Where the presets lie: inside the installed package, or beside it in a checkout."""
@@ -26,8 +25,7 @@ def preset_path(name: str) -> Path:
     """The file of a preset; UsageError with the nearest name if there is none."""
     names = preset_names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"presets are {', '.join(names)}"
+        hint = did_you_mean(name, names) or f"presets are {', '.join(names)}"
         raise UsageError(f"preset {name!r} is unknown: {hint}")
     return next(path for folder in PRESET_DIRECTORIES if (path := folder / f"{name}.toml").is_file())
 

@@ -7,7 +7,6 @@ the method, which knows the task and the size of the table. All problems are rep
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from lossval_cli.errors import SettingsError
 from lossval_cli.presets import preset_path, read_toml
+from lossval_cli.text.format import did_you_mean
 from lossval_cli.text.quantities import parse_share
 
 SMALL_TABLE = 10_000
@@ -89,8 +89,7 @@ class Knob:
         if isinstance(value, int | float) and not self.low <= value <= self.high:
             raise ValueError(f"must be {self.range()}, not {value:g}")
         if self.choices and value not in self.choices:
-            near = difflib.get_close_matches(str(value), self.choices, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(str(value), self.choices, "; ")
             raise ValueError(f"must be one of {', '.join(self.choices)}, not {value!r}{hint}")
         return value
 
@@ -329,8 +328,7 @@ class Settings:
         read: dict[str, Any] = {}
         for key, value in {key: value for layer in layers.values() for key, value in layer.items()}.items():
             if key not in knobs:
-                near = difflib.get_close_matches(key, knobs, 1)
-                hint = f"did you mean {near[0]}?" if near else f"settings are {', '.join(knobs)}"
+                hint = did_you_mean(key, knobs) or f"settings are {', '.join(knobs)}"
                 problems.append(f"setting {key!r} is unknown: {hint}")
                 continue
             try:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from lossval_cli.score_columns import KINDS
 from lossval_cli.text.format import (
-    closest_name,
+    did_you_mean,
     format_name,
     format_number,
     format_percent,
@@ -264,8 +264,7 @@ def _noise_share(values: Values, _: str) -> Measured:
 def _class_suspects(values: Values, name: str) -> Measured:
     classes = _known(values, "classes")
     if name not in classes:
-        near = closest_name(name, list(classes))
-        hint = f"did you mean {format_name(near)}?" if near else f"classes are {join_names(classes)}"
+        hint = did_you_mean(name, classes) or f"classes are {join_names(classes)}"
         raise Unknown(f"the table has no class {format_name(name)}: {hint}")
     return _rows(*classes[name])
 

@@ -5,13 +5,12 @@ From options and from a `[check]` table in TOML, where the same text or a plain 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lossval_cli.checks.evaluate import KINDS_OF_RULE, KindOfRule, Level, Rule
 from lossval_cli.errors import SettingsError
-from lossval_cli.text.format import quote
+from lossval_cli.text.format import did_you_mean, quote
 from lossval_cli.text.quantities import parse_quantity
 
 DEFAULTS = {"max_suspects": "3%:2%", "max_noise_share": "5%:3%"}
@@ -64,8 +63,7 @@ def read_check_table(table: object) -> tuple[list[Rule], dict[str, Any]]:
             problems.append(f"check.{name} must be {wanted}, not {quote(value)}")
         else:
             known = [*KINDS_OF_RULE, *SWITCHES]
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"rules are {', '.join(KINDS_OF_RULE)}"
+            hint = did_you_mean(name, known) or f"rules are {', '.join(KINDS_OF_RULE)}"
             problems.append(f"check.{name} is unknown: {hint}")
     rules, more = rules_of(limits, option=False)
     if problems + more:

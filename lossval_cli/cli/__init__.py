@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import logging
 import os
 import signal
@@ -18,7 +17,7 @@ from lossval_cli.cli.app import CLICK_ERRORS, run_command
 from lossval_cli.cli.console import forget_stdout, say_what_ended_it
 from lossval_cli.errors import LossvalError, OutputError
 from lossval_cli.runtime.platform import TERMINATION_SIGNALS
-from lossval_cli.text.format import format_name
+from lossval_cli.text.format import did_you_mean, format_name
 
 __all__ = ["main"]
 
@@ -84,8 +83,7 @@ def _usage_message(error: Any) -> str:
         name = option.removeprefix("--").replace("-", "_")
         if _takes_settings(error.ctx) and name in Settings.__dataclass_fields__:
             return f"unknown option {option!r}: it is a setting, --set {name}=VALUE"
-        known = difflib.get_close_matches(option, near, 1)
-        return f"unknown option {option!r}: " + (f"did you mean {known[0]}?" if known else "see --help")
+        return f"unknown option {option!r}: {did_you_mean(option, near) or 'see --help'}"
     return str(error.format_message()).rstrip(".")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
@@ -27,6 +26,7 @@ from lossval_cli.cli import (
 )
 from lossval_cli.cli.console import say, show
 from lossval_cli.errors import UsageError
+from lossval_cli.text.format import did_you_mean
 from lossval_cli.version import __version__
 
 CLICK_ERRORS: tuple[type[Exception], ...] = (typer.BadParameter.__mro__[2],)
@@ -51,8 +51,7 @@ class Verbs(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that `args` begins with; UsageError if there is none."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.commands, 1)
-            hint = f"did you mean {near[0]}?" if near else f"commands are {', '.join(self.commands)}"
+            hint = did_you_mean(args[0], self.commands) or f"commands are {', '.join(self.commands)}"
             raise UsageError(f"unknown command {args[0]!r}: {hint}")
         return super().resolve_command(ctx, args)
 

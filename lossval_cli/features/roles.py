@@ -19,7 +19,7 @@ from lossval_cli.features.table_options import AskedColumns, ColumnKind, TableOp
 from lossval_cli.tables.column_types import ColumnType, is_number, is_text
 from lossval_cli.tables.stored_types import is_text_list
 from lossval_cli.tables.table import Table
-from lossval_cli.text.format import closest_name, format_name, join_names, pluralize, quote
+from lossval_cli.text.format import closest_name, did_you_mean, format_name, join_names, pluralize, quote
 
 Task = Literal["classification", "regression", "multilabel"]
 
@@ -168,10 +168,9 @@ def _without(missing: Sequence[str]) -> str:
 def _check_known(train: Table, asked: AskedColumns) -> None:
     for name, option in asked.named.items():
         if name not in train.column_names:
-            near = closest_name(name, train.column_names)
-            hint = f"did you mean {format_name(near)}? " if near else ""
+            hint = did_you_mean(name, train.column_names, " ")
             raise SchemaError(
-                f"{option} {format_name(name)}: {format_name(train.name)} has no such column; {hint}"
+                f"{option} {format_name(name)}: {format_name(train.name)} has no such column;{hint} "
                 f"its columns are {join_names(train.column_names)}"
             )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from lossval_cli.errors import SettingsError, UsageError
 from lossval_cli.tables.spelling import same_names
-from lossval_cli.text.format import format_name, quote, show
+from lossval_cli.text.format import did_you_mean, format_name, quote, show
 from lossval_cli.toml_text import toml_key
 
 Role = Literal["feature", "id", "label", "exclude", "weight", "group", "time"]
@@ -221,8 +220,7 @@ def _read_rule(name: str, value: object, problems: list[str]) -> ColumnRule:
         if key not in ("role", "type", ""):
             problems.append(f"{where}.{toml_key(str(key))} is unknown: a column has a role and a type")
         elif word not in allowed:
-            near = difflib.get_close_matches(str(word), allowed, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(str(word), allowed, "; ")
             problems.append(f"{where} must be one of {', '.join(allowed)}, not {quote(word)}{hint}")
         else:
             found[str(key)] = str(word)

@@ -9,7 +9,6 @@ A name of one's own, `package.module:name`, or an object given in Python, is one
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from lossval_cli.features.roles import Roles, Task
 from lossval_cli.models.presets import PRESETS, make_preset
 from lossval_cli.own_code import FAILURES, Given, describe_error, load_object
 from lossval_cli.settings import NETWORKS, Settings
+from lossval_cli.text.format import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,7 @@ def choose_model(settings: Settings, roles: Roles) -> Estimator | Module | None:
     if spec in PRESETS and not isinstance(spec, Given):
         return Estimator(spec, lambda: make_preset(spec, is_classifier=is_classifier, seed=settings.seed), False)
     if ":" not in spec:
-        near = difflib.get_close_matches(spec, (NETWORKS, *PRESETS), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(spec, (NETWORKS, *PRESETS), "; ")
         names = ", ".join((NETWORKS, *PRESETS))
         raise SettingsError([f"model: {spec!r} is none of {names}, nor package.module:factory{hint}"])
     found, name = load_object(spec, "model"), str(spec)

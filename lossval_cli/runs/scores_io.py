@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from lossval_cli.errors import UsageError
 from lossval_cli.runs.destination import Format
 from lossval_cli.tables.column_types import is_text
-from lossval_cli.text.format import closest_name, format_name, join_names
+from lossval_cli.text.format import did_you_mean, format_name, join_names
 
 BLOCK_ROWS = 1 << 16
 """Rows that are text at the same time."""
@@ -47,8 +47,7 @@ def check_columns(names: Sequence[str], present: Sequence[str]) -> None:
     """Raise UsageError for a name the scores do not have."""
     for name in names:
         if name not in present:
-            near = closest_name(name, present)
-            hint = f"did you mean {format_name(near)}?" if near else f"columns are {join_names(present, 99)}"
+            hint = did_you_mean(name, present) or f"columns are {join_names(present, 99)}"
             raise UsageError(f"--columns {format_name(name)}: the scores have no such column; {hint}")
     if len(set(names)) < len(names):
         raise UsageError(f"--columns {join_names(names)}: a column is named more than once")

@@ -98,3 +98,9 @@ def closest_name(name: str, options: Sequence[str]) -> str | None:
     folded = {option.casefold(): option for option in reversed(options)}
     near = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
     return folded[near[0]] if near else None
+
+
+def did_you_mean(name: str, options: Iterable[str], before: str = "") -> str:
+    """`before` and a question for the option most like `name`; nothing where none is near."""
+    near = closest_name(name, list(options))
+    return f"{before}did you mean {format_name(near)}?" if near else ""
