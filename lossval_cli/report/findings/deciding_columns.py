@@ -60,7 +60,8 @@ def find_deciding_columns(
         X[fitted], y[fitted]
     )
     blocks = dataset.encoder.blocks
-    used = np.array([forest.feature_importances_[block.start : block.stop].sum() for block in blocks])
+    importances = forest.feature_importances_  # computed from all trees, every time that it is asked for
+    used = np.array([importances[block.start : block.stop].sum() for block in blocks])
     tried = np.argsort(-used, kind="stable")[:MOST_COLUMNS]
     background = X[np.sort(rng.choice(fitted, min(BACKGROUND, len(fitted)), replace=False))]
     target = _Target.of(forest, predictions[rows], y[rows])
