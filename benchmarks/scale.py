@@ -109,7 +109,8 @@ def processes(folder: Path, rows: int, count: int) -> dict[str, object]:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     command = [sys.executable, *(launcher if count > 1 else []), "-m", "benchmarks.stages", str(measured)]
     started = time.monotonic()
-    subprocess.run([*command, *files, "--parts", "--force", "--quiet"], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, *files, "--parts", "--force", "--quiet"], check=True, env=environment)
     each = [json.loads((measured / f"{rank}.json").read_text()) for rank in range(count)]
     shutil.rmtree(measured)
     return {
