@@ -13,9 +13,9 @@ def check_run(
     run: LoadedRun,
     rules: Sequence[Rule],
     *,
-    baseline: LoadedRun | None = None,
-    new_rows_only: bool = False,
-    strict: bool = False,
+    baseline: LoadedRun | None,
+    new_rows_only: bool,
+    strict: bool,
     notes: Sequence[str] = (),
 ) -> CheckResult:
     """The results of `rules` for a run, with an earlier run as baseline; `new_rows_only`: for rows that it lacks.

@@ -65,9 +65,7 @@ class CheckResult:
         return sum(result.outcome == outcome for result in self.results)
 
 
-def collect_values(
-    run: LoadedRun, baseline: LoadedRun | None = None, new: npt.NDArray[np.bool_] | None = None
-) -> Values:
+def collect_values(run: LoadedRun, baseline: LoadedRun | None, new: npt.NDArray[np.bool_] | None) -> Values:
     """Collect what is known of `run`; suspects, classes and noise of the rows `new` (N,) alone where it is given.
 
     Raises nothing for what is not known: that is said in `Values.why`.
@@ -132,7 +130,7 @@ def find_new_rows(run: LoadedRun, baseline: LoadedRun) -> NewRows:
     return NewRows(mask, f"{note}; suspects and noise are of new and changed rows")
 
 
-def collect_suspects(run: LoadedRun, new: npt.NDArray[np.bool_] | None = None) -> tuple[list[SuspectRow], int]:
+def collect_suspects(run: LoadedRun, new: npt.NDArray[np.bool_] | None) -> tuple[list[SuspectRow], int]:
     """Collect at most MOST_ROWS suspects, worst first, and count all there are; of the rows `new` (N,) where given."""
     indices = run.suspect_at()
     if new is not None:

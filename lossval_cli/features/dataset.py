@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -71,33 +71,33 @@ class Dataset:
     notices: tuple[str, ...]
     """Decisions and findings, in sentences."""
     layout: Layout
-    weights: npt.NDArray[np.float32] | None = None
+    weights: npt.NDArray[np.float32] | None
     """(N,) sample weights of --weight, at least 0 and mean 1: they multiply each row's loss and its transport mass.
     None without --weight."""
-    groups: npt.NDArray[np.int64] | None = None
+    groups: npt.NDArray[np.int64] | None
     """(N,) group number of each training row, 0..G-1, None without --group."""
-    time_order: npt.NDArray[np.int64] | None = None
+    time_order: npt.NDArray[np.int64] | None
     """(N,) rank in time of each training row, 0..T-1, equal for equal times: folds are contiguous in it. None
     without --time."""
-    keys: Keys = field(default_factory=lambda: np.zeros(0, np.uint64))
+    keys: Keys
     """(N,) hash of the features of each training row."""
-    copies: Units | None = None
+    copies: Units | None
     """(N,) the same number for training rows that are copies of one another (`row_keys.find_copies`), 0..U-1; None
     where there are none."""
-    invalid_cells: tuple[InvalidCells, ...] = ()
+    invalid_cells: tuple[InvalidCells, ...]
     """Cells of the training table that are not of the type of their column: missing in X, suspect by themselves."""
-    unlabelled: Unlabelled | None = None
+    unlabelled: Unlabelled | None
     """Rows of the training table that have no label and are not among the N."""
-    overlaps: Mapping[str, Overlap] = field(default_factory=dict)
+    overlaps: Mapping[str, Overlap]
     """validation, test -> the rows that they share with training."""
+    predictions: Predictions | None
+    """Those of the user's own model, where they were given."""
+    target_leakage: TargetLeakage | None
+    """The column, or the two, that tell the label best; None where the table is too small to say."""
+    warnings: tuple[str, ...]
+    """The notices that cast doubt on the result."""
     reviewed: ReviewedRows | None = None
     """Training rows that people have decided about; None without --decisions."""
-    predictions: Predictions | None = None
-    """Those of the user's own model, where they were given."""
-    target_leakage: TargetLeakage | None = None
-    """The column, or the two, that tell the label best; None where the table is too small to say."""
-    warnings: tuple[str, ...] = ()
-    """The notices that cast doubt on the result."""
 
     @property
     def whole_table(self) -> Table:

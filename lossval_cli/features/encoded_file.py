@@ -61,13 +61,13 @@ class EncodedFile:
         table: Table,
         encoder: Encoder,
         keys: Keys,
-        invalid: Mapping[str, npt.NDArray[np.int64]] | None = None,
+        invalid: Mapping[str, npt.NDArray[np.int64]],
     ) -> None:
         """parts: of all processes, in order; own: this one's. Raises OutputError where it is not there."""
         self.path = own.path
         self.shape = (table.rows, encoder.width)
         self.keys = keys
-        self.invalid = invalid or {}
+        self.invalid = invalid
         self._parts = parts
         self._own = own
         self._dtype = np.dtype(dtype)

@@ -294,7 +294,7 @@ def _fit_column(values: Any, dtype: pa.DataType, invalid: int, asked: str | None
     return "date", DateEncoder.fit(values, indicator=indicator)
 
 
-def _fit_levels(values: pa.ChunkedArray, asked: str | None = None) -> tuple[Kind, ColumnEncoder]:
+def _fit_levels(values: pa.ChunkedArray, asked: str | None) -> tuple[Kind, ColumnEncoder]:
     """Text cells: a number a level where few levels hold nearly all rows, else free text or hashed levels."""
     counts = level_counts(values)
     named = [level for level in counts if level is not None]

@@ -16,8 +16,8 @@ def hold_out(
     settings: Settings,
     *,
     stratify: bool,
-    units: Units | None = None,
-    time_order: npt.NDArray[np.int64] | None = None,
+    units: Units | None,
+    time_order: npt.NDArray[np.int64] | None,
 ) -> Rows:
     """Choose (J,) rows to hold out, sorted: about the share `val_fraction` of all rows, at least one and not all.
 

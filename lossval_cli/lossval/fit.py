@@ -72,9 +72,9 @@ def fit_with_retries(
     penalty: Floats,
     settings: Settings,
     runtime: Runtime,
-    on_epoch: OnEpoch | None = None,
+    on_epoch: OnEpoch | None,
     *,
-    make_module: MakeModule | None = None,
+    make_module: MakeModule | None,
 ) -> Fit:
     """Run `train_lossval`, repeated with smaller steps where that helps; the notices of the fit say so.
 

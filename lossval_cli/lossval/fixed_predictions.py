@@ -41,8 +41,8 @@ def fit_predictions(
     runtime: Runtime,
     *,
     name: str,
-    predict: Callable[[npt.NDArray[np.float32]], Floats] | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
+    predict: Callable[[npt.NDArray[np.float32]], Floats] | None,
+    on_epoch: Callable[[Epoch], None] | None,
 ) -> Fit:
     """Fit on fixed predictions, (N, K) probabilities or (N,) in the unit of the label; penalty (n,) outlier penalty in
     nats of the rows of this process.

@@ -177,7 +177,7 @@ class Transport:
                 break
         return solution
 
-    def sweep(self, masses: Tensor, *, tolerance: float = 0.0) -> Potentials:
+    def sweep(self, masses: Tensor, *, tolerance: float) -> Potentials:
         """Compute f for the present g, then update g by one Sinkhorn step. O(N·J·D) time, O(block·J) memory."""
         f = torch.empty_like(masses)
         columns = torch.zeros_like(self.g)

@@ -35,7 +35,7 @@ class CrossFit(NamedTuple):
 
     rows: Floats  # (N, K) or (N,) in the unit of the label, each by a model that was not fitted on the row's fold
     val: Floats | None  # (J, K) or (J,) of the validation rows, mean of the models; None where they are not needed
-    notices: tuple[str, ...] = ()
+    notices: tuple[str, ...]
 
 
 def cross_fit(dataset: Dataset, model: Estimator, settings: Settings) -> CrossFit:

@@ -36,7 +36,7 @@ def fit_model(
     penalty: Floats | None,
     settings: Settings,
     runtime: Runtime,
-    on_epoch: Callable[[Epoch], None] | None = None,
+    on_epoch: Callable[[Epoch], None] | None,
 ) -> Fit:
     """The importance of every training row, by the model that settings and dataset name; see `lossval.fit.train`."""
     if settings.method == "paper":

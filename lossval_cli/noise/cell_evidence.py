@@ -237,7 +237,7 @@ class CellModel:
         unlikely = np.maximum(unlikely, raw.rarity)
         return CellEvidence(far, residual, unlikely, raw.misspelt, raw.moved, raw.pairs.lift)
 
-    def contradictions(self, frame: pd.DataFrame, fitted: Ints | None = None) -> Floats:
+    def contradictions(self, frame: pd.DataFrame, fitted: Ints | None) -> Floats:
         """Return (n, D, D) nats that two cells of a row contradict one another."""
         return self._pairs.contradictions(frame, self.copies(frame, fitted))
 
@@ -254,7 +254,7 @@ class CellModel:
                 prediction.mean[:, i], prediction.variance[:, i] = mean, self._linear.variance[i]
         return prediction
 
-    def likely_levels(self, cells: Cells, column: int, fitted: Ints | None = None) -> list[str | None]:
+    def likely_levels(self, cells: Cells, column: int, fitted: Ints | None) -> list[str | None]:
         """Return, for each row, the level that the other columns make most probable."""
         shares, named = self._forest.shares(cells, column, fitted), list(self.levels[column].named)
         if not shares.size or not named:

@@ -138,7 +138,7 @@ class CrossForest:
         probability /= np.maximum(asked, 1)
         return Prediction(*(values.T.astype(np.float64) for values in (probability, mean, variance, asked)))
 
-    def shares(self, cells: Cells, column: int, fitted: Ints | None = None) -> Floats:
+    def shares(self, cells: Cells, column: int, fitted: Ints | None) -> Floats:
         """Return how probable the other columns make each bin of one column, (n, bins)."""
         total: Floats | None = None
         asked = np.zeros((len(cells.codes), 1))

@@ -63,13 +63,13 @@ def estimate_noise(
     dataset: Dataset,
     predictions: Floats,
     outliers: OutlierEstimate,
-    thresholds: Thresholds | None = None,
+    thresholds: Thresholds | None,
     *,
-    predict: Predict | None = None,
-    expected_share: float | None = None,
-    seed: int = 0,
-    trees: float = 1.0,
-    alone: bool = False,
+    predict: Predict | None,
+    expected_share: float | None,
+    seed: int,
+    trees: float,
+    alone: bool,
 ) -> NoiseEstimate:
     """Estimate which rows are wrong, from the networks' out-of-fold `predictions` (N, K) or (N,) and the outliers among
     all N rows.

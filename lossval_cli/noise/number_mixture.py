@@ -202,8 +202,8 @@ def fit_mixture(
     model: ManyValues | FewValues,
     seed: int,
     *,
-    checked: ManyValues | FewValues | None = None,
-    expected_share: float | None = None,
+    checked: ManyValues | FewValues | None,
+    expected_share: float | None,
 ) -> Posterior:
     """Fit (π, τ, ν) to the labels of `model`; `checked`: the same of trusted rows; expected_share: what the user
     expects."""

@@ -98,7 +98,7 @@ def learn_true_labels(
     given: tuple[Floats, Floats],
     base_predictions: list[tuple[Floats, Floats]],
     seed: int,
-    trees: float = 1.0,
+    trees: float,
 ) -> TrueLabels:
     """Learn the true labels. X (N, D), given labels y (N,), trusted rows X_trusted (J, D), y_trusted (J,); given:
     out-of-fold probabilities of the given label of both, (N, K) and (J, K), and base_predictions: those they were mixed

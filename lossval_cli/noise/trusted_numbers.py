@@ -38,7 +38,7 @@ def learn_true_numbers(
     given: tuple[Floats, Floats],
     base_predictions: list[tuple[Floats, Floats]],
     seed: int,
-    trees: float = 1.0,
+    trees: float,
 ) -> tuple[Floats, Floats]:
     """Learn the true numbers. X (N, D), trusted rows X_trusted (J, D) with true numbers (J,); given: out-of-fold
     predictions of the given number of both, (N,) and (J,), and base_predictions: the predictions they were mixed from;

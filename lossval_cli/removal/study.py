@@ -92,7 +92,7 @@ class RemovalStudy:
     trials: tuple[Trial, ...]
     choice: Choice | None
     failed: tuple[str, ...]
-    own_model: str = ""
+    own_model: str
     """Why the user's own model is not among those retrained, where there is one."""
 
     @property

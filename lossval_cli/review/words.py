@@ -73,7 +73,7 @@ def random_sentence(seen: Forecast) -> str:
     )
 
 
-def clean_command(directory: Path, table: str, data: str | None = None) -> str:
+def clean_command(directory: Path, table: str, data: str | None) -> str:
     """Return the command that applies the decisions about a table, which is at `data` where the run does not know; as
     it can be typed."""
     ending = next((kind for kind in (".parquet", ".parq", ".pq") if table.lower().endswith(kind)), ".csv")

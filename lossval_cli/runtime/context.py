@@ -57,9 +57,7 @@ class Runtime:
 
 
 @contextmanager
-def open_runtime(
-    settings: Settings, resources: Resources | None = None, processes: ProcessGroup = SINGLE_PROCESS
-) -> Iterator[Runtime]:
+def open_runtime(settings: Settings, resources: Resources | None, processes: ProcessGroup) -> Iterator[Runtime]:
     """The runtime that settings and resources ask for, while the `with` lasts. The time limit starts now.
 
     Raises DeviceError.

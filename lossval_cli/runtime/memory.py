@@ -66,7 +66,7 @@ class MemoryEstimate:
         """Bytes of what is known at the end."""
         return self.rows * (RESULT + 16 * self.outputs)
 
-    def streamed(self, share: float = 1.0) -> int:
+    def streamed(self, share: float) -> int:
         """Peak bytes of one process, which has this share of the rows, where the table and its encoding stay
         in files."""
         training = COSTS + int(share * self.state()) + self.chunk(share)

@@ -74,8 +74,8 @@ class TypedColumn:
 class FileHint(NamedTuple):
     """Format that other columns of a file show, for columns that leave it open."""
 
-    decimal: str | None = None
-    day_first: bool | None = None
+    decimal: str | None
+    day_first: bool | None
 
 
 class Reading(NamedTuple):

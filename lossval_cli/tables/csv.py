@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -41,8 +41,8 @@ class CsvText:
     data: pa.Table
     lines: npt.NDArray[np.int64]
     delimiter: str
-    notices: tuple[str, ...] = ()
-    quoted: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    notices: tuple[str, ...]
+    quoted: dict[str, npt.NDArray[np.bool_]]
 
 
 def read_csv(data: bytes, name: str, options: ReadOptions | None = None) -> CsvText:

@@ -13,7 +13,7 @@ SNIFFED_BYTES = 1 << 18
 SNIFFED_RECORDS = 200
 
 
-def sniff_delimiter(data: bytes, comment: str | None = None) -> str:
+def sniff_delimiter(data: bytes, comment: str | None) -> str:
     """The delimiter among comma, semicolon, tab, bar, space, control-A (Hive), caret and tilde that splits the first
     records best.
 

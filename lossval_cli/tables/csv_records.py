@@ -58,8 +58,8 @@ class CsvRecords:
     lines: npt.NDArray[np.int64]
     quotes: npt.NDArray[np.int64]
     names: list[str]
-    notices: tuple[str, ...] = ()
-    missing_fields: int = 0
+    notices: tuple[str, ...]
+    missing_fields: int
     """Fields that every row has at its end and the header has not; -1 where the header has one more."""
 
     @property

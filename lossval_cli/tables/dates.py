@@ -83,7 +83,7 @@ class DateReading(NamedTuple):
 class DateHint(NamedTuple):
     """The order as known from elsewhere: from the user or training (`is_fixed`), or other columns of the file."""
 
-    day_first: bool | None = None
+    day_first: bool | None
     pattern: str | None = None
     is_fixed: bool = False
 

@@ -37,7 +37,7 @@ _UNITS: Final = {
 """Units written one behind the other, the largest first, by the unit of the result; '' stands for seconds."""
 
 
-def read_durations(cells: pa.Array, trained: object = None) -> NumberReading | None:
+def read_durations(cells: pa.Array, trained: object) -> NumberReading | None:
     """Read times of day and durations such as 10:30, 2 days 01:00:00, PT1H30M and 1h 30m in seconds, and other
     quantities in two units (5'10") in the larger one. None where no cell is one.
 

@@ -50,7 +50,7 @@ class Decoded:
         return piece if self.stored is None else bytes(piece).decode(self.codec).encode(self.stored)
 
 
-def decode_text(data: bytes, name: str, encoding: str | None = None) -> Decoded:
+def decode_text(data: bytes, name: str, encoding: str | None) -> Decoded:
     """Text of known encoding, or ReadError with line and byte. `name` is fit for a message.
 
     encoding: as the user gives it. Without one a byte-order mark decides, then zero bytes in every other byte

@@ -122,8 +122,8 @@ class NumberReading(NamedTuple):
 class NumberHint(NamedTuple):
     """The form as known from elsewhere: the user (`is_fixed`), the training table, or other columns of the file."""
 
-    decimal: str | None = None
-    thousands: str | None = None
+    decimal: str | None
+    thousands: str | None
     is_fixed: bool = False
     base: str | None = None
     """The unit with prefixes of the training table, '' for counts."""

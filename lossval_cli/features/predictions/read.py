@@ -40,9 +40,9 @@ class Predictions:
     """The same for the J validation rows; None where they were not given."""
     name: str
     """Their name in messages."""
-    notices: tuple[str, ...] = ()
+    notices: tuple[str, ...]
     """Decisions made in reading them."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...]
     """Reasons to doubt them."""
 
 

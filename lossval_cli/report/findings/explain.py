@@ -54,7 +54,7 @@ def explain_suspects(
     kinds: npt.NDArray[np.object_],
     seen: TableScan,
     seed: int,
-    trees: float = 1.0,
+    trees: float,
 ) -> list[dict[str, Any]]:
     """The EXPLAINED most probable suspects, the most probable first; of equal probabilities the least important.
 
