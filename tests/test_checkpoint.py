@@ -87,6 +87,19 @@ def test_a_run_resumed_after_any_epoch_gives_the_same_bits(after: int) -> None:
     assert whole.potentials.marginal_error == resumed.potentials.marginal_error
 
 
+def test_members_in_threads_of_their_own_are_resumed_with_the_same_bits() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        shelf = Shelf(2)
+        with pytest.raises(Interrupted):
+            fitted(shelf.monitor, dropout=0.0)
+        whole, resumed = fitted(dropout=0.0), fitted(TrainingMonitor(shelf, resume=True), dropout=0.0)
+    finally:
+        torch.set_num_threads(threads)
+    assert whole.importance.tobytes() == resumed.importance.tobytes()
+
+
 def test_a_passed_deadline_still_scores_every_row() -> None:
     cut = fitted(TrainingMonitor(deadline=time.monotonic()))
     assert cut.stopped and len(cut.history) == 1

@@ -131,9 +131,9 @@ class EvidenceAccumulator(nn.Module):
         """Record losses (E, b) of `rows` (b,), each times its share, for the end of the epoch."""
         self.losses[:, rows] = losses if self._one_slot_each else losses.gather(0, self._scorers(self.fold[rows]))
 
-    def record_predictions(self, rows: Tensor, predictions: Tensor, share: Tensor) -> None:
-        """Add the predictions (E, b, K) of `rows` (b,), weighted by their shares (E, b)."""
-        self.prediction_sum[rows] += (predictions * share[:, :, None]).sum(0)
+    def record_predictions(self, rows: Tensor, predictions: Tensor) -> None:
+        """Add the predictions (b, K) of `rows` (b,): of each member times its share."""
+        self.prediction_sum[rows] += predictions
 
     def held_out_loss(self) -> Tensor:
         """Return (n,) ℓ, the loss of each row by members that did not train on it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import copy
 from itertools import pairwise
 
 import torch
@@ -82,6 +83,20 @@ class Ensemble:
                 mask = torch.empty_like(bias).bernoulli_(keep, generator=self._noise)
                 hidden = hidden * mask.div_(keep)
         return torch.baddbmm(self.biases[-1], hidden, self.matrices[-1])
+
+    @property
+    def is_on_cpu(self) -> bool:
+        """True if the processor computes them."""
+        return self.biases[0].device.type == "cpu"
+
+    def part(self, members: slice) -> Ensemble:
+        """Return some of the members: the same numbers, with gradients of their own."""
+        part = copy(self)
+        part.matrices, part.biases = (
+            [values.detach()[members].requires_grad_() for values in each] for each in (self.matrices, self.biases)
+        )
+        part.scales = None if self.scales is None else self.scales[members]
+        return part
 
     def parameters(self) -> list[Tensor]:
         """Everything that is learned, matrices first."""

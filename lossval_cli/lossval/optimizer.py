@@ -7,6 +7,7 @@ PyTorch, and longer than training on a small table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -48,6 +49,16 @@ class AdamW:
             )
         for parameter in self.parameters:
             parameter.grad = None
+
+    def part(self, parameters: Sequence[Tensor], members: slice) -> AdamW:
+        """Return what takes the steps of some members, the first axis of all parameters; `parameters`: of these. It
+        shares the running means."""
+        part = copy(self)
+        part.parameters = list(parameters)
+        part.means, part.squares = ([values[members] for values in each] for each in (self.means, self.squares))
+        if members.start > 0:  # each counts its own steps, the first part those of the whole
+            part.steps = [step.clone() for step in self.steps]
+        return part
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what a step changes besides the parameters, by name."""

@@ -31,9 +31,11 @@ epoch training can be saved and resumed to the same bits, or stopped early (stop
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from threading import Event
 
 import numpy as np
 import numpy.typing as npt
@@ -46,13 +48,14 @@ from lossval_cli.lossval.cost import TOLERANCE
 from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.objective import Objective
 from lossval_cli.lossval.own_networks import StackedModules
+from lossval_cli.lossval.parts import Part, run_parts, split_members
 from lossval_cli.lossval.setup import TrainingData, own_weights, start_training
 from lossval_cli.lossval.state import Epoch, State
 from lossval_cli.lossval.transport import Potentials
 from lossval_cli.lossval.weights import normalise, step_weights
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.runtime.distributed import ProcessGroup
-from lossval_cli.runtime.row_loader import Rows, chunk_count
+from lossval_cli.runtime.row_loader import Chunk, Rows, chunk_count
 from lossval_cli.settings import Settings
 
 Floats = npt.NDArray[np.float64]
@@ -129,6 +132,9 @@ def train_lossval(
     batches = math.ceil(N / batch_size)
     batches = max(batches, chunk_count(N, data.chunk_rows))
     first_averaged = math.floor(epochs * (1 - AVERAGED))
+    rates = [peak_rate * learning_rate_factor(step, epochs * batches) for step in range(epochs * batches)]
+    own_loss = ":" in loss.name
+    parts = split_members(network, state.optimizer, evidence.members, alone=own_loss or processes.world_size > 1)
     refreshes = REFRESHES if transport.is_cached else 1
     stopped = False
     monitor.start()
@@ -139,21 +145,22 @@ def train_lossval(
             coefficients = trains * (state.w * s if objective.uses_loss else torch.ones_like(state.w) * s)[chunk.rows]
             total = processes.all_reduce(coefficients.sum(1, keepdim=True))
             coefficients *= (len(chunk.bounds) - 1) / total  # they sum to about 1 over a batch
-            losses = torch.empty_like(coefficients)
-            for start, stop in pairwise(chunk.bounds):
-                batch = slice(start, stop)
-                output = _squeeze(network(chunk.X[batch], training=True), data.classes)  # (E, B, K) or (E, B)
-                batch_losses = loss.per_row(output, y[chunk.rows[batch]])  # (E, B)
-                # The sum over members gives each of them the gradient of its own weighted mean loss.
-                torch.autograd.backward((batch_losses * coefficients[:, batch]).sum())
-                processes.all_reduce_gradients(network.parameters())
-                rate = peak_rate * learning_rate_factor(state.step, epochs * batches)
-                state.optimizer.step(rate)
-                state.step += 1
-                losses[:, batch] = batch_losses.detach()
-                if epoch >= first_averaged:
-                    predictions = _predictions(loss, output.detach(), data.classes)
-                    evidence.record_predictions(chunk.rows[batch], predictions, scores[:, batch])
+            take_steps = partial(
+                _take_steps,
+                chunk=chunk,
+                y=y,
+                coefficients=coefficients,
+                scores=scores if epoch >= first_averaged else None,
+                rates=rates[state.step : state.step + len(chunk.bounds) - 1],
+                loss=loss,
+                classes=data.classes,
+                processes=processes,
+            )
+            found = run_parts(parts, take_steps)
+            state.step += len(chunk.bounds) - 1
+            losses = torch.cat([part_losses for part_losses, _ in found])
+            for _, predictions in found if epoch >= first_averaged else ():
+                evidence.record_predictions(chunk.rows, predictions)
             evidence.record_losses(chunk.rows, losses * scores)
         evidence.prediction_epochs += epoch >= first_averaged
 
@@ -172,7 +179,7 @@ def train_lossval(
             raise Diverged(
                 f"training diverged in epoch {epoch + 1}: the loss is not finite; "
                 f"lower learning_rate (now {settings.learning_rate:g})"
-                f"{f', or look at your loss {loss.name}' if ':' in loss.name else ''}"
+                f"{f', or look at your loss {loss.name}' if own_loss else ''}"
             )
 
         # --- transport: the potentials of the new weights, warm-started ----------------------------------
@@ -193,6 +200,44 @@ def train_lossval(
     return _fit(state, data, loss, processes, stopped=stopped)
 
 
+def _take_steps(
+    part: Part,
+    stopped: Event,
+    *,
+    chunk: Chunk,
+    y: Tensor,
+    coefficients: Tensor,
+    scores: Tensor | None,
+    rates: Sequence[float],
+    loss: Loss,
+    classes: int | None,
+    processes: ProcessGroup,
+) -> tuple[Tensor, Tensor]:
+    """Take the steps of some members over the m rows of a chunk. Returns their losses (members, m), and their
+    predictions (m, K) times `scores` (E, m), where these are given."""
+    losses = torch.empty_like(coefficients[part.members])
+    predictions = losses.new_zeros(losses.shape[1] if scores is not None else 0, classes or 1)
+    for (start, stop), rate in zip(pairwise(chunk.bounds), rates, strict=True):
+        if stopped.is_set():
+            break
+        batch = slice(start, stop)
+        output = _squeeze(part.network(chunk.X[batch], training=True), classes)  # (E, B, K) or (E, B)
+        batch_losses = loss.per_row(output, y[chunk.rows[batch]])  # (E, B)
+        # The sum over members gives each of them the gradient of its own weighted mean loss.
+        torch.autograd.backward((batch_losses * coefficients[part.members, batch]).sum())
+        processes.all_reduce_gradients(part.network.parameters())
+        part.optimizer.step(rate)
+        losses[:, batch] = batch_losses.detach()
+        if scores is not None:
+            predictions[batch] = _weighted(_predictions(loss, output.detach(), classes), scores[part.members, batch])
+    return losses, predictions
+
+
+def _weighted(predictions: Tensor, share: Tensor) -> Tensor:
+    """Sum predictions (E, b, K), each member's times its share (E, b): (b, K)."""
+    return (predictions * share[:, :, None]).sum(0)
+
+
 def _predict_out_of_fold(state: State, loss: Loss, classes: int | None) -> None:
     """Record the predictions of the networks as they are, where training was stopped early."""
     rows, evidence = state.transport.rows, state.evidence
@@ -201,7 +246,7 @@ def _predict_out_of_fold(state: State, loss: Loss, classes: int | None) -> None:
         index = torch.arange(start, min(start + PREDICTED_AT_ONCE, len(rows)), device=rows.device)
         _, scores = evidence.masks(index)
         output = _squeeze(state.network.predict(rows[start : start + len(index)]), classes)
-        evidence.record_predictions(index, _predictions(loss, output, classes), scores)
+        evidence.record_predictions(index, _weighted(_predictions(loss, output, classes), scores))
 
 
 def _fit(state: State, data: TrainingData, loss: Loss, processes: ProcessGroup, *, stopped: bool) -> Fit:
