@@ -151,8 +151,9 @@ def two_clusters(rows: int = 200) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return X[:rows], y, X[rows:], noisy
 
 
-def fit(seed: int = 0, **choices: Any) -> PaperFit:
-    X, y, X_val, _ = two_clusters()
+def fit(*data: Any, seed: int = 0, **choices: Any) -> PaperFit:
+    """Fit to data (X, y, X_val), or else to the two clusters."""
+    X, y, X_val = data or two_clusters()[:3]
     choices = {"classes": 2, "epochs": 4, **choices}
     own = {name: choices.pop(name) for name in list(choices) if name in ("classes", "loss", "on_epoch")}
     return fit_paper(X, y, X_val, PaperSettings(**choices), generator=torch.Generator().manual_seed(seed), **own)
@@ -199,34 +200,14 @@ def test_the_generator_decides_every_bit() -> None:
 @pytest.mark.slow
 def test_the_loss_ablation_is_blind_to_the_validation_rows() -> None:
     X, y, X_val, _ = two_clusters()
-    fits = [
-        fit_paper(
-            X,
-            y,
-            rows,
-            PaperSettings(epochs=2, objective="loss"),
-            classes=2,
-            generator=torch.Generator().manual_seed(0),
-        )
-        for rows in (X_val, X_val + 5)
-    ]
+    fits = [fit(X, y, rows, epochs=2, objective="loss") for rows in (X_val, X_val + 5)]
     assert torch.equal(fits[0].weights, fits[1].weights)
     assert [record.transport for record in fits[0].history] == [None, None]
 
 
 def test_the_transport_ablation_is_blind_to_the_labels() -> None:
     X, y, X_val, _ = two_clusters()
-    fits = [
-        fit_paper(
-            X,
-            t,
-            X_val,
-            PaperSettings(epochs=1, objective="transport"),
-            classes=2,
-            generator=torch.Generator().manual_seed(0),
-        )
-        for t in (y, 1 - y)
-    ]
+    fits = [fit(X, t, X_val, epochs=1, objective="transport") for t in (y, 1 - y)]
     assert torch.equal(fits[0].weights, fits[1].weights)
     assert not bool((fits[0].weights == 1).all())
 
@@ -245,15 +226,7 @@ def test_losses_from_the_registry() -> None:
     X, _, X_val, _ = two_clusters()
     counts = torch.poisson((X[:, 0] / 4).exp(), generator=torch.Generator().manual_seed(0))
     poisson = find_loss("poisson_deviance", "regression")
-    result = fit_paper(
-        X,
-        counts,
-        X_val,
-        PaperSettings(epochs=6, objective="loss"),
-        classes=None,
-        loss=poisson,
-        generator=torch.Generator().manual_seed(0),
-    )
+    result = fit(X, counts, X_val, epochs=6, objective="loss", classes=None, loss=poisson)
     assert bool((result.predictions > 0).all())
     assert result.history[-1].loss < result.history[0].loss
 
@@ -261,19 +234,12 @@ def test_losses_from_the_registry() -> None:
 def test_arrays_of_mixed_precision_are_taken() -> None:
     X, y, X_val, _ = two_clusters()
     arrays = X.numpy(), y.numpy().astype(np.float64), X_val.numpy()
-    result = fit_paper(*arrays, PaperSettings(epochs=1), classes=None, generator=torch.Generator().manual_seed(0))
+    result = fit(*arrays, epochs=1, classes=None)
     assert result.weights.dtype == result.predictions.dtype == torch.float32
 
 
 def test_divergence_of_training_is_said_in_one_line() -> None:
     X, _, X_val, _ = two_clusters()
     with pytest.raises(TrainingError, match=r"^preset paper: training diverged in epoch \d") as caught:
-        fit_paper(
-            X,
-            X.sum(1),
-            X_val,
-            PaperSettings(epochs=3, learning_rate=1e30),
-            classes=None,
-            generator=torch.Generator().manual_seed(0),
-        )
+        fit(X, X.sum(1), X_val, epochs=3, learning_rate=1e30, classes=None)
     assert len(str(caught.value).splitlines()) == 1

@@ -96,7 +96,7 @@ def identify_table(table: Table, label: str, ids: Sequence[str]) -> Identity:
     names = sorted(name for name in ids if not is_unnamed(name))
 
     def texts(name: str) -> list[str | None]:
-        cells: list[str | None] = as_text(_combined(table.as_given(name))).to_pylist()
+        cells: list[str | None] = as_text(table.as_given(name).combine_chunks()).to_pylist()
         return cells
 
     keys = _joined([texts(name) for name in names]) if names else None
@@ -234,7 +234,7 @@ def _content_columns(table: Table, label: str) -> set[str]:
 
 def hash_rows(table: Table, names: Iterable[str]) -> list[str]:
     """Return a hash (N,) of the cells of some columns of each row."""
-    columns = [_combined(table.data[name]) for name in sorted(names)]
+    columns = [table.data[name].combine_chunks() for name in sorted(names)]
 
     def hash_block(rows: slice) -> list[str]:
         length = rows.stop - rows.start
@@ -249,7 +249,7 @@ def hash_cells(table: Table, label: str, row: int, cells: Mapping[str, str]) -> 
     names = sorted(_content_columns(table, label))
     columns = []
     for name in names:
-        own = as_text(_combined(table.data[name].slice(row, 1)))
+        own = as_text(table.data[name].slice(row, 1).combine_chunks())
         columns.append(pa.array([cells[name] or None], own.type) if name in cells else own)
     return f"{row_keys(columns, 1)[0]:016x}"
 
@@ -259,10 +259,6 @@ def _edited(first: LoadedRun, second: LoadedRun, pairs: Sequence[tuple[int, int]
     if contents is None:
         return None
     return [j for i, j in pairs if contents[0][i] != contents[1][j]]
-
-
-def _combined(column: Any) -> Any:
-    return column.combine_chunks()
 
 
 def _joined(columns: Sequence[Sequence[str | None]]) -> list[str]:
