@@ -148,14 +148,16 @@ def _needs(*modules: str, what: str) -> None:
 
 
 def _serve(session: Session, port: int, *, browser: bool) -> None:
-    from lossval_cli.review.server import HOST, make_app, new_token, open_socket, serve
+    import secrets
+
+    from lossval_cli.review.server import HOST, make_app, open_socket, serve
 
     try:
         listener = open_socket(port)
     except OSError as error:
         raise UsageError(f"--port {port}: {(error.strerror or str(error)).lower()}; 0 takes a free port") from error
     port = int(listener.getsockname()[1])
-    token = new_token()
+    token = secrets.token_urlsafe(24)
     address = f"http://{HOST}:{port}/?token={token}"
     show(f"{address}\n")
     if sys.stdout is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import secrets
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -39,11 +38,6 @@ MOST_BYTES = 1 << 20
 
 MOST_POINTS = 200
 """Points of a curve that are drawn."""
-
-
-def new_token() -> str:
-    """A secret for one review."""
-    return secrets.token_urlsafe(24)
 
 
 def open_socket(port: int) -> socket.socket:

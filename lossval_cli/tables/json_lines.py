@@ -49,11 +49,12 @@ def read_json(data: bytes, name: str) -> JsonRows:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ReadError(f"{name} is JSON, but not an array of objects: save one object per row")
         return JsonRows(_from_rows(rows, name), None)
-    lines = _lines_of_rows(data)
+    lines = np.array([i for i, _ in _rows(data)], np.int64)
+    longest = max(map(len, data.split(b"\n")))
     try:
         table = pa.json.read_json(
             io.BytesIO(data),
-            read_options=pa.json.ReadOptions(block_size=max(_BLOCK_BYTES, 2 * _longest_line(data))),
+            read_options=pa.json.ReadOptions(block_size=max(_BLOCK_BYTES, 2 * longest)),
             parse_options=pa.json.ParseOptions(newlines_in_values=False),
         )
     except pa.ArrowException:  # mixed types, or not JSON: said with the line
@@ -113,11 +114,3 @@ def _parses(text: bytes) -> bool:
 
 def _rows(data: bytes) -> list[tuple[int, bytes]]:
     return [(i, line) for i, line in enumerate(data.split(b"\n"), start=1) if line.strip()]
-
-
-def _lines_of_rows(data: bytes) -> npt.NDArray[np.int64]:
-    return np.array([i for i, _ in _rows(data)], np.int64)
-
-
-def _longest_line(data: bytes) -> int:
-    return max(map(len, data.split(b"\n")), default=0)

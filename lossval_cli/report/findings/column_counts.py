@@ -115,7 +115,7 @@ def _levels(values: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
 
 def _usual(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     """The 1 %, 50 % and 99 % quantile of values that are not far out: outliers must not pass as usual
-    because it is frequent."""
+    because they are frequent."""
     present = values[~np.isnan(values)]
     first, middle, third = np.quantile(present, [0.25, 0.5, 0.75], method="nearest")
     with np.errstate(over="ignore"):  # infinite: nothing is far out
