@@ -133,9 +133,8 @@ class CellModel:
         columns = tuple(frame.columns)
         numbers = {i: NumberCells.fit(frame[c].to_numpy(float)) for i, c in enumerate(columns) if is_number[c]}
         levels = {i: LevelCells.fit(dict(counts[c])) for i, c in enumerate(columns) if not is_number[c]}
-        moved = MovedCells.fit(
-            {i: (numbers[i], frame[c].to_numpy(float)) for i, c in enumerate(columns) if c in movable and i in numbers}
-        )
+        between = {i: column for i, column in numbers.items() if columns[i] in movable}
+        moved = MovedCells.fit(between, _given(frame, numbers))
         pairs, copies = PairCells.fit(frame, numbers, levels, group), np.bincount(group)[group]
         forest = CrossForest(len(columns), (), np.zeros((0, 0), bool))
         model = cls(columns, numbers, levels, forest, moved, {}, pairs, copies)
@@ -162,6 +161,11 @@ class CellModel:
             model._linear = LinearCells.fit(inputs, _first_inputs(input_column), errors)
         return model
 
+    @property
+    def moved(self) -> npt.NDArray[np.bool_]:
+        """Which of the fitted rows (n,) have numbers that are far likelier in other columns."""
+        return self._moved.left_out
+
     def raw(self, frame: pd.DataFrame, fitted: Ints | None = None) -> _Raw:
         """Raw evidence of n rows; `fitted` (n,): which of the fitted rows they are."""
         codes, values, misspelt, rarity = self._codes(frame, counted=fitted is not None)
@@ -178,7 +182,7 @@ class CellModel:
             overall = shares[codes[:, i]]
             smooth = (LEAF_CELLS * prediction.probability[:, i] + PRIOR_CELLS * overall) / (LEAF_CELLS + PRIOR_CELLS)
             surprisal[here, i] = -np.log(smooth[here])
-        moved = self._moved.evidence(self._given(frame))
+        moved = self._moved.evidence(_given(frame, self.numbers))
         pairs = self._pairs.evidence(frame, self.copies(frame, fitted))
         return _Raw(cells, deviation, surprisal, misspelt, rarity, moved, pairs)
 
@@ -277,13 +281,6 @@ class CellModel:
                 codes[:, i], misspelt[:, i], rarity[:, i] = found.code, found.misspelt, found.rarity
         return codes, values, misspelt, rarity
 
-    def _given(self, frame: pd.DataFrame) -> Floats:
-        """Return (n, D) numbers in their units."""
-        values = np.full((len(frame), len(self.columns)), np.nan)
-        for i in self.numbers:
-            values[:, i] = frame[self.columns[i]].to_numpy(float)
-        return values
-
     def _clipped(self, values: Floats) -> Floats:
         """Far numbers neither predict nor are averaged."""
         clipped = values.copy()
@@ -305,6 +302,14 @@ class CellModel:
                 inputs += list((codes[:, i, None] == np.arange(self.levels[i].bins)).T)
             owner += [i] * (len(inputs) - len(owner))
         return np.stack(inputs, axis=1).astype(np.float32), np.array(owner)
+
+
+def _given(frame: pd.DataFrame, numbers: Collection[int]) -> Floats:
+    """Return (n, D) numbers in their units, NaN in other columns."""
+    values = np.full(frame.shape, np.nan)
+    for i in numbers:
+        values[:, i] = frame.iloc[:, i].to_numpy(float)
+    return values
 
 
 def _first_inputs(owner: Ints) -> dict[int, int]:

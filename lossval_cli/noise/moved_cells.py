@@ -56,6 +56,13 @@ ROUNDING = 1e-6
 
 BLOCK_ROWS = 2_048
 
+LEAST_GAINS = (0.0, 7.0)
+"""Rows that gain so many nats by a move are left out of the densities, which are fitted again: many rows with the same
+columns exchanged would mask one another. The first time any gain will do, the second time it has to be clear."""
+
+MOST_LEFT_OUT = 0.1
+"""Share of the rows from which on they are a state of the table."""
+
 
 @dataclass(frozen=True)
 class Density:
@@ -161,13 +168,34 @@ class MovedCells:
 
     densities: Mapping[int, Density]
     """In the order of the table."""
+    left_out: Bools
+    """(n,) of the fitted rows, that gain by a move."""
 
     @classmethod
-    def fit(cls, numbers: Mapping[int, tuple[NumberCells, Floats]]) -> MovedCells:
-        """Fit on columns between which cells may have moved, by their number in the table, and their numbers (n,)."""
-        found = {i: Density.fit(column, values) for i, (column, values) in numbers.items()}
+    def fit(cls, numbers: Mapping[int, NumberCells], values: Floats) -> MovedCells:
+        """Fit on values (n, D) of a table; `numbers`: its columns between which cells may have moved."""
+        moved = cls._fit(numbers, values, np.zeros(len(values), np.bool_))
+        for least in LEAST_GAINS:
+            left_out = moved._gains_by_values(values, least)
+            if (left_out == moved.left_out).all() or left_out.mean() > MOST_LEFT_OUT:
+                break
+            moved = cls._fit(numbers, values, left_out)
+        return moved
+
+    @classmethod
+    def _fit(cls, numbers: Mapping[int, NumberCells], values: Floats, left_out: Bools) -> MovedCells:
+        found = {i: Density.fit(column, values[~left_out, i]) for i, column in numbers.items()}
         densities = {i: density for i, density in found.items() if density is not None}
-        return cls(densities if 1 < len(densities) <= MOST_COLUMNS else {})
+        return cls(densities if 1 < len(densities) <= MOST_COLUMNS else {}, left_out)
+
+    def _gains_by_values(self, values: Floats, least: float) -> Bools:
+        """Return which rows (n,) of values (n, D) gain so many nats by a move of numbers that few rows have: where one
+        value holds a part of a column, rows of two rare ones look alike whether they were exchanged or not."""
+        moved = self.evidence(values) > least
+        rare = np.asarray(moved.any(axis=1))
+        for i, density in self.densities.items():
+            rare &= ~(moved[:, i] & np.isin(values[:, i], density.atoms))
+        return rare
 
     def evidence(self, values: Floats) -> Floats:
         """Return (n, D) nats for numbers (n, D), in their units: of the cells of the best move, 0 of others."""

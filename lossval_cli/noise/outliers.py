@@ -243,13 +243,14 @@ class OutlierModel:
         cells = CellModel.fit(prepared, view.is_number, known, group, TREES, rng, view.movable)
         everything = np.arange(len(frame))
         raw = cells.raw(prepared, everything)
-        cells.fit_tails(raw, np.ones(len(frame), bool), LOOSE)
+        kept = ~cells.moved  # Rows that are clearly wrong in this way say nothing of the others.
+        cells.fit_tails(raw, kept, LOOSE)
         ways = _ways(cells.evidence(raw))
-        tails = {way: Tail.fit(ways[way], WAY_TAIL, LEAST_SCALE) for way in WAYS if np.ptp(ways[way]) > 0}
+        tails = {way: Tail.fit(ways[way][kept], WAY_TAIL, LEAST_SCALE) for way in WAYS if np.ptp(ways[way]) > 0}
         neg_log_p = _neg_log_p(ways, tails)
         baseline = _class_baseline(neg_log_p, alike)
         neg_log_p = np.maximum(neg_log_p - baseline[alike], 0.0)
-        groups = TwoGroups.fit(neg_log_p)
+        groups = TwoGroups.fit(np.where(kept[:, None] | (np.array(WAYS) == "moved"), neg_log_p, 0.0))
         noise = None  # in a single column, every row is its only cell
         if X is not None and len(blocks) > 1 and any(block.kind in ("number", "date") for block in blocks):
             noise = RowNoise.fit(X[order], blocks, alike, group, rng)

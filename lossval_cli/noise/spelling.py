@@ -13,6 +13,9 @@ import numpy as np
 FREQUENT = (5, 0.001)
 """A level is frequent from this many cells on, and from this share of them."""
 
+MANY_TIMES = 20
+"""A level that is so many times as frequent as another may be what was meant by it, however many misspell it."""
+
 MOST_FREQUENT = 400
 """Frequent levels that a rare one is compared with."""
 
@@ -44,7 +47,7 @@ class Spelling:
     frequent: tuple[tuple[str, int], ...]
     folded: dict[str, tuple[str, int]]
     near: float
-    """Share of frequent levels that are one edit away from another ("Zone 1", "Zone 2")."""
+    """Share of frequent levels that are one edit away from another, not much more frequent one ("Zone 1", "Zone 2")."""
     mixed: float
     """Share of cells with digits next to letters."""
     letterless: float
@@ -65,7 +68,11 @@ class Spelling:
         for level, count in frequent:
             folded.setdefault(fold(level), (level, count))
         first = [level for level, _ in frequent[:60] if len(level) > 1]
-        near = sum(any(a != b and edit_distance(a, b, 1) <= 1 for b in first) for a in first)
+        cells_of = dict(frequent)
+        near = sum(
+            any(a != b and cells_of[b] < MANY_TIMES * cells_of[a] and edit_distance(a, b, 1) <= 1 for b in first)
+            for a in first
+        )
         cells = sum(count for _, count in frequent)
         mixed = sum(count for level, count in frequent if is_mixed(level))
         every = list(zip(levels, counts, strict=True))
