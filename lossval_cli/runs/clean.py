@@ -79,9 +79,9 @@ def plan_cleaning(
     run: LoadedRun,
     drops: Sequence[Drop],
     *,
-    label: LabelColumn | None = None,
-    min_probability: float = 0.0,
-    weigh: bool = False,
+    label: LabelColumn | None,
+    min_probability: float,
+    weigh: bool,
     decided: DecidedChanges | None = None,
 ) -> Cleaning:
     """Decide about every row; what reviewers `decided` goes before.

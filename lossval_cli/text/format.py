@@ -21,10 +21,10 @@ def quote(value: object, longest: int = _LONGEST) -> str:
     return repr(text if len(text) <= longest else text[: longest - 1] + "…")
 
 
-def show(value: object, longest: int = 80) -> str:
-    """A Python value as `repr` writes it, on one line and cut to `longest` characters."""
+def show(value: object) -> str:
+    """A Python value as `repr` writes it, on one line and cut to 80 characters."""
     text = escape_control(" ".join(repr(value).split()))
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def join_names(names: Iterable[str], limit: int = 8) -> str:
