@@ -249,6 +249,35 @@ def test_two_numbers_in_each_others_columns_are_found_and_named() -> None:
     assert np.mean([set(pairs[i % 4]) <= cells for i, cells in enumerate(named)]) >= 0.7
 
 
+def blood_pressures(rows: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    age = rng.integers(18, 92, rows)
+    systolic = rng.normal(118 + 0.35 * (age - 50), 12).round()
+    diastolic = (0.62 * systolic + rng.normal(0, 6, rows)).round()
+    return pd.DataFrame(
+        {"age": age, "systolic": systolic, "diastolic": diastolic, "kg": rng.normal(76, 13, rows).round(1)}
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.03, 0.08])
+def test_columns_that_a_site_exchanged_are_found_however_many_rows_it_has(share: float) -> None:
+    table = blood_pressures(1500, 30)
+    wrong = np.arange(1500) < share * 1500
+    table.loc[wrong, ["systolic", "diastolic"]] = table.loc[wrong, ["diastolic", "systolic"]].to_numpy()
+    flags = flagged(table)
+    assert flags[wrong].mean() >= 0.8
+    assert flags[~wrong].mean() <= 0.01
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05])
+def test_a_rare_state_of_two_columns_is_not_taken_for_exchanged_numbers(share: float) -> None:
+    """Of two yes-or-no columns one is 1 in nearly every row, the other in the rest."""
+    table = blood_pressures(1500, 31)
+    rare = np.arange(1500) < share * 1500
+    assert flagged(table.assign(member=np.where(rare, 0, 1), guest=np.where(rare, 1, 0))).mean() <= 0.01
+
+
 @pytest.mark.slow
 def test_columns_of_one_scale_are_not_taken_for_exchanged() -> None:
     """Answers to several questions, and the last days of a series."""

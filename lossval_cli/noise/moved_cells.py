@@ -56,12 +56,14 @@ ROUNDING = 1e-6
 
 BLOCK_ROWS = 2_048
 
-LEAST_GAINS = (0.0, 7.0)
-"""Rows that gain so many nats by a move are left out of the densities, which are fitted again: many rows with the same
-columns exchanged would mask one another. The first time any gain will do, the second time it has to be clear."""
+CLEAR = 4.0
+"""Nats that a row gains by a move which is not due to chance."""
 
-MOST_LEFT_OUT = 0.1
-"""Share of the rows from which on they are a state of the table."""
+FEWEST_ALIKE, MOST_ALIKE = 0.01, 0.1
+"""Share of the rows that gain by the same move: fewer do not mask one another, more are a state of the table."""
+
+COMMON = 0.02
+"""Share of a column from which a value may be one of two states: rows of both rare ones look as if exchanged."""
 
 
 @dataclass(frozen=True)
@@ -173,14 +175,21 @@ class MovedCells:
 
     @classmethod
     def fit(cls, numbers: Mapping[int, NumberCells], values: Floats) -> MovedCells:
-        """Fit on values (n, D) of a table; `numbers`: its columns between which cells may have moved."""
-        moved = cls._fit(numbers, values, np.zeros(len(values), np.bool_))
-        for least in LEAST_GAINS:
-            left_out = moved._gains_by_values(values, least)
-            if (left_out == moved.left_out).all() or left_out.mean() > MOST_LEFT_OUT:
-                break
-            moved = cls._fit(numbers, values, left_out)
-        return moved
+        """Fit on values (n, D) of a table; `numbers`: its columns between which cells may have moved.
+
+        Many rows in which the same columns are exchanged would mask one another: they are left out of the densities if
+        they gain clearly by it without them.
+        """
+        everything = cls._fit(numbers, values, np.zeros(len(values), np.bool_))
+        moved = everything
+        for _ in range(2):  # without the first ones, more of them gain
+            moves = moved._common_moves(values, 0.0)
+            if moves.any(axis=1).mean() > MOST_ALIKE:
+                return everything
+            moved = cls._fit(numbers, values, np.asarray(moves.any(axis=1)))
+        clear = {move.tobytes() for move in moved._common_moves(values, CLEAR) if move.any()}
+        left_out = np.array([move.tobytes() in clear for move in moves], np.bool_)
+        return moved if (left_out == moved.left_out).all() else cls._fit(numbers, values, left_out)
 
     @classmethod
     def _fit(cls, numbers: Mapping[int, NumberCells], values: Floats, left_out: Bools) -> MovedCells:
@@ -188,14 +197,16 @@ class MovedCells:
         densities = {i: density for i, density in found.items() if density is not None}
         return cls(densities if 1 < len(densities) <= MOST_COLUMNS else {}, left_out)
 
-    def _gains_by_values(self, values: Floats, least: float) -> Bools:
-        """Return which rows (n,) of values (n, D) gain so many nats by a move of numbers that few rows have: where one
-        value holds a part of a column, rows of two rare ones look alike whether they were exchanged or not."""
-        moved = self.evidence(values) > least
-        rare = np.asarray(moved.any(axis=1))
+    def _common_moves(self, values: Floats, least: float) -> Bools:
+        """Return the cells (n, D) that a row moves by which it gains more than `least` nats, as many others do; none of
+        rows without such a move."""
+        moves = self.evidence(values) > least
         for i, density in self.densities.items():
-            rare &= ~(moved[:, i] & np.isin(values[:, i], density.atoms))
-        return rare
+            common = density.atoms[density.shares >= COMMON]
+            moves[moves[:, i] & np.isin(values[:, i], common)] = False
+        _, move, rows = np.unique(moves, axis=0, return_inverse=True, return_counts=True)
+        moves[rows[move.ravel()] < FEWEST_ALIKE * len(moves)] = False
+        return moves
 
     def evidence(self, values: Floats) -> Floats:
         """Return (n, D) nats for numbers (n, D), in their units: of the cells of the best move, 0 of others."""
