@@ -285,15 +285,15 @@ def test_force(cli: Cli, quick: Quick) -> None:
 
 def test_output_that_becomes_impossible_during_the_run(cli: Cli, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkdir("parent")
-    from lossval_cli.runs import directory
+    from lossval_cli import result
 
-    ready = directory.run_files
+    ready = result.run_files
 
     def vanish(*arguments: object, **options: object) -> object:
         shutil.rmtree("parent")
         return ready(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(directory, "run_files", vanish)
+    monkeypatch.setattr(result, "run_files", vanish)
     outcome = cli("score", "train.csv", *quick, "-q", "-o", "parent/out")
     assert outcome == Outcome(2, b"", "error: parent/out cannot be written: no such file or directory\n")
 

@@ -86,15 +86,15 @@ def test_permission_that_is_lost_during_the_run_leaves_the_older_run(
 ) -> None:
     assert cli("score", "val.csv", *quick, "-q", "-o", "disk/out").code == 0
     before = contents(small_disk)
-    from lossval_cli.runs import directory
+    from lossval_cli import result
 
-    ready = directory.run_files
+    ready = result.run_files
 
     def lose(*arguments: object, **options: object) -> object:
         assert mount("-o", "remount,ro", str(small_disk))
         return ready(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(directory, "run_files", lose)
+    monkeypatch.setattr(result, "run_files", lose)
     outcome = cli("score", "train.csv", *quick, "-q", "-o", "disk/out")
     assert outcome.code == 2
     assert outcome.err.endswith("cannot be written: read-only file system\n")

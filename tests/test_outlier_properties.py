@@ -11,7 +11,7 @@ import pytest
 from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.noise.number_cells import NumberCells
-from lossval_cli.noise.outliers import OutlierEstimate, OutlierModel, find_outliers
+from lossval_cli.noise.outliers import WAYS, OutlierEstimate, OutlierModel, find_outliers
 from lossval_cli.noise.spelling import Spelling, edit_distance
 from lossval_cli.noise.stand_ins import find_stand_ins
 from lossval_cli.noise.tails import Tail
@@ -268,6 +268,33 @@ def test_columns_that_a_site_exchanged_are_found_however_many_rows_it_has(share:
     flags = flagged(table)
     assert flags[wrong].mean() >= 0.8
     assert flags[~wrong].mean() <= 0.01
+
+
+def test_the_rare_one_of_two_columns_that_exclude_one_another_is_not_taken_for_exchanged() -> None:
+    """Bookings have a debit or a credit, hardly ever a credit."""
+    rng = np.random.default_rng(32)
+    amount, is_credit = np.round(np.exp(rng.normal(5, 1, 1500)), 2), np.arange(1500) < 45
+    table = blood_pressures(1500, 32)
+    table["debit"], table["credit"] = np.where(is_credit, 0, amount), np.where(is_credit, amount, 0)
+    estimate = found(table)
+    assert estimate.way is not None
+    assert not ((estimate.probability > 0.5) & (estimate.way == WAYS.index("moved"))).any()
+
+
+@pytest.mark.slow
+def test_a_misspelling_that_is_made_many_times_is_one_and_a_code_is_none() -> None:
+    table = households(1200, 33)
+    rng = np.random.default_rng(34)
+    city = rng.choice(["Stuttgart", "Frankfurt", "Hannover"], 1200, p=[0.5, 0.3, 0.2])
+    wrong = np.zeros(1200, bool)
+    for meant, given in (("Stuttgart", "Stutgart"), ("Frankfurt", "Frankfort")):
+        rows = np.flatnonzero(city == meant)[:9]
+        city[rows], wrong[rows] = given, True
+    flags = flagged(table.assign(city=city))
+    assert flags[wrong].mean() >= 0.8
+    assert flags[~wrong].mean() <= 0.01
+    types = np.where(np.arange(1200) < 9, "Type B", "Type A")
+    assert flagged(table.assign(city=types)).mean() <= 0.01
 
 
 @pytest.mark.parametrize("share", [0.02, 0.05])

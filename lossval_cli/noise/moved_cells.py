@@ -43,6 +43,9 @@ DECIMALS = 4
 WIDTHS: Floats = np.array([10.0**-decimals for decimals in range(DECIMALS + 1)])
 """Unit of the last of so many decimals."""
 
+EXCEPTIONS = 0.002
+"""Share of rows in which two exclusive columns may both have a number other than zero."""
+
 LEAST = 1e-300
 """Probability of what is impossible."""
 
@@ -172,6 +175,8 @@ class MovedCells:
     """In the order of the table."""
     left_out: Bools
     """(n,) of the fitted rows, that gain by a move."""
+    exclusive: Bools
+    """(d, d) of the densities: in hardly any row both are other than zero (debit and credit)."""
 
     @classmethod
     def fit(cls, numbers: Mapping[int, NumberCells], values: Floats) -> MovedCells:
@@ -195,7 +200,9 @@ class MovedCells:
     def _fit(cls, numbers: Mapping[int, NumberCells], values: Floats, left_out: Bools) -> MovedCells:
         found = {i: Density.fit(column, values[~left_out, i]) for i, column in numbers.items()}
         densities = {i: density for i, density in found.items() if density is not None}
-        return cls(densities if 1 < len(densities) <= MOST_COLUMNS else {}, left_out)
+        densities = densities if 1 < len(densities) <= MOST_COLUMNS else {}
+        is_given = (np.nan_to_num(values[:, list(densities)]) != 0).astype(np.float64)
+        return cls(densities, left_out, is_given.T @ is_given < EXCEPTIONS * len(values))
 
     def _common_moves(self, values: Floats, least: float) -> Bools:
         """Return the cells (n, D) that a row moves by which it gains more than `least` nats, as many others do; none of
@@ -249,7 +256,7 @@ class MovedCells:
         index = np.arange(d)
         ratio[:, index[:-1], index[1:]] = before[rows, :-1]
         ratio[:, index[1:], index[:-1]] = after[rows, :-1]
-        exchanged, back, on = (gains > hypotheses for gains in _gains(ratio, values))
+        exchanged, back, on = (gains > hypotheses for gains in _gains(ratio, values, self.exclusive))
         sought = exchanged | exchanged.transpose(0, 2, 1) | back.transpose(0, 2, 1) | on
         sought &= known[:, None, :]
         kept = np.flatnonzero(sought.any(axis=(1, 2)))
@@ -259,7 +266,7 @@ class MovedCells:
             row, j = np.nonzero(sought[:, i])
             ratio[row, i, j] = self._in_order[i].log(filled[row, j], width[row, j]) - own[row, j]
 
-        gains = np.stack(_gains(ratio, values), axis=-1).reshape(len(rows), 3 * d * d) - hypotheses
+        gains = np.stack(_gains(ratio, values, self.exclusive), axis=-1).reshape(len(rows), 3 * d * d) - hypotheses
         found = gains.argmax(axis=1)
         best = gains[np.arange(len(rows)), found]
         pair, kind = np.divmod(found, 3)
@@ -285,15 +292,18 @@ def _most_gain(highest: Floats, before: Floats, after: Floats) -> Floats:
     return most
 
 
-def _gains(ratio: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
+def _gains(ratio: Floats, values: Floats, exclusive: Bools) -> tuple[Floats, Floats, Floats]:
     """Return (n, d, d) log likelihood ratios of moves between columns a < b, −∞ elsewhere: the two are exchanged; each
     of those from a to b belongs one column before, the first last; each belongs one column on, the last first.
 
-    ratio (n, d, d): of the number of the second column in the first.
+    ratio (n, d, d): of the number of the second column in the first. exclusive (d, d): columns of which one is zero in
+    every row, so that a zero may stand in either.
     """
     n, d = values.shape
     a, b = np.arange(d)[:, None], np.arange(d)
+    is_zero = values == 0
     impossible = (a >= b) | (values[:, :, None] == values[:, None, :])
+    impossible |= exclusive & (is_zero[:, :, None] | is_zero[:, None, :])
     short = impossible | (b == a + 1)
     before, after = (ratio[:, np.arange(d - 1) + i, np.arange(d - 1) + 1 - i] for i in (0, 1))
     zero = np.zeros((n, 1))

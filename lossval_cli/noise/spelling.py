@@ -3,8 +3,9 @@ that were cut off, UTF-8 read as another encoding, cells of another column."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -37,6 +38,8 @@ SHORTEST_PART = 3
 LETTERLESS = 0.002
 """Share of cells without a letter that a column of words may have by chance."""
 
+CODE = re.compile(r"\d+|\b[^\W\d_]\b")
+
 LOOK_ALIKE = str.maketrans("013457", "oleast")
 
 
@@ -68,11 +71,7 @@ class Spelling:
         for level, count in frequent:
             folded.setdefault(fold(level), (level, count))
         first = [level for level, _ in frequent[:60] if len(level) > 1]
-        cells_of = dict(frequent)
-        near = sum(
-            any(a != b and cells_of[b] < MANY_TIMES * cells_of[a] and edit_distance(a, b, 1) <= 1 for b in first)
-            for a in first
-        )
+        near = sum(any(_are_alike(a, b, dict(frequent)) for b in first) for a in first)
         cells = sum(count for _, count in frequent)
         mixed = sum(count for level, count in frequent if is_mixed(level))
         every = list(zip(levels, counts, strict=True))
@@ -117,7 +116,12 @@ class Spelling:
     def _candidates(self, level: str, others: int) -> list[tuple[str, int, float]]:
         found = []
         for meant, count in self.frequent:
-            if meant == level or count < 5 * (others + 1) or len(meant) == 1:
+            if (
+                meant == level
+                or count < 5 * (others + 1)
+                or len(meant) == 1
+                or _without_codes(level) == _without_codes(meant)
+            ):
                 continue
             most = 1 if len(meant) < LONG else 2
             distance = edit_distance(level, meant, most)
@@ -171,6 +175,18 @@ def _is_cut_off(level: str, meant: str) -> bool:
     if not SHORTEST_PART <= len(level) <= len(meant) - 2 or not meant.startswith(level):
         return False
     return level[-1].isalnum() and meant[len(level)].isalnum()
+
+
+def _are_alike(a: str, b: str, cells: Mapping[str, int]) -> bool:
+    """Return whether two levels are one edit apart, and so often written that neither misspells the other."""
+    often = max(cells[a], cells[b]) < MANY_TIMES * min(cells[a], cells[b])
+    return a != b and often and edit_distance(a, b, 1) <= 1
+
+
+def _without_codes(level: str) -> str:
+    """Return the level without what tells "Zone 1" from "Zone 2" and "Type A" from "Type B": its numbers and words of
+    one letter."""
+    return CODE.sub("#", level.casefold())
 
 
 def _has_letter(level: str) -> bool:

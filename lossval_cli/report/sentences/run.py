@@ -177,11 +177,11 @@ def next_step(report: Mapping[str, Any], data: str | None = None) -> tuple[str, 
     skill = summary.get("skill")
     if report["data"]["roles"].get("task") == "regression" or (skill is not None and skill < LITTLE_SKILL):
         return None
-    doubted = [row["noise_probability"] for row in report["suspects"] if row["suspect"] == "label"]
+    doubted = [row for row in report["suspects"] if row["suspect"] == "label"]
     for least, options in ((0.8, "--relabel"), (0.5, "--relabel --min-probability 50%")):
-        changed = [probability for probability in doubted if probability >= least]
+        changed = [row for row in doubted if row["noise_probability"] >= least]
         if changed:
-            if not within_interval(changed, summary):
+            if not within_interval(changed, report):
                 return None
             does = f"writes the predicted label where the given one is at least {least:.0%} likely wrong"
             return does, f"{output} {options}"

@@ -129,7 +129,7 @@ def first_rows(report: Mapping[str, Any]) -> str:
     is_far = is_open and data["roles"].get("task") == "regression"
     counted = [row for row in rows if not (is_far or (is_open and "features" in row["suspect"]))]
     doubted = [row["noise_probability"] for row in counted]
-    if not within_interval(doubted, summary):
+    if not within_interval(counted, report):
         doubted = []
     outliers = 0 if doubted and not is_open else sum("features" in row["suspect"] for row in rows)
     unsure = count - len(doubted) - outliers
@@ -157,8 +157,11 @@ def first_rows(report: Mapping[str, Any]) -> str:
     return f"{text}; {may}, or rare and right{' (trusted rows would show which)' if is_open else ''}."
 
 
-def within_interval(probabilities: Sequence[float], summary: Mapping[str, Any]) -> bool:
-    """Return True if the sum of these probabilities is at most the number of wrong rows at the lower end of the
-    interval."""
-    share = summary.get("estimated_noise_share")
-    return not share or round(sum(probabilities)) <= share["low"] * summary["rows"]
+def within_interval(rows: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> bool:
+    """Return True if no more of these suspects are expected to be wrong than at the lower end of the interval, of which
+    the outliers among the other suspects take their part."""
+    share = report["summary"].get("estimated_noise_share")
+    counted = {id(row) for row in rows}
+    outliers = [row for row in report["suspects"] if "features" in row["suspect"] and id(row) not in counted]
+    expected = sum(row["noise_probability"] for row in (*rows, *outliers))
+    return not share or round(expected) <= share["low"] * report["summary"]["rows"]
