@@ -38,7 +38,7 @@ SHORTEST_PART = 3
 LETTERLESS = 0.002
 """Share of cells without a letter that a column of words may have by chance."""
 
-CODE = re.compile(r"\d+|\b[^\W\d_]\b")
+CODE = re.compile(r"\d+|\b(?:[^\W\d_]|[A-Z]{2,3})\b")
 
 LOOK_ALIKE = str.maketrans("013457", "oleast")
 
@@ -116,12 +116,9 @@ class Spelling:
     def _candidates(self, level: str, others: int) -> list[tuple[str, int, float]]:
         found = []
         for meant, count in self.frequent:
-            if (
-                meant == level
-                or count < 5 * (others + 1)
-                or len(meant) == 1
-                or _without_codes(level) == _without_codes(meant)
-            ):
+            if meant == level or len(meant) == 1 or count < 5 * (others + 1):
+                continue
+            if _without_codes(level) == _without_codes(meant):
                 continue
             most = 1 if len(meant) < LONG else 2
             distance = edit_distance(level, meant, most)
@@ -184,9 +181,9 @@ def _are_alike(a: str, b: str, cells: Mapping[str, int]) -> bool:
 
 
 def _without_codes(level: str) -> str:
-    """Return the level without what tells "Zone 1" from "Zone 2" and "Type A" from "Type B": its numbers and words of
-    one letter."""
-    return CODE.sub("#", level.casefold())
+    """Return the level without what tells "Zone 1" from "Zone 2", "Type A" from "Type B" and SA from SP: its numbers,
+    words of one letter, and words of up to three capitals."""
+    return CODE.sub("#", level)
 
 
 def _has_letter(level: str) -> bool:
