@@ -11,6 +11,7 @@ import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 import pytest
@@ -241,18 +242,21 @@ def test_what_is_being_written_is_for_its_owner_alone(cli: Cli, quick: tuple[str
     seen: dict[str, int] = {}
     from lossval_cli.runtime import atomic_write
 
-    write = atomic_write._write
+    write = atomic_write.write_new
 
-    def watched(path: Path, writer: object, *rest: object, **more: object) -> None:
-        def look(file: object) -> None:
+    def watched(path: Path, content: atomic_write.Content, *rest: object, **more: object) -> None:
+        def look(file: BinaryIO) -> None:
             seen[path.parent.name[-11:]] = stat.S_IMODE(os.stat(path.parent).st_mode)
             seen[path.name] = stat.S_IMODE(os.stat(path).st_mode)
-            writer(file)  # type: ignore[operator]
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
 
         write(path, look, *rest, **more)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atomic_write, "_write", watched)
+        patch.setattr(atomic_write, "write_new", watched)
         assert cli("score", "train.csv", "-q", *quick).code == 0
     assert seen.pop("lossval-tmp") == 0o700
     assert len(seen) == 5

@@ -34,11 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Whatever happens is reported to the user in one line; nothing but results goes to standard output.
     """
+    with contextlib.ExitStack() as last:
+        return _run(list(sys.argv[1:] if arguments is None else arguments), last)
+
+
+def _run(arguments: list[str], last: contextlib.ExitStack) -> int:
     debug = bool(os.environ.get("LOSSVAL_DEBUG"))
     stopped: list[int] = []
     try:
-        with _quiet_libraries(debug), _stoppable(stopped):
-            code = run_command(list(sys.argv[1:] if arguments is None else arguments))
+        with _quiet_libraries(debug), _stoppable(stopped, last):
+            code = run_command(arguments)
             _flush()
             return code
     except KeyboardInterrupt as interrupt:
@@ -109,9 +114,10 @@ class _Stopped(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def _stoppable(stopped: list[int]) -> Iterator[None]:
+def _stoppable(stopped: list[int], last: contextlib.ExitStack) -> Iterator[None]:
     """Let SIGTERM and SIGHUP end a run as Ctrl-C does, so that what it has begun is cleaned away; `stopped`
-    says afterwards whether one came."""
+    says afterwards whether one came. At its end they are ignored until `last`: a launcher that ends the other processes
+    of a run must not keep one from saying what went wrong."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -124,13 +130,14 @@ def _stoppable(stopped: list[int]) -> Iterator[None]:
     before = {
         number: handler for number in TERMINATION_SIGNALS if (handler := signal.getsignal(number)) in default_handlers
     }
-    for number in before:
+    for number, handler in before.items():
+        last.callback(signal.signal, number, handler)
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _flush() -> None:

@@ -108,7 +108,11 @@ def test_a_peer_that_knows_the_label_by_heart_finds_the_flips() -> None:
     planted = case(train=table, wrong=wrong, ids=())
     encoded = real_peers.Encoded(planted)
     answer = real_peers.cleanlab_forest(planted, encoded)
-    for found in (answer, real_peers.bagged_out_of_bag(planted, encoded), real_peers.area_under_margin(planted, encoded)):
+    for found in (
+        answer,
+        real_peers.bagged_out_of_bag(planted, encoded),
+        real_peers.area_under_margin(planted, encoded),
+    ):
         assert real.ranking(wrong, found.score)["auroc"] > 0.9
     assert real.flagging(wrong, answer.flags)["precision"] > 0.7
 
