@@ -189,9 +189,11 @@ class MovedCells:
         moved = everything
         for _ in range(2):  # without the first ones, more of them gain
             moves = moved._common_moves(values, 0.0)
-            if moves.any(axis=1).mean() > MOST_ALIKE:
+            gains = np.asarray(moves.any(axis=1))
+            if not gains.any() or gains.mean() > MOST_ALIKE:
                 return everything
-            moved = cls._fit(numbers, values, np.asarray(moves.any(axis=1)))
+            if (gains != moved.left_out).any():
+                moved = cls._fit(numbers, values, gains)
         clear = {move.tobytes() for move in moved._common_moves(values, CLEAR) if move.any()}
         left_out = np.array([move.tobytes() in clear for move in moves], np.bool_)
         return moved if (left_out == moved.left_out).all() else cls._fit(numbers, values, left_out)

@@ -71,7 +71,8 @@ class Spelling:
         for level, count in frequent:
             folded.setdefault(fold(level), (level, count))
         first = [level for level, _ in frequent[:60] if len(level) > 1]
-        near = sum(any(_are_alike(a, b, dict(frequent)) for b in first) for a in first)
+        cells_of = dict(frequent)
+        near = sum(any(_are_alike(a, b, cells_of) for b in first) for a in first)
         cells = sum(count for _, count in frequent)
         mixed = sum(count for level, count in frequent if is_mixed(level))
         every = list(zip(levels, counts, strict=True))
