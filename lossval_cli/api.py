@@ -17,7 +17,7 @@ from lossval_cli.features.table_options import TableOptions, column_name, column
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds
 from lossval_cli.own_code import Given
-from lossval_cli.pipeline import Progress, Tables, run
+from lossval_cli.pipeline import Callbacks, Tables, run
 from lossval_cli.presets import read_toml
 from lossval_cli.result import Result
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, joined
@@ -119,7 +119,7 @@ def score(
             removal=removal,
             resources=resources,
             processes=processes,
-            progress=Progress() if on_epoch is None else Progress(epoch=on_epoch),
+            callbacks=None if on_epoch is None else Callbacks(epoch=on_epoch),
         )
     if not processes.is_main:
         return None

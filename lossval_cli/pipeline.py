@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,8 +55,8 @@ def _ignore(_: object) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Callbacks for the progress of a run."""
+class Callbacks:
+    """Called as a run gets on."""
 
     stage: Callable[[str], None] = _ignore
     """`read`, `train`, `removal` and `report`, as each begins."""
@@ -76,30 +77,30 @@ def run(
     removal: str = "full",
     resources: Resources | None = None,
     processes: ProcessGroup = SINGLE_PROCESS,
-    progress: Progress | None = None,
+    callbacks: Callbacks | None = None,
 ) -> Result:
     """Read and encode, train, estimate noise, study removal, rank, report.
 
     `options` say how the tables are read; `thresholds` which rows are suspect, without them the method
     decides; `decisions` is a file of what reviewers decided about rows, which then count as trusted; `removal` is
-    full, quick or off. Of several `processes` the main one alone reports progress; all return the result.
+    full, quick or off. Of several `processes` the main one alone calls `callbacks`; all return the result.
     Raises LossvalError, one line each; writes nothing but a checkpoint.
     """
-    progress = progress if progress is not None and processes.is_main else Progress()
-    clock, started = Clock(progress.stage), datetime.now(UTC)
+    callbacks = callbacks if callbacks is not None and processes.is_main else Callbacks()
+    clock, started = Clock(callbacks.stage), datetime.now(UTC)
     with open_runtime(settings, resources, processes) as runtime, sharing(processes):
-        with clock("read"):
+        with clock.stage("read"):
             data = _load(tables, options, settings, thresholds, runtime, decisions)
-            progress.dataset(data)
+            callbacks.dataset(data)
         if processes.is_main and data.train.table.rows >= LARGE and trains_networks(data, settings):
-            progress.estimate(estimate_time(data, settings, runtime.device))
-        with clock("train"):
-            fit, noise = value_rows(data, settings, runtime, thresholds=thresholds, on_epoch=progress.epoch)
+            callbacks.estimate(estimate_time(data, settings, runtime.device))
+        with clock.stage("train"):
+            fit, noise = value_rows(data, settings, runtime, thresholds=thresholds, on_epoch=callbacks.epoch)
         study = None
         if removal != "off" and by_one(lambda: runtime.has_time) and not isinstance(data.labels, TagLabels):
-            with clock("removal"):
+            with clock.stage("removal"):
                 study = study_removal(data, fit, noise, settings, removal)
-        with clock("report"):
+        with clock.stage("report"):
             scores = rank_rows(data, fit, noise)
             report = build_report(data, fit, noise, study, scores, settings, runtime.device)
             scores = restore_rows(scores, data)
@@ -206,16 +207,11 @@ class Clock:
     def __init__(self, on_stage: Callable[[str], None]) -> None:
         self._on_stage = on_stage
         self.seconds: dict[str, float] = {}
-        self._stage = ""
 
-    def __call__(self, stage: str) -> Clock:
-        """Name the stage of the next `with`."""
-        self._stage = stage
-        return self
-
-    def __enter__(self) -> None:
-        self._on_stage(self._stage)
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self._stage] = round(time.perf_counter() - self._start, 3)
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens in the `with`, after `on_stage` heard of it."""
+        self._on_stage(name)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)

@@ -15,6 +15,17 @@ from lossval_cli.errors import LossvalError, UsageError
 __all__ = ["LossValRanker"]
 
 LABEL = "label"
+SCORES = (
+    "importance",
+    "label_evidence",
+    "feature_evidence",
+    "noise_probability",
+    "label_noise_probability",
+    "feature_noise_probability",
+    "suspect",
+    "predicted",
+)
+"""Columns of the scores that are attributes of a fitted ranker."""
 
 
 class RankerError(UsageError, ValueError):
@@ -98,9 +109,7 @@ class LossValRanker(BaseEstimator):  # type: ignore[misc]
         except LossvalError as error:
             raise RankerError(f"{error} (n_samples = {len(rows)})") from error
         found = self.result_.scores.sort_values("row")
-        for name in ("importance", "label_evidence", "feature_evidence", "noise_probability"):
-            setattr(self, f"{name}_", found[name].to_numpy())
-        for name in ("label_noise_probability", "feature_noise_probability", "suspect", "predicted"):
+        for name in SCORES:
             setattr(self, f"{name}_", found[name].to_numpy())
         return self
 

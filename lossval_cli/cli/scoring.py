@@ -38,8 +38,7 @@ def scored(
     raising, what was read before it is trained on. The checkpoint of a complete run is deleted when the `with` ends
     without an error."""
     with processes() as group, runtime.shown() as shown:
-        from lossval_cli.pipeline import Progress as RunProgress
-        from lossval_cli.pipeline import Tables, run
+        from lossval_cli.pipeline import Callbacks, Tables, run
 
         def start_training(dataset: Dataset) -> None:
             if check_dataset is not None:
@@ -56,7 +55,7 @@ def scored(
                 removal=removal,
                 resources=resources,
                 processes=group,
-                progress=RunProgress(
+                callbacks=Callbacks(
                     stage=shown.stage,
                     dataset=start_training,
                     estimate=lambda estimate: shown.notices([estimate.text()]),
