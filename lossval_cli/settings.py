@@ -238,26 +238,12 @@ class Settings:
         low=1e-3,
         high=100,
     )
-    # float16 halves the disk that encoded rows take, for tables that fill it; ranks hardly move (Spearman above .995,
-    # tests/test_out_of_core.py).
-    storage: str = _knob(
-        "float32",
-        str,
-        "type of encoded rows in a file when the table does not fit into memory",
-        choices=("float32", "float16"),
-    )
     max_anchors: int = _knob(
         5_000,
         int,
         "most validation rows in the transport; a larger table is represented by a sample",
         low=10,
         high=1_000_000,
-    )
-    precision: str = _knob(
-        "float32",
-        str,
-        "precision of matrix products; bfloat16 is faster on GPUs that support it",
-        choices=("float32", "bfloat16"),
     )
     metric: str | None = _knob(
         None,

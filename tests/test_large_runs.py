@@ -63,13 +63,6 @@ def test_held_out_rows_are_not_transported_to_themselves_in_a_sample() -> None:
     assert np.isfinite(importance(result)).all()
 
 
-def test_bfloat16_keeps_the_ranks() -> None:
-    """8 bits of mantissa on 300 rows. On 20,000 rows: docs/scale.md."""
-    training_data = make_problem()[0]
-    whole, halved = (fit(training_data, precision=precision) for precision in ("float32", "bfloat16"))
-    assert spearmanr(importance(whole), importance(halved)).statistic > 0.99
-
-
 def test_a_full_device_is_tried_again_with_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows stay off the device, in smaller blocks; the result says so, and is that of such blocks."""
     dataset = load_dataset(frame(20_000), frame(50, seed=1), settings=Settings())

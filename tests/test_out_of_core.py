@@ -220,22 +220,6 @@ def test_memory_that_cannot_be_kept_is_refused(cli: Callable[..., Outcome]) -> N
     assert "give a size such as 2GB or 500MB" in refused.err
 
 
-def test_float16_storage_hardly_moves_a_rank(tables: Path, everything_stays: None) -> None:
-    from scipy.stats import spearmanr
-
-    write(mixed(300), "big.parquet")
-    scores = [
-        run(
-            Tables("big.parquet"),
-            Settings.resolve("fast", overrides={"storage": storage}),
-            removal="off",
-            resources=Resources(scratch=Path("encoded.x")),
-        ).table.sort_by("row")["importance"]
-        for storage in ("float32", "float16")
-    ]
-    assert spearmanr(*scores).statistic > 0.995
-
-
 MEASURE = """
 import sys
 import lossval_cli.pipeline

@@ -320,7 +320,7 @@ def _encode_training(
     if not isinstance(table.data, StreamedTable):
         return Split(table, encoder.transform(table), y), []
     assert runtime.scratch is not None  # without it no table is streamed
-    file = encode_streamed(table, encoder, settings.storage, runtime.scratch, layout.processes)
+    file = encode_streamed(table, encoder, runtime.scratch, layout.processes)
     notice = (
         f"{format_name(table.name)} stays in its file; its encoded rows take {amount(file.nbytes)} of disk in "
         f"{format_name(str(file.path.parent.parent))} while the run lasts"

@@ -36,6 +36,8 @@ Floats = npt.NDArray[np.float32]
 _ONE_READ = 1 << 30
 """Bytes; Linux reads up to 2 GiB in one call."""
 
+FLOAT_BYTES = np.dtype(np.float32).itemsize
+
 NEAR_ROWS = 64
 """Rows that lie no further apart are read in one go."""
 
@@ -48,7 +50,7 @@ class EncodedPart(NamedTuple):
 
 
 class EncodedFile:
-    """X (N, D), as float32 whatever it is stored as.
+    """X (N, D), float32.
 
     keys: (N,) as `row_keys` gives them.  invalid: by column the rows, rising, whose cells are not of its type.
     """
@@ -57,7 +59,6 @@ class EncodedFile:
         self,
         parts: Sequence[EncodedPart],
         own: EncodedPart,
-        dtype: str,
         table: Table,
         encoder: Encoder,
         keys: Keys,
@@ -70,7 +71,6 @@ class EncodedFile:
         self.invalid = invalid
         self._parts = parts
         self._own = own
-        self._dtype = np.dtype(dtype)
         self._table, self._encoder = table, encoder
         self._files: dict[Path, FileIO] = {}
         self._turn = threading.Lock()  # rows are read by a thread that reads ahead, too
@@ -86,7 +86,7 @@ class EncodedFile:
     @property
     def nbytes(self) -> int:
         """Size of the files of all processes."""
-        return self.shape[0] * self.shape[1] * self._dtype.itemsize
+        return self.shape[0] * self.shape[1] * FLOAT_BYTES
 
     def __getitem__(self, rows: Any) -> Floats:
         """Rows by slice, or by numbers (k,) in any order, as a new array (k, D)."""
@@ -113,9 +113,9 @@ class EncodedFile:
         return out
 
     def _read(self, part: EncodedPart, start: int, stop: int) -> Floats:
-        found = np.empty((stop - start, self.shape[1]), self._dtype)
+        found = np.empty((stop - start, self.shape[1]), np.float32)
         left = memoryview(found.data).cast("B") if found.size else memoryview(b"")
-        offset = (start - part.rows.start) * self.shape[1] * self._dtype.itemsize
+        offset = (start - part.rows.start) * self.shape[1] * FLOAT_BYTES
         file = self._files[part.path]
         with _keeping(part.path), self._turn:
             file.seek(offset)
@@ -124,11 +124,11 @@ class EncodedFile:
                 if not got:
                     raise OSError(errno.EIO, "the file has been cut short")
                 left = left[got:]
-        return found.astype(np.float32, copy=False)
+        return found
 
 
 def encode_to_file(
-    table: Table, encoder: Encoder, path: Path, dtype: str, own: slice
+    table: Table, encoder: Encoder, path: Path, own: slice
 ) -> tuple[EncodedPart, Keys, dict[str, list[int]]]:
     """Encode the rows `own` of a stored table into a new file at `path`; also their keys and, by column, the rows of
     invalid cells.
@@ -141,7 +141,7 @@ def encode_to_file(
     with _keeping(path), path.open("xb") as file:
         for first, block in table.data.blocks(own):
             part = block_table(table, block, first)
-            file.write(np.ascontiguousarray(encoder.transform(part), dtype).data)
+            file.write(np.ascontiguousarray(encoder.transform(part), np.float32).data)
             keys.append(encoder.keys(part))
             for column, rows in encoder.invalid(part):
                 if len(rows):
@@ -150,7 +150,7 @@ def encode_to_file(
 
 
 def encode_streamed(
-    table: Table, encoder: Encoder, dtype: str, scratch: Callable[[], Path], processes: ProcessGroup
+    table: Table, encoder: Encoder, scratch: Callable[[], Path], processes: ProcessGroup
 ) -> EncodedFile:
     """Encode a streamed table, each process its own rows: into a file in the scratch directory of the main process
     where that can be reached, so that the others can read it, else in its own.
@@ -162,7 +162,7 @@ def encode_streamed(
     shared = Path(os.fsdecode(processes.all_gather_object(directory)[0]))
     is_guest = shared.is_dir() and not processes.is_main
     path = (shared if is_guest else scratch()) / f"encoded-{processes.rank}"
-    own, own_keys, own_invalid = encode_to_file(table, encoder, path, dtype, processes.own(table.rows))
+    own, own_keys, own_invalid = encode_to_file(table, encoder, path, processes.own(table.rows))
     keys = np.concatenate(processes.all_gather_object(own_keys))
     everywhere = processes.all_gather_object(own_invalid)
     columns = dict.fromkeys(column for found in everywhere for column in found)
@@ -172,7 +172,7 @@ def encode_streamed(
         own if rank == processes.rank else EncodedPart(processes.own(table.rows, rank), Path(os.fsdecode(name)))
         for rank, name in enumerate(paths)
     ]
-    encoded = EncodedFile(parts, own, dtype, table, encoder, keys, invalid)
+    encoded = EncodedFile(parts, own, table, encoder, keys, invalid)
     processes.all_gather_object(b"")  # waits until all have opened them
     if not is_guest:
         shutil.rmtree(path.parent, ignore_errors=True)

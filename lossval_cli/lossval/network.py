@@ -47,7 +47,6 @@ class Ensemble:
         activation = settings.activation or "silu"
         self.activation = ACTIVATIONS[activation]
         self.dropout = settings.dropout
-        self.halved = settings.precision == "bfloat16"
         # Dropout is drawn on the device itself; its stream starts from the run's generator.
         self._noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
         sizes = [inputs, *[hidden] * (layers - 1), outputs]
@@ -64,13 +63,6 @@ class Ensemble:
 
     def __call__(self, X: Tensor, *, training: bool = False) -> Tensor:
         """X (B, D) -> (E, B, outputs)."""
-        if not self.halved:
-            return self._forward(X, training)
-        with torch.autocast(X.device.type, torch.bfloat16):
-            output = self._forward(X, training)
-        return output.float()
-
-    def _forward(self, X: Tensor, training: bool) -> Tensor:
         hidden = X.expand(len(self.matrices[0]), -1, -1)
         if self.scales is not None:
             hidden = hidden * self.scales.unsqueeze(1)

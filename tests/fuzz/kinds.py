@@ -114,7 +114,6 @@ def _streamed(draw: st.DrawFn, base: dict[str, bytes]) -> list[Case]:
         line += [option, draw(st.sampled_from(["c0", "c1", "a"]))] if draw(st.integers(0, 4)) == 0 else []
     line += ["--val", "val.csv"] if draw(st.integers(0, 7)) == 0 else []
     line += ["--task", draw(st.sampled_from(TASKS))] if draw(st.integers(0, 2)) == 0 else []
-    line += ["--set", "storage=float16"] if draw(st.integers(0, 3)) == 0 else []
     return [Case(tuple(line), files, stays=True, change=change)]
 
 
