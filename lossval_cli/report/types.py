@@ -502,21 +502,10 @@ class DistributionsEvidencePoints(TypedDict):
     suspect: list[Literal["", "label", "features", "label+features"]]
 
 
-class DistributionsEvidenceGrid(TypedDict):
-    """Rows per cell, where there are too many to draw one by one."""
-
-    label_edges: list[float | None]
-    feature_edges: list[float | None]
-    label_bin: list[int]
-    feature_bin: list[int]
-    rows: list[int]
-
-
 class DistributionsEvidence(TypedDict):
     """null where the method has none."""
 
     points: DistributionsEvidencePoints
-    grid: DistributionsEvidenceGrid | None
 
 
 class DistributionsThresholds(TypedDict):

@@ -69,7 +69,6 @@ def _evidence(fit: Fit, kinds: npt.NDArray[np.object_]) -> dict[str, Any] | None
             "features": rounded(features[drawn], 4),
             "suspect": [str(kind) for kind in kinds[drawn]],
         },
-        "grid": None,  # what reports of earlier versions hold where there are many rows
     }
 
 
