@@ -11,19 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from lossval_cli.errors import OutputError
+from lossval_cli.text.escape import break_commands, escape_ci
 from lossval_cli.text.format import escape_control
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 
-_COMMAND, _TEXT = "##[", "## ["
-"""What GitHub's runner takes for a command wherever in a line it stands, and what a cell of it becomes."""
-
-
 def say(line: str) -> None:
     """Write one line to standard error. That nobody listens there is no reason to stop."""
-    line = escape_control(line).replace(_COMMAND, _TEXT)
+    line = escape_ci(line)
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(line + "\n")  # Python spells out there what the terminal cannot show
         sys.stderr.flush()
@@ -53,7 +50,7 @@ def show_styled(lines: Sequence[Text]) -> None:
     console = Console(file=text, force_terminal=True, color_system=colours, highlight=False)
     for line in lines:
         console.print(line, soft_wrap=True)
-    _put(text.getvalue().replace(_COMMAND, _TEXT))
+    _put(break_commands(text.getvalue()))
 
 
 def show(text: str) -> None:

@@ -94,27 +94,28 @@ def choose_label(train: Table, taken: Sequence[str]) -> tuple[str, str]:
             "(columns are separated by commas, semicolons, tabs, bars or spaces)"
         )
     named = _by_name(free)
-    by_name = f"label: column {format_name(named or '')}, by its name; --label names another"
     if named is not None and (named == free[-1] or named.strip("# ").casefold() not in RANKS):
-        return named, by_name
+        return _chosen(named, "by its name")
     keys = partition_keys(train)
     candidates = [found for name in free if name not in keys and (found := _candidate(train, name)) is not None]
     outcomes = [one for one in candidates if one.is_classes and any(map(OUTCOME_WORDS.fullmatch, words_of(one.name)))]
     if named is not None and not outcomes:
-        return named, by_name
+        return _chosen(named, "by its name")
     endings = [one for one in candidates if words_of(one.name)[-1:] and words_of(one.name)[-1] in NAME_ENDINGS]
     if len(endings) == 1 and named is None:
-        name = endings[0].name
-        return name, f"label: column {format_name(name)}, by its name; --label names another"
+        return _chosen(endings[0].name, "by its name")
     is_contested = bool(named or endings or (outcomes and candidates[-1] not in outcomes))  # Survived, ..., Embarked
     is_empty = train.typed(free[-1]).null_count == train.rows and not is_unnamed(free[-1])
     if candidates and _is_clear(candidates[-1]) and not is_contested and not is_empty:
         name = candidates[-1].name
-        last = "the last one" if name == free[-1] else "the last one that can be a label"
-        return name, f"label: column {format_name(name)}, {last}; --label names another"
+        return _chosen(name, "the last one" if name == free[-1] else "the last one that can be a label")
     ranked = endings or [*outcomes, *(one for one in candidates if one not in outcomes)]
     what = f"its last column, {format_name(free[-1])}, is empty" if is_empty else ""
     raise SchemaError(_unclear(train, ranked, free, what))
+
+
+def _chosen(name: str, why: str) -> tuple[str, str]:
+    return name, f"label: column {format_name(name)}, {why}; --label names another"
 
 
 def partition_keys(train: Table) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,12 +16,11 @@ from lossval_cli.features.identifiers import find_group_key, find_identifier
 from lossval_cli.features.label_choice import are_counted, choose_label
 from lossval_cli.features.special_columns import meaning_notices
 from lossval_cli.features.table_options import AskedColumns, ColumnKind, TableOptions, asked_columns
+from lossval_cli.losses import Task
 from lossval_cli.tables.column_types import ColumnType, is_number, is_text
 from lossval_cli.tables.stored_types import is_text_list
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import closest_name, did_you_mean, format_name, join_names, pluralize, quote
-
-Task = Literal["classification", "regression", "multilabel"]
 
 MAX_INTEGER_CLASSES = 20
 MIN_ROWS_PER_CLASS = 5

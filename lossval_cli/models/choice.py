@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from lossval_cli.errors import SettingsError
-from lossval_cli.features.roles import Roles, Task
+from lossval_cli.features.roles import Roles
+from lossval_cli.losses import Task
 from lossval_cli.models.presets import PRESETS, make_preset
 from lossval_cli.own_code import FAILURES, Given, describe_error, load_object
 from lossval_cli.settings import NETWORKS, Settings

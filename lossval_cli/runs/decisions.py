@@ -21,6 +21,7 @@ from typing import NamedTuple
 from lossval_cli.errors import OutputError, ReadError
 from lossval_cli.limits import MAX_RECORD_FILE_BYTES, read_small
 from lossval_cli.runtime.platform import sync_directory
+from lossval_cli.text.escape import FORMULA_STARTS, PLAIN_NUMBER
 from lossval_cli.text.format import format_name, quote
 
 DECISIONS = "decisions.csv"
@@ -33,8 +34,8 @@ _CONVERTED = re.compile(r"(?is)true|false|[+\-]?[\d.,].*")
 _UNCHANGED = re.compile(r"-?(0|[1-9]\d{0,14})")
 """What a spreadsheet turns into a number, a date or a truth value, and the whole numbers that stay what they are."""
 
-_FORMULA = re.compile(r"['=+\-@\t\r\n＝＋－＠]")
-_NUMBER = re.compile(r"[+\-]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?")
+_FORMULA = re.compile(f"['{FORMULA_STARTS}]")
+_NUMBER = re.compile(PLAIN_NUMBER)
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
 _UNESCAPES = {escaped: plain for plain, escaped in _ESCAPES.items()}
 

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from lossval_cli.errors import UsageError
 from lossval_cli.features.labels import ClassLabels
-from lossval_cli.features.roles import Roles, Task
+from lossval_cli.features.roles import Roles
+from lossval_cli.losses import Task
 from lossval_cli.runs.scores_io import as_text
 from lossval_cli.tables.column_types import is_text
 from lossval_cli.tables.numbers import NumberForm

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from lossval_cli.errors import UsageError
 from lossval_cli.runs.destination import Format
 from lossval_cli.tables.column_types import is_text
+from lossval_cli.text.escape import FORMULA_STARTS, PLAIN_NUMBER
 from lossval_cli.text.format import did_you_mean, format_name, join_names
 
 BLOCK_ROWS = 1 << 16
@@ -28,10 +29,6 @@ BLOCK_ROWS = 1 << 16
 
 _NEEDS_QUOTES = r'[",\r\n]|^$'
 """A text cell with none of these reads back as it is; an empty one without quotes would read as missing."""
-
-_FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
-_NUMBER = r"^[+\-]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?$"
-"""What a spreadsheet would evaluate, less what is plainly a number: -1.5 as a label stays a label."""
 
 
 def split_names(text: str) -> list[str]:
@@ -159,7 +156,8 @@ def _quoted(texts: pa.Array) -> pa.Array:
 
 
 def _neutral(texts: pa.Array) -> pa.Array:
-    formula = pc.and_not(pc.match_substring_regex(texts, _FORMULA), pc.match_substring_regex(texts, _NUMBER))
+    starts = pc.match_substring_regex(texts, f"^[{FORMULA_STARTS}]")
+    formula = pc.and_not(starts, pc.match_substring_regex(texts, f"^{PLAIN_NUMBER}$"))
     return pc.if_else(formula, pc.binary_join_element_wise("'", texts, ""), texts)
 
 

@@ -10,7 +10,7 @@ from lossval_cli.errors import UsageError
 from lossval_cli.tables.missing import EMPTY_ONLY
 from lossval_cli.text.format import quote
 
-ColumnKind = Literal["number", "date", "boolean", "text"]
+CellKind = Literal["number", "date", "boolean", "text"]
 """What a column of text may be read as by the user's wish."""
 
 ORDERS = ("DMY", "MDY", "YMD")
@@ -27,20 +27,19 @@ class CellOptions:
     decimal: str | None = None
     thousands: str | None = None
     date_format: str | None = None
-    types: Mapping[str, ColumnKind] = field(default_factory=dict)
+    types: Mapping[str, CellKind] = field(default_factory=dict)
 
     def with_types(self, kinds: Mapping[str, str]) -> CellOptions:
         """The same with the kinds of some columns; a category is read as text."""
-        types = {name: cast(ColumnKind, "text" if kind == "category" else kind) for name, kind in kinds.items()}
+        types = {name: cast(CellKind, "text" if kind == "category" else kind) for name, kind in kinds.items()}
         return replace(self, types={**self.types, **types})
 
     @classmethod
     def of(cls, settings: Mapping[str, object]) -> CellOptions:
         """The options among the settings of a run, by name; older runs have none."""
         names = ("missing", "decimal", "thousands", "date_format")
-        given = [value if isinstance(value := settings.get(name), str) and value != "auto" else None for name in names]
-        missing, decimal, thousands, date_format = given
-        return cls.read(missing=missing, decimal=decimal, thousands=thousands, date_format=date_format)
+        given = {name: value for name in names if isinstance(value := settings.get(name), str) and value != "auto"}
+        return cls.read(**given)
 
     @classmethod
     def read(

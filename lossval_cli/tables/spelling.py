@@ -14,15 +14,13 @@ MOST_VALUES: Final = 5_000
 
 _SHOWN: Final = 3
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff\u200e\u200f"))
-_LOOK_ALIKES: Final = str.maketrans(
+_LOOK_ALIKES: Final = _INVISIBLE | str.maketrans(
     dict(zip("авеёзикмнорстухгіјѕԁԛԝһ", "abeë3nkmhopctyxrijsdqwh", strict=True))
     | dict(zip("αβεικνορτυχ", "abeiknoptux", strict=True))
-    | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff\u200e\u200f", "")
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212_", "-")
     | dict.fromkeys("\u2018\u2019\u00b4`", "'")
     | dict.fromkeys("\u201c\u201d\u00ab\u00bb\u201e", '"')
 )
-
 
 _HYPHEN: Final = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 """Between two letters."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.errors import CellError, ReadError, UsageError
-from lossval_cli.tables.cell_options import CellOptions, ColumnKind
+from lossval_cli.tables.cell_options import CellKind, CellOptions
 from lossval_cli.tables.column_types import ColumnType, FileHint, TypedColumn, is_number, is_text, tolerated
 from lossval_cli.tables.dates import DateForm
 from lossval_cli.tables.files import list_files
@@ -140,7 +140,6 @@ class Table:
 
     def take(self, rows: npt.NDArray[np.int64]) -> Table:
         """Return some rows, with the types of all."""
-        types = dict(self.types) | {name: column.type for (name, kind), column in self._columns.items() if kind is None}
         columns = (
             {}
             if isinstance(self.data, StreamedTable)
@@ -155,7 +154,7 @@ class Table:
             data=data,
             lines=lines,
             quoted=quoted,
-            types=types,
+            types=self._known_types,
             parts=(),
             row_numbers=numbers,
             is_block=True,
@@ -164,8 +163,12 @@ class Table:
 
     def with_data(self, data: pa.Table) -> Table:
         """Other cells in the same rows and columns, read as these are."""
-        types = dict(self.types) | {name: column.type for (name, kind), column in self._columns.items() if kind is None}
-        return replace(self, data=data, types=types, _columns={})
+        return replace(self, data=data, types=self._known_types, _columns={})
+
+    @property
+    def _known_types(self) -> dict[str, ColumnType]:
+        """Types of the columns that were typed so far, here or on a longer table."""
+        return {**self.types, **{name: column.type for (name, kind), column in self._columns.items() if kind is None}}
 
     def renamed(self, names: Mapping[str, str]) -> Table:
         """The same cells with other names of some columns, by the old ones; the table is in memory."""
@@ -174,13 +177,12 @@ class Table:
         quoted = {names.get(name, name): mask for name, mask in self.quoted.items()}
         return replace(self, data=data, quoted=quoted, _columns={})
 
-    def read_as(self, types: Mapping[str, ColumnKind]) -> Table:
+    def read_as(self, types: Mapping[str, CellKind]) -> Table:
         """The same table, of which some columns are number, date, boolean or text, whatever they look like."""
         if not types:
             return self
         kept = {key: column for key, column in self._columns.items() if key[0] not in types}
-        options = replace(self.options, types={**self.options.types, **types})
-        return replace(self, options=options, _columns=kept)
+        return replace(self, options=self.options.with_types(types), _columns=kept)
 
     def column_notices(self, name: str, trained: ColumnType | None = None) -> list[str]:
         """Notices on a typed column: decisions, and its invalid cells with row or line."""

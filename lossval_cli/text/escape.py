@@ -13,10 +13,20 @@ from typing import Any
 
 from lossval_cli.text.format import escape_control
 
+FORMULA_STARTS = r"=+\-@\t\r\n＝＋－＠"
+PLAIN_NUMBER = r"[+\-]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?"
+"""A spreadsheet evaluates a cell that begins with one of the first, less what is plainly a number: -1.5 as a label
+stays a label."""
+
 
 def escape_ci(text: str) -> str:
     """Return `text` on one line, without control characters and without what a runner takes for a command."""
-    return escape_control(text).replace("##[", "## [")
+    return break_commands(escape_control(text))
+
+
+def break_commands(text: str) -> str:
+    """Return `text` without what GitHub's runner takes for a command wherever in a line it stands."""
+    return text.replace("##[", "## [")
 
 
 def escape_ci_json(value: Any) -> str:
