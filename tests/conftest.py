@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import pickle
@@ -19,12 +20,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any library starts threads: tests run side by side
+# Tests start dozens of processes: the package and the tests are compiled once, not by each of them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from lossval_cli.__main__ import COLLECT_AFTER
 from lossval_cli.cli import main
+
+gc.set_threshold(*COLLECT_AFTER)  # as in a process of `lossval`: libraries make a million objects that all stay
 
 QUICK = ("--effort", "low", "--set", "epochs=2", "--removal", "off")
 """Training that is over in a moment."""
@@ -34,6 +41,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """As many processes as processors for the suite; none for a few files, which are over before others start."""
     folders = all((Path(config.invocation_params.dir) / name.partition("::")[0]).is_dir() for name in config.args)
     return len(os.sched_getaffinity(0)) if folders else 0
+
+
+def pytest_collection_finish() -> None:
+    """What stands by now stays: collections of garbage need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
