@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
-from lossval_cli.features.encoder import Block
+from lossval_cli.features.encoder import Block, Encoder
+from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.losses import find_loss
 from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.optimizer import AdamW
@@ -35,6 +37,7 @@ from lossval_cli.lossval.training import learning_rate_factor, train_lossval
 from lossval_cli.noise.outliers import find_outliers
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import Settings
+from lossval_cli.tables.table import read_table
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 PAGE = Path(__file__).parents[1] / "docs" / "research" / "speed.md"
@@ -82,9 +85,12 @@ def plain_training(training_data: TrainingData, settings: Settings) -> None:
 def valuation(training_data: TrainingData, settings: Settings) -> None:
     """The default method, outliers included."""
     X = training_data.X[:]
-    blocks = tuple(Block(f"x{i}", "number", i, i + 1) for i in range(training_data.columns))
+    names = [f"x{i}" for i in range(training_data.columns)]
+    blocks = [Block(name, "number", i, i + 1) for i, name in enumerate(names)]
+    table = read_table(pd.DataFrame(X, columns=names))
+    columns = TypedColumns(table, Encoder.fit(table, names))
     classes = training_data.y.astype(np.int64)
-    penalty = find_outliers(X, blocks, np.random.default_rng(settings.seed), classes=classes).penalty
+    penalty = find_outliers(X, blocks, columns, np.random.default_rng(settings.seed), classes=classes).penalty
     data = training_data._replace(penalty=penalty)
     train_lossval(data, find_loss("cross_entropy", "classification"), settings, Runtime())
 

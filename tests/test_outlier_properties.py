@@ -23,7 +23,7 @@ def found(table: pd.DataFrame, seed: int = 0) -> OutlierEstimate:
     read = read_table(table)
     encoder = Encoder.fit(read, list(table.columns))
     columns = TypedColumns(read, encoder)
-    return find_outliers(encoder.transform(read), encoder.blocks, np.random.default_rng(seed), columns=columns)
+    return find_outliers(encoder.transform(read), encoder.blocks, columns, np.random.default_rng(seed))
 
 
 def flagged(table: pd.DataFrame) -> np.ndarray:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from number_tables import number_blocks
+from number_tables import outliers_of as found
 from scipy.stats import norm
 from sklearn.datasets import make_classification
 from sklearn.metrics import roc_auc_score
 
-from lossval_cli.features.encoder import Block
 from lossval_cli.noise import row_noise
 from lossval_cli.noise.densities import NumberDensities
-from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
-
-
-def numbers(columns: int) -> list[Block]:
-    return [Block(f"x{i}", "number", i, i + 1) for i in range(columns)]
 
 
 def correlated(rows: int, seed: int) -> np.ndarray:
@@ -40,10 +36,6 @@ def heavy(rows: int, seed: int) -> np.ndarray:
 
 
 TABLES = [correlated, uniform, lattice, heavy]
-
-
-def found(X: np.ndarray, seed: int = 0) -> OutlierEstimate:
-    return find_outliers(X, numbers(X.shape[1]), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -82,7 +74,7 @@ def test_directions_of_a_very_wide_table_are_looked_for_in_parts(monkeypatch: py
     wide = np.tile(X, 2) + 0.05 * np.random.default_rng(7).standard_normal((800, 12)).astype(np.float32)
     monkeypatch.setattr(row_noise, "TOGETHER", 6)
     alike, each = np.zeros(800, np.int64), np.arange(800)
-    noise = row_noise.RowNoise.fit(wide, numbers(12), alike, each, np.random.default_rng(0))
+    noise = row_noise.RowNoise.fit(wide, number_blocks(12), alike, each, np.random.default_rng(0))
     assert roc_auc_score(each < 40, noise.log_ratios.min(axis=1)) > 0.95
 
 
@@ -191,8 +183,8 @@ def test_a_rare_class_of_its_own_kind_is_no_noise() -> None:
     X = ((X - X.mean(0)) / X.std(0)).astype(np.float32)
     outliers = np.arange(2000) % 20 == 19
     X[outliers] += 1.5 * np.random.default_rng(1).standard_normal((100, 20)).astype(np.float32)
-    alone = find_outliers(X, numbers(20), np.random.default_rng(0)).probability > 0.5
-    with_classes = find_outliers(X, numbers(20), np.random.default_rng(0), classes=classes).probability > 0.5
+    alone = found(X).probability > 0.5
+    with_classes = found(X, classes=classes).probability > 0.5
     rare = (classes == 1) & ~outliers
     assert alone[rare].mean() > 0.5  # without classes there is no telling
     assert with_classes[rare].mean() < 0.1

@@ -12,7 +12,7 @@ import torch
 
 from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.features.typed_columns import EncodedColumns
+from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.lossval.training import Epoch, Fit
 from lossval_cli.lossval.transport import Potentials
 from lossval_cli.noise.label_errors import NoiseEstimate
@@ -50,9 +50,9 @@ def a_fit(dataset: Dataset, rng: np.random.Generator) -> tuple[Fit, NoiseEstimat
     probability = rng.random(rows)
     predictions = np.zeros((rows, CLASSES), np.float32)
     predictions[np.arange(rows), rng.integers(0, CLASSES, rows)] = 0.7
-    measured = find_outliers(dataset.train.X[:500], dataset.encoder.blocks, rng)
-    columns = EncodedColumns(dataset.train.X, dataset.encoder.blocks)
-    outliers = measured._replace(penalty=features, probability=probability, columns=columns)
+    columns = TypedColumns(dataset.train.table, dataset.encoder)
+    measured = find_outliers(dataset.train.X[:500], dataset.encoder.blocks, columns, rng)
+    outliers = measured._replace(penalty=features, probability=probability)
     noise = NoiseEstimate(
         probability, probability, probability, probability > 0.95, label < -0.16, 0.95, 0.9, 0.1, 0.05, 0.15, outliers
     )

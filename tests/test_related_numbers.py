@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from number_tables import outliers_of as found
 
-from lossval_cli.features.encoder import Block
 from lossval_cli.noise.linear_cells import LinearCells
 from lossval_cli.noise.number_cells import NumberCells, Side
-from lossval_cli.noise.outliers import OutlierEstimate, find_outliers
 from lossval_cli.noise.tails import Tail
 
 LOOSE = (0.75, 0.93)
-
-
-def found(X: np.ndarray) -> OutlierEstimate:
-    blocks = [Block(f"x{i}", "number", i, i + 1) for i in range(X.shape[1])]
-    return find_outliers(X.astype(np.float32), blocks, np.random.default_rng(0))
 
 
 def test_a_number_that_contradicts_a_close_relation_is_found_within_the_usual_range() -> None:

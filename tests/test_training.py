@@ -10,18 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from number_tables import outliers_of
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from lossval_cli.errors import TrainingError
-from lossval_cli.features.encoder import Block
 from lossval_cli.losses import find_loss
 from lossval_cli.lossval.cross_fitting import draw_folds, fold_masks
 from lossval_cli.lossval.setup import TrainingData
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.lossval.training import Fit, train_lossval
 from lossval_cli.lossval.weights import normalise
-from lossval_cli.noise.outliers import find_outliers
 from lossval_cli.runtime.context import Runtime
 from lossval_cli.settings import Settings
 
@@ -40,8 +39,7 @@ def make_problem(rows: int = 300, noise: float = 0.15, seed: int = 0) -> tuple[T
 
 
 def outlier_penalty(X: np.ndarray) -> np.ndarray:
-    blocks = tuple(Block(f"x{i}", "number", i, i + 1) for i in range(X.shape[1]))
-    return find_outliers(X, blocks, np.random.default_rng(0)).penalty
+    return outliers_of(X).penalty
 
 
 def fit(training_data: TrainingData, on_epoch: Any = None, loss: str | None = None, **overrides: object) -> Fit:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,42 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossval_cli.features.encoded_file import block_table
-from lossval_cli.features.encoder import Block, Encoder
-from lossval_cli.runtime.row_source import RowSource
+from lossval_cli.features.encoder import Encoder
 from lossval_cli.tables.streamed import StreamedTable
 from lossval_cli.tables.table import Table
 
 Ints = npt.NDArray[np.int64]
 
 
-class ColumnSource(Protocol):
-    """Typed rows: numbers, dates (seconds) and booleans (0, 1) float64 with NaN, levels and texts strings with None."""
-
-    @property
-    def kinds(self) -> Mapping[str, str]:
-        """number, date, boolean, category or text of each column, in order."""
-
-    def __len__(self) -> int:
-        """N."""
-
-    def sample(self, rows: Ints) -> pd.DataFrame:
-        """Sorted rows, which all processes ask for together."""
-
-    def take(self, rows: Ints) -> pd.DataFrame:
-        """Return some rows, in this order."""
-
-    def blocks(self, own: slice, rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
-        """A range of rows in blocks of at most `rows`, each with its first row."""
-
-    def level_counts(self) -> dict[str, dict[str, int]]:
-        """Cells of each level of the category columns, of the columns where all rows can be counted."""
-
-    def invalid(self) -> dict[str, Ints]:
-        """Rows whose cells could not be read as their column's type, by column."""
-
-
 class TypedColumns:
-    """Columns of a table that `encoder` was fitted on; `together`: the same table, each process reads its part."""
+    """Columns of a table that `encoder` was fitted on; `together`: the same table, each process reads its part.
+
+    Numbers, dates (seconds) and booleans (0, 1) are float64 with NaN, levels and texts strings with None. `kinds`:
+    number, date, boolean, category or text of each column, in order.
+    """
 
     def __init__(self, table: Table, encoder: Encoder, together: Table | None = None) -> None:
         self._table, self._encoder, self._together = table, encoder, together or table
@@ -57,7 +34,7 @@ class TypedColumns:
         return self._table.rows
 
     def sample(self, rows: Ints) -> pd.DataFrame:
-        """Draw a sample of rows. In a streamed table, all processes read their parts together."""
+        """Return sorted rows. In a streamed table, all processes read their parts together."""
         return self._rows(self._together, rows)
 
     def take(self, rows: Ints) -> pd.DataFrame:
@@ -109,50 +86,6 @@ class TypedColumns:
     def _frame(self, columns: Mapping[str, Any]) -> pd.DataFrame:
         values = {c: cells if isinstance(cells, np.ndarray) else _objects(cells) for c, cells in columns.items()}
         return pd.DataFrame(values, columns=list(self.kinds))
-
-
-class EncodedColumns:
-    """Columns recovered from encoded rows, if there is no table: a level is named after its code."""
-
-    def __init__(self, X: RowSource, blocks: Sequence[Block]) -> None:
-        self._X, self._blocks = X, blocks
-        self.kinds: Mapping[str, str] = {
-            block.column: "number" if block.kind in ("number", "date", "boolean") else "category" for block in blocks
-        }
-
-    def __len__(self) -> int:
-        return len(self._X)
-
-    def sample(self, rows: Ints) -> pd.DataFrame:
-        """Rows by number."""
-        return self.take(rows)
-
-    def take(self, rows: Ints) -> pd.DataFrame:
-        """Rows by number."""
-        return self._frame(self._X[rows])
-
-    def blocks(self, own: slice, rows: int) -> Iterator[tuple[int, pd.DataFrame]]:
-        """A range of rows."""
-        for start in range(own.start, own.stop, rows):
-            yield start, self._frame(self._X[start : min(start + rows, own.stop)])
-
-    def level_counts(self) -> dict[str, dict[str, int]]:
-        """Return no counts: they are unknown."""
-        return {}
-
-    def invalid(self) -> dict[str, Ints]:
-        """Return no cells: encoded cells have all been read."""
-        return {}
-
-    def _frame(self, X: npt.NDArray[np.float32]) -> pd.DataFrame:
-        columns: dict[str, npt.NDArray[np.generic]] = {}
-        for block in self._blocks:
-            if self.kinds[block.column] == "number":
-                columns[block.column] = X[:, block.start].astype(np.float64)
-            else:
-                cells = np.ascontiguousarray(X[:, block.start : block.stop])
-                columns[block.column] = np.array([cell.tobytes().hex() for cell in cells], object)
-        return pd.DataFrame(columns)
 
 
 def _objects(cells: pa.ChunkedArray) -> npt.NDArray[np.object_]:

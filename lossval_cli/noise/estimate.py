@@ -46,7 +46,7 @@ def estimate_outliers(dataset: Dataset, settings: Settings) -> OutlierEstimate:
     columns = TypedColumns(train.table, dataset.encoder, shard(train.table, processes))
     rng = np.random.default_rng(settings.seed)
     with threadpool_limits(1, user_api="blas"):  # its matrices are small: threads would wait for one another
-        return find_outliers(train.X, dataset.encoder.blocks, rng, columns=columns, own=own, classes=classes)
+        return find_outliers(train.X, dataset.encoder.blocks, columns, rng, own=own, classes=classes)
 
 
 class _Options(TypedDict):

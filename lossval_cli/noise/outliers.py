@@ -31,7 +31,7 @@ from scipy.special import expit, logit
 
 from lossval_cli.features.encoder import Block
 from lossval_cli.features.row_keys import find_copies, row_keys
-from lossval_cli.features.typed_columns import ColumnSource, EncodedColumns
+from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.noise.cell_evidence import LOOSE, CellEvidence, CellModel
 from lossval_cli.noise.cell_report import CellFinding, describe_cells, unreadable
 from lossval_cli.noise.row_noise import RowNoise
@@ -97,7 +97,7 @@ class OutlierEstimate(NamedTuple):
     way: Ints | None = None  # (N,) in which way each row is most likely wrong, a number
     noisy: Floats | None = None  # (N,) probability that the row is noisy as a whole
     model: OutlierModel | None = None
-    columns: ColumnSource | None = None
+    columns: TypedColumns | None = None
 
     def gathered(self, processes: ProcessGroup, total: int) -> OutlierEstimate:
         """The estimate for all `total` rows, on every process of a group, where each has scored its own."""
@@ -129,18 +129,17 @@ class Scored(NamedTuple):
 def find_outliers(
     X: RowSource,
     blocks: Sequence[Block],
+    columns: TypedColumns,
     rng: np.random.Generator,
     *,
-    columns: ColumnSource | None = None,
     own: slice | None = None,
     classes: Ints | None = None,
 ) -> OutlierEstimate:
     """Fit on a sample of the training rows and score all of them, or the range `own`.
 
-    X (N, D): encoded in `blocks`. `columns`: the same rows before encoding, without it they are read from X.
-    classes (N,): rows that are compared with one another.
+    X (N, D): encoded in `blocks`.  columns: the same rows before encoding.  classes (N,): rows that are compared with
+    one another.
     """
-    columns = columns or EncodedColumns(X, blocks)
     N = len(X)
     start, stop = (0, N) if own is None else (own.start, own.stop)
     most = max(FEWEST_ROWS, min(FIT_ROWS, WIDE_CELLS // max(1, len(columns.kinds))))
@@ -175,7 +174,7 @@ def find_outliers(
     return _estimate(found, model, columns)
 
 
-def _estimate(scored: Scored, model: OutlierModel | None, columns: ColumnSource | None) -> OutlierEstimate:
+def _estimate(scored: Scored, model: OutlierModel | None, columns: TypedColumns | None) -> OutlierEstimate:
     probability = scored.probability
     certain = probability[probability > FLAGGED].sum() / len(probability)
     error = 1.64 * np.sqrt((probability * (1 - probability)).sum() + 0.5) / len(probability)
@@ -367,6 +366,3 @@ def _scores(groups: TwoGroups, neg_log_p: Floats, exception: Floats, noise: Floa
     )
     way = np.argmax(np.column_stack([by_way, by_pairs]), axis=1)
     return _Scores(odds, ranked, way, np.zeros((len(neg_log_p), 2)) if noise is None else noise)
-
-
-__all__ = ["CellFinding", "OutlierEstimate", "OutlierModel"]
