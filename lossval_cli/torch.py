@@ -20,7 +20,6 @@ trained on it; here your model scores the rows that it trains on, as in the pape
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Any, Literal, SupportsIndex
 
@@ -29,11 +28,10 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 import torch.distributed as dist
-from scipy.sparse import issparse
 from torch import Tensor, nn
 
 from lossval_cli.errors import Diverged, UsageError
-from lossval_cli.losses import Loss, cross_entropy, find_any_loss
+from lossval_cli.losses import cross_entropy, find_any_loss
 from lossval_cli.lossval.cost import MAX_SWEEPS, TOLERANCE, make_transport
 from lossval_cli.lossval.cross_fitting import IN_SAMPLE, EvidenceAccumulator
 from lossval_cli.lossval.objective import Objective
@@ -45,12 +43,18 @@ from lossval_cli.own_code import describe_error
 from lossval_cli.runtime.row_loader import Rows
 from lossval_cli.settings import Settings
 from lossval_cli.text.format import pluralize, show
+from lossval_cli.torch_inputs import (
+    PerRowLoss,
+    as_features,
+    as_finite,
+    as_loss,
+    as_row_losses,
+    as_tensor,
+    as_whole_number,
+    kind_of,
+)
 
 __all__ = ["LossVal"]
-
-PerRowLoss = Callable[[Tensor, Tensor], Tensor]
-"""(outputs, targets) -> (B,), or (B, K), of which the mean over K counts."""
-
 
 EXPECTED = {
     "classification": "logits (B, K) and classes (B,), whole numbers from 0 to K - 1",
@@ -116,19 +120,19 @@ class LossVal(nn.Module):
         super().__init__()
         if variant not in ("default", "paper"):
             raise UsageError(f"LossVal: variant must be default or paper, not {show(variant)}")
-        rows = _whole_number(rows)
+        rows = as_whole_number(rows)
         # Checks the ranges, too.
         checked = {"objective": objective, "ot_power": ot_power, "blur": blur, "seed": seed}
         self._settings = Settings.resolve(overrides=checked | {"weight_learning_rate": learning_rate})
         self._absolute = absolute
         self.rows, self.variant = rows, variant
-        self.loss = find_any_loss(loss) if isinstance(loss, str) else _own_loss(loss)
+        self.loss = find_any_loss(loss) if isinstance(loss, str) else as_loss(loss)
         self._is_own_loss = not isinstance(loss, str) or ":" in loss
         self._is_tried = not self._is_own_loss  # whether its gradient was looked at
-        X_val = _features(X_val, "X_val").detach().clone()
+        X_val = as_features(X_val, "X_val").detach().clone()
         if variant == "default":
             X_val = X_val.float()
-        self.register_buffer("X_val", _finite(X_val))
+        self.register_buffer("X_val", as_finite(X_val))
         if variant == "paper":
             self.weights = nn.Parameter(X_val.new_ones(rows))
             self.register_buffer("adam_mean", X_val.new_zeros(rows))
@@ -176,7 +180,7 @@ class LossVal(nn.Module):
                 "under torch.no_grad() to record losses alone"
             )
         if features is not None:
-            features = _features(features, "features").to(self.X_val)
+            features = as_features(features, "features").to(self.X_val)
             if features.shape != (len(index), self.X_val.shape[1]):
                 raise UsageError(
                     f"LossVal: features of shape {tuple(features.shape)} do not fit {pluralize(len(index), 'row')} of "
@@ -224,7 +228,7 @@ class LossVal(nn.Module):
         for an X_val of another shape and for an epoch without rows.
         """
         if X_val is not None:
-            moved = _finite(_features(X_val, "X_val").detach().to(self.X_val))
+            moved = as_finite(as_features(X_val, "X_val").detach().to(self.X_val))
             if moved.shape != self.X_val.shape:
                 raise UsageError(
                     f"LossVal: X_val was of shape {tuple(self.X_val.shape)} and is now of {tuple(moved.shape)}"
@@ -295,13 +299,13 @@ class LossVal(nn.Module):
 
     def _index(self, index: Tensor, outputs: Tensor) -> Tensor:
         if not isinstance(outputs, Tensor) or outputs.ndim == 0:
-            raise UsageError(f"LossVal: outputs must be a tensor of one line per row, not {_shape(outputs)}")
+            raise UsageError(f"LossVal: outputs must be a tensor of one line per row, not {kind_of(outputs)}")
         if outputs.device != self.X_val.device:
             raise UsageError(
                 f"LossVal: outputs are on {outputs.device}, and the objective is on {self.X_val.device}: move it with "
                 "objective.to(device)"
             )
-        index = _tensor(index, "index")
+        index = as_tensor(index, "index")
         if index.ndim != 1 or index.is_floating_point() or index.dtype == torch.bool or len(index) != len(outputs):
             raise UsageError(
                 f"LossVal: index must hold the row numbers of the batch, one for each of {len(outputs)} outputs; it is "
@@ -318,7 +322,7 @@ class LossVal(nn.Module):
     def _row_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the losses (B,) of the batch."""
         if not self._is_own_loss:
-            targets = _tensor(targets, "targets").to(outputs.device)
+            targets = as_tensor(targets, "targets").to(outputs.device)
         if isinstance(targets, Tensor) and targets.ndim and len(targets) != len(outputs):
             raise UsageError(f"LossVal: {len(targets)} targets for {pluralize(len(outputs), 'row')} of outputs")
         is_column = outputs.ndim == 2 and outputs.shape[1] == 1
@@ -332,10 +336,10 @@ class LossVal(nn.Module):
         except Exception as error:
             takes = "" if self._is_own_loss else f"; it takes {EXPECTED[self.loss.task]}"
             raise UsageError(
-                f"LossVal: loss {self.loss.name} failed for outputs {_shape(outputs)} and targets {_shape(targets)}: "
+                f"LossVal: loss {self.loss.name} failed for outputs {kind_of(outputs)} and targets {kind_of(targets)}: "
                 f"{describe_error(error)}{takes}"
             ) from error
-        losses = _per_row(losses, outputs, targets)
+        losses = as_row_losses(losses, outputs, targets)
         if not self._is_tried and losses.requires_grad and outputs.requires_grad:
             self._is_tried = True
             if torch.autograd.grad(losses.sum(), outputs, retain_graph=True, allow_unused=True)[0] is None:
@@ -428,71 +432,3 @@ def _all_reduce(values: Tensor) -> Tensor:
     if _is_distributed():
         dist.all_reduce(values)
     return values
-
-
-def _whole_number(rows: SupportsIndex) -> int:
-    try:
-        number = 0 if isinstance(rows, bool) else operator.index(rows)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise UsageError(f"LossVal: rows must be the number of training rows, not {show(rows)}")
-    return number
-
-
-def _tensor(values: Any, what: str) -> Tensor:
-    if issparse(values):
-        values = values.toarray()
-    try:
-        # A copy: tables hand out what must not be written to.
-        tensor = values if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"LossVal: {what} must be a tensor or an array of numbers, not {_shape(values)}") from error
-    if tensor.is_complex():
-        raise UsageError(f"LossVal: {what} must be real numbers, not complex ones")
-    return tensor if tensor.layout is torch.strided else tensor.to_dense()
-
-
-def _shape(values: object) -> str:
-    """A tensor by its shape and type, anything else by its kind."""
-    if isinstance(values, Tensor):
-        return f"{tuple(values.shape)} {str(values.dtype).removeprefix('torch.')}"
-    return type(values).__name__
-
-
-def _finite(X_val: Tensor) -> Tensor:
-    if not bool(X_val.isfinite().all()):
-        raise UsageError("LossVal: X_val holds a value that is not finite")
-    return X_val
-
-
-def _features(values: Tensor | npt.ArrayLike, what: str) -> Tensor:
-    """Return the features (B, ...) as (B, D), floating."""
-    values = _tensor(values, what)
-    if values.ndim == 0 or len(values) == 0:
-        raise UsageError(f"LossVal: {what} must hold one row each, not shape {tuple(values.shape)}")
-    flat = values.flatten(1) if values.ndim > 1 else values.unsqueeze(1)
-    return flat if flat.is_floating_point() else flat.float()
-
-
-def _own_loss(function: PerRowLoss) -> Loss:
-    if not callable(function):
-        raise UsageError(f"LossVal: loss must be a name or a function of (outputs, targets), not {show(function)}")
-    return Loss(getattr(function, "__qualname__", type(function).__name__), "classification", function)
-
-
-def _per_row(losses: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Losses (B, ...) -> (B,). Raises UsageError for losses that are not one or several values per row."""
-    rows = len(outputs)
-    shapes = f"for outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}"
-    if not isinstance(losses, Tensor):
-        raise UsageError(f"LossVal: the loss returned {type(losses).__name__}, not a tensor of one value per row")
-    if losses.ndim == 0:
-        raise UsageError(f"LossVal: the loss returned one number {shapes}; return one per row: reduction='none'")
-    if len(losses) != rows:
-        raise UsageError(f"LossVal: the loss returned shape {tuple(losses.shape)} {shapes}, not one value per row")
-    if losses.shape == (rows, rows) and rows > 1 and {outputs.ndim, targets.ndim} == {1, 2}:
-        raise UsageError(f"LossVal: the loss returned {tuple(losses.shape)} {shapes}: squeeze one of them")
-    if outputs.requires_grad and torch.is_grad_enabled() and not losses.requires_grad:
-        raise UsageError("LossVal: the loss has no gradient with respect to the outputs")
-    return losses.flatten(1).mean(1) if losses.ndim > 1 else losses

@@ -31,7 +31,7 @@ LAYERS = (
     ("report",),
     ("runs",),
     ("result",),
-    ("pipeline",),
+    ("pipeline", "torch_inputs"),
     ("calibration", "checks", "review", "torch"),
     ("api", "api_commands"),
     ("sklearn",),
