@@ -156,6 +156,38 @@ def test_a_number_that_stands_for_a_missing_value_is_found_and_named(column: str
     assert {(cell.column, cell.kind) for cell in cells} == {(column, "stand-in")}
 
 
+def test_zeros_of_a_machine_that_is_off_are_a_state() -> None:
+    """In two of a hundred rows, and the temperature of the room shows it; where nothing shows it, they stand in."""
+    rng = np.random.default_rng(28)
+    off = rng.random(1200) < 0.02
+    table = pd.DataFrame({"feed": rng.normal(44, 1.2, 1200).round(1), "catalyst": rng.normal(1.4, 0.05, 1200).round(3)})
+    table.loc[off] = 0.0
+    table["level"] = rng.normal(60, 5, 1200).round(1)
+    assert flagged(table)[off].all()
+    temperature = np.where(off, rng.normal(21, 0.5, 1200), rng.normal(182, 3, 1200)).round(1)
+    for shown in (table.assign(temperature=temperature), table.assign(status=np.where(off, "off", "on"))):
+        assert flagged(shown).mean() <= 0.002
+
+
+def test_amounts_in_hundreds_are_not_taken_for_exchanged() -> None:
+    """Which of two columns happens to hold 4,900 often enough says nothing of where a 4,900 belongs."""
+    rng = np.random.default_rng(29)
+    loan = np.exp(rng.normal(9.2, 0.7, 2000)).round(-2)
+    debt = np.where(rng.random(2000) < 0.5, 0.0, np.exp(rng.normal(8.5, 1, 2000)).round(-2))
+    table = pd.DataFrame({"loan": loan, "debt": debt, "age": rng.normal(42, 9, 2000).round()})
+    assert flagged(table).mean() <= 0.005
+
+
+def test_a_line_that_leads_beyond_the_values_of_a_column_makes_no_row_wrong() -> None:
+    """Fee times months, in a column of months that starts at one."""
+    rng = np.random.default_rng(30)
+    months, fee = rng.integers(1, 61, 1000), rng.choice([9.9, 19.9, 39.9, 149.0], 1000, p=[0.5, 0.25, 0.15, 0.1])
+    total = (fee * months).round(2)
+    total[:8] = np.round(total[:8] * rng.choice([10, 0.1], 8), 2)  # some are wrong
+    table = pd.DataFrame({"months": months, "fee": fee, "total": total, "tickets": rng.poisson(1.2, 1000)})
+    assert flagged(table)[8:].mean() <= 0.002
+
+
 def test_values_at_the_end_of_a_scale_do_not_stand_for_missing_ones() -> None:
     rng = np.random.default_rng(24)
     usual = [

@@ -45,7 +45,7 @@ def test_a_linear_prediction_takes_over_only_where_it_is_closer() -> None:
     model = LinearCells.fit(inputs, {0: 0, 1: 1, 2: 2}, {0: rough, 1: exact, 2: rough})
     assert set(model.coefficients) == {0, 2}
     predicted = model.predict(inputs, {0: 0, 1: 1, 2: 2})
-    assert np.abs(predicted[2] - inputs[:, 2]).max() < 0.1
+    assert np.abs(predicted[2][0] - inputs[:, 2]).max() < 0.1
 
 
 def side_above(values: np.ndarray) -> tuple[NumberCells, Side]:
@@ -68,3 +68,29 @@ def test_a_count_far_beyond_the_others_has_the_tail_of_counts() -> None:
 def test_codes_are_no_counts() -> None:
     codes = np.random.default_rng(4).choice([1.0, 2.0, 3.0, 50.0, 99.0], 2000, p=[0.5, 0.25, 0.15, 0.09, 0.01])
     assert not isinstance(side_above(codes)[1].light, Tail)
+
+
+def test_a_far_value_is_no_step_of_a_scale() -> None:
+    """44 among priorities from 1 to 4, three times; a level that many rows have is one of the scale."""
+    rng = np.random.default_rng(5)
+    priority = rng.choice([1.0, 2.0, 3.0, 4.0], 2000, p=[0.3, 0.2, 0.2, 0.3])
+    for cells, far in ((3, True), (30, False)):
+        priority[:cells] = 44.0
+        column, side = side_above(priority)
+        value = column.scale(np.array([44.0]))
+        assert (side.neg_log_p(value, column.distance(value))[0] > 10) == far
+
+
+def test_amounts_that_are_mostly_zero_are_no_counts_of_ones() -> None:
+    """Snow, in whole centimetres, on six days of a hundred: between the usual quantiles there are only zeros."""
+    rng = np.random.default_rng(6)
+    snow = np.where(rng.random(2000) < 0.06, np.ceil(rng.gamma(0.8, 7, 2000)), 0.0)
+    column, side = side_above(snow)
+    far = column.scale(np.array([25.0]))
+    assert side.neg_log_p(far, column.distance(far))[0] < 9
+
+
+def test_two_far_values_of_a_small_table_are_no_second_mode() -> None:
+    haemoglobin = np.random.default_rng(7).normal(14.1, 0.9, 64).round(1)
+    haemoglobin[:2] *= 10
+    assert side_above(haemoglobin)[1].mode_start == np.inf

@@ -132,6 +132,7 @@ class CellModel:
         table; group (n,): equal for copies; `movable`: columns whose numbers may be in one another's place."""
         columns = tuple(frame.columns)
         numbers = {i: NumberCells.fit(frame[c].to_numpy(float)) for i, c in enumerate(columns) if is_number[c]}
+        numbers = _without_states(numbers, frame, movable)
         levels = {i: LevelCells.fit(dict(counts[c])) for i, c in enumerate(columns) if not is_number[c]}
         between = {i: column for i, column in numbers.items() if columns[i] in movable}
         moved = MovedCells.fit(between, _given(frame, numbers))
@@ -165,6 +166,14 @@ class CellModel:
     def moved(self) -> npt.NDArray[np.bool_]:
         """Which of the fitted rows (n,) have numbers that are far likelier in other columns."""
         return self._moved.left_out
+
+    def in_state(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Which of n rows are in a rare state of what is measured, (n,)."""
+        found = np.zeros(len(frame), np.bool_)
+        for i, column in self.numbers.items():
+            if column.states:
+                found |= np.isin(frame.iloc[:, i].to_numpy(float), list(column.states))
+        return found
 
     def raw(self, frame: pd.DataFrame, fitted: Ints | None = None) -> _Raw:
         """Raw evidence of n rows; `fitted` (n,): which of the fitted rows they are."""
@@ -254,8 +263,12 @@ class CellModel:
         prediction = self._forest.predict(cells, fitted)
         if self._linear is not None and self._linear.coefficients:
             input_of = _first_inputs(self._inputs(cells.codes[:0], cells.values[:0])[1])
-            for i, mean in self._linear.predict(cells.inputs, input_of).items():
-                prediction.mean[:, i], prediction.variance[:, i] = mean, self._linear.variance[i]
+            for i, (mean, variance) in self._linear.predict(cells.inputs, input_of).items():
+                # A line leads beyond the values of the column: what lies at their end is not less than it predicts.
+                within = np.clip(mean, *self.numbers[i].limits)
+                given = np.where(np.isfinite(cells.values[:, i]), cells.values[:, i], within)
+                prediction.mean[:, i] = np.clip(given, np.minimum(mean, within), np.maximum(mean, within))
+                prediction.variance[:, i] = variance
         return prediction
 
     def likely_levels(self, cells: Cells, column: int, fitted: Ints | None) -> list[str | None]:
@@ -302,6 +315,25 @@ class CellModel:
                 inputs += list((codes[:, i, None] == np.arange(self.levels[i].bins)).T)
             owner += [i] * (len(inputs) - len(owner))
         return np.stack(inputs, axis=1).astype(np.float32), np.array(owner)
+
+
+def _without_states(
+    numbers: Mapping[int, NumberCells], frame: pd.DataFrame, plain: Collection[str]
+) -> dict[int, NumberCells]:
+    """Take stand-ins for states where another column shows it: the rows have unusual numbers, or a rare level, there.
+
+    `plain`: columns of numbers that are no dates, since a sensor may fail in the last days.
+    """
+    given = {i: frame.iloc[:, i].to_numpy(float) for i in numbers}
+    standing = {i: np.isin(given[i], list(column.stand_ins)) for i, column in numbers.items() if column.stand_ins}
+    shown = {i: np.where(standing.get(i, False), np.nan, given[i]) for i in numbers if frame.columns[i] in plain}
+    left = dict(numbers)
+    for i, rows in standing.items():
+        others = [values for j, values in shown.items() if j != i]
+        for levels in (frame.iloc[:, j] for j in range(frame.shape[1]) if j not in numbers):
+            others += [(levels == usual).to_numpy(float) for usual in levels[rows].mode()[:1]]
+        left[i] = numbers[i].without_states(given[i], others)
+    return left
 
 
 def _given(frame: pd.DataFrame, numbers: Collection[int]) -> Floats:

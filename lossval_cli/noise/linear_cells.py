@@ -28,6 +28,10 @@ LEFT_OUT = 0.05
 CLOSER = 0.6
 """Ratio of median absolute errors to the forest's below which the linear prediction takes its place."""
 
+BULK, BENT = 2.0, 0.25
+"""Deviations of an input within which the relation is known, and share of what an input adds beyond them that may be
+wrong: relations are straight in the bulk."""
+
 NORMAL_MEDIAN = 0.6745
 """Median absolute deviation of a normal column."""
 
@@ -75,7 +79,11 @@ class LinearCells:
                 variance[column] = (error / NORMAL_MEDIAN) ** 2
         return cls(centre, spread, coefficients, variance)
 
-    def predict(self, inputs: npt.NDArray[np.float32], input_of: Mapping[int, int]) -> dict[int, Floats]:
-        """Predict (n,) cells of each column that is predicted, from inputs (n, p)."""
+    def predict(self, inputs: npt.NDArray[np.float32], input_of: Mapping[int, int]) -> dict[int, tuple[Floats, Floats]]:
+        """Predict (n,) cells of each column that is predicted, and the variances (n,), from inputs (n, p)."""
         z = (inputs - self.centre) / self.spread
-        return {column: self.centre[input_of[column]] + z @ weights for column, weights in self.coefficients.items()}
+        beyond = np.square(BENT * np.maximum(np.abs(z) - BULK, 0.0))
+        return {
+            column: (self.centre[input_of[column]] + z @ weights, self.variance[column] + beyond @ np.square(weights))
+            for column, weights in self.coefficients.items()
+        }

@@ -35,7 +35,10 @@ ANYWHERE = 0.02
 """Share of the probability that has heavy tails: a value that a column never held is not impossible."""
 
 WHOLE = 0.995
-"""Share of whole numbers from which on others do not belong in a column."""
+"""Share of whole numbers, tens, hundreds and so on, from which on others do not belong in a column."""
+
+ROUNDEST = 6
+"""Decimal power of the roundest numbers that a column may consist of."""
 
 DECIMALS = 4
 """Decimals that numbers are written with, at most: a number stands for whatever rounds to it."""
@@ -78,7 +81,8 @@ class Density:
     shares: Floats
     edges: Floats
     heights: Floats
-    whole: bool
+    grid: float
+    """1, 10, 100, ...: numbers that are not multiples of it do not belong in the column; 0 where all may."""
     middle: float
     reach: float
 
@@ -100,9 +104,8 @@ class Density:
             heights = np.concatenate([[0.0], smooth / (len(values) * (edges[1] - edges[0])), [0.0]])
         low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
         reach = max(float(high - low), float(np.ptp(values)) / 100, 1e-300)
-        whole = bool((values == np.round(values)).mean() > WHOLE)
         shares = counts[atom] / len(values)
-        return cls(column, distinct[atom], shares, edges, heights, whole, float(middle), reach)
+        return cls(column, distinct[atom], shares, edges, heights, _grid(values), float(middle), reach)
 
     def log(self, values: Floats, width: Floats) -> Floats:
         """Return (n,) log probability of what rounds to `values` (n,), to a `width` (n,)."""
@@ -112,9 +115,9 @@ class Density:
             away = np.abs(values - self.middle)
             tails = width / (2 * (self.reach + away) * np.square(1 + np.log1p(away / self.reach)))
         inside = self.heights[np.searchsorted(self.edges, scaled, "right")]
-        inside = inside * width / np.maximum(stretch, LEAST)
-        if self.whole:
-            inside = np.where(width < 1, 0.0, inside)
+        inside = inside * np.maximum(width, self.grid) / np.maximum(stretch, LEAST)
+        if self.grid:
+            inside = np.where(values % self.grid != 0, 0.0, inside)
         if len(self.atoms):
             i = np.minimum(np.searchsorted(self.atoms, values), len(self.atoms) - 1)
             inside = inside + np.where(self.atoms[i] == values, self.shares[i], 0.0)
@@ -140,14 +143,25 @@ class Density:
             stretch = (self.column.unit + least_distance(self.column.origin)) * self.column.spread
             away = least_distance(self.middle)
             tails = WIDTHS / (2 * (self.reach + away) * np.square(1 + np.log1p(away / self.reach)))
-        inside = height * WIDTHS / np.maximum(stretch, LEAST)
-        if self.whole:
+        inside = height * np.maximum(WIDTHS, self.grid) / np.maximum(stretch, LEAST)
+        if self.grid:
             inside[:, 1:] = 0.0
         shares = np.zeros(inside.shape)
         np.maximum.at(shares, (_grid_index(self.atoms), _decimals(self.atoms)), self.shares)
         probability = (1 - ANYWHERE) * np.minimum(inside + shares, 1.0) + ANYWHERE * np.minimum(tails, 1.0)
         most: Floats = np.log(np.maximum(probability, LEAST)).T.ravel() + ROUNDING
         return most
+
+
+def _grid(values: Floats) -> float:
+    """Find the largest power of ten, from 1 on, that nearly all numbers (n,) are multiples of; 0 if none is."""
+    values = values[values != 0]
+    grid = 0.0
+    for power in range(ROUNDEST + 1):
+        if not len(values) or (values % 10.0**power == 0).mean() <= WHOLE:
+            break
+        grid = 10.0**power
+    return grid
 
 
 def _grid_index(values: Floats) -> Ints:

@@ -7,13 +7,14 @@ as fast as an exponential, whatever the unit and offset of the column.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.noise.stand_ins import find_stand_ins
+from lossval_cli.noise.stand_ins import find_stand_ins, is_state
 from lossval_cli.noise.tails import LightTail, Tail
 
 Floats = npt.NDArray[np.float64]
@@ -27,8 +28,8 @@ MOSTLY = 0.5
 FEW_VALUES = 20
 """A column with no more distinct values is discrete; a side with fewer has no tail of its own."""
 
-MODE = 0.025
-"""Share of a column from which values beyond a gap are a second mode, not errors."""
+MODE = (5, 0.025)
+"""Cells, and share of a column, from which values beyond a gap are a second mode, not errors."""
 
 GAP = 0.25
 """A gap is as wide as this share of the distance to the column's bulk."""
@@ -48,6 +49,12 @@ LEAST_TAIL = 0.05
 
 FEWEST_STEPS = 4
 """Evenly spaced values that a column counts in, at least; other columns of few values may hold codes."""
+
+HARDLY = (3, 0.002)
+"""Cells, and share of a column, up to which values beyond the others are hardly any."""
+
+MOSTLY_ZERO = 0.1
+"""Share of counts that are not zero below which they alone show how far counts reach."""
 
 COUNT_SLACK = 1.5
 """Factor on the scale of the tail of counts, as many of them are spread more widely than a geometric tail."""
@@ -73,12 +80,14 @@ class Side(NamedTuple):
         start = float(np.quantile(ordered, quantiles[0]))
         further = ordered[np.searchsorted(ordered, start, "right") :]
         # A discrete column's tail falls by steps: one step to the next value is its shortest scale.
-        step = float(further[0] - start) if len(np.unique(ordered)) <= FEW_VALUES and len(further) else 0.0
+        step = _step(ordered, start, total) if len(np.unique(ordered)) <= FEW_VALUES and len(further) else 0.0
         tail = Tail.fit(ordered, quantiles, max(LEAST_TAIL, step))
         light = LightTail.fit(distances) if step == 0.0 else _tail_of_counts(distances, quantiles)
         steps = np.diff(further, prepend=start)
         left = np.arange(len(further), 0, -1)
-        modes = np.flatnonzero((steps > np.maximum(GAP * (further - start), 2 * tail.scale)) & (left >= MODE * total))
+        modes = np.flatnonzero(
+            (steps > np.maximum(GAP * (further - start), 2 * tail.scale)) & (left >= max(MODE[0], MODE[1] * total))
+        )
         if not len(modes):
             return cls(tail, np.inf, np.inf, 0.0, light)
         mode = further[modes[-1] :]
@@ -137,6 +146,8 @@ class NumberCells:
     """It has few values, or mostly one: its bins are then predicted as levels are, not its mean."""
     stand_ins: dict[float, float]
     """Values that stand for a missing one -> evidence in nats."""
+    states: frozenset[float] = frozenset()
+    """Values that would stand for a missing one, were they not a state that other columns show."""
 
     @classmethod
     def fit(cls, values: Floats) -> NumberCells:
@@ -192,6 +203,13 @@ class NumberCells:
         distances: Floats = np.abs(self.unscale(scaled) - self.unscale(np.zeros(1)))
         return distances
 
+    def without_states(self, values: Floats, others: Collection[Floats]) -> NumberCells:
+        """Return the column with those of its stand-ins as states that the numbers of other columns (n,) show to be
+        ones. values (n,): of this column."""
+        states = frozenset(value for value in self.stand_ins if is_state(values == value, others))
+        left = {value: nats for value, nats in self.stand_ins.items() if value not in states}
+        return replace(self, stand_ins=left, states=states)
+
     def standing_in(self, values: Floats) -> Floats:
         """Return (n,) nats of evidence that a value stands for a missing one."""
         evidence = np.zeros(len(values))
@@ -204,6 +222,17 @@ class NumberCells:
         return np.where(np.isfinite(scaled), np.searchsorted(self.edges, scaled), self.bins - 1).astype(np.int64)
 
 
+def _step(ordered: Floats, start: float, total: int) -> float:
+    """The step from the start of a discrete tail to the next value (44 among answers from 1 to 4 is no step of the
+    column: where hardly a cell lies beyond, it is the step before)."""
+    beyond = ordered[np.searchsorted(ordered, start, "right") :]
+    before = ordered[: np.searchsorted(ordered, start, "left")]
+    step = float(beyond[0] - start)
+    if len(before) and len(beyond) <= max(HARDLY[0], HARDLY[1] * total):
+        return min(step, float(start - before[-1]))
+    return step
+
+
 def _tail_of_counts(distances: Floats, quantiles: tuple[float, float]) -> Tail | None:
     """A geometric tail, of a side whose bulk lies in even steps; None where it does not."""
     values = np.unique(np.round(distances, 9))
@@ -211,6 +240,8 @@ def _tail_of_counts(distances: Floats, quantiles: tuple[float, float]) -> Tail |
     steps = np.diff(bulk)
     if len(bulk) < FEWEST_STEPS or steps.max() > 1.001 * steps.min():
         return None
+    if (distances > bulk[0]).mean() < MOSTLY_ZERO:  # between the usual quantiles, there is hardly anything but zeros
+        quantiles = (quantiles[0], 0.98)
     tail = Tail.fit(distances, quantiles, float(steps[0]))
     return tail._replace(scale=COUNT_SLACK * tail.scale)
 

@@ -206,7 +206,9 @@ class OutlierModel:
     """(n,) index of each among the fitted rows, which are in canonical order."""
     tails: Mapping[Way, Tail]
     class_baseline: Floats
-    """(classes, ways) nats that rows of a class have beyond those of all rows: a rare class is not wrong."""
+    """(classes, ways) nats that rows of a class have beyond those of all rows: a rare class, or state, is not wrong."""
+    own_class: int
+    """The class of rows in a rare state of what is measured."""
     groups: TwoGroups
     noise: RowNoise | None
     own: _Scores
@@ -240,6 +242,8 @@ class OutlierModel:
         prepared, alike = prepared.iloc[order].reset_index(drop=True), alike[order]
         known = {c: counts[c] if counts and c in counts else prepared[c].value_counts().to_dict() for c in view.levels}
         cells = CellModel.fit(prepared, view.is_number, known, group, TREES, rng, view.movable)
+        in_state, own_class = cells.in_state(prepared), int(alike.max(initial=0)) + 1
+        alike = np.where(in_state, own_class, alike)
         everything = np.arange(len(frame))
         raw = cells.raw(prepared, everything)
         kept = ~cells.moved  # Rows that are clearly wrong in this way say nothing of the others.
@@ -256,7 +260,7 @@ class OutlierModel:
         own = _scores(groups, neg_log_p, raw.pairs.wrong, None if noise is None else noise.log_ratios)
         fit_index = np.empty_like(order)
         fit_index[order] = everything
-        return cls(view, cells, sample, fit_index, tails, baseline, groups, noise, own)
+        return cls(view, cells, sample, fit_index, tails, baseline, own_class, groups, noise, own)
 
     def score(
         self,
@@ -275,6 +279,8 @@ class OutlierModel:
             raw = self.cells.raw(prepared)
             neg_log_p = _neg_log_p(_ways(self.cells.evidence(raw)), self.tails)
             alike = np.zeros(len(new), np.int64) if classes is None else classes[new]
+            alike = np.where(alike < self.own_class, alike, self.own_class + 1)  # unseen
+            alike = np.where(self.cells.in_state(prepared), self.own_class, alike)
             baseline = np.vstack([self.class_baseline, np.zeros(len(WAYS))])  # of an unseen class: none
             neg_log_p = np.maximum(neg_log_p - baseline[np.minimum(alike, len(baseline) - 1)], 0.0)
             ratio = self.noise.of(X[new], alike) if self.noise is not None and X is not None else None

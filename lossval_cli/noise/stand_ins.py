@@ -1,10 +1,13 @@
 """Numbers that stand for a missing value: −1 in a column of ages, 999 among shares, 0 among blood pressures.
 
 Such a number is repeated, lies beyond all others with a gap between, and only few cells have it: in more of them it is
-a state of what is measured (a sensor that is off). Codes that people use for "unknown" need less of a gap than others.
+a state of what is measured (a sensor that is off), as it is where another column shows it. Codes that people use for
+"unknown" need less of a gap than others.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +44,10 @@ NEARLY_ALL = 0.95
 
 AT_EACH_END = 3
 
+STATE_CELLS, STATE_ENDS = 5, 0.05
+"""Cells of a state, at least, and share of another column's cells among whose ends they lie: the machine is off, so
+its flow is 0 and its temperature that of the room."""
+
 
 def find_stand_ins(values: Floats) -> dict[float, float]:
     """The values of a column (n,), finite, that stand for a missing one, each with its evidence in nats."""
@@ -61,6 +68,22 @@ def find_stand_ins(values: Floats) -> dict[float, float]:
             if _is_code(float(value)):
                 found.setdefault(float(value), NATS["inside"])
     return found
+
+
+def is_state(rows: npt.NDArray[np.bool_], others: Collection[Floats]) -> bool:
+    """Return True if the rows (n,) with a value are in a state of their own: nearly all of their cells are the largest,
+    or the smallest, of another column (n,), NaN for cells that do not count."""
+    for values in others:
+        known = np.isfinite(values)
+        if (rows & known).sum() < max(STATE_CELLS, (1 - STATE_ENDS) * rows.sum()):
+            continue
+        ordered = np.sort(values[known & ~rows])
+        if len(ordered):
+            reached = (np.searchsorted(ordered, values[known & rows], side) for side in ("left", "right"))
+            above, below = (float(np.mean(index)) / len(ordered) for index in reached)
+            if above > 1 - STATE_ENDS or below < STATE_ENDS:
+                return True
+    return False
 
 
 def _kind(distinct: Floats, count: int, direction: float, middle: float) -> str | None:
