@@ -80,7 +80,7 @@ def score(
     max_memory: bytes, or `"2GB"`, to stay below; Parquet and Arrow files are then read in parts.
     checkpoint: a file that training is saved in every `checkpoint_every` seconds, and which is deleted when training
     is complete; with `resume`, training continues from it, if it is there.  distributed: False scores in this process
-    alone. Otherwise the processes of a launcher (torchrun, Ray Train, Spark's TorchDistributor) share the rows, or
+    alone. Otherwise the processes of a launcher (torchrun, Ray Train, Spark's TorchDistributor) share the work, or
     those of a process group that exists, which stays open; all of them must call `score` with the same tables and
     options.
 

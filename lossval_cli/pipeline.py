@@ -124,9 +124,8 @@ def value_rows(
     runtime = runtime or Runtime(str(pick_device(settings.device)))
     if settings.method == "paper":
         return fit_model(dataset, None, settings, runtime, on_epoch), None
-    outliers = estimate_outliers(dataset, settings)
+    outliers = estimate_outliers(dataset, settings).gathered(dataset.layout.processes, len(dataset.train.X))
     fit = fit_model(with_trusted_rows(dataset), outliers.penalty, settings, runtime, on_epoch)
-    outliers = outliers.gathered(dataset.layout.processes, len(dataset.train.X))
     noise = estimate_noise(
         dataset,
         fit.predictions,

@@ -246,7 +246,6 @@ class LossVal(nn.Module):
             potentials,
             self._objective,
             eta=self._settings.weight_learning_rate,
-            total=self.rows,
         )
         self.epochs += 1
 

@@ -21,12 +21,13 @@ from conftest import QUICK, Outcome, frame
 
 import lossval_cli
 from lossval_cli.features.dataset import load_dataset
-from lossval_cli.features.encoded_file import EncodedFile
+from lossval_cli.features.encoded_file import EncodedFile, encode_streamed
 from lossval_cli.features.streaming import read_or_stream
 from lossval_cli.pipeline import Tables, run
 from lossval_cli.runtime import row_loader as order
 from lossval_cli.runtime import row_source
 from lossval_cli.runtime.context import Runtime
+from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.memory import MemoryEstimate, amount
 from lossval_cli.runtime.resources import Resources
 from lossval_cli.runtime.row_source import PAGES, chunk_rows
@@ -168,6 +169,44 @@ def read_by_two(table: Table, ask: Callable[[StreamedTable], Any]) -> list[Any]:
         return list(readers.map(read, [slice(0, middle), slice(middle, table.rows)]))
 
 
+@pytest.mark.parametrize("is_one_machine", [True, False])
+def test_every_process_reads_all_encoded_rows(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, everything_stays: None, is_one_machine: bool
+) -> None:
+    """Those of other processes from their files, or, where it cannot reach them, from one of its own."""
+    write(mixed(400), "big.parquet")
+    met, messages = threading.Barrier(2, timeout=20), {}
+    true_exists, true_is_dir = Path.exists, Path.is_dir
+
+    class Group(ProcessGroup):
+        def all_gather_object(self, message: Any) -> list[Any]:
+            messages[self.rank] = message
+            met.wait()
+            found = [messages[rank] for rank in range(2)]
+            met.wait()
+            return found
+
+    def reaches(path: Path) -> bool:
+        return is_one_machine or not path.is_relative_to(Path.cwd() / "scratch0")
+
+    def encode(rank: int) -> tuple[Any, Any]:
+        scratch = Path(f"scratch{rank}")
+        scratch.mkdir()
+        file = encode_streamed(table, encoder, lambda: scratch, Group(rank, 2))
+        assert not true_exists(scratch / f"encoded-{rank}")
+        return file[:], file[np.array([399, 3, 200, 199])]
+
+    Path("alone").mkdir()
+    whole = load_dataset("big.parquet", None, settings=SETTINGS, runtime=Runtime(scratch=lambda: Path("alone")))
+    table, encoder = whole.train.table, whole.encoder
+    monkeypatch.setattr(Path, "is_dir", lambda path: reaches(path) and true_is_dir(path))
+    monkeypatch.setattr(Path, "exists", lambda path: reaches(path) and true_exists(path))
+    with ThreadPoolExecutor(2) as processes:
+        found = list(processes.map(encode, range(2)))
+    for all_rows, some in found:
+        assert (all_rows == whole.train.X[:]).all() and (some == all_rows[[399, 3, 200, 199]]).all()
+
+
 def test_only_fragments_that_are_asked_for_are_read(tables: Path) -> None:
     """A row group and a record batch that are damaged do not matter to who reads the others."""
     for path in ("big.parquet", "big.arrow"):
@@ -201,7 +240,7 @@ def test_a_chunk_has_a_bounded_size_and_many_pages() -> None:
     """By the width alone: rows are visited in the same order whatever memory there is."""
     assert [chunk_rows(width) for width in (1, 256, 257, 10**4, 10**9)] == [1 << 16, 1 << 16, 1 << 15, 1 << 10, PAGES]
     size = MemoryEstimate(rows=10**7, width=20, outputs=2, val_rows=1_000, members=8, scoring=2)
-    assert size.chunk() == 2 * size.chunk(0.5) == (1 << 16) * (3 * 80 + 128)
+    assert size.chunk() == (1 << 16) * (3 * 80 + 128)
     assert amount(1.25e9) == "1.2 GB" and amount(3e6) == "3.0 MB"
 
 

@@ -16,6 +16,7 @@ from lossval_cli.lossval.parts import Part, run_parts, split_members
 from lossval_cli.lossval.setup import TrainingData
 from lossval_cli.lossval.training import Fit, train_lossval
 from lossval_cli.runtime.context import Runtime
+from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.settings import Settings
 
 CPU = torch.device("cpu")
@@ -50,7 +51,7 @@ def test_the_whole_has_the_numbers_and_the_steps_of_its_parts() -> None:
     network = Ensemble(4, 3, 2, Settings(), generator=torch.Generator().manual_seed(0), device=CPU)
     before = [values.detach().clone() for values in network.parameters()]
     optimizer = AdamW(network.parameters(), weight_decay=0.0)
-    parts = split_members(network, optimizer, 4, alone=False)
+    parts = split_members(network, optimizer, 4, in_threads=True)
     assert [part.members for part in parts] == [slice(0, 2), slice(2, 4)]
     for part in parts:
         torch.autograd.backward(part.network(torch.ones(5, 3), training=True).square().sum())
@@ -61,19 +62,36 @@ def test_the_whole_has_the_numbers_and_the_steps_of_its_parts() -> None:
     assert all((mean != 0).any() for mean in optimizer.means)
 
 
+@pytest.mark.parametrize(("processes", "threads"), [(1, 1), (2, 1), (2, 2), (3, 1), (4, 4), (9, 1), (20, 2)])
+def test_each_member_is_trained_by_one_process(processes: int, threads: int) -> None:
+    """The first one trains some, since it saves what they all count: their steps."""
+    torch.set_num_threads(threads)
+    network = Ensemble(9, 3, 2, Settings(), generator=torch.Generator().manual_seed(0), device=CPU)
+    optimizer = AdamW(network.parameters(), weight_decay=0.0)
+    everyone = [
+        [part.members for part in split_members(network, optimizer, 9, ProcessGroup(rank, processes), in_threads=True)]
+        for rank in range(processes)
+    ]
+    members = [range(9)[part] for parts in everyone for part in parts]
+    assert [member for part in members for member in part] == list(range(9))
+    assert everyone[0] and max(map(len, everyone)) <= threads
+    counts = [sum(len(range(9)[part]) for part in parts) for parts in everyone]
+    assert max(counts) - min(counts) <= 1
+
+
 @pytest.mark.parametrize("changed", [{"dropout": 0.2}, {}])
 def test_networks_that_draw_random_numbers_or_are_not_our_own_stay_in_one_thread(changed: dict[str, float]) -> None:
     torch.set_num_threads(4)
     settings = Settings.resolve(overrides=changed)
     network = Ensemble(8, 3, 2, settings, generator=torch.Generator().manual_seed(0), device=CPU)
     optimizer = AdamW(network.parameters(), weight_decay=0.0)
-    assert len(split_members(network, optimizer, 8, alone=not changed)) == 1
+    assert len(split_members(network, optimizer, 8, in_threads=bool(changed))) == 1
 
 
 def test_where_one_part_fails_the_others_stop_and_threads_are_as_before() -> None:
     torch.set_num_threads(2)
     network = Ensemble(4, 3, 2, Settings(), generator=torch.Generator().manual_seed(0), device=CPU)
-    parts = split_members(network, AdamW(network.parameters(), weight_decay=0.0), 4, alone=False)
+    parts = split_members(network, AdamW(network.parameters(), weight_decay=0.0), 4, in_threads=True)
     ended = []
 
     def run(part: Part, stopped: Event) -> None:

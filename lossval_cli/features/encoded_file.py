@@ -1,9 +1,8 @@
 """Encoded rows in files: written once, block by block, and read a few rows at a time.
 
 What is in memory is what was asked for and never the file. Of several processes each writes the rows that are
-its own; the others' are read from their files, or, where these lie on another machine, encoded again from the
-table. Files stay open, so that they can be read when they have no names any more, and they are not mapped, so
-that one cut short is an error and not a signal.
+its own, and those of processes on other machines, whose files it cannot read. Files stay open, so that they can be
+read when they have no names any more, and they are not mapped, so that one cut short is an error and not a signal.
 """
 
 from __future__ import annotations
@@ -58,27 +57,22 @@ class EncodedFile:
     def __init__(
         self,
         parts: Sequence[EncodedPart],
-        own: EncodedPart,
-        table: Table,
-        encoder: Encoder,
+        width: int,
         keys: Keys,
         invalid: Mapping[str, npt.NDArray[np.int64]],
     ) -> None:
-        """parts: of all processes, in order; own: this one's. Raises OutputError where it is not there."""
-        self.path = own.path
-        self.shape = (table.rows, encoder.width)
+        """parts: of all processes, in order; width: D. Raises OutputError where one is not there."""
+        self.path = parts[0].path
+        self.shape = (int(parts[-1].rows.stop), width)
         self.keys = keys
         self.invalid = invalid
         self._parts = parts
-        self._own = own
-        self._table, self._encoder = table, encoder
         self._files: dict[Path, FileIO] = {}
         self._turn = threading.Lock()  # rows are read by a thread that reads ahead, too
-        with _keeping(own.path):
-            for part in parts:
-                if part is own or part.path.exists():
-                    self._files[part.path] = FileIO(part.path)
-                    weakref.finalize(self, self._files[part.path].close)
+        for part in parts:
+            with _keeping(part.path):
+                self._files[part.path] = FileIO(part.path)
+            weakref.finalize(self, self._files[part.path].close)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -92,8 +86,9 @@ class EncodedFile:
         """Rows by slice, or by numbers (k,) in any order, as a new array (k, D)."""
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
-            if step == 1 and self._own.rows.start <= start <= stop <= self._own.rows.stop:
-                return self._read(self._own, start, stop)
+            for part in self._parts if step == 1 else ():
+                if part.rows.start <= start <= stop <= part.rows.stop:
+                    return self._read(part, start, stop)
             rows = np.arange(start, stop, step)
         numbers = np.asarray(rows, np.int64)
         out = np.empty((len(numbers), self.shape[1]), np.float32)
@@ -101,10 +96,6 @@ class EncodedFile:
         for part in self._parts:
             inside = order[slice(*np.searchsorted(numbers[order], [part.rows.start, part.rows.stop]))]
             if not len(inside):
-                continue
-            if part.path not in self._files:
-                block = block_table(self._table, self._table.data.take(numbers[inside]), 0)
-                out[inside] = self._encoder.transform(block)
                 continue
             for run in _runs(numbers[inside]):
                 wanted = inside[run]
@@ -153,7 +144,8 @@ def encode_streamed(
     table: Table, encoder: Encoder, scratch: Callable[[], Path], processes: ProcessGroup
 ) -> EncodedFile:
     """Encode a streamed table, each process its own rows: into a file in the scratch directory of the main process
-    where that can be reached, so that the others can read it, else in its own.
+    where that can be reached, so that the others can read it, else in its own. Rows whose file a process cannot reach
+    it encodes itself, too.
 
     The files are unlinked as soon as every process has opened what it reads: the system frees them with the last
     process that holds them, however it ends.
@@ -161,7 +153,8 @@ def encode_streamed(
     directory = os.fsencode(scratch().absolute()) if processes.is_main else b""
     shared = Path(os.fsdecode(processes.all_gather_object(directory)[0]))
     is_guest = shared.is_dir() and not processes.is_main
-    path = (shared if is_guest else scratch()) / f"encoded-{processes.rank}"
+    folder = shared if is_guest else scratch()
+    path = folder / f"encoded-{processes.rank}"
     own, own_keys, own_invalid = encode_to_file(table, encoder, path, processes.own(table.rows))
     keys = np.concatenate(processes.all_gather_object(own_keys))
     everywhere = processes.all_gather_object(own_invalid)
@@ -172,10 +165,16 @@ def encode_streamed(
         own if rank == processes.rank else EncodedPart(processes.own(table.rows, rank), Path(os.fsdecode(name)))
         for rank, name in enumerate(paths)
     ]
-    encoded = EncodedFile(parts, own, table, encoder, keys, invalid)
+    parts = [
+        part
+        if part is own or part.path.exists()
+        else encode_to_file(table, encoder, folder / f"encoded-{processes.rank}-{rank}", part.rows)[0]
+        for rank, part in enumerate(parts)
+    ]
+    encoded = EncodedFile(parts, encoder.width, keys, invalid)
     processes.all_gather_object(b"")  # waits until all have opened them
     if not is_guest:
-        shutil.rmtree(path.parent, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return encoded
 
 

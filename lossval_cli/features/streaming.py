@@ -116,9 +116,7 @@ def plan_layout(table: Table, size: MemoryEstimate, runtime: Runtime) -> Layout:
         return Layout(processes, chunk_rows(size.width), peak)
     processes = processes.with_fragments(table.data.ends)
     limit = memory_limit(memory, processes)
-    ranges = [processes.own(table.rows, rank) for rank in range(processes.world_size)]
-    share = max(rows.stop - rows.start for rows in ranges) / table.rows
-    needed = size.streamed(share)
+    needed = size.streamed()
     if needed > limit:
         what = "--max-memory" if memory is not None else "the free memory of"
         raise UsageError(f"{what} {amount(limit)} {_too_little(table, needed)}: give more")

@@ -47,8 +47,8 @@ def make_transport(
     held_out: npt.NDArray[np.int64] | None = None,
     weights: npt.NDArray[np.floating] | None = None,
 ) -> TransportProblem:
-    """Make the transport cost. X_val (J, D); penalty (n,) of this process's rows; held_out (J,) the training rows that
-    X_val is, if it was drawn from them; weights (N,) of the rows in the median."""
+    """Make the transport cost. X_val (J, D); penalty (N,); held_out (J,) the training rows that X_val is, if it was
+    drawn from them; weights (N,) of the rows in the median."""
     most = settings.max_anchors
     sample = choose_validation_sample(X_val, most, np.random.default_rng([settings.seed, most]))
     used = torch.as_tensor(X_val[sample.rows]).to(rows.device)
@@ -79,7 +79,7 @@ def make_transport(
 
 
 def _own_validation_row(rows: Rows, held_out: npt.NDArray[np.int64]) -> Tensor:
-    """Return as (n,) the validation row that each training row is, −1 where none."""
-    own = torch.full((rows.total,), -1, dtype=torch.int64)
+    """Return as (N,) the validation row that each training row is, −1 where none."""
+    own = torch.full((len(rows),), -1, dtype=torch.int64)
     own[torch.as_tensor(held_out)] = torch.arange(len(held_out))
-    return own[rows.own].to(rows.device)
+    return own.to(rows.device)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.row_source import CHUNK_ROWS
 
 MAX_RELATIVE_LOSS = 20.0
@@ -88,13 +89,14 @@ def fold_masks(fold: Tensor, members: int, folds: int) -> tuple[Tensor, Tensor]:
 
 
 class EvidenceAccumulator(nn.Module):
-    """Running totals of n rows, on one device; rows are the last axis, except in `prediction_sum`."""
+    """Running totals of n rows, on one device; rows are the last axis, except of predictions."""
 
     fold: Tensor
     label: Tensor
     feature: Tensor
     label_by_member: Tensor
     losses: Tensor
+    predicted: Tensor
     prediction_sum: Tensor
 
     def __init__(self, fold: Tensor, members: int, folds: int, outputs: int, *, scored_by_all: bool = False) -> None:
@@ -111,6 +113,7 @@ class EvidenceAccumulator(nn.Module):
             "feature": torch.zeros(n, device=device),
             "label_by_member": torch.zeros(slots, n, device=device),
             "losses": torch.zeros(slots, n, device=device),  # of this epoch, times their share
+            "predicted": torch.zeros(n, outputs, device=device),  # in this epoch
             "prediction_sum": torch.zeros(n, outputs, device=device),
         }.items():
             self.register_buffer(name, values)
@@ -131,9 +134,19 @@ class EvidenceAccumulator(nn.Module):
         """Record losses (E, b) of `rows` (b,), each times its share, for the end of the epoch."""
         self.losses[:, rows] = losses if self._one_slot_each else losses.gather(0, self._scorers(self.fold[rows]))
 
-    def record_predictions(self, rows: Tensor, predictions: Tensor) -> None:
-        """Add the predictions (b, K) of `rows` (b,): of each member times its share."""
-        self.prediction_sum[rows] += predictions
+    def record_predictions(self, rows: Tensor, predictions: Tensor | float) -> None:
+        """Record the predictions (b, K) of `rows` (b,) in this epoch: sums over members, each times its share."""
+        self.predicted[rows] = predictions
+
+    def join(self, processes: ProcessGroup) -> None:
+        """Add up what processes have recorded in this epoch, each of the members that it trains."""
+        processes.all_reduce(self.losses)
+        processes.all_reduce(self.predicted)
+
+    def count_predictions(self) -> None:
+        """Count this epoch's predictions among those that are averaged."""
+        self.prediction_sum += self.predicted
+        self.prediction_epochs += 1
 
     def held_out_loss(self) -> Tensor:
         """Return (n,) ℓ, the loss of each row by members that did not train on it."""

@@ -52,7 +52,7 @@ def train(
 ) -> Fit:
     """Learn the importance of every training row, with the method's networks or those of `make_module`.
 
-    penalty (n,): outlier penalty in nats of the rows of this process; None for the paper's algorithm, which
+    penalty (N,): outlier penalty in nats; None for the paper's algorithm, which
     has none. Raises TrainingError where training diverges, and UsageError where the paper's algorithm is to
     be saved, cut short or shared by several processes.
     """
@@ -138,7 +138,7 @@ def _fit_in_memory(
             return replace(fit, notices=tuple(notices))
         except torch.OutOfMemoryError as error:
             rows = min(data.chunk_rows, len(data.X))
-            if rows <= MIN_ROWS_ON_DEVICE or runtime.processes.world_size > 1:  # others are within a step
+            if rows <= MIN_ROWS_ON_DEVICE or runtime.processes.world_size > 1:  # others wait
                 raise TrainingError(
                     f"out of memory on the device with {pluralize(rows, 'row')} at once: "
                     "lower batch_size, members or hidden, or use --device cpu"
@@ -153,7 +153,7 @@ def _fit_in_memory(
 
 
 def training_data(dataset: Dataset, penalty: Floats, make_module: MakeModule | None = None) -> TrainingData:
-    """The parts of a dataset that training needs; penalty (n,) of the rows of this process."""
+    """The parts of a dataset that training needs; penalty (N,)."""
     y = dataset.train.y
     assert y is not None  # load_dataset sees to it that the training table has a label
     return TrainingData(

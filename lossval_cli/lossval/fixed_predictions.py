@@ -19,7 +19,7 @@ from lossval_cli.losses import Loss
 from lossval_cli.lossval.cost import MAX_SWEEPS, TOLERANCE, make_transport
 from lossval_cli.lossval.cross_fitting import IN_SAMPLE, EvidenceAccumulator
 from lossval_cli.lossval.objective import Objective
-from lossval_cli.lossval.setup import mean_one_weights
+from lossval_cli.lossval.setup import weights_on
 from lossval_cli.lossval.state import Epoch
 from lossval_cli.lossval.training import REFRESHES, Fit, is_refresh
 from lossval_cli.lossval.weights import normalise, step_weights
@@ -44,14 +44,13 @@ def fit_predictions(
     predict: Callable[[npt.NDArray[np.float32]], Floats] | None,
     on_epoch: Callable[[Epoch], None] | None,
 ) -> Fit:
-    """Fit on fixed predictions, (N, K) probabilities or (N,) in the unit of the label; penalty (n,) outlier penalty in
-    nats of the rows of this process.
+    """Fit on fixed predictions, (N, K) probabilities or (N,) in the unit of the label; penalty (N,) outlier penalty in
+    nats.
 
     `name` says whose predictions they are; `predict` gives those of other rows, in the same form.
     """
-    processes = dataset.layout.processes
-    rows = Rows(dataset.train.X, runtime.device, processes, dataset.layout.chunk_rows)
-    N, device = rows.total, rows.device
+    rows = Rows(dataset.train.X, runtime.device, dataset.layout.chunk_rows)
+    N, device = len(rows), rows.device
     generator = torch.Generator().manual_seed(settings.seed)
     transport, sample = make_transport(
         rows,
@@ -62,25 +61,23 @@ def fit_predictions(
         held_out=dataset.held_out,
         weights=dataset.weights,
     )
-    s: torch.Tensor | float = 1.0
-    if dataset.weights is not None:
-        s = torch.as_tensor(mean_one_weights(dataset.weights)[rows.own], dtype=torch.float32).to(device)
-    w = torch.ones(len(rows), device=device)
+    s = weights_on(device, dataset.weights)
+    w = torch.ones(N, device=device)
     potentials = transport.solve(w * s / N, tolerance=TOLERANCE, max_sweeps=MAX_SWEEPS, generator=generator)
-    evidence = EvidenceAccumulator(torch.full((len(rows),), IN_SAMPLE, dtype=torch.int16), 1, 1, 1).to(device)
+    evidence = EvidenceAccumulator(torch.full((N,), IN_SAMPLE, dtype=torch.int16), 1, 1, 1).to(device)
     objective = Objective(settings.objective, settings.ot_power)
     internal = to_loss_units(dataset, predictions)
     assert dataset.train.y is not None
     y = dataset.train.y
     if isinstance(dataset.labels, TagLabels):
         y = dataset.labels.matrix(y.astype(np.int64))
-    losses = row_losses(dataset.loss, internal[rows.own], y[rows.own]).to(device)
+    losses = row_losses(dataset.loss, internal, y).to(device)
     refreshes = REFRESHES if transport.is_cached else 1
     epochs, *_, eta = settings.schedule(N)
     history = []
     for epoch in range(epochs):
         evidence.losses[0] = losses
-        w, L = step_weights(evidence, w, potentials, objective, eta=eta, s=s, total=N, processes=processes)
+        w, L = step_weights(evidence, w, potentials, objective, eta=eta, s=s)
         if objective.uses_transport and is_refresh(epoch, epochs, refreshes):
             # No step follows the last epoch.
             previous = potentials if epoch == epochs - 1 else None
@@ -88,10 +85,7 @@ def fit_predictions(
         history.append(Epoch(epoch + 1, epochs, L, potentials.cost))
         if on_epoch is not None:
             on_epoch(history[-1])
-    label, feature = (
-        processes.gather_rows(part, N, everywhere=True).double().cpu().numpy()
-        for part in (evidence.label, evidence.feature)
-    )
+    label, feature = (part.double().cpu().numpy() for part in (evidence.label, evidence.feature))
     label, feature = normalise(label, feature, dataset.weights)
     return Fit(
         importance=np.exp(label + feature),

@@ -30,7 +30,7 @@ class TrainingData(NamedTuple):
     X_val: npt.NDArray[np.float32]  # (J, D)
     columns: int  # of the table; each is one or several of the D inputs
     classes: int | None  # K
-    penalty: npt.NDArray[np.float64]  # (n,) outlier penalty of this process's rows, in nats
+    penalty: npt.NDArray[np.float64]  # (N,) outlier penalty, in nats
     held_out: npt.NDArray[np.int64] | None = None  # (J,) rows of X that X_val is; no member trains on them
     weights: npt.NDArray[np.floating] | None = None  # (N,) sample weights, at least 0; None: all equal
     groups: npt.NDArray[np.int64] | None = None  # (N,) rows with the same number share a fold
@@ -42,16 +42,16 @@ class TrainingData(NamedTuple):
 def start_training(data: TrainingData, rows: Rows, s: Tensor | float, settings: Settings, runtime: Runtime) -> State:
     """The state before the first epoch, or that of the checkpoint to resume from.
 
-    s (n,) or 1: the sample weights of this process's `rows`, with mean 1 over all N rows.
+    s (N,) or 1: the sample weights, with mean 1.
     """
-    N, device = rows.total, rows.device
+    N, device = len(rows), rows.device
     generator = torch.Generator().manual_seed(settings.seed)
     saved = runtime.monitor.load()
 
     transport, sample = make_transport(
         rows, data.X_val, data.penalty, settings, generator, held_out=data.held_out, weights=data.weights
     )
-    w = torch.ones(len(rows), device=device)
+    w = torch.ones(N, device=device)
     sweeps = MAX_SWEEPS if saved is None else 1
     potentials = transport.solve(w * s / N, tolerance=TOLERANCE, max_sweeps=sweeps, generator=generator)
 
@@ -70,9 +70,9 @@ def start_training(data: TrainingData, rows: Rows, s: Tensor | float, settings: 
     if data.weights is not None:
         trains = trains * torch.as_tensor(mean_one_weights(data.weights)[drawn.numpy()], dtype=trains.dtype)
     if isinstance(network, Ensemble):
-        network.scales = relevance(rows.sample(drawn).cpu(), y, trains, data.classes, data.columns).to(device)
+        network.scales = relevance(rows.pick(drawn).cpu(), y, trains, data.classes, data.columns).to(device)
     evidence = EvidenceAccumulator(
-        fold[rows.own].to(device), members, folds, data.classes or 1, scored_by_all=data.held_out is not None
+        fold.to(device), members, folds, data.classes or 1, scored_by_all=data.held_out is not None
     )
     state = State(network, optimizer, generator, evidence, transport, potentials, w, sample)
     if saved is not None:
@@ -80,11 +80,11 @@ def start_training(data: TrainingData, rows: Rows, s: Tensor | float, settings: 
     return state
 
 
-def own_weights(data: TrainingData, rows: Rows) -> Tensor | float:
-    """Return (n,) sample weights of this process's rows with mean 1 over all rows, or 1.0 where none are given."""
-    if data.weights is None:
+def weights_on(device: torch.device, weights: npt.NDArray[np.floating] | None) -> Tensor | float:
+    """Return (N,) sample weights of mean 1, or 1.0 where none are given."""
+    if weights is None:
         return 1.0
-    return torch.as_tensor(mean_one_weights(data.weights)[rows.own], dtype=torch.float32).to(rows.device)
+    return torch.as_tensor(mean_one_weights(weights), dtype=torch.float32).to(device)
 
 
 def mean_one_weights(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -1,7 +1,6 @@
 """The state of training: what changes from epoch to epoch, and its form in a checkpoint.
 
-A checkpoint holds the rows of the whole table, whichever process they were with: a run may be resumed with
-another number of processes.
+Between two epochs every process knows all of it: a run may be resumed with another number of processes.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.optimizer import AdamW
 from lossval_cli.lossval.own_networks import StackedModules
 from lossval_cli.lossval.transport import Potentials, Transport
-from lossval_cli.runtime.distributed import ProcessGroup
 from lossval_cli.runtime.stop import Saved
 
 
@@ -33,7 +31,7 @@ class Epoch(NamedTuple):
 
 @dataclass
 class State:
-    """The state of one process; rows are its own n of all N."""
+    """The state of all members and rows."""
 
     network: Ensemble | StackedModules
     optimizer: AdamW
@@ -42,23 +40,20 @@ class State:
     transport: Transport
     potentials: Potentials
     w: Tensor
-    """(n,) importance weights, mean 1 over all rows."""
+    """(N,) importance weights, mean 1."""
     transport_sample: dict[str, float] | None
     """Where a sample stands for the validation rows: `used`, `of`, and its standard `error`."""
     step: int = 0
     """AdamW steps taken."""
     history: list[Epoch] = field(default_factory=list)
 
-    def tensors(self, processes: ProcessGroup) -> Saved:
-        """Return the tensors for a checkpoint, between two epochs; with all rows on the main process."""
-        total = self.transport.rows.total
+    def tensors(self) -> Saved:
+        """Return the tensors for a checkpoint, between two epochs."""
         network = dict(zip(_names(self.network), self.network.parameters(), strict=True))
         by_row = self.evidence.tensors() | {"w": self.w, "f": self.potentials.f}
         tensors = {f"network.{name}": tensor.detach() for name, tensor in network.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
-        for name, tensor in by_row.items():
-            slots = [processes.gather_rows(slot, total) for slot in (tensor if name == _BY_MEMBER else [tensor])]
-            tensors[f"rows.{name}"] = torch.stack(slots) if name == _BY_MEMBER else slots[0]
+        tensors |= {f"rows.{name}": tensor for name, tensor in by_row.items()}
         tensors |= {"g": self.potentials.g, "next_g": self.transport.g, "noise": self.network.noise}
         tensors["generator"] = self.generator.get_state()
         progress = {
@@ -74,17 +69,16 @@ class State:
     def restore(self, saved: Saved) -> None:
         """Continue from a checkpoint of the same run."""
         tensors, progress = saved
-        own = self.transport.rows.own
         device = self.w.device
         with torch.no_grad():
             for name, parameter in zip(_names(self.network), self.network.parameters(), strict=True):
                 parameter.copy_(tensors[f"network.{name}"])
             for name, tensor in self.evidence.tensors().items():
-                tensor.copy_(tensors[f"rows.{name}"][..., own] if name == _BY_MEMBER else tensors[f"rows.{name}"][own])
-            self.w.copy_(tensors["rows.w"][own])
+                tensor.copy_(tensors[f"rows.{name}"])
+            self.w.copy_(tensors["rows.w"])
         self.optimizer.restore({name: tensors[f"optimizer.{name}"] for name in self.optimizer.tensors()})
         self.potentials = Potentials(
-            tensors["rows.f"][own].to(device),
+            tensors["rows.f"].to(device),
             tensors["g"].to(device),
             progress["cost"],
             progress["marginal_error"],
@@ -95,10 +89,6 @@ class State:
         self.generator.set_state(tensors["generator"])
         self.step, self.evidence.prediction_epochs = progress["step"], progress["prediction_epochs"]
         self.history = [Epoch(*epoch) for epoch in progress["history"]]
-
-
-_BY_MEMBER = "label_by_member"
-"""The accumulator's tensor whose rows are its last axis."""
 
 
 def _names(network: Ensemble | StackedModules) -> Sequence[str]:

@@ -45,7 +45,7 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
     members, _ = settings.ensemble_size(rows)
     epochs, batch, *_ = settings.schedule(rows)
     network = Ensemble(
-        members,
+        math.ceil(members / processes.world_size),
         dataset.encoder.width,
         dataset.classes or 1,
         settings,
@@ -53,7 +53,7 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
         device=device,
     )
     optimizer = AdamW(network.parameters(), weight_decay=settings.weight_decay)
-    X = torch.zeros(max(1, batch // processes.world_size), dataset.encoder.width, device=device)
+    X = torch.zeros(batch, dataset.encoder.width, device=device)
     seconds = []
     for _ in range(TIMED_STEPS):
         start = time.perf_counter()

@@ -9,23 +9,24 @@
         f, g ← transport of the new w/N, warm-started,                       in some epochs    (transport)
 
     symbol  code            meaning                                                       shape
-    N       rows.total      training rows; n of them belong to this process
+    N       len(rows)       training rows
     E       members         networks, trained side by side
     J       len(g)          validation rows in the transport
     B                       rows of a batch
     W       total           Σ s w of an average batch, over the rows that a member trains on  (E, 1)
-    ℓ       evidence.losses loss of each row, out of fold                                 (n,)
+    ℓ       evidence.losses loss of each row, out of fold                                 (N,)
     L       L               weighted mean loss, Σ s w ℓ / Σ s                              scalar
-    w       state.w         importance weights, Σ s w = Σ s (mean 1)                       (n,)
-    s       data.weights    sample weights, 1 unless given                                (n,)
-    a       masses          masses of the training rows, s w / Σ s, sum 1                   (n,)
-    f, g    potentials.f .g dual potentials of the transport, f with the outlier penalty  (n,), (J,)
+    w       state.w         importance weights, Σ s w = Σ s (mean 1)                       (N,)
+    s       data.weights    sample weights, 1 unless given                                (N,)
+    a       masses          masses of the training rows, s w / Σ s, sum 1                   (N,)
+    f, g    potentials.f .g dual potentials of the transport, f with the outlier penalty  (N,), (J,)
     OT      potentials.cost transport cost, Σ a f                                          scalar
     p, η    settings        ot_power and weight_learning_rate (schedule)
 
 A row's log-weight is the sum of two running totals, label evidence (what ℓ did) and feature evidence (what f
-did). Rows may be on the device, in a file or shared by several processes (row_loader, distributed). After any
-epoch training can be saved and resumed to the same bits, or stopped early (stop, state).
+did). Rows may be on the device or in a file (row_loader). Several processes share the members within an epoch (parts),
+the rows in the transport, and know the same after both. After any epoch training can be saved and resumed to the same
+bits, or stopped early (stop, state).
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ from lossval_cli.lossval.cost import TOLERANCE
 from lossval_cli.lossval.network import Ensemble
 from lossval_cli.lossval.objective import Objective
 from lossval_cli.lossval.own_networks import StackedModules
-from lossval_cli.lossval.parts import Part, run_parts, split_members
-from lossval_cli.lossval.setup import TrainingData, own_weights, start_training
+from lossval_cli.lossval.parts import Part, can_split, join_members, run_parts, split_members
+from lossval_cli.lossval.setup import TrainingData, start_training, weights_on
 from lossval_cli.lossval.state import Epoch, State
 from lossval_cli.lossval.transport import Potentials
 from lossval_cli.lossval.weights import normalise, step_weights
 from lossval_cli.runtime.context import Runtime
-from lossval_cli.runtime.distributed import ProcessGroup
+from lossval_cli.runtime.distributed import SINGLE_PROCESS
 from lossval_cli.runtime.row_loader import Chunk, Rows, chunk_count
 from lossval_cli.settings import Settings
 
@@ -118,13 +119,13 @@ def train_lossval(
 ) -> Fit:
     """Train networks and weights. Every random draw follows from `settings.seed`.
 
-    The processes of `runtime` share the rows; each calls this with the same arguments, except for its own
-    penalty. Rows are kept on the device where they fit, unless `on_device` is false. Raises Diverged when the
-    loss is no longer finite, Interrupted when the monitor of `runtime` is.
+    The processes of `runtime` share the members; each calls this with the same arguments. Rows are kept on the device
+    where they fit, unless `on_device` is false. Raises Diverged when the loss is no longer finite, Interrupted when the
+    monitor of `runtime` is.
     """
     processes, monitor = runtime.processes, runtime.monitor
-    rows = Rows(data.X, runtime.device, processes, data.chunk_rows, hold=on_device)
-    N, y, s = rows.total, torch.as_tensor(data.y[rows.own]).to(rows.device), own_weights(data, rows)
+    rows = Rows(data.X, runtime.device, data.chunk_rows, hold=on_device)
+    N, y, s = len(rows), torch.as_tensor(data.y).to(rows.device), weights_on(runtime.device, data.weights)
     objective = Objective(settings.objective, settings.ot_power)
     state = start_training(data, rows, s, settings, runtime)
     network, evidence, transport = state.network, state.evidence, state.transport
@@ -134,35 +135,40 @@ def train_lossval(
     first_averaged = math.floor(epochs * (1 - AVERAGED))
     rates = [peak_rate * learning_rate_factor(step, epochs * batches) for step in range(epochs * batches)]
     own_loss = ":" in loss.name
-    parts = split_members(network, state.optimizer, evidence.members, alone=own_loss or processes.world_size > 1)
+    shared = processes if can_split(network) else SINGLE_PROCESS  # each trains all that cannot be split
+    parts = split_members(network, state.optimizer, evidence.members, shared, in_threads=not own_loss)
     refreshes = REFRESHES if transport.is_cached else 1
     stopped = False
     monitor.start()
     for epoch in range(len(state.history), epochs):
         # --- networks: each member descends Σ w ℓ / Σ w over the rows it trains on ----------------------
+        is_averaged = epoch >= first_averaged
         for chunk in rows.chunks(batches, state.generator):  # m rows: all of them, or as many as fit
             trains, scores = evidence.masks(chunk.rows)  # (E, m): 1 or 0, and shares that sum to 1
             coefficients = trains * (state.w * s if objective.uses_loss else torch.ones_like(state.w) * s)[chunk.rows]
-            total = processes.all_reduce(coefficients.sum(1, keepdim=True))
-            coefficients *= (len(chunk.bounds) - 1) / total  # they sum to about 1 over a batch
+            coefficients *= (len(chunk.bounds) - 1) / coefficients.sum(1, keepdim=True)  # sum to about 1 over a batch
             take_steps = partial(
                 _take_steps,
                 chunk=chunk,
                 y=y,
                 coefficients=coefficients,
-                scores=scores if epoch >= first_averaged else None,
+                scores=scores if is_averaged else None,
                 rates=rates[state.step : state.step + len(chunk.bounds) - 1],
                 loss=loss,
                 classes=data.classes,
-                processes=processes,
             )
             found = run_parts(parts, take_steps)
             state.step += len(chunk.bounds) - 1
-            losses = torch.cat([part_losses for part_losses, _ in found])
-            for _, predictions in found if epoch >= first_averaged else ():
-                evidence.record_predictions(chunk.rows, predictions)
+            losses = torch.zeros_like(coefficients)  # of members that another process trains
+            for part, (part_losses, _) in zip(parts, found, strict=True):
+                losses[part.members] = part_losses
             evidence.record_losses(chunk.rows, losses * scores)
-        evidence.prediction_epochs += epoch >= first_averaged
+            if is_averaged:
+                evidence.record_predictions(chunk.rows, sum(predictions for _, predictions in found))
+        join_members(network, state.optimizer, parts, shared)
+        evidence.join(shared)
+        if is_averaged:
+            evidence.count_predictions()
 
         # --- log-weights: one mirror step, in which the label part and the feature part are kept apart ---
         state.w, L = step_weights(
@@ -172,8 +178,6 @@ def train_lossval(
             objective,
             eta=eta,
             s=s,
-            total=N,
-            processes=processes,
         )
         if not math.isfinite(L):
             raise Diverged(
@@ -190,14 +194,14 @@ def train_lossval(
             state.potentials = transport.refresh(a, tolerance=TOLERANCE, generator=state.generator, previous=previous)
 
         state.history.append(Epoch(epoch + 1, epochs, L, state.potentials.cost))
-        stopped = monitor.end_epoch(epoch + 1, epochs, lambda: state.tensors(processes), processes)
+        stopped = monitor.end_epoch(epoch + 1, epochs, state.tensors, processes)
         if on_epoch is not None:
             on_epoch(state.history[-1])
         if stopped:
             break
     if evidence.prediction_epochs == 0:
         _predict_out_of_fold(state, loss, data.classes)
-    return _fit(state, data, loss, processes, stopped=stopped)
+    return _fit(state, data, loss, stopped=stopped)
 
 
 def _take_steps(
@@ -211,7 +215,6 @@ def _take_steps(
     rates: Sequence[float],
     loss: Loss,
     classes: int | None,
-    processes: ProcessGroup,
 ) -> tuple[Tensor, Tensor]:
     """Take the steps of some members over the m rows of a chunk. Returns their losses (members, m), and their
     predictions (m, K) times `scores` (E, m), where these are given."""
@@ -225,7 +228,6 @@ def _take_steps(
         batch_losses = loss.per_row(output, y[chunk.rows[batch]])  # (E, B)
         # The sum over members gives each of them the gradient of its own weighted mean loss.
         torch.autograd.backward((batch_losses * coefficients[part.members, batch]).sum())
-        processes.all_reduce_gradients(part.network.parameters())
         part.optimizer.step(rate)
         losses[:, batch] = batch_losses.detach()
         if scores is not None:
@@ -241,20 +243,19 @@ def _weighted(predictions: Tensor, share: Tensor) -> Tensor:
 def _predict_out_of_fold(state: State, loss: Loss, classes: int | None) -> None:
     """Record the predictions of the networks as they are, where training was stopped early."""
     rows, evidence = state.transport.rows, state.evidence
-    evidence.prediction_epochs = 1
     for start in range(0, len(rows), PREDICTED_AT_ONCE):
         index = torch.arange(start, min(start + PREDICTED_AT_ONCE, len(rows)), device=rows.device)
         _, scores = evidence.masks(index)
         output = _squeeze(state.network.predict(rows[start : start + len(index)]), classes)
         evidence.record_predictions(index, _weighted(_predictions(loss, output, classes), scores))
+    evidence.count_predictions()
 
 
-def _fit(state: State, data: TrainingData, loss: Loss, processes: ProcessGroup, *, stopped: bool) -> Fit:
-    """The final values of all rows, on every process, since the processes share the work that follows."""
-    evidence, N, classes = state.evidence, state.transport.rows.total, data.classes
+def _fit(state: State, data: TrainingData, loss: Loss, *, stopped: bool) -> Fit:
+    """The final values of all rows."""
+    evidence, classes = state.evidence, data.classes
     label, feature, spread, predictions = (
-        _to_numpy(processes.gather_rows(values, N, everywhere=True))
-        for values in (evidence.label, evidence.feature, evidence.spread(), evidence.predictions())
+        _to_numpy(values) for values in (evidence.label, evidence.feature, evidence.spread(), evidence.predictions())
     )
     label, feature = normalise(label, feature, data.weights)
     importance = np.exp(label + feature)

@@ -20,6 +20,7 @@ calls, so that after a small change of the masses one sweep is enough.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ import torch
 from torch import Tensor
 
 from lossval_cli.runtime.row_loader import Rows, draw_rows
+from lossval_cli.runtime.sharing import share
 
 CACHE_ENTRIES = 32_000_000
 """Cost entries kept in memory (128 MB in float32); where there are more, every sweep computes them again."""
@@ -37,6 +39,10 @@ BLOCK_ENTRIES = 500_000
 
 SOLVE_ROWS = 8_192
 """Rows that the first solution is found on in larger tables; a sweep over all rows then measures it."""
+
+SHARED_RANGES = 256
+"""Ranges of rows that processes share in a sweep over many: enough for even shares, few enough that one sum over
+columns for each is a small message."""
 
 REFRESH_SWEEPS = 20
 """Most sweeps of a refresh."""
@@ -48,7 +54,7 @@ MEDIAN_ROWS = 1_000
 class Potentials(NamedTuple):
     """A solution and its health."""
 
-    f: Tensor  # (n,) potential of each training row of this process, penalty included
+    f: Tensor  # (N,) potential of each training row, penalty included
     g: Tensor  # (J,) potential of each validation row, mean 0
     cost: float  # OT_w = Σ a_n f_n
     marginal_error: float  # Σ_j |Σ_n plan_nj − b_j| before the last update, from 0 to 2
@@ -71,8 +77,8 @@ def median_cost(
 
     weights (N,): how often each row of X counts.
     """
-    drawn, drawn_val = (draw_rows(_rows(rows).total, MEDIAN_ROWS, generator) for rows in (X, X_val))
-    costs = half_squared_distances(_rows(X).sample(drawn), _rows(X_val).sample(drawn_val))
+    drawn, drawn_val = (draw_rows(len(rows), MEDIAN_ROWS, generator) for rows in (X, X_val))
+    costs = half_squared_distances(_rows(X).pick(drawn), _rows(X_val).pick(drawn_val))
     if weights is None:
         median = float(costs.median())
     else:
@@ -96,26 +102,24 @@ class Transport:
         penalty: Tensor | None = None,
         own: Tensor | None = None,
     ) -> None:
-        """X (N, D), X_val (J, D), penalty (n,) or none; ε in units of the scaled cost.
+        """X (N, D), X_val (J, D), penalty (N,) or none; ε in units of the scaled cost.
 
-        own (n,): the validation row that a training row itself is, −1 where none. A row is never
-        transported to itself, or held-out rows would be free. Where several processes share the rows,
-        penalty, own and masses belong to the n rows of this process.
+        own (N,): the validation row that a training row itself is, −1 where none. A row is never
+        transported to itself, or held-out rows would be free.
         """
         self.rows = _rows(X)
-        self.processes = self.rows.processes
         self._length = math.sqrt(scale)
         self.X_val = X_val / self._length
-        n, J = len(self.rows), len(X_val)
-        self.penalty = X_val.new_zeros(n) if penalty is None else penalty.to(X_val)
+        N, J = len(self.rows), len(X_val)
+        self.penalty = X_val.new_zeros(N) if penalty is None else penalty.to(X_val)
         self.epsilon = epsilon
         self.own = own
         self.g = X_val.new_zeros(J)
         self._block = max(1, BLOCK_ENTRIES // J)
         self._factors = (self.X_val / epsilon).T.contiguous()  # (D, J)
         self._offset = self.X_val.square().sum(1) / (-2 * epsilon)  # (J,)
-        fits = self.rows.total * J <= CACHE_ENTRIES
-        self._cached = [self._exponents(rows) for rows in self._slices(n)] if fits else None
+        fits = N * J <= CACHE_ENTRIES
+        self._cached = [self._exponents(rows) for rows in self._blocks(0, N)] if fits else None
 
     @property
     def is_cached(self) -> bool:
@@ -125,10 +129,10 @@ class Transport:
     def solve(self, masses: Tensor, *, tolerance: float, max_sweeps: int, generator: torch.Generator) -> Potentials:
         """Sweep until the marginal error is at most `tolerance`, or `max_sweeps` times.
 
-        `masses` (n,) sum to 1 over all rows and may hold zeros. In a large table the sweeps run on a random
+        `masses` (N,) sum to 1 and may hold zeros. In a large table the sweeps run on a random
         part of the rows, and only the last ones on all.
         """
-        if self.rows.total > SOLVE_ROWS:
+        if len(self.rows) > SOLVE_ROWS:
             self._solve_part(masses, tolerance, max_sweeps, generator)
             max_sweeps = 2
         return self._sweeps(masses, tolerance, max_sweeps)
@@ -143,7 +147,7 @@ class Transport:
         """
         if self.is_cached:
             return self._sweeps(masses, tolerance, REFRESH_SWEEPS)
-        if previous is None or self.rows.total <= SOLVE_ROWS:
+        if previous is None or len(self.rows) <= SOLVE_ROWS:
             return self.solve(masses, tolerance=tolerance, max_sweeps=REFRESH_SWEEPS, generator=generator)
         part = self._solve_part(masses, tolerance, REFRESH_SWEEPS, generator, own=self.own)
         return previous._replace(g=part.g, cost=part.cost)
@@ -156,14 +160,12 @@ class Transport:
         generator: torch.Generator,
         own: Tensor | None = None,
     ) -> Potentials:
-        """Solve for SOLVE_ROWS random rows, starting from the present g. Every process finds the same solution.
-        `own` is given, as for all rows, if the cost is to be reported."""
-        total = self.rows.total
-        rows = draw_rows(total, SOLVE_ROWS, generator).to(self.g.device)
-        penalty, mass = (self.processes.pick_rows(values, rows, total) for values in (self.penalty, masses))
-        if own is not None:
-            own = self.processes.pick_rows(own, rows, total)
-        X = self.rows.sample(rows) / self._length
+        """Solve for SOLVE_ROWS random rows, starting from the present g. `own` is given, as for all rows, if the cost
+        is to be reported."""
+        rows = draw_rows(len(self.rows), SOLVE_ROWS, generator).to(self.g.device)
+        penalty, mass = self.penalty[rows], masses[rows]
+        own = None if own is None else own[rows]
+        X = self.rows.pick(rows) / self._length
         part = Transport(X, self.X_val, epsilon=self.epsilon, penalty=penalty, own=own)
         part.g = self.g
         solution = part.solve(mass / mass.sum(), tolerance=tolerance, max_sweeps=max_sweeps, generator=generator)
@@ -179,10 +181,29 @@ class Transport:
 
     def sweep(self, masses: Tensor, *, tolerance: float) -> Potentials:
         """Compute f for the present g, then update g by one Sinkhorn step. O(N·J·D) time, O(block·J) memory."""
-        f = torch.empty_like(masses)
-        columns = torch.zeros_like(self.g)
+        N = len(self.rows)
+        if self.is_cached:
+            f, columns = self._sweep_range(masses, 0, N)
+        else:
+            edges = [i * N // SHARED_RANGES for i in range(SHARED_RANGES + 1)]
+            found = share(list(pairwise(edges)), lambda ends: [x.cpu() for x in self._sweep_range(masses, *ends)])
+            f = torch.cat([part for part, _ in found]).to(masses.device)
+            columns = torch.stack([part for _, part in found]).sum(0).to(masses.device)
+        b = 1 / len(self.g)
+        error = float((columns - b).abs().sum())
+        solution_g = self.g
+        f += self.penalty
+        cost = float(masses @ f)
+        # A validation row that no mass reaches in float32 would need an infinite potential.
+        updated = self.g - self.epsilon * (columns.clamp(min=1e-30) / b).log()
+        self.g = updated - updated.mean()
+        return Potentials(f, solution_g, cost, error, error <= tolerance)
+
+    def _sweep_range(self, masses: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """f without the penalty (n,), and column sums of the plan (J,), of the rows from `start` to `stop`."""
+        f, columns = masses.new_empty(stop - start), torch.zeros_like(self.g)
         by_g = self.g / self.epsilon
-        for block, rows in enumerate(self._slices(len(self.rows))):
+        for block, rows in enumerate(self._blocks(start, stop)):
             if self._cached is None:
                 half_squares, exponents = self._exponents(rows, by_g)
             else:  # cached values must not change
@@ -191,21 +212,14 @@ class Transport:
             top = exponents.amax(dim=1, keepdim=True)
             weights = exponents.sub_(top).exp_()
             total = weights.sum(dim=1)
-            f[rows] = half_squares - self.epsilon * (top.squeeze(1) + total.log() - math.log(len(self.g)))
+            f[rows.start - start : rows.stop - start] = half_squares - self.epsilon * (
+                top.squeeze(1) + total.log() - math.log(len(self.g))
+            )
             columns += (masses[rows] / total) @ weights
-        self.processes.all_reduce(columns)
-        b = 1 / len(self.g)
-        error = float((columns - b).abs().sum())
-        solution_g = self.g
-        f += self.penalty
-        cost = float(self.processes.all_reduce(masses @ f))
-        # A validation row that no mass reaches in float32 would need an infinite potential.
-        updated = self.g - self.epsilon * (columns.clamp(min=1e-30) / b).log()
-        self.g = updated - updated.mean()
-        return Potentials(f, solution_g, cost, error, error <= tolerance)
+        return f, columns
 
-    def _slices(self, rows: int) -> list[slice]:
-        return [slice(start, start + self._block) for start in range(0, rows, self._block)]
+    def _blocks(self, start: int, stop: int) -> list[slice]:
+        return [slice(first, min(first + self._block, stop)) for first in range(start, stop, self._block)]
 
     def _exponents(self, rows: slice, by_g: float | Tensor = 0.0) -> tuple[Tensor, Tensor]:
         """‖x_n‖²/2 (n,), and g_j/ε − c_nj/ε without it and without the penalty (n, J): a constant along a row does

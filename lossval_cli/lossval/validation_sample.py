@@ -58,7 +58,7 @@ def sampling_error(
     Estimated from the difference between two independent samples.
     """
     generator = torch.Generator().manual_seed(seed)
-    X = rows.sample(draw_rows(rows.total, COMPARED_ROWS, generator))
+    X = rows.pick(draw_rows(len(rows), COMPARED_ROWS, generator))
     masses = torch.full((len(X),), 1 / len(X), device=X.device)
     potentials: list[Tensor] = []
     for draw in (1, 2):

@@ -20,7 +20,6 @@ from torch import Tensor
 from lossval_cli.lossval.cross_fitting import EvidenceAccumulator
 from lossval_cli.lossval.objective import Objective
 from lossval_cli.lossval.transport import Potentials
-from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,30 +32,27 @@ def step_weights(
     *,
     eta: float,
     s: Tensor | float = 1.0,
-    total: int,
-    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> tuple[Tensor, float]:
-    """The weights (n,) after one mirror step, and the weighted mean loss L that it was taken at.
+    """The weights (N,) after one mirror step, and the weighted mean loss L that it was taken at.
 
-    `evidence` holds the losses of the epoch and is moved in place; w (n,) weights before the step; s (n,) or 1
-    sample weights of mean 1; `total` N rows of all processes; eta the step size. L is not finite where the
-    losses are not; nothing is moved then.
+    `evidence` holds the losses of the epoch and is moved in place; w (N,) weights before the step; s (N,) or 1
+    sample weights of mean 1; eta the step size. L is not finite where the losses are not; nothing is moved then.
     """
-    L = processes.all_reduce((w * s) @ evidence.held_out_loss()) / total
+    L = (w * s) @ evidence.held_out_loss() / len(w)
     if not math.isfinite(L):
         return w, float(L)
     OT = torch.tensor(potentials.cost, device=w.device)
     for_label, for_feature = objective.factors(L, OT)
     evidence.mirror_step(for_label, for_feature, potentials.f, eta)
-    return mean_one(evidence.label + evidence.feature, s, total, processes), float(L)
+    return mean_one(evidence.label + evidence.feature, s), float(L)
 
 
-def mean_one(log_weights: Tensor, s: Tensor | float, total: int, processes: ProcessGroup) -> Tensor:
-    """Return (n,) weights whose mean over all `total` rows, each counted s times, is 1."""
-    if processes.world_size == 1 and isinstance(s, float):
-        return torch.softmax(log_weights, 0) * total
-    w = (log_weights - processes.all_reduce(log_weights.max(), "max")).exp_()
-    return w * (total / processes.all_reduce((w * s).sum()))
+def mean_one(log_weights: Tensor, s: Tensor | float) -> Tensor:
+    """Return (N,) weights whose mean over all rows, each counted s times, is 1."""
+    if isinstance(s, float):
+        return torch.softmax(log_weights, 0) * len(log_weights)
+    w = (log_weights - log_weights.max()).exp_()
+    return w * (len(w) / (w * s).sum())
 
 
 def normalise(label: Floats, feature: Floats, weights: npt.NDArray[np.floating] | None) -> tuple[Floats, Floats]:

@@ -103,7 +103,7 @@ class OutlierEstimate(NamedTuple):
         """The estimate for all `total` rows, on every process of a group, where each has scored its own."""
         assert self.way is not None and self.noisy is not None
         own = (self.probability, self.penalty, self.way, self.noisy)
-        gathered = (processes.gather_rows(torch.from_numpy(values), total, everywhere=True).numpy() for values in own)
+        gathered = (processes.gather_rows(torch.from_numpy(values), total).numpy() for values in own)
         return _estimate(Scored(*gathered), self.model, self.columns)
 
     def describe(self, rows: Ints, most: int = 3) -> list[list[CellFinding]]:

@@ -1,9 +1,8 @@
 """The processes that share one run, each with its own range of the training rows: started by `torchrun`, or those of
 a process group of torch.distributed that exists already (Ray Train, a script of the user's).
 
-Everything a process cannot know from its own rows goes through here: gradients and the transport's column
-sums are added up, weights are normalised over all rows, and what is known of each row is gathered by the
-main process, which alone writes. With a world size of 1 every operation returns its argument.
+Everything that a process has not done itself goes through here: what other processes have found of their rows, or
+learned of the networks that they train. With a world size of 1 every operation returns its argument.
 
 Python handles signals (Ctrl-C, SIGTERM) between its own instructions only, so nothing here waits for another process
 in one call of a library: it waits in short pieces, or in a thread.
@@ -49,7 +48,7 @@ SLICE = timedelta(seconds=0.5)
 """A piece of a wait, after which signals are handled."""
 
 SENT_ROWS = 1 << 20
-"""Rows that travel to the first process at once."""
+"""Rows that travel at once."""
 
 UNEVEN = 1 / 8
 """How far a range of rows may begin from where it would in even ranges, as a share of their length."""
@@ -131,31 +130,19 @@ class ProcessGroup:
                 work.wait()  # on a GPU the stream waits, not this process
         return values
 
-    def all_reduce_gradients(self, parameters: Sequence[Tensor]) -> None:
-        """Add up the gradients of `parameters` in place, all in one message."""
+    def all_reduce_together(self, tensors: Sequence[Tensor]) -> None:
+        """Add up each of some small `tensors` in place, all in one message."""
         if self.world_size == 1:
             return
         import torch
 
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        message = self.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
-        parts = torch.split(message, [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        message = self.all_reduce(torch.cat([tensor.flatten() for tensor in tensors]))
+        parts = torch.split(message, [tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
 
-    def pick_rows(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
-        """Entries at global `rows` (k,) of a vector of `total`, of which `own` is this process's range."""
-        if self.world_size == 1:
-            return own[rows]
-        mine = self.own(total)
-        here = (rows >= mine.start) & (rows < mine.stop)
-        found = own.new_zeros(len(rows))
-        found[here] = own[rows[here] - mine.start]
-        return self.all_reduce(found)
-
-    def gather_rows(self, own: Tensor, total: int, *, everywhere: bool = False) -> Tensor:
-        """Gather (total, …) from each process's (n, …), on the main process, or `everywhere`; else the others keep what
-        they have.
+    def gather_rows(self, own: Tensor, total: int) -> Tensor:
+        """Gather (total, …) from each process's (n, …), on every process.
 
         Rows travel through main memory in blocks, one process after the other, so that nobody holds more
         than the result.
@@ -163,31 +150,19 @@ class ProcessGroup:
         if self.world_size == 1:
             return own
         with _clear_errors():
-            return _in_thread(lambda: self._gather_rows(own.detach().cpu(), total, everywhere))
+            return _in_thread(lambda: self._gather_rows(own.detach().cpu(), total))
 
-    def _gather_rows(self, own: Tensor, total: int, everywhere: bool) -> Tensor:
+    def _gather_rows(self, own: Tensor, total: int) -> Tensor:
         import torch
         import torch.distributed as dist
 
-        if everywhere:
-            whole = own.new_empty(total, *own.shape[1:])
-            for rank in range(self.world_size):
-                part = whole[self.own(total, rank)]
-                if rank == self.rank:
-                    part.copy_(own)
-                for block in torch.split(part, SENT_ROWS):
-                    dist.broadcast(block, rank, self.group)
-            return whole
-        if not self.is_main:
-            for block in torch.split(own.contiguous(), SENT_ROWS):
-                dist.send(block, 0, self.group)
-            return own
         whole = own.new_empty(total, *own.shape[1:])
-        whole[: len(own)] = own
-        for rank in range(1, self.world_size):
-            theirs = self.own(total, rank)
-            for block in torch.split(whole[theirs], SENT_ROWS):
-                dist.recv(block, rank, self.group)
+        for rank in range(self.world_size):
+            part = whole[self.own(total, rank)]
+            if rank == self.rank:
+                part.copy_(own)
+            for block in torch.split(part, SENT_ROWS):
+                dist.broadcast(block, rank, self.group)
         return whole
 
 

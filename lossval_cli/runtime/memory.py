@@ -54,22 +54,20 @@ class MemoryEstimate:
 
     def state(self) -> int:
         """Bytes of training's running totals, labels among them."""
-        return self.rows * (46 + 8 * self.scoring + 4 * self.outputs)
+        return self.rows * (46 + 8 * self.scoring + 8 * self.outputs)
 
-    def chunk(self, share: float = 1.0, copies: int = 3) -> int:
-        """Bytes of a chunk, or this share of it: rows that are read, sorted, and read ahead, and four numbers a
-        member."""
+    def chunk(self, copies: int = 3) -> int:
+        """Bytes of a chunk: rows that are read, sorted, and read ahead, and four numbers a member."""
         rows = min(chunk_rows(self.width), self.rows)
-        return int(share * rows) * (4 * self.width * copies + 16 * self.members)
+        return rows * (4 * self.width * copies + 16 * self.members)
 
     def result(self) -> int:
         """Bytes of what is known at the end."""
         return self.rows * (RESULT + 16 * self.outputs)
 
-    def streamed(self, share: float) -> int:
-        """Peak bytes of one process, which has this share of the rows, where the table and its encoding stay
-        in files."""
-        training = COSTS + int(share * self.state()) + self.chunk(share)
+    def streamed(self) -> int:
+        """Peak bytes of one process where the table and its encoding stay in files."""
+        training = COSTS + self.state() + self.chunk()
         fixed = process() + 4 * self.val_rows * self.width * 2
         return fixed + max(training, self.result(), SAMPLE)
 

@@ -1,7 +1,7 @@
 """Training rows on the device, in memory or in a file, and the order in which an epoch visits them.
 
-The order of an epoch follows from the generator and the shape of the table alone, not from where rows are, how much
-memory there is or how many processes share them: pages of neighbouring rows are dealt into chunks, and each chunk is
+The order of an epoch follows from the generator and the shape of the table alone, not from where rows are or how much
+memory there is: pages of neighbouring rows are dealt into chunks, and each chunk is
 shuffled. A chunk is read page by page, never row by row; a table of one chunk is a plain shuffle of all rows.
 """
 
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossval_cli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
 from lossval_cli.runtime.row_source import CHUNK_ROWS, PAGES
 from lossval_cli.runtime.row_source import RowSource as RowSource
 
@@ -26,64 +25,50 @@ FEW_ROWS = 1 << 22
 class Chunk(NamedTuple):
     """Rows that are visited next, cut into batches."""
 
-    rows: Tensor  # (n,) indices into this process's own rows, shuffled
+    rows: Tensor  # (n,) row numbers, shuffled
     X: Tensor  # (n, D)
     bounds: list[int]  # batch b is rows bounds[b] to bounds[b + 1]
 
 
 class Rows:
-    """One process's part of the training rows, as tensors on its device."""
+    """The training rows, as tensors on the device."""
 
     def __init__(
         self,
         X: RowSource | Tensor,
         device: torch.device,
-        processes: ProcessGroup = SINGLE_PROCESS,
         chunk_rows: int = CHUNK_ROWS,
         *,
         hold: bool = True,
     ) -> None:
-        """X (N, D): all rows. An array goes to the device at once where it fits and `hold` says so; it stays
-        where it is otherwise, as any other source does."""
+        """X (N, D): an array goes to the device at once where it fits and `hold` says so; it stays where it is
+        otherwise, as any other source does."""
         self.chunk_rows = chunk_rows
-        self.total = len(X)
         self.width = int(X.shape[1])
-        self.processes = processes
-        self.own = processes.own(self.total)
         self.device = device
         self._source = X
         hold = hold and isinstance(X, np.ndarray | Tensor) and _fits(len(self) * self.width * 4, device)
-        self._held = torch.as_tensor(X[self.own]).to(device) if hold else None
+        self._held = torch.as_tensor(X[:]).to(device) if hold else None
 
     def __len__(self) -> int:
-        """n, this process's rows."""
-        return int(self.own.stop - self.own.start)
+        return len(self._source)
 
     def __getitem__(self, part: slice) -> Tensor:
-        """Own rows (m, D) in order."""
-        if self._held is not None:
-            return self._held[part]
-        start, stop, _ = part.indices(len(self))
-        return self._loaded(slice(self.own.start + start, self.own.start + stop))
+        """Rows (m, D) in order."""
+        return self._held[part] if self._held is not None else self._loaded(part)
 
     def pick(self, rows: Tensor) -> Tensor:
-        """Own rows (m, D) with indices `rows` (m,)."""
-        return self._held[rows] if self._held is not None else self._loaded(rows.cpu().numpy() + self.own.start)
-
-    def sample(self, rows: Tensor) -> Tensor:
-        """Rows of the whole table (m, D), the same on every process, whoever's they are."""
-        if self._held is not None and self.processes.world_size == 1:
-            return self._held[rows.to(self.device)]
-        return torch.as_tensor(self._source[rows.cpu().numpy()]).to(self.device)
+        """Rows (m, D) with numbers `rows` (m,)."""
+        return self._held[rows.to(self.device)] if self._held is not None else self._loaded(rows.cpu().numpy())
 
     def chunks(self, batches: int, generator: torch.Generator) -> Iterator[Chunk]:
         """Yield the chunks of one epoch: every row once, in `batches` batches over all chunks.
 
         Where rows are read, the next chunk is read while this one is worked on.
         """
-        count = chunk_count(self.total, self.chunk_rows)
+        count = chunk_count(len(self), self.chunk_rows)
         page = max(1, self.chunk_rows // PAGES)
-        orders = enumerate(visiting_order(self.total, count, page, generator))
+        orders = enumerate(visiting_order(len(self), count, page, generator))
         wanted = ((order, _share(batches, count, i + 1) - _share(batches, count, i)) for i, order in orders)
         if self._held is not None:
             for order, cuts in wanted:
@@ -100,14 +85,8 @@ class Rows:
                 yield ahead.result()
 
     def _chunk(self, order: Tensor, batches: int) -> Chunk:
-        bounds = torch.tensor([i * len(order) // batches for i in range(batches + 1)])
-        if self.processes.world_size > 1:
-            # Batches are of all processes together: each works on what it has of them.
-            inside = ((order >= self.own.start) & (order < self.own.stop)).nonzero().squeeze(1)
-            bounds = torch.searchsorted(inside, bounds)
-            order = order[inside] - self.own.start
-        rows = order.to(self.device)
-        return Chunk(rows, self.pick(rows if self._held is not None else order), bounds.tolist())
+        bounds = [i * len(order) // batches for i in range(batches + 1)]
+        return Chunk(order.to(self.device), self.pick(order), bounds)
 
     def _loaded(self, rows: Any) -> Tensor:
         loaded = torch.as_tensor(self._source[rows])

@@ -124,8 +124,8 @@ class TrainingMonitor:
         requests = torch.tensor(self.requests(), dtype=torch.int64)
         save, stop, interrupt = processes.all_reduce(requests, "max").bool().tolist()
         if self.store is not None and (save or interrupt or (stop and epoch < epochs)):
-            tensors, progress = take()
             if processes.is_main:
+                tensors, progress = take()
                 self.store.save(tensors, {**progress, "restarts": self.restarts})
             self._saved_time = time.monotonic()
         if interrupt:
