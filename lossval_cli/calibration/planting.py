@@ -47,7 +47,7 @@ def plant_noise(dataset: Dataset, rate: float, free: Bools, rng: np.random.Gener
     UsageError where the rate comes to less than one row.
     """
     table, y = dataset.train.table, dataset.train.y
-    assert y is not None  # the training table has a label: prepare() sees to it
+    assert y is not None  # load_dataset refuses a training table without labels
     order = rng.permutation(np.flatnonzero(free))
     count = round(rate * len(order))
     keeps_label = np.zeros(len(y), bool)

@@ -96,7 +96,7 @@ class Progress:
     def _seconds_left(self, epoch: Epoch) -> float:
         if self._first is None or epoch.epoch == self._first[0]:
             return math.nan
-        first, then = self._first  # not the first of all in a run that is gone on with
+        first, then = self._first  # of this process: a run that continues begins later
         a_piece = (time.monotonic() - then) / (epoch.epoch - first)
         return round(a_piece * (epoch.epochs - epoch.epoch), 1)
 

@@ -104,7 +104,7 @@ def find_class_order(
     known = [text.strip() for text in declared]
     if known and all(name in known for name in names):
         return ClassOrder(_sorted_by([known.index(name) for name in names]), "its categories are declared as ordered")
-    found = _by_words(names, column) or _by_numbers(names, column, is_told=bool(ordered))
+    found = _by_words(names, column) or _by_numbers(names, column, says_ordered=bool(ordered))
     if found is None and ordered:
         listed = join_names([quote(name) for name in names])
         raise UsageError(
@@ -148,13 +148,13 @@ def _by_words(names: Sequence[str], column: str) -> ClassOrder | None:
     return None
 
 
-def _by_numbers(names: Sequence[str], column: str, *, is_told: bool) -> ClassOrder | None:
+def _by_numbers(names: Sequence[str], column: str, *, says_ordered: bool) -> ClassOrder | None:
     try:
         values = [float(name) for name in names]
     except ValueError:
         values = []
     if values:
-        if is_told:
+        if says_ordered:
             return ClassOrder(_sorted_by(values), "as --ordered says")
         if GRADE_NAMES.fullmatch(column) and all(value.is_integer() for value in values):
             return ClassOrder(_sorted_by(values), "whole numbers in a column of this name are steps")

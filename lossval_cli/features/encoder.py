@@ -60,7 +60,7 @@ class Block:
 class Encoder:
     """Training columns as encoders, in the order of the features; nothing of a later table changes it.
 
-    Every block has total variance 1 over the training rows (see `encoders.scaling`), so two random training
+    Every block has total variance 1 over the training rows (see `columns.scaling`), so two random training
     rows differ by about 2 per column in squared distance, whatever the column's kind, unit and width.
     """
 

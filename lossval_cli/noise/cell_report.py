@@ -80,9 +80,9 @@ class _Described:
         self.view, self.model, self.prepared, self.fitted = view, model, prepared, fitted
         n, D = prepared.shape
         self.rows: list[list[CellFinding]] = [[] for _ in range(n)]
-        left, mended = np.ones((n, D), bool), prepared
+        left, corrected = np.ones((n, D), bool), prepared
         for turn in range(min(most, D)):
-            self._look(mended)
+            self._look(corrected)
             total = np.where(left, np.sum(list(self.evidence), axis=0), 0.0)
             worst = np.argmax(total + TIE * self.contradictions.sum(axis=2) * (total > 0), axis=1)
             least = WORTH_TELLING + (np.log(D) if turn else 0.0)
@@ -95,7 +95,7 @@ class _Described:
                     self.rows[i].append(found)
                 expected.setdefault(d, {})[i] = found.predicted
             left[named, worst[named]] = False
-            mended = _with(mended, expected)
+            corrected = _with(corrected, expected)
 
     def _look(self, prepared: pd.DataFrame) -> None:
         """Compare the cells of rows."""

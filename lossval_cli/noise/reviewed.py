@@ -217,9 +217,8 @@ def _learn(prior: Floats, reviewed: ReviewedRows, wrong: Bools, doubts: _Doubts)
         alike = is_open & (prior >= np.quantile(prior[rows[shown]], 0.05))
         posterior = softmax(_log_posterior(own[shown], wrong[shown]))
         if alike.any():
-            by_shift = expit(odds[alike][:, None] + SHIFTS[np.linspace(0, 400, 81).astype(int)])  # (n, 81)
-            coarse = np.interp(SHIFTS[np.linspace(0, 400, 81).astype(int)], SHIFTS, posterior)
-            coarse /= coarse.sum()
+            by_shift = expit(odds[alike][:, None] + SHIFTS[::5])  # (n, 81)
+            coarse = posterior[::5] / posterior[::5].sum()
             probability[alike] = by_shift @ coarse
             expected = by_shift.sum(axis=0)
             spread = float(np.sqrt((by_shift * (1 - by_shift)).sum(axis=0) @ coarse))

@@ -13,13 +13,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossval_cli.tables.date_parts import DAY, Bools, DateParts, Ints, to_days
 from lossval_cli.tables.date_spellings import (
-    AFTER_NOON,
-    BEFORE_NOON,
     COMPACT,
     ISO,
     MONTH_POINT,
@@ -28,21 +26,9 @@ from lossval_cli.tables.date_spellings import (
     SEASON,
     SHORT,
     SPELLINGS,
-    ZONES,
 )
-from lossval_cli.tables.month_names import month_number
 from lossval_cli.text.format import quote
 
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-
-SECOND: Final = 10**6
-_DAY: Final = 86_400 * SECOND
-_MONTH_DAYS: Final = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
-
-
-_CENTURY: Final = 69
-"""Two digits from here on are of the twentieth century, as POSIX has it."""
 _FEW_COMPACT: Final = 4
 """Different whole numbers from which all of them are hardly dates by accident."""
 _MOST_SHORT_YEARS: Final = 60
@@ -132,7 +118,7 @@ def read_dates(cells: pa.Array, counts: Ints, order: Ints, hint: DateHint) -> Da
     found = np.zeros(len(cells), bool)
     notes: list[str] = []
     for spelling in SPELLINGS:
-        parts = _Parts(cells, spelling)
+        parts = DateParts(cells, spelling)
         fresh = parts.found & ~found
         if fresh.any():
             if spelling == SEASON and parts.are_seasons(fresh):
@@ -207,97 +193,6 @@ def _by_pattern(cells: pa.Array, pattern: str) -> DateReading | None:
     return DateReading(values, found, DateForm(None, pattern), True, []) if found.any() else None
 
 
-class _Parts:
-    """Cells (U,) taken apart by one spelling."""
-
-    def __init__(self, cells: pa.Array, spelling: str) -> None:
-        self._parts = pc.extract_regex(cells, spelling)
-        self._names = {field.name for field in self._parts.type}
-        self.found: Bools = np.asarray(self._parts.is_valid())
-
-    def read(self) -> tuple[Ints, Bools]:
-        """Microseconds, and which of the cells are dates that exist."""
-        fits = self.found.copy()
-        month, day = self.number("month", 1), self.number("day", 1)
-        if "name" in self._names:
-            named = self._mapped("name", {name: month_number(name) for name in self._different("name")})
-            month, fits = named, fits & (named > 0)
-        if "quarter" in self._names:
-            month = 3 * self.number("quarter", 1) - 2
-        year = self.year()
-        days, real = _days(year, month, day)
-        if "week" in self._names:
-            week, weekday = self.number("week", 1), self.number("weekday", 1)
-            first, _ = _days(year, np.ones_like(year), np.full_like(year, 4))
-            days = first - (first + 3) % 7 + 7 * (week - 1) + weekday - 1
-            real = (week >= 1) & (week <= 53)
-        moment, in_day = self.clock()
-        if "since" in self._names:
-            moment = 1000 * self.number("since", 0)
-        return days * _DAY + moment, fits & real & in_day
-
-    def are_seasons(self, fresh: Bools) -> bool:
-        """Return True if the second of two numbers is always the year behind the first: 2010-11, 2011-12."""
-        year, month = self.number("year", 0)[fresh], self.number("month", 0)[fresh]
-        return len(np.unique(year)) > 1 and bool(((year + 1) % 100 == month).all())
-
-    def clock(self) -> tuple[Ints, Bools]:
-        """Microseconds since midnight in UTC, and which of them are times."""
-        hour, minute, second = self.number("hour", 0), self.number("minute", 0), self.number("second", 0)
-        fits = (hour <= 24) & (minute <= 59) & (second <= 60)
-        half = self._half()
-        halved = half != ""
-        fits &= ~halved | ((hour >= 1) & (hour <= 12))
-        hour = np.where(halved, hour % 12 + np.where(half == "p", 12, 0), hour)
-        fraction = self.number("fraction", 0, digits=6)
-        moment = (3600 * hour + 60 * minute + np.minimum(second, 59)) * SECOND + fraction
-        for name in ("zone", "zone2"):
-            offsets = {zone: _offset(zone) for zone in self._different(name)}
-            known = {zone: seconds for zone, seconds in offsets.items() if seconds is not None}
-            fits &= self._mapped(name, dict.fromkeys(known, 1)) == 1
-            moment = moment - self._mapped(name, known) * SECOND
-        return moment, fits
-
-    def year(self) -> Ints:
-        """Four digits, or two of the century that POSIX says."""
-        year = self.number("year", 1970)
-        short = np.asarray(pc.equal(pc.utf8_length(self._text("year")), 2))
-        return np.where(short, year + np.where(year < _CENTURY, 2000, 1900), year)
-
-    def number(self, name: str, default: int, digits: int = 0) -> Ints:
-        """A group as whole numbers, `default` where it is empty; as a fraction of so many digits."""
-        if name not in self._names:
-            return np.full(len(self.found), default, np.int64)
-        text = self._text(name)
-        if digits:
-            text = pc.utf8_slice_codeunits(pc.utf8_rpad(text, digits, "0"), 0, digits)
-        text = pc.if_else(pc.equal(text, ""), str(default), text)
-        numbers: Ints = text.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        return numbers
-
-    def _half(self) -> npt.NDArray[np.str_]:
-        if "half" not in self._names:
-            return np.full(len(self.found), "")
-        noon = self._mapped("noon", dict.fromkeys(BEFORE_NOON, 1) | dict.fromkeys(AFTER_NOON, 2))
-        written = pa.array(np.array(["", "a", "p"])[noon])
-        both = pc.binary_join_element_wise(written, self._text("half"), self._text("half2"), "")
-        return pc.utf8_lower(both).to_numpy(zero_copy_only=False).astype(str)  # type: ignore[no-any-return]
-
-    def _text(self, name: str) -> pa.Array:
-        if name not in self._names:
-            return pa.array([""] * len(self.found))
-        return pc.utf8_trim_whitespace(pc.fill_null(pc.struct_field(self._parts, name), ""))
-
-    def _different(self, name: str) -> list[str]:
-        return pc.unique(self._text(name)).to_pylist()  # type: ignore[no-any-return]
-
-    def _mapped(self, name: str, meaning: dict[str, int]) -> Ints:
-        """Return the number (U,) that each cell's group means, 0 where it means none."""
-        encoded = self._text(name).dictionary_encode()
-        numbers = np.array([meaning.get(text, 0) for text in encoded.dictionary.to_pylist()], np.int64)
-        return numbers[np.asarray(encoded.indices)] if len(numbers) else np.zeros(len(self.found), np.int64)
-
-
 class _Numeric:
     """Cells (U,) in which day and month are both numbers, `a` before `b`."""
 
@@ -308,7 +203,7 @@ class _Numeric:
         self.has_points = np.zeros(len(cells), bool)
         self.is_short_dots = np.zeros(len(cells), bool)
         for name, spelling in NUMERIC.items():
-            parts = _Parts(cells, spelling)
+            parts = DateParts(cells, spelling)
             here = parts.found & ~self.found
             if not here.any():
                 continue
@@ -337,11 +232,11 @@ class _Numeric:
             other, other_fits = self._days[not day_first]
             other_fits = other_fits & ~fits
             days, fits = np.where(other_fits, other, days), fits | other_fits
-        return days * _DAY + self.moment, fits
+        return days * DAY + self.moment, fits
 
     def _read(self, day_first: bool) -> tuple[Ints, Bools]:
         day, month = (self.a, self.b) if day_first else (self.b, self.a)
-        days, real = _days(self.year, month, day)
+        days, real = to_days(self.year, month, day)
         return days, real & self.found & (day_first | ~self.is_short_dots)
 
 
@@ -393,33 +288,3 @@ def _decide_order(
         False,
         [f"{example} is read as month/day, though day/month is as possible (--date-format DMY reads it so)"],
     )
-
-
-def _offset(zone: str) -> int | None:
-    """Seconds east of Greenwich; None for letters that are not a known zone."""
-    zone = zone.strip()
-    if not zone:
-        return 0
-    for prefix in ("UTC", "GMT"):
-        if zone.startswith(prefix) and len(zone) > 3:
-            zone = zone[3:]
-    if zone[0] in "+-":
-        digits = zone[1:].replace(":", "")
-        seconds = 3600 * int(digits[:2]) + 60 * int(digits[2:] or 0)
-        return -seconds if zone[0] == "-" else seconds
-    hours = ZONES.get(zone)
-    return None if hours is None else 3600 * hours
-
-
-def _days(year: Ints, month: Ints, day: Ints) -> tuple[Ints, Bools]:
-    """Days since 1970-01-01 in the Gregorian calendar, and which dates exist (Hinnant, days_from_civil)."""
-    within = np.clip(month, 1, 12)
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    last = _MONTH_DAYS[within - 1] + ((within == 2) & leap)
-    real = (month >= 1) & (month <= 12) & (day >= 1) & (day <= last) & (year >= 1)
-    shifted = year - (within <= 2)
-    era = shifted // 400
-    year_of_era = shifted - 400 * era
-    day_of_year = (153 * ((within + 9) % 12) + 2) // 5 + day - 1
-    day_of_era = 365 * year_of_era + year_of_era // 4 - year_of_era // 100 + day_of_year
-    return 146_097 * era + day_of_era - 719_468, real
