@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lossval_cli.errors import UsageError
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.encoded_file import EncodedFile, encode_streamed
 from lossval_cli.features.encoder import Encoder
@@ -172,7 +171,7 @@ def load_dataset(
 
     layout = plan_layout(table, _memory_estimate(read, encoder, labels, settings), runtime)
     y = encode.labels_of(read.sharded, "training")
-    own, encoded_notices = _encode_training(table, y, encoder, settings, runtime, layout)
+    own, encoded_notices = _encode_training(table, y, encoder, runtime, layout)
     notices += encoded_notices
     special = _read_special(read.sharded, roles)
     notices += special.notices
@@ -193,7 +192,7 @@ def load_dataset(
         notices += encoder.differences(read.val)
         val_split = encode.split(read.val, "validation")
         notices += _absent_classes(labels, val_split)
-    predictions = _read_predictions(read, y, val_split.y, labels)
+    predictions = read_predictions(read, y, None if read.val is None else val_split.y, labels)
     if predictions is not None:
         notices += predictions.notices
         warnings += predictions.warnings
@@ -268,28 +267,6 @@ def _examine_rows(
     return invalid, keys, find_copies(keys, (values for _, values in encoder.read(table)))
 
 
-def _read_predictions(
-    read: ReadTables, y: npt.NDArray[np.generic], y_val: npt.NDArray[np.generic] | None, labels: Labels
-) -> Predictions | None:
-    options = read.options
-    if options.predictions is None:
-        if options.val_predictions is not None:
-            raise UsageError("--val-predictions needs --predictions, those of the training rows")
-        return None
-    return read_predictions(
-        options.predictions,
-        options.val_predictions,
-        train=read.train,
-        all_rows=read.train if read.unlabelled is None else read.unlabelled.whole,
-        val=read.val,
-        y=y,
-        y_val=None if read.val is None else y_val,
-        labels=labels,
-        roles=read.roles,
-        reading=read.reading,
-    )
-
-
 def _find_overlaps(
     own: Split, keys: Keys, encoder: Encoder, others: Mapping[str, Split | None]
 ) -> tuple[dict[str, Overlap], list[str]]:
@@ -312,7 +289,6 @@ def _encode_training(
     table: Table,
     y: npt.NDArray[np.generic],
     encoder: Encoder,
-    settings: Settings,
     runtime: Runtime,
     layout: Layout,
 ) -> tuple[Split, list[str]]:

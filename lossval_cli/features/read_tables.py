@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lossval_cli.errors import DataError, UsageError
-from lossval_cli.features.predictions.read import prediction_columns
+from lossval_cli.features.predictions.columns import prediction_columns
 from lossval_cli.features.roles import Roles, check_agreement, decide_roles
 from lossval_cli.features.streaming import read_or_stream, sample_rows, shard
 from lossval_cli.features.table_options import TableOptions, asked_columns, spelled_as

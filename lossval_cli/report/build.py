@@ -71,7 +71,7 @@ def build_report(
         "verdict": None,
         "summary": _summary(fit, noise, kinds),
         "removal": study,
-        "suspects": explain_suspects(dataset, fit, noise, table, kinds, seen, settings.seed, settings.tree_factor()),
+        "suspects": explain_suspects(dataset, fit, noise, table, kinds, seen, settings),
         "model": _model(fit, device),
         "data": _data(dataset),
         "settings": settings.as_dict(),

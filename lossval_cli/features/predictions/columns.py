@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lossval_cli.errors import SchemaError
+from lossval_cli.errors import SchemaError, UsageError
 from lossval_cli.features.class_order import canonical_label
 from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.labels import ClassLabels, NumberLabels
 from lossval_cli.features.predictions.values import Values, finite, in_range, of_second_class, probabilities
 from lossval_cli.features.tags import TagLabels
 from lossval_cli.tables.table import Table
-from lossval_cli.text.format import format_name, join_names, pluralize, quote
+from lossval_cli.text.format import closest_name, format_name, join_names, pluralize, quote
 
 Floats = npt.NDArray[np.float64]
 
 NAMES_OF_NUMBERS = ("prediction", "predicted", "y_pred", "pred")
 """Names of the column of predicted numbers, looked for where a file has several columns."""
+
+
+def prediction_columns(source: Any, table: Table) -> tuple[str, ...]:
+    """The columns of the training table that `source` names, separated by commas or as a list; none where it is a
+    file, an array or a table.
+
+    Raises UsageError where it is neither a file nor columns.
+    """
+    if source is None or isinstance(source, Path) or not isinstance(source, str | list | tuple):
+        return ()
+    names = source.split(",") if isinstance(source, str) else list(source)
+    if not all(isinstance(name, str) for name in names):
+        return ()
+    names = [name.strip() for name in names]
+    if isinstance(source, str) and (Path(source).exists() or source.endswith((".csv", ".npy", ".parquet", ".gz"))):
+        return ()
+    for name in names:
+        if name not in table.column_names:
+            near = closest_name(name, table.column_names)
+            hint = f"; did you mean {quote(near)}?" if near else ""
+            raise UsageError(
+                f"--predictions: {quote(name)} is neither a file nor a column of {format_name(table.name)}{hint}"
+            )
+    return tuple(names)
 
 
 def read_named_columns(

@@ -31,6 +31,7 @@ from lossval_cli.report.sentences.suspects import (
 )
 from lossval_cli.runtime.sharing import share
 from lossval_cli.score_columns import given_names
+from lossval_cli.settings import Settings
 from lossval_cli.text.format import format_number, pluralize
 
 EXPLAINED = 300
@@ -53,8 +54,7 @@ def explain_suspects(
     table: pa.Table,
     kinds: npt.NDArray[np.object_],
     seen: TableScan,
-    seed: int,
-    trees: float,
+    settings: Settings,
 ) -> list[dict[str, Any]]:
     """The EXPLAINED most probable suspects, the most probable first; of equal probabilities the least important.
 
@@ -70,7 +70,7 @@ def explain_suspects(
     listed = by_label[np.isin(by_label, order[index[:LISTED]])]
     tasks: list[Callable[[], Any]] = [
         lambda: describe_neighbours(dataset, by_label),
-        lambda: find_deciding_columns(dataset, fit.predictions, listed, seed, trees),
+        lambda: find_deciding_columns(dataset, fit.predictions, listed, settings.seed, settings.tree_factor()),
         lambda: _find_unusual_cells(noise, by_features),
     ]
     neighbours, deciding, unusual_cells = share(tasks, lambda find: find())
