@@ -98,3 +98,8 @@ class GateFailed(LossvalError):
     """A rule of `lossval check` failed."""
 
     exit_code = 1
+
+
+def system_reason(error: OSError) -> str:
+    """Return what the system says of a file, as it follows a colon: `no space left on device`."""
+    return (error.strerror or str(error)).lower()

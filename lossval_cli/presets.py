@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from lossval_cli.errors import UsageError
+from lossval_cli.errors import UsageError, system_reason
 from lossval_cli.limits import MAX_SETTINGS_BYTES, read_small
 from lossval_cli.text.format import did_you_mean, escape_control
 
@@ -40,8 +40,7 @@ def read_settings(path: Path, what: str = "settings file") -> bytes:
     try:
         return read_small(path, MAX_SETTINGS_BYTES) if path.is_file() else _read_once(path)
     except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise UsageError(f"{what} {escape_control(str(path))}: {reason}") from error
+        raise UsageError(f"{what} {escape_control(str(path))}: {system_reason(error)}") from error
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from lossval_cli.errors import UsageError
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.tables.column_types import is_number, is_text
 from lossval_cli.tables.numbers import NumberForm
+from lossval_cli.tables.rewrite import Cells
 from lossval_cli.tables.table import Table
 from lossval_cli.text.format import format_name, pluralize
 
@@ -117,7 +118,7 @@ def _with_errors(
         values = pc.cast(typed, "float64", safe=False).to_numpy()
         new = _rounded(errors.numbers[name], values, rows)
         differs = (new != values[rows]) & ~np.isnan(new)
-        return _replaced(column, rows[differs], _written(new[differs], table, name)), differs
+        return Cells(name, rows[differs], _written(new[differs], table, name)).put_into(column), differs
     replaced = errors.others[name]
     other = (rows + rng.integers(1, table.rows, size=len(rows))) % table.rows
     source[rows[replaced]] = other[replaced]
@@ -127,7 +128,7 @@ def _with_errors(
     if name in errors.typos:
         typo = errors.typos[name] & np.array([bool(cell) for cell in before])
         cells = [with_typo(str(cell), rng) for cell in column.take(pa.array(rows[typo])).to_pylist()]
-        column = _replaced(column, rows[typo], pa.array(cells, column.type))
+        column = Cells(name, rows[typo], pa.array(cells, column.type)).put_into(column)
         differs[typo] = [cell != before[i] for i, cell in zip(np.flatnonzero(typo), cells, strict=True)]
     return column, differs
 
@@ -142,13 +143,6 @@ def _rounded(new: Floats, values: Floats, rows: Rows) -> Floats:
                 break
     rounded: Floats = np.where(np.isinf(new), values[rows], new) + 0.0  # no -0 in a column of whole numbers
     return rounded
-
-
-def _replaced(column: pa.ChunkedArray, rows: Rows, cells: pa.Array) -> pa.ChunkedArray:
-    """The column with other cells in `rows`."""
-    source = np.arange(len(column))
-    source[rows] = len(column) + np.arange(len(rows))
-    return pa.chunked_array([*column.chunks, cells], column.type).take(pa.array(source))
 
 
 def _written(numbers: Floats, table: Table, name: str) -> pa.Array:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lossval_cli.cli.app import CLICK_ERRORS, run_command
-from lossval_cli.cli.console import forget_stdout, say_what_ended_it
-from lossval_cli.errors import LossvalError, OutputError
+from lossval_cli.cli.console import flush_stdout, forget_stdout, say_what_ended_it
+from lossval_cli.errors import LossvalError, system_reason
 from lossval_cli.runtime.platform import TERMINATION_SIGNALS
 from lossval_cli.text.format import did_you_mean, format_name
 
@@ -44,7 +44,7 @@ def _run(arguments: list[str], last: contextlib.ExitStack) -> int:
     try:
         with _quiet_libraries(debug), _stoppable(stopped, last):
             code = run_command(arguments)
-            _flush()
+            flush_stdout()
             return code
     except KeyboardInterrupt as interrupt:
         say_what_ended_it(str(interrupt) or "interrupted")
@@ -72,7 +72,7 @@ def _error_line(error: Exception) -> str:
         return "error: out of memory: use a smaller table, fewer members or a smaller batch_size"
     if isinstance(error, OSError):  # a name too long, links in a circle: nothing of ours
         where = f"{format_name(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
-        return f"error: {where}{(error.strerror or str(error)).lower()}"
+        return f"error: {where}{system_reason(error)}"
     lines = str(error).splitlines()
     what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return f"internal error: {what} (please report it; LOSSVAL_DEBUG=1 shows the traceback)"
@@ -138,16 +138,3 @@ def _stoppable(stopped: list[int], last: contextlib.ExitStack) -> Iterator[None]
     finally:
         for number in before:
             signal.signal(number, signal.SIG_IGN)
-
-
-def _flush() -> None:
-    """Push results out now, where a full disk or a closed pipe can still be answered for."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        forget_stdout()
-        raise OutputError(f"standard output: {(error.strerror or str(error)).lower()}") from error

@@ -14,7 +14,7 @@ import typer
 
 from lossval_cli.cli.console import show, show_styled, wants_colour
 from lossval_cli.cli.option_groups import OptionGroup
-from lossval_cli.errors import OutputError, UsageError
+from lossval_cli.errors import OutputError, UsageError, system_reason
 from lossval_cli.runtime.atomic_write import check_file, repeated_file, write_file
 from lossval_cli.text.format import join_names
 
@@ -97,8 +97,7 @@ def _append(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text + "\n")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"GITHUB_STEP_SUMMARY {path} cannot be written: {reason}") from error
+        raise OutputError(f"GITHUB_STEP_SUMMARY {path} cannot be written: {system_reason(error)}") from error
 
 
 def _show_text(text: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from lossval_cli.errors import OutputError
+from lossval_cli.errors import OutputError, system_reason
 from lossval_cli.text.escape import break_commands, escape_ci
 from lossval_cli.text.format import escape_control
 
@@ -103,7 +103,19 @@ def _as_output_error() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"standard output: {(error.strerror or str(error)).lower()}") from error
+        raise OutputError(f"standard output: {system_reason(error)}") from error
+
+
+def flush_stdout() -> None:
+    """Push results out now, while a full disk or a closed pipe can still be reported."""
+    if sys.stdout is None:
+        return
+    try:
+        with _as_output_error():
+            sys.stdout.flush()
+    except OutputError:
+        forget_stdout()
+        raise
 
 
 def forget_stdout() -> None:

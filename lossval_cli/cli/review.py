@@ -16,7 +16,7 @@ import typer
 
 from lossval_cli.cli import options
 from lossval_cli.cli.console import say, show
-from lossval_cli.errors import OutputError, UsageError
+from lossval_cli.errors import OutputError, UsageError, system_reason
 from lossval_cli.text.format import format_name, join_names, pluralize
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _serve(session: Session, port: int, *, browser: bool) -> None:
     try:
         listener = open_socket(port)
     except OSError as error:
-        raise UsageError(f"--port {port}: {(error.strerror or str(error)).lower()}; 0 takes a free port") from error
+        raise UsageError(f"--port {port}: {system_reason(error)}; 0 takes a free port") from error
     port = int(listener.getsockname()[1])
     token = secrets.token_urlsafe(24)
     address = f"http://{HOST}:{port}/?token={token}"

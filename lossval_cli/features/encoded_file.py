@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lossval_cli.errors import OutputError
+from lossval_cli.errors import OutputError, system_reason
 from lossval_cli.features.encoder import Encoder
 from lossval_cli.features.row_keys import Keys
 from lossval_cli.runtime.distributed import ProcessGroup
@@ -184,8 +184,9 @@ def _keeping(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"encoded rows cannot be kept in {escape_control(str(path.parent))}: {reason}") from error
+        raise OutputError(
+            f"encoded rows cannot be kept in {escape_control(str(path.parent))}: {system_reason(error)}"
+        ) from error
 
 
 def block_table(table: Table, block: Any, first: int) -> Table:

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lossval_cli.errors import ReadError, UsageError
+from lossval_cli.errors import ReadError, UsageError, system_reason
 from lossval_cli.limits import MAX_RECORD_FILE_BYTES, read_small
 from lossval_cli.review.session import Session
 from lossval_cli.runs.decisions import DROP, FIX, KEEP, RELABEL, SKIP, neutral
@@ -139,7 +139,7 @@ def _read(path: Path) -> list[list[str]]:
     try:
         data = read_small(path, MAX_RECORD_FILE_BYTES)
     except OSError as error:
-        raise ReadError(f"{format_name(str(path))} cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise ReadError(f"{format_name(str(path))} cannot be read: {system_reason(error)}") from error
     try:
         rows = _workbook_rows(data) if data.startswith(b"PK") else _csv_rows(data)
     except (ValueError, KeyError, csv.Error, zipfile.BadZipFile, OSError, TypeError) as error:
@@ -154,7 +154,7 @@ def _csv_rows(data: bytes) -> list[list[str]]:
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    return [[cell[1:] if cell.startswith("'") else cell for cell in row] for row in rows if row]
+    return [[cell.removeprefix("'") for cell in row] for row in rows if row]
 
 
 def _workbook_rows(data: bytes) -> list[list[str]]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
-from lossval_cli.errors import OutputError, ReadError
+from lossval_cli.errors import OutputError, ReadError, system_reason
 from lossval_cli.limits import MAX_RECORD_FILE_BYTES, read_small
 from lossval_cli.runtime.platform import sync_directory
 from lossval_cli.text.escape import FORMULA_STARTS, PLAIN_NUMBER
@@ -98,8 +98,7 @@ def read_decisions(path: Path) -> DecisionFile:
     try:
         data = read_small(path, MAX_RECORD_FILE_BYTES)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ReadError(f"{format_name(str(path))} cannot be read: {reason}") from error
+        raise ReadError(f"{format_name(str(path))} cannot be read: {system_reason(error)}") from error
     return parse_decisions(data, format_name(str(path)))
 
 
@@ -205,8 +204,7 @@ def append_decisions(path: Path, decisions: Iterable[Decision]) -> None:
         if is_new:
             sync_directory(path.parent)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"{format_name(str(path))} cannot be written: {reason}") from error
+        raise OutputError(f"{format_name(str(path))} cannot be written: {system_reason(error)}") from error
 
 
 def _has_our_columns(data: bytes) -> bool:
@@ -254,7 +252,7 @@ def neutral(text: str) -> str:
 
 
 def _plain(cell: str) -> str:
-    text = cell[1:] if cell.startswith("'") else cell
+    text = cell.removeprefix("'")
     return re.sub(r"\\[\\nr0]", lambda found: _UNESCAPES[found[0]], text)
 
 

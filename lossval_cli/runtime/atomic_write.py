@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from lossval_cli.errors import OutputError
+from lossval_cli.errors import OutputError, system_reason
 from lossval_cli.limits import MAX_RECORD_FILE_BYTES, read_small
 from lossval_cli.runtime.platform import (
     TERMINATION_SIGNALS,
@@ -193,8 +193,7 @@ def reporting(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"{format_name(str(path))} cannot be written: {reason}") from error
+        raise OutputError(f"{format_name(str(path))} cannot be written: {system_reason(error)}") from error
 
 
 @dataclass

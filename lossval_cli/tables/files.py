@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 
-from lossval_cli.errors import ReadError
+from lossval_cli.errors import ReadError, system_reason
 from lossval_cli.limits import MAX_BYTES, allowed_size, too_large
 from lossval_cli.tables.remote import list_remote, read_remote
 from lossval_cli.text.format import closest_name, format_name
@@ -173,8 +173,7 @@ def read_file(path: str) -> bytes:
     except FileNotFoundError:
         raise ReadError(f"{format_name(path)} does not exist{_neighbour(path)}") from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ReadError(f"{format_name(path)} cannot be read: {reason}") from error
+        raise ReadError(f"{format_name(path)} cannot be read: {system_reason(error)}") from error
 
 
 def _read_all(file: BinaryIO, name: str) -> bytes:
@@ -241,6 +240,5 @@ def digest_files(files: Sequence[Listed]) -> str:
                 while block := stream.read(16 * _BLOCK):
                     total.update(block)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise ReadError(f"{format_name(file.path)} cannot be read: {reason}") from error
+            raise ReadError(f"{format_name(file.path)} cannot be read: {system_reason(error)}") from error
     return total.hexdigest()

@@ -10,7 +10,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -50,7 +49,7 @@ class StoredOriginal(Original):
         try:
             for one in cells:
                 i = table.column_names.index(one.column)
-                table = table.set_column(i, table.schema.field(i), _replaced(table[i], one))
+                table = table.set_column(i, table.schema.field(i), one.put_into(table[i]))
             table = table.filter(pa.array(keep))
         except pa.ArrowNotImplementedError as error:
             kinds = sorted({str(kind) for kind in table.schema.types if "view" in str(kind)})
@@ -135,14 +134,6 @@ class ArrowOriginal(StoredOriginal):
         write_as = pa.ipc.new_stream if self._is_stream else pa.ipc.new_file
         with write_as(sink, table.schema) as writer:
             writer.write_table(table)
-
-
-def _replaced(column: pa.ChunkedArray, cells: Cells) -> pa.ChunkedArray:
-    """The column with some cells taken from `cells.values`, which stand behind it for a moment."""
-    take = np.arange(len(column))
-    take[cells.rows] = len(column) + np.arange(len(cells.rows))
-    both = pa.chunked_array([*column.chunks, cells.values], column.type)
-    return both.unify_dictionaries().take(pa.array(take))
 
 
 def _without_ranges(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes] | None:

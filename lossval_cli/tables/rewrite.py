@@ -24,6 +24,13 @@ class Cells(NamedTuple):
     rows: npt.NDArray[np.int64]
     values: pa.Array
 
+    def put_into(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the column with these cells, which stand behind it for a moment."""
+        take = np.arange(len(column))
+        take[self.rows] = len(column) + np.arange(len(self.rows))
+        both = pa.chunked_array([*column.chunks, self.values], column.type)
+        return both.unify_dictionaries().take(pa.array(take))
+
 
 class Added(NamedTuple):
     """A new last column of numbers, (N,); of rows that are taken out they do not matter."""
