@@ -18,7 +18,7 @@ from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.cell_report import CellFinding
 from lossval_cli.noise.label_errors import NoiseEstimate
 from lossval_cli.report.findings.deciding_columns import find_deciding_columns
-from lossval_cli.report.findings.names import Json, cell, cut, rounded
+from lossval_cli.report.findings.names import Json, cell, cut, date, rounded
 from lossval_cli.report.findings.neighbours import describe_neighbours
 from lossval_cli.report.findings.table_scan import TableScan
 from lossval_cli.report.sentences.suspects import (
@@ -293,8 +293,9 @@ class _Cells:
         if finding.kind == "moved":
             return "; it would fit another column of the row"
         if finding.kind == "unpredicted" and finding.predicted_range is not None:
-            if self.dataset.encoder.types[finding.column] == "number":
-                low, high = (format_number(end) for end in finding.predicted_range)
+            kind = self.dataset.encoder.types[finding.column]
+            if kind in ("number", "date"):
+                low, high = (date(end) if kind == "date" else format_number(end) for end in finding.predicted_range)
                 return f"; the other columns suggest {low} to {high}"
         elif isinstance(finding.predicted, str) and finding.predicted != finding.value:
             return f"; the other columns suggest {cut(finding.predicted)}"

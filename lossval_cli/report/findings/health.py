@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from lossval_cli.features.columns.number import as_floats
 from lossval_cli.features.dataset import Dataset
+from lossval_cli.features.labels import NumberLabels
+from lossval_cli.features.typed_columns import TypedColumns
 from lossval_cli.lossval.training import Fit
 from lossval_cli.noise.label_errors import NoiseEstimate
+from lossval_cli.report.findings.names import cut, date
+from lossval_cli.report.findings.units import find_unit_jumps
 from lossval_cli.report.sentences.health import (
     classes_too_small,
     repeated_rows,
@@ -15,6 +20,7 @@ from lossval_cli.report.sentences.health import (
     tied_rows,
     training_loss,
     transport_health,
+    unit_jump,
     validation_rows,
 )
 from lossval_cli.settings import Settings
@@ -27,6 +33,9 @@ MANY_REPEATS = 0.5
 
 ROUGH = 0.25
 """Error of a row's potential for want of validation rows, as a share of what potentials differ by."""
+
+UNIT_ROWS = 5_000
+"""Rows, evenly spread, in which another unit is looked for."""
 
 MANY_TIES = 0.01
 """Share of rows of equal importance beyond which their order says nothing."""
@@ -44,6 +53,7 @@ def check_health(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settin
     checks.append(_ties(fit))
     if noise is not None and noise.labels is not None and (rows := int(noise.labels.class_too_small.sum())):
         checks.append(("classes", True, classes_too_small(rows)))
+    checks += _units(dataset)
     return [{"check": name, "level": "ok" if good else "look", "text": text} for name, good, text in checks]
 
 
@@ -70,6 +80,28 @@ def _repeats(dataset: Dataset) -> Check | None:
     counts = [(what, len(own), len(pd.unique(own))) for what, own in tables]
     repeated = [one for one in counts if one[2] < MANY_REPEATS * one[1]]
     return ("repeats", False, repeated_rows(repeated)) if repeated else None
+
+
+def _units(dataset: Dataset) -> list[Check]:
+    """Find columns that seem to be in another unit in part of the rows."""
+    table = dataset.train.table
+    rows = np.arange(0, table.rows, -(-table.rows // UNIT_ROWS))
+    frame, kinds = TypedColumns(table, dataset.encoder).take(rows), dict(dataset.encoder.types)
+    if isinstance(dataset.labels, NumberLabels):
+        label = dataset.roles.label
+        frame[label], kinds[label] = as_floats(table.typed(label))[rows], "number"
+    checks = []
+    for jump in find_unit_jumps(frame, kinds):
+        if isinstance(jump.level, str):
+            where = f"where {cut(jump.where)} is {cut(jump.level)}"
+        elif jump.where:
+            where = f"from about {date(jump.level[0])} to {date(jump.level[1])} ({cut(jump.where)})"
+        else:
+            first, last = (table.line_or_row(int(rows[int(end)])) for end in jump.level)
+            where = f"from about {first} to {last}"
+        medians = (jump.median, jump.other_median)
+        checks.append(("units", False, unit_jump(cut(jump.column), where, medians, jump.factor)))
+    return checks
 
 
 def _transport(fit: Fit) -> Check:

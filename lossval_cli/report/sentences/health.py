@@ -69,3 +69,15 @@ def classes_too_small(rows: int) -> str:
     verb = "its class has" if rows == 1 else "their classes have"
     checked = "was" if rows == 1 else "were"
     return f"{pluralize(rows, 'label')} {checked} not checked: {verb} too few rows."
+
+
+def unit_jump(column: str, where: str, medians: tuple[float, float], factor: float) -> str:
+    """Return one sentence on a column in another unit in some rows. `where` names them; medians: of these and of other
+    rows; factor: of the units, 0 for degrees Fahrenheit and Celsius."""
+    here, there = (format_number(median) for median in medians)
+    ratio = format_number(factor if factor > 1 else 1 / factor, 3) if factor else ""
+    why = f"a factor of {ratio} as between units" if factor else "as degrees Fahrenheit are to Celsius"
+    return (
+        f"{column} may be in another unit {where}: its median is {here} there and {there} elsewhere, {why}, while "
+        "other columns hardly differ."
+    )
