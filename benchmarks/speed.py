@@ -1,11 +1,14 @@
-"""How much valuation costs: `python -m benchmarks.speed [--quick]`.
+"""How much valuation costs: `python -m benchmarks.speed [--quick] [--only overhead published growth]`.
 
-Everything is a ratio of medians of interleaved repeats in one process:
+CPU seconds of one thread, which other programs change less than the time on the clock. Each ratio is one of medians of
+interleaved repeats in one process:
 
-    overhead   one member with valuation / the same network on the same batches without any
-    published  the published algorithm (per-batch geomloss) / one member with valuation, same epochs, batch;
-               the slow side is measured on fewer steps and scaled up
+    overhead   training one member with valuation / the same network on the same batches without any
+    published  the published algorithm (per-batch geomloss) / one member with valuation, an epoch of each, batches
+               of 32; the slow side is measured on fewer steps and scaled up
     growth     time per row at more and more rows
+
+The search for outliers, which a run makes once however many epochs it has, is measured beside them.
 """
 
 from __future__ import annotations
@@ -36,12 +39,13 @@ from lossval_cli.lossval.setup import TrainingData
 from lossval_cli.lossval.training import learning_rate_factor, train_lossval
 from lossval_cli.noise.outliers import find_outliers
 from lossval_cli.runtime.context import Runtime
-from lossval_cli.settings import Settings
+from lossval_cli.settings import EPOCHS, SMALL_TABLE, Settings
 from lossval_cli.tables.table import read_table
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 PAGE = Path(__file__).parents[1] / "docs" / "research" / "speed.md"
 CPU = torch.device("cpu")
+PARTS = ("overhead", "published", "growth")
 
 
 def make_problem(rows: int, columns: int, val_rows: int, seed: int = 0) -> TrainingData:
@@ -82,29 +86,33 @@ def plain_training(training_data: TrainingData, settings: Settings) -> None:
         float(total)
 
 
-def valuation(training_data: TrainingData, settings: Settings) -> None:
-    """The default method, outliers included."""
+def search_outliers(training_data: TrainingData, settings: Settings) -> TrainingData:
+    """The training data with its outlier penalty, as a run makes it."""
     X = training_data.X[:]
     names = [f"x{i}" for i in range(training_data.columns)]
     blocks = [Block(name, "number", i, i + 1) for i, name in enumerate(names)]
     table = read_table(pd.DataFrame(X, columns=names))
     columns = TypedColumns(table, Encoder.fit(table, names))
     classes = training_data.y.astype(np.int64)
-    penalty = find_outliers(X, blocks, columns, np.random.default_rng(settings.seed), classes=classes).penalty
-    data = training_data._replace(penalty=penalty)
-    train_lossval(data, find_loss("cross_entropy", "classification"), settings, Runtime())
+    rng = np.random.default_rng(settings.seed)
+    return training_data._replace(penalty=find_outliers(X, blocks, columns, rng, classes=classes).penalty)
+
+
+def valuation(training_data: TrainingData, settings: Settings) -> None:
+    """The default method, its penalty given."""
+    train_lossval(training_data, find_loss("cross_entropy", "classification"), settings, Runtime())
 
 
 def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
-    """Median seconds of each job, run in turn so that a change of the machine's speed meets all of them."""
+    """Median CPU seconds of each job, run in turn so that a change of the machine's speed meets all of them."""
     for job in jobs:
         job()
     seconds: list[list[float]] = [[] for _ in jobs]
     for _ in range(repeats):
         for job, taken in zip(jobs, seconds, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             job()
-            taken.append(time.perf_counter() - start)
+            taken.append(time.process_time() - start)
     return [statistics.median(taken) for taken in seconds]
 
 
@@ -113,13 +121,16 @@ def one_member(**settings: object) -> Settings:
     return Settings.resolve(overrides={"members": 1, "folds": 1, **settings})
 
 
-def overhead(rows: int, val_rows: int, columns: int, epochs: int, repeats: int) -> dict[str, float]:
-    """Valuation against plain training."""
+def overhead(rows: int, val_rows: int, columns: int, epochs: int | None, repeats: int) -> dict[str, float]:
+    """Valuation against plain training; `epochs` None: as many as the default makes."""
     training_data, settings = make_problem(rows, columns, val_rows), one_member(epochs=epochs)
-    plain, valued = medians(
-        repeats, lambda: plain_training(training_data, settings), lambda: valuation(training_data, settings)
+    plain, valued, outliers = medians(
+        repeats,
+        lambda: plain_training(training_data, settings),
+        lambda: valuation(training_data, settings),
+        lambda: search_outliers(training_data, settings),
     )
-    return {"plain_seconds": plain, "valuation_seconds": valued, "ratio": valued / plain}
+    return {"plain": plain, "valued": valued, "ratio": valued / plain, "outliers": outliers}
 
 
 def against_published(rows: int, val_rows: int, columns: int, steps: int, repeats: int) -> dict[str, float]:
@@ -137,11 +148,12 @@ def against_published(rows: int, val_rows: int, columns: int, steps: int, repeat
             generator=torch.Generator().manual_seed(0),
         )
 
-    epochs = 10
-    ours_settings = one_member(epochs=epochs, batch_size=32)
-    slow, fast = medians(repeats, published, lambda: valuation(training_data, ours_settings))
-    slow_epoch, fast_epoch = slow * rows / part, fast / epochs
-    return {"published_epoch": slow_epoch, "valuation_epoch": fast_epoch, "ratio": slow_epoch / fast_epoch}
+    settings = one_member(epochs=EPOCHS["default"] if rows <= SMALL_TABLE else 10, batch_size=32)
+    slow, fast, outliers = medians(
+        repeats, published, lambda: valuation(training_data, settings), lambda: search_outliers(training_data, settings)
+    )
+    slow_epoch, fast_epoch = slow * rows / part, fast / settings.schedule(rows).epochs
+    return {"plain": slow_epoch, "valued": fast_epoch, "ratio": slow_epoch / fast_epoch, "outliers": outliers}
 
 
 def growth(sizes: list[int], columns: int, epochs: int) -> list[dict[str, float]]:
@@ -149,9 +161,10 @@ def growth(sizes: list[int], columns: int, epochs: int) -> list[dict[str, float]
     points = []
     for rows in sizes:
         training_data = make_problem(rows, columns, 2_000)
-        start = time.perf_counter()
-        valuation(training_data, one_member(epochs=epochs, batch_size=1024))
-        taken = time.perf_counter() - start
+        settings = one_member(epochs=epochs, batch_size=1024)
+        start = time.process_time()
+        valuation(search_outliers(training_data, settings), settings)
+        taken = time.process_time() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         points.append({"rows": rows, "seconds_per_row": taken / rows, "peak_bytes": peak})
         print(
@@ -165,24 +178,34 @@ def main() -> None:
     """Measure, print and write benchmarks/results/speed.json and docs/research/speed.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes and few repeats")
-    quick = parser.parse_args().quick
-    result: dict[str, object] = {
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure these, keep the other results")
+    asked = parser.parse_args()
+    quick = asked.quick
+    torch.set_num_threads(1)
+    result: dict[str, Any] = json.loads(RESULTS.read_text()) if set(asked.only) != set(PARTS) else {}
+    result |= {
         "command": "python -m benchmarks.speed" + (" --quick" if quick else ""),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
     }
-    result["overhead 1,000 / 100"] = overhead(1_000, 100, 10, 25, 3 if quick else 9)
-    print("overhead 1,000 / 100:", result["overhead 1,000 / 100"], file=sys.stderr)
-    if not quick:
-        result["overhead 100,000 / 2,000"] = overhead(100_000, 2_000, 20, 25, 3)
-        print("overhead 100,000 / 2,000:", result["overhead 100,000 / 2,000"], file=sys.stderr)
-    result["published 1,000 / 100"] = against_published(1_000, 100, 10, 31, 3)
-    print("published 1,000 / 100:", result["published 1,000 / 100"], file=sys.stderr)
-    if not quick:
-        result["published 20,000 / 2,000"] = against_published(20_000, 2_000, 10, 4, 1)
-        print("published 20,000 / 2,000:", result["published 20,000 / 2,000"], file=sys.stderr)
-    result["growth"] = growth([10_000, 100_000] if quick else [10_000, 100_000, 1_000_000], 20, 2 if quick else 3)
+
+    def measure(name: str, job: Callable[..., dict[str, float]], *arguments: Any) -> None:
+        result[name] = job(*arguments)
+        print(f"{name}:", result[name], file=sys.stderr)
+
+    if "overhead" in asked.only:
+        measure("overhead 1,000 / 100 / 25", overhead, 1_000, 100, 10, 25, 3 if quick else 9)
+        if not quick:
+            measure("overhead 100,000 / 2,000 / 25", overhead, 100_000, 2_000, 20, 25, 1)
+            measure("overhead 100,000 / 2,000 / 5", overhead, 100_000, 2_000, 20, 5, 3)
+            measure("overhead 100,000 / 2,000 / 3", overhead, 100_000, 2_000, 20, None, 3)
+    if "published" in asked.only:
+        measure("published 1,000 / 100", against_published, 1_000, 100, 10, 31, 3)
+        if not quick:
+            measure("published 20,000 / 2,000", against_published, 20_000, 2_000, 10, 2, 1)
+    if "growth" in asked.only:
+        sizes = [10_000, 100_000] if quick else [10_000, 100_000, 1_000_000]
+        result["growth"] = growth(sizes, 20, 2 if quick else 3)
     if not quick:
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
         PAGE.write_text(as_markdown(result))
@@ -190,34 +213,41 @@ def main() -> None:
 
 def as_markdown(result: dict[str, Any]) -> str:
     """docs/research/speed.md."""
-    versions = f"PyTorch {result['torch']}, Python {result['python']}, threads: {result['threads']}"
     lines = [
         "# Speed",
         "",
-        f"`{result['command']}`. {versions}. Both sides of a ratio",
-        "in the same run, by turns; medians, in seconds.",
+        f"`{result['command']}`. PyTorch {result['torch']}, Python {result['python']}, one thread, busy machine.",
+        "CPU seconds, both sides of a ratio in the same run, by turns, medians. Outliers are searched for once in a",
+        "run, however many epochs it has.",
         "",
-        "| what | rows / validation | A | B | ratio |",
+        "| rows / validation / epochs | one member trained plainly | the same, valued | ratio | search for outliers, "
+        "once |",
         "|---|---|---|---|---|",
-    ]
-    for name, sides in result.items():
-        if isinstance(sides, dict):
-            kind, _, size = name.partition(" ")
-            what = {
-                "overhead": "A: one member trained plainly, 25 epochs; B: valuing as well; B / A",
-                "published": "A: an epoch of the published algorithm, batches of 32; B: one of ours; A / B",
-            }[kind]
-            one, other, ratio = sides.values()
-            lines.append(f"| {what} | {size} | {one:.3g} | {other:.3g} | {ratio:.3g} |")
-    lines += [
+        *_rows(result, "overhead"),
         "",
-        "| rows × 20 | µs a row: one member, 3 epochs, encoded rows | peak memory, GiB |",
+        "Above 10,000 rows the default makes fewer than 25 epochs: 3 of 100,000 rows.",
+        "",
+        "| rows / validation | an epoch of the published algorithm, batches of 32 | one of ours | ratio | search for "
+        "outliers, once |",
+        "|---|---|---|---|---|",
+        *_rows(result, "published"),
+        "",
+        "| rows × 20 | µs a row: outliers, one member, 3 epochs; encoded rows | peak memory, GiB |",
         "|---|---|---|",
     ]
     for point in result["growth"]:
         seconds, peak = 1e6 * point["seconds_per_row"], point["peak_bytes"] / 2**30
         lines.append(f"| {point['rows']:,} | {seconds:.1f} | {peak:.2f} |")
     return "\n".join(lines) + "\n"
+
+
+def _rows(result: dict[str, Any], kind: str) -> list[str]:
+    """Lines of the table of this kind."""
+    found = {name.removeprefix(kind).strip(): one for name, one in result.items() if name.startswith(kind)}
+    return [
+        f"| {size} | {one['plain']:.3g} | {one['valued']:.3g} | {one['ratio']:,.3g} | {one['outliers']:.3g} |"
+        for size, one in found.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ VISITS = {"low": 125_000, "default": 250_000, "high": 1_000_000}
 
 MIN_EPOCHS = 3
 
-TREES = {"low": 0.25, "default": 1.0, "high": 2.0}
+TREES = {"low": 1 / 3, "default": 1.0, "high": 2.0}
 """Trees of the noise estimate, as a multiple of the default."""
 
 Origin = Literal["built in", "effort", "preset", "file", "given"]
@@ -216,7 +216,7 @@ class Settings:
     members: int | None = _knob(
         None,
         int,
-        "networks trained together, whose spread is importance_std; auto is 16, above 10,000 rows 8",
+        "networks trained together, whose spread is importance_std; auto is 16, above 10,000 rows 6",
         low=1,
         high=256,
         auto=True,
@@ -360,7 +360,7 @@ class Settings:
 
         Small tables make unsteady networks, of which more are needed, and training them takes no time.
         """
-        members = self.members or max(16 if rows <= SMALL_TABLE else 8, self.folds or 1)
+        members = self.members or max(16 if rows <= SMALL_TABLE else 6, self.folds or 1)
         return members, self.folds or min(members, max(2, members // 2))
 
     def schedule(self, rows: int) -> Schedule:

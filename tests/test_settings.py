@@ -128,7 +128,7 @@ def test_whatever_is_given_ends_in_settings_or_in_one_line(overrides: dict[str, 
     ("overrides", "rows", "expected"),
     [
         ((), 1_000, (16, 8)),
-        ((), 100_000, (8, 4)),
+        ((), 100_000, (6, 3)),
         (("members=1",), 1_000, (1, 1)),
         (("members=2",), 1_000, (2, 2)),
         (("members=5",), 1_000, (5, 2)),

@@ -195,7 +195,7 @@ def _boosting(large: bool, fitting: Fitting) -> dict[str, Any]:
     """Small tables get small trees on few columns: large ones would learn the errors too."""
     common = {"early_stopping": False, "random_state": fitting.seed, "l2_regularization": 5.0}
     if large:
-        return common | _rounds(100, 0.1, fitting.trees) | {"max_leaf_nodes": 31}
+        return common | _rounds(75, 0.13, fitting.trees) | {"max_leaf_nodes": 31}
     return common | _rounds(40, 0.07, fitting.trees) | {"max_leaf_nodes": 8, "max_features": 0.3}
 
 
