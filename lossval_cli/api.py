@@ -18,11 +18,11 @@ from lossval_cli.lossval.state import Epoch
 from lossval_cli.noise.thresholds import read_thresholds
 from lossval_cli.own_code import Given
 from lossval_cli.pipeline import Callbacks, Tables, run
-from lossval_cli.presets import read_toml
+from lossval_cli.presets import COLUMNS_TABLE, read_toml
 from lossval_cli.result import Result
 from lossval_cli.runtime.distributed import SINGLE_PROCESS, joined
 from lossval_cli.runtime.resources import Resources
-from lossval_cli.settings import COLUMNS_TABLE, Settings
+from lossval_cli.settings import Settings
 from lossval_cli.text.format import show
 from lossval_cli.text.quantities import read_bytes, read_seconds
 

@@ -1,11 +1,12 @@
-"""Files of settings: presets, TOML files and the `[tool.lossval]` table of pyproject.toml."""
+"""What sets settings: presets, TOML files, the `[tool.lossval]` table of pyproject.toml, and `key=value`."""
 
 from __future__ import annotations
 
 import functools
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lossval_cli.errors import UsageError, system_reason
 from lossval_cli.limits import MAX_SETTINGS_BYTES, read_small
@@ -13,6 +14,22 @@ from lossval_cli.text.format import did_you_mean, escape_control
 
 PRESET_DIRECTORIES = (Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
 """Where the presets lie: inside the installed package, or beside it in a checkout."""
+
+CHECK_TABLE = "check"
+"""Table of a settings file that `lossval check` reads."""
+
+COLUMNS_TABLE = "columns"
+"""Table of a settings file that says what columns are: `features.table_options` reads it."""
+
+EFFORTS: dict[str, dict[str, object]] = {
+    "low": {"members": 4, "folds": 4},
+    "default": {},
+    "high": {"members": 32, "folds": 8},
+}
+"""What each effort sets, unless a preset, a file or an option does."""
+
+Origin = Literal["built in", "effort", "preset", "file", "given"]
+"""Where a setting is from: nowhere else, the effort, the preset, a settings file, or an option."""
 
 
 def preset_names() -> list[str]:
@@ -68,3 +85,45 @@ def find_project_table(start: Path) -> tuple[Path, dict[str, Any]] | None:
             table = tool.get("lossval") if isinstance(tool, dict) else None
             return (path, table) if isinstance(table, dict) else None
     return None
+
+
+def read_layers(
+    preset: str | None,
+    config: str | Path | Mapping[str, object] | None,
+    overrides: Mapping[str, object] | Sequence[str],
+    problems: list[str],
+) -> dict[Origin, dict[str, object]]:
+    """Settings as they are given, by where they are from: a later layer over an earlier one. What is wrong with
+    `overrides` is added to `problems`."""
+    given = dict(overrides) if isinstance(overrides, Mapping) else _split(overrides, problems)
+    from_file = read_toml(Path(config)) if isinstance(config, str | Path) else dict(config or {})
+    for table in (CHECK_TABLE, COLUMNS_TABLE):
+        if isinstance(from_file.get(table), Mapping):
+            del from_file[table]
+    name = str(given.get("preset") or preset or from_file.get("preset") or "default")
+    named = {"preset": name}
+    layers: dict[Origin, dict[str, object]] = {
+        "effort": {},
+        "preset": read_toml(preset_path(name)) | named,
+        "file": from_file,
+        "given": given,
+    }
+    if preset or given.get("preset"):
+        layers["given"] |= named
+    asked = {key: value for layer in layers.values() for key, value in layer.items()}
+    layers["effort"] = dict(EFFORTS.get(str(asked.get("effort")), {}))
+    if "members" in asked:
+        layers["effort"].pop("folds", None)  # there may be more of them than members
+    return layers
+
+
+def _split(pairs: Sequence[str], problems: list[str]) -> dict[str, object]:
+    """Return `key=value` texts as a dict; those without `=` are added to `problems`."""
+    values: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            problems.append(f"--set {pair!r} is not of the form key=value")
+        else:
+            values[key.strip().replace("-", "_")] = value.strip()
+    return values

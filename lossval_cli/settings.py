@@ -1,4 +1,4 @@
-"""Every setting once: default, kind, range and why; from a preset, a TOML file and `key=value`, in that order.
+"""Every setting once: default, kind, range and why.
 
 A setting has the same name in `--set`, in TOML and in Python. `auto` (None in Python) leaves the choice to
 the method, which knows the task and the size of the table. All problems are reported together.
@@ -11,10 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from lossval_cli.errors import SettingsError
-from lossval_cli.presets import preset_path, read_toml
+from lossval_cli.presets import Origin, read_layers
 from lossval_cli.text.format import did_you_mean
 from lossval_cli.text.quantities import parse_share
 
@@ -23,20 +23,6 @@ SMALL_TABLE = 10_000
 
 NETWORKS = "networks"
 """The model that the method trains itself."""
-
-CHECK_TABLE = "check"
-"""Table of a settings file that `lossval check` reads."""
-
-COLUMNS_TABLE = "columns"
-"""Table of a settings file that says what columns are: `features.table_options` reads it."""
-
-
-EFFORTS: dict[str, dict[str, object]] = {
-    "low": {"members": 4, "folds": 4},
-    "default": {},
-    "high": {"members": 32, "folds": 8},
-}
-"""What each effort sets, unless a preset, a file or an option does."""
 
 EPOCHS = {"low": 12, "default": 25, "high": 25}
 """Passes over a table of up to SMALL_TABLE rows."""
@@ -48,9 +34,6 @@ MIN_EPOCHS = 3
 
 TREES = {"low": 1 / 3, "default": 1.0, "high": 2.0}
 """Trees of the noise estimate, as a multiple of the default."""
-
-Origin = Literal["built in", "effort", "preset", "file", "given"]
-"""Where a setting is from: nowhere else, the effort, the preset, a settings file, or an option."""
 
 
 @dataclass(frozen=True)
@@ -309,7 +292,7 @@ class Settings:
         Raises UsageError for a preset or file that is not there and SettingsError with every problem found.
         """
         problems: list[str] = []
-        layers = _layers(preset, config, overrides, problems)
+        layers = read_layers(preset, config, overrides, problems)
         knobs = cls.knobs()
         read: dict[str, Any] = {}
         for key, value in {key: value for layer in layers.values() for key, value in layer.items()}.items():
@@ -338,7 +321,7 @@ class Settings:
     ) -> dict[str, Origin]:
         """Return where `resolve` finds each setting, by name."""
         found: dict[str, Origin] = dict.fromkeys(cls.knobs(), "built in")
-        for origin, layer in _layers(preset, config, overrides, []).items():
+        for origin, layer in read_layers(preset, config, overrides, []).items():
             found |= dict.fromkeys(layer, origin)
         return found
 
@@ -397,45 +380,3 @@ def _batch_size(rows: int) -> int:
     if rows > SMALL_TABLE:
         return int(2 ** min(10, max(8, round(math.log2(rows / 160)))))
     return int(2 ** min(10, max(5, round(math.log2(rows / 8)))))
-
-
-def _layers(
-    preset: str | None,
-    config: str | Path | Mapping[str, object] | None,
-    overrides: Mapping[str, object] | Sequence[str],
-    problems: list[str],
-) -> dict[Origin, dict[str, object]]:
-    """Settings as they are given, a later layer over an earlier one; what is wrong with `overrides` is added
-    to `problems`."""
-    given = dict(overrides) if isinstance(overrides, Mapping) else _split(overrides, problems)
-    from_file = read_toml(Path(config)) if isinstance(config, str | Path) else dict(config or {})
-    for table in (CHECK_TABLE, COLUMNS_TABLE):
-        if isinstance(from_file.get(table), Mapping):
-            del from_file[table]
-    name = str(given.get("preset") or preset or from_file.get("preset") or "default")
-    named = {"preset": name}
-    layers: dict[Origin, dict[str, object]] = {
-        "effort": {},
-        "preset": read_toml(preset_path(name)) | named,
-        "file": from_file,
-        "given": given,
-    }
-    if preset or given.get("preset"):
-        layers["given"] |= named
-    asked = {key: value for layer in layers.values() for key, value in layer.items()}
-    layers["effort"] = dict(EFFORTS.get(str(asked.get("effort")), {}))
-    if "members" in asked:
-        layers["effort"].pop("folds", None)  # there may be more of them than members
-    return layers
-
-
-def _split(pairs: Sequence[str], problems: list[str]) -> dict[str, object]:
-    """Return `key=value` texts as a dict; those without `=` are added to `problems`."""
-    values: dict[str, object] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            problems.append(f"--set {pair!r} is not of the form key=value")
-        else:
-            values[key.strip().replace("-", "_")] = value.strip()
-    return values

@@ -15,8 +15,7 @@ from lossval_cli.cli.option_groups import OptionGroup
 from lossval_cli.cli.options import Removal
 from lossval_cli.cli.run_options import project_table
 from lossval_cli.errors import SettingsError, UsageError
-from lossval_cli.presets import read_toml
-from lossval_cli.settings import CHECK_TABLE
+from lossval_cli.presets import CHECK_TABLE, read_toml
 from lossval_cli.text.format import join_names
 from lossval_cli.toml_text import toml_lines
 

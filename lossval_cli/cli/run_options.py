@@ -25,9 +25,9 @@ from lossval_cli.cli.options import ProgressMode, Removal
 from lossval_cli.cli.progress import Progress, choose_mode
 from lossval_cli.errors import UsageError
 from lossval_cli.features.table_options import TableOptions
-from lossval_cli.presets import find_project_table, read_toml
+from lossval_cli.presets import COLUMNS_TABLE, find_project_table, read_toml
 from lossval_cli.runtime.launcher import is_assistant
-from lossval_cli.settings import COLUMNS_TABLE, Settings
+from lossval_cli.settings import Settings
 from lossval_cli.text.format import escape_control
 from lossval_cli.text.quantities import read_bytes, read_seconds
 from lossval_cli.toml_text import toml_lines

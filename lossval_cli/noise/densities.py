@@ -54,7 +54,10 @@ class NumberDensities:
 
 
 def _smooth(rows: Floats, *sigmas: float) -> list[Floats]:
-    """Convolve each row of (…, grid) with normal densities of deviation `sigmas` grid steps; 0 beyond the grid."""
+    """Convolve each row of (…, grid) with normal densities of deviation `sigmas` grid steps; 0 beyond the grid.
+
+    `scipy.ndimage.gaussian_filter1d` cuts kernels off, and takes three to six times as long at 20 grid steps.
+    """
     size = rows.shape[-1]
     length = next_fast_len(2 * size, real=True)  # no wrapping round
     offsets = np.fft.fftfreq(length, 1 / length)
