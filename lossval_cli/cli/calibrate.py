@@ -125,9 +125,9 @@ def calibrate(
         outcome = conclude(baseline, found, plan.precision)
     form = plan.output_format
     if not runtime.quiet:
-        _tell(outcome, form)
+        _show_outcome(outcome, form)
     if plan.output is not None:
-        _write(outcome, plan.output, force=plan.force, tell=not runtime.quiet and form is TextFormat.text)
+        _write(outcome, plan.output, force=plan.force, is_shown=not runtime.quiet and form is TextFormat.text)
 
 
 def _shares(text: str) -> list[float]:
@@ -146,7 +146,7 @@ def _shares(text: str) -> list[float]:
     return sorted(shares)
 
 
-def _tell(outcome: Calibration, form: TextFormat) -> None:
+def _show_outcome(outcome: Calibration, form: TextFormat) -> None:
     if form is TextFormat.text:
         from lossval_cli.calibration.render import calibration_lines
 
@@ -161,7 +161,7 @@ def _tell(outcome: Calibration, form: TextFormat) -> None:
         show(calibration_markdown(outcome))
 
 
-def _write(outcome: Calibration, path: Path, *, force: bool, tell: bool) -> None:
+def _write(outcome: Calibration, path: Path, *, force: bool, is_shown: bool) -> None:
     from lossval_cli.calibration.threshold_file import threshold_text
 
     for choice in outcome.choices:
@@ -171,5 +171,5 @@ def _write(outcome: Calibration, path: Path, *, force: bool, tell: bool) -> None
                 f"(the best precision is {choice.best_precision:.2f}): lower --precision or change --rates"
             )
     write_file(path, threshold_text(outcome), force=force)
-    if tell:
+    if is_shown:
         show(f"\nWritten  {escape_control(str(path))}\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lossval_cli.checks.evaluate import NEED_REMOVAL
-from lossval_cli.cli.check_outputs import OutputOptions, pair_outputs, tell
+from lossval_cli.cli.check_outputs import OutputOptions, pair_outputs, write_outcome
 from lossval_cli.cli.check_plan import (
     GateOptions,
     LimitOptions,
@@ -103,7 +103,7 @@ def check(
         run = scored
     outcome = _evaluate(run, before, plan, kept)
     try:
-        tell(outcome, targets, quiet=runtime.quiet or is_assistant())
+        write_outcome(outcome, targets, quiet=runtime.quiet or is_assistant())
     except BrokenPipeError:  # whoever read along is gone: the exit code still says what came out
         forget_stdout()
     _finish(outcome, exit_zero=gate.exit_zero)

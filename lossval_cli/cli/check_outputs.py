@@ -72,7 +72,7 @@ def pair_outputs(options: OutputOptions, read: Sequence[str | Path | None]) -> l
     return [(form.value, file) for form, file in zip(forms, files, strict=True)]
 
 
-def tell(outcome: CheckResult, outputs: Sequence[tuple[str, str]], *, quiet: bool) -> None:
+def write_outcome(outcome: CheckResult, outputs: Sequence[tuple[str, str]], *, quiet: bool) -> None:
     """Write the outcome as `outputs` say; where all goes to files, standard output still gets the text."""
     from lossval_cli.checks.formats import FORMATS
 

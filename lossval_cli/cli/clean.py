@@ -152,7 +152,7 @@ def clean(
         _write(removed, write_removed, force=force)
     _write(output, write_cleaned, force=force)
     if not quiet:
-        _tell(targets, cleaning, changes.add_weights, decided)
+        _say_what_was_done(targets, cleaning, changes.add_weights, decided)
 
 
 def _label_column(run: LoadedRun, table: Original, path: str) -> LabelColumn:
@@ -263,7 +263,7 @@ def _write(target: str, write: Writer, *, force: bool) -> None:
     write_file(Path(target), write if packing is None else pack, force=force)
 
 
-def _tell(
+def _say_what_was_done(
     targets: Sequence[str], cleaning: Cleaning, weights: str | None, decided: DecidedChanges | None = None
 ) -> None:
     rows, kept = len(cleaning.keep), int(cleaning.keep.sum())

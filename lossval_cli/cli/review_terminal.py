@@ -36,7 +36,7 @@ def review_on_terminal(session: Session) -> None:
     from lossval_cli.review.words import KEYS, progress_sentence, random_sentence, stop_sentence
 
     index = _following(session, -1)
-    _tell(progress_sentence(session.forecast()))
+    _say(progress_sentence(session.forecast()))
     while index is not None:
         show("\n" + "\n".join(_card(session, index)) + "\n")
         group, note = "", ""
@@ -44,11 +44,11 @@ def review_on_terminal(session: Session) -> None:
             key = _key("[K]eep [R]elabel [F]ix [D]rop [S]kip [U]ndo [?] [Q]uit: ")
             if key in QUIT:
                 show("\n")
-                _tell(f"Decisions are in {session.path}; to apply them:")
+                _say(f"Decisions are in {session.path}; to apply them:")
                 show(f"  {session.command}\n")
                 return
             if key == "?":
-                _tell(*(f"{name}  {title}: {what}" for name, _, title, what in KEYS), *MORE_KEYS)
+                _say(*(f"{name}  {title}: {what}" for name, _, title, what in KEYS), *MORE_KEYS)
                 continue
             if key == "c":
                 show("\n".join(_cells(session, index, every=True)) + "\n")
@@ -62,15 +62,15 @@ def review_on_terminal(session: Session) -> None:
             try:
                 after = _act(session, index, key, group, note)
             except UsageError as error:
-                _tell(f"{error}")
+                _say(f"{error}")
                 continue
             if after is None:
                 continue
             break
         seen = session.forecast()
-        _tell(*(line for line in (progress_sentence(seen), random_sentence(seen), stop_sentence(seen)) if line))
+        _say(*(line for line in (progress_sentence(seen), random_sentence(seen), stop_sentence(seen)) if line))
         index = after if after >= 0 else _following(session, index)
-    _tell("Every row is decided or skipped. To apply the decisions:")
+    _say("Every row is decided or skipped. To apply the decisions:")
     show(f"  {session.command}\n")
 
 
@@ -82,9 +82,9 @@ def _next_group(session: Session, index: int, group: str) -> str:
     words = next((one["words"] for one in found if one["group"] == following), "")
     rows = len(session.members(following, index)) if following else 1
     if not names:
-        _tell("No other undecided row is like this one.")
+        _say("No other undecided row is like this one.")
     else:
-        _tell(f"The next decision is for all {rows:,} undecided rows: {words}" if following else "This row only.")
+        _say(f"The next decision is for all {rows:,} undecided rows: {words}" if following else "This row only.")
     return following
 
 
@@ -98,7 +98,7 @@ def _act(session: Session, index: int, key: str, group: str, note: str) -> int |
     if key == "u":
         undone = session.undo()
         if not undone:
-            _tell("There is nothing to undo.")
+            _say("There is nothing to undo.")
             return None
         return min(undone)
     if key == "r":
@@ -169,7 +169,7 @@ def _cells(session: Session, index: int, *, every: bool = False) -> list[str]:
     return [*lines, f"  and {left} more: C"] if left else lines
 
 
-def _tell(*lines: str) -> None:
+def _say(*lines: str) -> None:
     wrapped = [part for line in lines for part in textwrap.wrap(escape_control(line), WIDTH)]
     show("\n".join(wrapped) + "\n")
 
