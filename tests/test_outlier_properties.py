@@ -169,6 +169,20 @@ def test_zeros_of_a_machine_that_is_off_are_a_state() -> None:
         assert flagged(shown).mean() <= 0.002
 
 
+def test_credit_notes_are_right_and_a_lost_sign_is_not() -> None:
+    """One invoice in sixty is negative in all of its amounts; three salaries are negative alone."""
+    rng = np.random.default_rng(31)
+    net = np.exp(rng.normal(6, 1, 1200)).round(2)
+    credit = rng.random(1200) < 0.016
+    net = np.where(credit, -net, net)
+    tax = (0.19 * net).round(2)
+    table = pd.DataFrame({"net": net, "tax": tax, "gross": (net + tax).round(2), "salary": rng.normal(3000, 300, 1200)})
+    table.loc[:2, "salary"] *= -1
+    outliers = flagged(table)
+    assert outliers[:3].all()
+    assert outliers[3:].mean() <= 0.008
+
+
 def test_amounts_in_hundreds_are_not_taken_for_exchanged() -> None:
     """Which of two columns happens to hold 4,900 often enough says nothing of where a 4,900 belongs."""
     rng = np.random.default_rng(29)

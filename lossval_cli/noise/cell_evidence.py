@@ -29,6 +29,7 @@ from lossval_cli.noise.linear_cells import LinearCells
 from lossval_cli.noise.moved_cells import MovedCells
 from lossval_cli.noise.number_cells import NumberCells, Sides
 from lossval_cli.noise.pair_cells import PairCells, PairEvidence
+from lossval_cli.noise.stand_ins import MOST_CELLS, STATE_CELLS
 from lossval_cli.noise.tails import LightTail, Tail
 
 Floats = npt.NDArray[np.float64]
@@ -114,6 +115,8 @@ class CellModel:
     _pairs: PairCells
     _copies: Ints
     """(n,) of each fitted row, itself included."""
+    _amounts: tuple[int, ...] = ()
+    """Columns whose numbers are nearly all positive, and negative in the same few rows."""
     _linear: LinearCells | None = None
     _tails: _Tails | None = None
 
@@ -138,7 +141,7 @@ class CellModel:
         moved = MovedCells.fit(between, _given(frame, numbers))
         pairs, copies = PairCells.fit(frame, numbers, levels, group), np.bincount(group)[group]
         forest = CrossForest(len(columns), (), np.zeros((0, 0), bool))
-        model = cls(columns, numbers, levels, forest, moved, {}, pairs, copies)
+        model = cls(columns, numbers, levels, forest, moved, {}, pairs, copies, _amounts(frame, numbers))
         codes, values, *_ = model._codes(frame, counted=True)
         in_steps = {i: column for i, column in numbers.items() if column.in_steps}
         model._shares = {
@@ -168,12 +171,13 @@ class CellModel:
         return self._moved.left_out
 
     def in_state(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Which of n rows are in a rare state of what is measured, (n,)."""
-        found = np.zeros(len(frame), np.bool_)
+        """Which of n rows are in a rare state of what is measured, (n,): a machine that is off, a credit note with
+        negative amounts."""
+        found = (frame.iloc[:, list(self._amounts)].to_numpy(float) < 0).sum(axis=1) > 1
         for i, column in self.numbers.items():
             if column.states:
                 found |= np.isin(frame.iloc[:, i].to_numpy(float), list(column.states))
-        return found
+        return np.asarray(found, np.bool_)
 
     def raw(self, frame: pd.DataFrame, fitted: Ints | None = None) -> _Raw:
         """Raw evidence of n rows; `fitted` (n,): which of the fitted rows they are."""
@@ -334,6 +338,14 @@ def _without_states(
             others += [(levels == usual).to_numpy(float) for usual in levels[rows].mode()[:1]]
         left[i] = numbers[i].without_states(given[i], others)
     return left
+
+
+def _amounts(frame: pd.DataFrame, numbers: Collection[int]) -> tuple[int, ...]:
+    """Find the columns whose numbers are negative in a few rows, together with those of another such column."""
+    negative = {i: frame.iloc[:, i].to_numpy(float) < 0 for i in numbers}
+    few = {i: rows for i, rows in negative.items() if STATE_CELLS <= rows.sum() <= MOST_CELLS * len(frame)}
+    together = np.sum(list(few.values()), axis=0) > 1 if few else np.zeros(len(frame), np.bool_)
+    return tuple(i for i, rows in few.items() if (rows & together).sum() >= max(STATE_CELLS, rows.sum() / 2))
 
 
 def _given(frame: pd.DataFrame, numbers: Collection[int]) -> Floats:

@@ -80,6 +80,9 @@ RANKED_SHARE = 0.01
 MOST_PENALTY = 27.6
 """Nats: beyond a probability of 10⁻¹², rows are equally impossible."""
 
+TYPICAL_OF_STATE = 0.9
+"""Quantile of the evidence of rows in a rare state that is typical of them."""
+
 UNREADABLE = 0.999
 """Probability of a row with a cell that is not of its column's type."""
 
@@ -251,7 +254,7 @@ class OutlierModel:
         ways = _ways(cells.evidence(raw))
         tails = {way: Tail.fit(ways[way][kept], WAY_TAIL, LEAST_SCALE) for way in WAYS if np.ptp(ways[way]) > 0}
         neg_log_p = _neg_log_p(ways, tails)
-        baseline = _class_baseline(neg_log_p, alike)
+        baseline = _class_baseline(neg_log_p, alike, own_class)
         neg_log_p = np.maximum(neg_log_p - baseline[alike], 0.0)
         groups = TwoGroups.fit(np.where(kept[:, None] | (np.array(WAYS) == "moved"), neg_log_p, 0.0))
         noise = None  # in a single column, every row is its only cell
@@ -350,13 +353,18 @@ def _neg_log_p(ways: Mapping[Way, Floats], tails: Mapping[Way, Tail]) -> Floats:
     return np.column_stack([tails[way].neg_log_p(ways[way]) if way in tails else np.zeros(rows) for way in WAYS])
 
 
-def _class_baseline(neg_log_p: Floats, classes: Ints) -> Floats:
-    """Return as (classes, ways) the median of each class beyond that of all rows, of classes with two rows or more."""
+def _class_baseline(neg_log_p: Floats, classes: Ints, state: int) -> Floats:
+    """Return as (classes, ways) the median of each class beyond that of all rows, of classes with two rows or more.
+
+    `state`: the class of rows in a rare state. Their evidence differs much from row to row, so a high quantile takes
+    the place of the median.
+    """
     baseline = np.zeros((int(classes.max(initial=0)) + 1, neg_log_p.shape[1]))
     middle = np.median(neg_log_p, axis=0)
     for i, rows in enumerate(np.bincount(classes)):
         if rows >= 2:
-            baseline[i] = np.maximum(np.median(neg_log_p[classes == i], axis=0) - middle, 0.0)
+            typical = np.quantile(neg_log_p[classes == i], TYPICAL_OF_STATE if i == state else 0.5, axis=0)
+            baseline[i] = np.maximum(typical - middle, 0.0)
     return baseline
 
 
