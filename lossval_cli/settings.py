@@ -18,14 +18,17 @@ from lossval_cli.presets import Origin, read_layers
 from lossval_cli.text.format import did_you_mean
 from lossval_cli.text.quantities import parse_share
 
-SMALL_TABLE = 10_000
-"""Rows up to which a table gets more members than a large one."""
+SMALL_TABLE, MEDIUM_TABLE = 5_000, 20_000
+"""Rows up to which a table gets more members than a larger one."""
 
 NETWORKS = "networks"
 """The model that the method trains itself."""
 
 EPOCHS = {"low": 12, "default": 25, "high": 25}
 """Passes over a table of up to SMALL_TABLE rows."""
+
+MOST_EPOCHS = {"low": 12, "default": 20, "high": 25}
+"""Passes over a larger table, at most: its batches are smaller, so that a pass makes more steps."""
 
 VISITS = {"low": 125_000, "default": 250_000, "high": 1_000_000}
 """Rows times epochs of larger tables: what ranking needs is steps, not passes."""
@@ -148,7 +151,7 @@ class Settings:
     epochs: int | None = _knob(
         None,
         int,
-        "passes over the training rows; auto is 25 (effort low: 12), of more than 10,000 rows fewer, at least 3",
+        "passes over the training rows; auto is 25 (effort low: 12), of more than 5,000 rows fewer, at least 3",
         low=1,
         high=100_000,
         auto=True,
@@ -156,7 +159,7 @@ class Settings:
     batch_size: int | None = _knob(
         None,
         int,
-        "rows per step; auto is about an eighth of the rows, from 32 to 1,024; of more than 10,000 rows 256 to 1,024",
+        "rows per step; auto is about an eighth of the rows, from 32 to 1,024; of more than 5,000 rows 256 to 1,024",
         low=1,
         high=1_000_000,
         auto=True,
@@ -199,7 +202,7 @@ class Settings:
     members: int | None = _knob(
         None,
         int,
-        "networks trained together, whose spread is importance_std; auto is 16, above 10,000 rows 6",
+        "networks trained together, whose spread is importance_std; auto is 16, above 5,000 rows 8, above 20,000 6",
         low=1,
         high=256,
         auto=True,
@@ -343,7 +346,8 @@ class Settings:
 
         Small tables make unsteady networks, of which more are needed, and training them takes no time.
         """
-        members = self.members or max(16 if rows <= SMALL_TABLE else 6, self.folds or 1)
+        usual = 16 if rows <= SMALL_TABLE else 8 if rows <= MEDIUM_TABLE else 6
+        members = self.members or max(usual, self.folds or 1)
         return members, self.folds or min(members, max(2, members // 2))
 
     def schedule(self, rows: int) -> Schedule:
@@ -355,8 +359,8 @@ class Settings:
         epochs = self.epochs
         usual = EPOCHS[self.effort]
         if epochs is None:
-            fewer = max(MIN_EPOCHS, round(VISITS[self.effort] / rows)) if rows > SMALL_TABLE else usual
-            epochs = min(usual, fewer)
+            fewer = min(MOST_EPOCHS[self.effort], max(MIN_EPOCHS, round(VISITS[self.effort] / rows)))
+            epochs = fewer if rows > SMALL_TABLE else usual
         fewer_by = usual / epochs if self.epochs is None else 1.0
         return Schedule(
             epochs,

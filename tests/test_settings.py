@@ -128,6 +128,7 @@ def test_whatever_is_given_ends_in_settings_or_in_one_line(overrides: dict[str, 
     ("overrides", "rows", "expected"),
     [
         ((), 1_000, (16, 8)),
+        ((), 8_000, (8, 4)),
         ((), 100_000, (6, 3)),
         (("members=1",), 1_000, (1, 1)),
         (("members=2",), 1_000, (2, 2)),
@@ -146,7 +147,8 @@ def test_members_and_folds_left_to_the_method_fit_each_other(
     ("effort", "rows", "epochs", "batch_size"),
     [
         ("default", 100, 25, 32),
-        ("default", 10_000, 25, 1024),
+        ("default", 5_000, 25, 512),
+        ("default", 10_000, 20, 256),
         ("default", 40_000, 6, 256),
         ("default", 1_000_000, 3, 1024),
         ("low", 1_000, 12, 128),
