@@ -316,3 +316,24 @@ def test_weights_reach_the_last_step_of_a_pipeline_and_are_missed_where_fit_take
     assert np.abs(noise(pipeline, train, weight="weight") - noise(pipeline, train, exclude="weight")).max() > 1e-3
     result = lossval_cli.score(train, label="label", weight="weight", model=KNeighborsClassifier(5), **FAST)
     assert any("takes no sample_weight" in notice for notice in result.report["notices"])
+
+
+@pytest.mark.parametrize("model", ["boosting", "forest", "linear"])
+def test_presets_take_no_more_threads_than_they_are_given(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from threadpoolctl import threadpool_info
+
+    from lossval_cli.models import cross_fit
+
+    true_fit, taken = cross_fit.fit_one, []
+
+    def fit_one(*arguments: Any) -> Any:
+        taken.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] in ("openmp", "blas"))
+        return true_fit(*arguments)
+
+    monkeypatch.setattr(cross_fit, "fit_one", fit_one)
+    before = torch.get_num_threads()
+    try:
+        noise(model, threads=1)
+    finally:
+        torch.set_num_threads(before)
+    assert taken and set(taken) == {1}

@@ -68,7 +68,10 @@ def cross_fit(dataset: Dataset, model: Estimator, settings: Settings) -> CrossFi
 
     rows = np.zeros((N,) if K is None else (N, K))
     numbers = np.unique(fold)
-    found = share(numbers.tolist(), fit_without)
+    with warnings.catch_warnings():
+        if not model.is_own:  # its models are fitted in threads, which share the filters of warnings
+            warnings.simplefilter("ignore")
+        found = share(numbers.tolist(), fit_without, in_threads=not model.is_own)
     for left_out, (predicted, _) in zip(numbers, found, strict=True):
         rows[fold == left_out] = predicted
     val = None if X_val is None else np.mean([on_val for _, on_val in found if on_val is not None], axis=0)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from lossval_cli.noise.class_flips import shares_lost
 from lossval_cli.noise.class_predictions import predict_given
@@ -216,7 +217,7 @@ def _with_doubtful(probability: Floats, score: Floats, contradiction: Floats, mo
 
 def _has_enough_rows(y: Ints, units: Ints, K: int) -> Bools:
     """Return whether the class of each row has enough distinct rows, (N,)."""
-    pairs = np.unique(np.unique(units, return_inverse=True)[1] * K + y)
+    pairs = pd.unique(pd.factorize(units)[0] * K + y)  # NumPy's unique sorts
     result: Bools = np.bincount(pairs % K, minlength=K)[y] >= FEWEST_OF_CLASS
     return result
 
