@@ -97,6 +97,21 @@ class _Pair(NamedTuple):
     tally: Floats  # (2,) exceptions, and how many of them nature leads to expect
     wrong: float = 0.0  # probability that an exception is an error
 
+    def nats(self, a: Ints, b: Ints, copies: Ints) -> Floats:
+        """How far values a (n,) and b (n,) contradict one another, in nats (n,); 0 where one is not told apart (−1).
+        copies (n,): how often each row was counted."""
+        beside, with_target, total = self.counts.sum(axis=1), self.counts.sum(axis=0), self.counts.sum()
+        if self.counts.size <= len(a) and not copies.any():  # every combination once is less than every row
+            lift = np.zeros((len(beside) + 1, len(with_target) + 1))  # the last ones belong to −1
+            lift[:-1, :-1] = _lift(beside[:, None], with_target, total, self.counts, self.strength)
+            return lift[a, b]
+        nats = np.zeros(len(a))
+        known = np.flatnonzero((a >= 0) & (b >= 0))
+        a, b, copies = a[known], b[known], copies[known]
+        both = np.maximum(self.counts[a, b] - copies, 0)
+        nats[known] = _lift(beside[a] - copies, with_target[b] - copies, total - copies, both, self.strength)
+        return nats
+
 
 @dataclass(frozen=True)
 class PairCells:
@@ -138,33 +153,31 @@ class PairCells:
 
     def evidence(self, frame: pd.DataFrame, copies: Ints) -> PairEvidence:
         """Compare the values of n rows; `copies` (n,): how often each was counted, 0 for rows that were not."""
-        lift, wrong = np.zeros((len(frame), len(self.columns))), np.zeros(len(frame))
-        for pair, known, nats, is_exception in self._compare(frame, copies):
-            wrong[known[is_exception]] = np.maximum(wrong[known[is_exception]], pair.wrong)
+        lift, wrong = np.zeros((len(self.columns), len(frame))), np.zeros(len(frame))
+        codes = self._codes(frame)
+        for pair in self.pairs:
+            a, b = codes[pair.given], codes[pair.target]
+            nats = pair.nats(a, b, copies)
             for view in (pair.given, pair.target):
-                i = self.views[view].column
-                lift[known, i] = np.maximum(lift[known, i], nats)
-        return PairEvidence(lift, wrong)
+                of_column = lift[self.views[view].column]
+                np.maximum(of_column, nats, out=of_column)
+            if pair.wrong > 0:
+                is_exception = (a >= 0) & (b >= 0) & pair.exception[a, b]
+                wrong[is_exception] = np.maximum(wrong[is_exception], pair.wrong)
+        return PairEvidence(lift.T, wrong)
 
     def contradictions(self, frame: pd.DataFrame, copies: Ints) -> Floats:
         """Return (n, D, D) nats that the values of two columns contradict one another, symmetric."""
         found = np.zeros((len(frame), len(self.columns), len(self.columns)))
-        for pair, known, nats, _ in self._compare(frame, copies):
+        codes = self._codes(frame)
+        for pair in self.pairs:
             i, j = self.views[pair.given].column, self.views[pair.target].column
-            found[known, i, j] = found[known, j, i] = np.maximum(found[known, i, j], nats)
+            nats = pair.nats(codes[pair.given], codes[pair.target], copies)
+            found[:, i, j] = found[:, j, i] = np.maximum(found[:, i, j], nats)
         return found
 
-    def _compare(self, frame: pd.DataFrame, copies: Ints) -> list[tuple[_Pair, Ints, Floats, Mask]]:
-        """Return, for each pair, which rows have both values, their nats, and whether they are exceptions."""
-        codes = [view.codes(frame.iloc[:, view.column]) for view in self.views]
-        compared = []
-        for pair in self.pairs:
-            a, b = codes[pair.given], codes[pair.target]
-            known = np.flatnonzero((a >= 0) & (b >= 0))
-            a, b = a[known], b[known]
-            nats = _lift(pair.counts, a, b, copies[known], pair.strength)
-            compared.append((pair, known, nats, pair.exception[a, b]))
-        return compared
+    def _codes(self, frame: pd.DataFrame) -> list[Ints]:
+        return [view.codes(frame.iloc[:, view.column]) for view in self.views]
 
 
 def _views(frame: pd.DataFrame, numbers: Mapping[int, NumberCells], levels: Mapping[int, LevelCells]) -> list[_View]:
@@ -242,12 +255,10 @@ def _with_errors(found: Sequence[_Pair]) -> list[_Pair]:
     return pairs
 
 
-def _lift(counts: Ints, a: Ints, b: Ints, copies: Ints, strength: float) -> Floats:
-    """(n,) log p(b) − log p(b | a) from 0, of rows that are counted `copies` (n,) times themselves. Where no rule
-    holds, as much as the number of rows that chance leads to expect can show."""
-    beside, with_target, total = counts.sum(axis=1)[a] - copies, counts.sum(axis=0)[b] - copies, counts.sum() - copies
+def _lift(beside: Ints, with_target: Ints, total: Ints, both: Ints, strength: float) -> Floats:
+    """log p(b) − log p(b | a) from 0, of rows: `beside` with a, `with_target` with b, of `total`. Where no rule holds, as
+    much as the number of rows that chance leads to expect can show."""
     share = (with_target + 0.5) / (total + 1.0)
-    both = np.maximum(counts[a, b] - copies, 0)
     nats = np.log(share) - np.log((both + strength * share) / (beside + strength))
     if strength > A_RULE:
         nats = np.minimum(nats, np.log1p(beside * share))
