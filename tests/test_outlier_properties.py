@@ -416,6 +416,9 @@ def test_levels_that_differ_by_a_number_are_not_misspelt() -> None:
     numbered = Spelling.fit([f"Zone {i}" for i in range(1, 9)], [100] * 8)
     named = Spelling.fit(["Hamburg", "Bremen", "Kiel"], [400, 300, 100])
     assert numbered.misspelling("Zone 9", 0)[0] < named.misspelling("Hamburf", 0)[0] - 4
+    evidence, meant = numbered.misspelling("Zpne 3", 0)  # a word that all levels have is misspelt all the same
+    assert meant == "Zone 3"
+    assert evidence > 5
 
 
 @pytest.mark.parametrize(

@@ -176,9 +176,10 @@ def _is_cut_off(level: str, meant: str) -> bool:
 
 
 def _are_alike(a: str, b: str, cells: Mapping[str, int]) -> bool:
-    """Return whether two levels are one edit apart, and so often written that neither misspells the other."""
+    """Return whether two levels are one edit apart, not in their numbers alone, and so often written that neither
+    misspells the other."""
     often = max(cells[a], cells[b]) < MANY_TIMES * min(cells[a], cells[b])
-    return a != b and often and edit_distance(a, b, 1) <= 1
+    return a != b and often and _without_codes(a) != _without_codes(b) and edit_distance(a, b, 1) <= 1
 
 
 def _without_codes(level: str) -> str:
