@@ -183,6 +183,13 @@ def test_credit_notes_are_right_and_a_lost_sign_is_not() -> None:
     assert outliers[3:].mean() <= 0.008
 
 
+def test_codes_for_missing_values_in_several_columns_are_no_credit_notes() -> None:
+    table, rng = households(1000, 32), np.random.default_rng(33)
+    broken = rng.random(1000) < 0.01
+    table.loc[broken, ["age", "height", "weight"]] = -999.0
+    assert flagged(table)[broken].all()
+
+
 def test_amounts_in_hundreds_are_not_taken_for_exchanged() -> None:
     """Which of two columns happens to hold 4,900 often enough says nothing of where a 4,900 belongs."""
     rng = np.random.default_rng(29)

@@ -173,11 +173,14 @@ class CellModel:
     def in_state(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Which of n rows are in a rare state of what is measured, (n,): a machine that is off, a credit note with
         negative amounts."""
-        found = (frame.iloc[:, list(self._amounts)].to_numpy(float) < 0).sum(axis=1) > 1
+        negative = np.zeros(len(frame), np.int64)
+        for i in self._amounts:
+            negative += self.numbers[i].is_negative(frame.iloc[:, i].to_numpy(float))
+        found: npt.NDArray[np.bool_] = negative > 1
         for i, column in self.numbers.items():
             if column.states:
                 found |= np.isin(frame.iloc[:, i].to_numpy(float), list(column.states))
-        return np.asarray(found, np.bool_)
+        return found
 
     def raw(self, frame: pd.DataFrame, fitted: Ints | None = None) -> _Raw:
         """Raw evidence of n rows; `fitted` (n,): which of the fitted rows they are."""
@@ -340,9 +343,9 @@ def _without_states(
     return left
 
 
-def _amounts(frame: pd.DataFrame, numbers: Collection[int]) -> tuple[int, ...]:
+def _amounts(frame: pd.DataFrame, numbers: Mapping[int, NumberCells]) -> tuple[int, ...]:
     """Find the columns whose numbers are negative in a few rows, together with those of another such column."""
-    negative = {i: frame.iloc[:, i].to_numpy(float) < 0 for i in numbers}
+    negative = {i: column.is_negative(frame.iloc[:, i].to_numpy(float)) for i, column in numbers.items()}
     few = {i: rows for i, rows in negative.items() if STATE_CELLS <= rows.sum() <= MOST_CELLS * len(frame)}
     together = np.sum(list(few.values()), axis=0) > 1 if few else np.zeros(len(frame), np.bool_)
     return tuple(i for i, rows in few.items() if (rows & together).sum() >= max(STATE_CELLS, rows.sum() / 2))

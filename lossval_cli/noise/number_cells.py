@@ -210,6 +210,10 @@ class NumberCells:
         left = {value: nats for value, nats in self.stand_ins.items() if value not in states}
         return replace(self, stand_ins=left, states=states)
 
+    def is_negative(self, values: Floats) -> npt.NDArray[np.bool_]:
+        """Return (n,) whether a value lies below zero, without those that stand for a missing one."""
+        return (values < 0) & ~np.isin(values, list(self.stand_ins))
+
     def standing_in(self, values: Floats) -> Floats:
         """Return (n,) nats of evidence that a value stands for a missing one."""
         evidence = np.zeros(len(values))
