@@ -8,7 +8,7 @@ import io
 import os
 import pickle
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -57,7 +57,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
-os.environ["LOSSVAL_FORK_SERVER"] = f"{tempfile.gettempdir()}/lossval-tests-{os.getpid()}.socket"
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+os.environ["LOSSVAL_FORK_SERVER"] = f"{tempfile.gettempdir()}/lossval-tests-{RUN}.socket"
 PYTHON = [sys.executable, "-I", "-S", str(Path(__file__).with_name("fork_client.py"))]
 """`python` as a process that has imported the package already, with the fixture `fork_server`."""
 
@@ -66,16 +67,27 @@ LOSSVAL = [*PYTHON, "-m", "lossval_cli"]
 
 
 @pytest.fixture(scope="session")
-def fork_server() -> Iterator[None]:
-    """What `PYTHON` and `LOSSVAL` need."""
+def fork_server(past_calls: Path) -> Iterator[None]:
+    """What `PYTHON` and `LOSSVAL` need: one server, which the processes of pytest-xdist share. It ends with the one
+    that started them."""
     root, socket = Path(__file__).parents[1], Path(os.environ["LOSSVAL_FORK_SERVER"])
-    command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), str(socket)]
-    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(root)}) as server:
-        while not socket.exists() and server.poll() is None:
-            time.sleep(0.05)
-        yield
-        server.kill()
-    socket.unlink(missing_ok=True)
+    is_shared = "PYTEST_XDIST_WORKER" in os.environ
+    started = None
+    with contextlib.suppress(FileExistsError):  # another process starts it
+        (past_calls / "fork_server").mkdir()
+        script, lives_with = Path(__file__).with_name("fork_server.py"), os.getppid() if is_shared else os.getpid()
+        command = [sys.executable, str(script), str(socket), str(lives_with)]
+        started = os.posix_spawn(command[0], command, os.environ | {"PYTHONPATH": str(root)})
+    for _ in range(2_000):
+        if socket.exists():
+            break
+        assert started is None or os.waitpid(started, os.WNOHANG) == (0, 0), "the server has ended"
+        time.sleep(0.05)
+    yield
+    if started is not None and not is_shared:
+        os.kill(started, signal.SIGKILL)
+        os.waitpid(started, 0)
+        socket.unlink(missing_ok=True)
 
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -195,6 +207,20 @@ def frame(rows: int = 60, seed: int = 0) -> pd.DataFrame:
     return table
 
 
+def trained(train: Any, val: Any, **settings: Any) -> np.ndarray:
+    """Importances (N,) by row, of outliers and training alone: most of a short run estimates which labels are wrong."""
+    from lossval_cli.features.dataset import load_dataset
+    from lossval_cli.features.table_options import TableOptions
+    from lossval_cli.lossval.fit import train as fit
+    from lossval_cli.noise.estimate import estimate_outliers
+    from lossval_cli.runtime.context import Runtime
+    from lossval_cli.settings import Settings
+
+    resolved = Settings.resolve(overrides=settings)
+    dataset = load_dataset(train, val, options=TableOptions(label="label"), settings=resolved)
+    return fit(dataset, estimate_outliers(dataset, resolved).penalty, resolved, Runtime()).importance
+
+
 @cache
 def _contents() -> dict[str, bytes]:
     stream = io.BytesIO()
@@ -240,14 +266,15 @@ def past_calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def once(cli: Callable[..., Outcome], past_calls: Path) -> Callable[..., Outcome]:
+def once(cli: Callable[..., Outcome], past_calls: Path, request: pytest.FixtureRequest) -> Callable[..., Outcome]:
     """`cli`, which must succeed; where it was called before on the same files, what it made then is copied. For tests
     that need a run, whichever, and would train it again."""
 
     def call(*arguments: str) -> Outcome:
         before = {path.name for path in Path().iterdir()}
         contents = [(name, Path(name).read_bytes() if Path(name).is_file() else b"") for name in sorted(before)]
-        kept = past_calls / sha256(repr((arguments, contents)).encode()).hexdigest()
+        key = (arguments, contents, "valued_once" in request.fixturenames)
+        kept = past_calls / sha256(repr(key).encode()).hexdigest()
         if kept.exists():
             shutil.copytree(kept / "files", Path(), dirs_exist_ok=True)
             return Outcome(*pickle.loads((kept / "outcome").read_bytes()))
@@ -312,13 +339,25 @@ def fresh() -> None:
 
 
 @pytest.fixture
+def all_models() -> None:
+    """In files of `valued_once`, a test of how well labels are predicted."""
+
+
+@pytest.fixture
 def valued_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, remembered: _Remembered) -> None:
-    """A dataset that was trained on before, with the same settings, is not trained on again: for tests of
-    what stands around training, such as reading and writing, which is done each time."""
+    """A dataset that was trained on before, with the same settings, is not trained on again, and labels are predicted
+    by few models: for tests of what stands around training, such as reading and writing, which is done each time."""
     if "fresh" in request.fixturenames:
         return
-    from lossval_cli import pipeline
+    from lossval_cli import pipeline, settings
     from lossval_cli.calibration import trials
+    from lossval_cli.noise import out_of_fold, trusted_labels
+
+    # Most of the time of a run on a small table goes to the models of the label: a few are enough here.
+    if "all_models" not in request.fixturenames:
+        monkeypatch.setitem(settings.TREES, "low", 0.1)
+        monkeypatch.setattr(trusted_labels, "FOLDS", 2)
+        monkeypatch.setattr(out_of_fold, "FOLDS", 2)
 
     value, study = pipeline.value_rows, pipeline.study_removal
 

@@ -1,9 +1,9 @@
 """`python` as a process of its own without the seconds that imports take: forked from a server that has made them.
 
-`python tests/fork_server.py SOCKET` is the server; `python tests/fork_client.py` takes `-m MODULE`, `-c CODE` or a
-script, and arguments, as `python` does. The process has its own environment, directory, standard streams, signals and
-exit code; killed, the client takes the process with it. Tests of how an interpreter starts, and of what is imported,
-need `python` itself.
+`python tests/fork_server.py SOCKET PID` is the server, which lives as long as the process PID; `python
+tests/fork_client.py` takes `-m MODULE`, `-c CODE` or a script, and arguments, as `python` does. The process has its own
+environment, directory, standard streams, signals and exit code; killed, the client takes the process with it. Tests of
+how an interpreter starts, and of what is imported, need `python` itself.
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ import lossval_cli.cli.score
 import lossval_cli.pipeline  # noqa: F401  (imported here, once)
 from lossval_cli.__main__ import run
 
-IDLE = 5.0
-"""Seconds between two looks whether the process that started this one is still there."""
+IDLE = 1.0
+"""Seconds between two looks whether the process that this one lives with is still there."""
 
 
-def serve(path: str) -> None:
-    """Accept calls until the process that started this one has gone."""
-    parent = os.getppid()
+def serve(path: str, lives_with: int) -> None:
+    """Accept calls until the process `lives_with` has gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who answer calls
     gc.freeze()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
         listener.settimeout(IDLE)
-        while os.getppid() == parent:
+        while is_running(lives_with):
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
@@ -48,6 +47,15 @@ def serve(path: str) -> None:
                 listener.close()
                 answer(connection)
             connection.close()
+    os.unlink(path)
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def answer(connection: socket.socket) -> NoReturn:
@@ -136,4 +144,4 @@ def finish(code: str | int | None) -> int:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))

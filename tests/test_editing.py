@@ -27,7 +27,7 @@ from lossval_cli.tables.json_rewrite import JsonOriginal
 from lossval_cli.tables.parquet_rewrite import ArrowOriginal, ParquetOriginal
 from lossval_cli.tables.rewrite import Added, Cells
 
-SETTINGS = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BOM = b"\xef\xbb\xbf"
 
 

@@ -54,7 +54,7 @@ def flipped(y: np.ndarray, share: float, K: int = 2, seed: int = 2) -> tuple[np.
     return np.where(wrong, (y + rng.integers(1, K, len(y))) % K, y), wrong
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("strength", [0.5, 2.0])
 def test_labels_that_are_hard_to_predict_are_not_called_wrong(strength: float) -> None:
     X = table(1000)
     assert suspect(find(X, events(X, strength))).mean() <= 0.02
@@ -277,7 +277,7 @@ def test_labels_of_an_overlooked_class_are_doubted_first() -> None:
     assert overlooked[suspect(errors)].mean() > 0.6
 
 
-@pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("strength", [0.5, 2.0])
 def test_a_frequent_class_that_nobody_predicts_surely_is_not_full_of_flips(strength: float) -> None:
     """Three classes, 80 : 12 : 8, explained in part, as health in surveys: right labels are left alone, and a tenth of
     flipped ones is still seen."""
@@ -330,8 +330,7 @@ def far_numbers(form: str, factor: float, share: float) -> tuple[np.ndarray, np.
     return X, np.where(wrong, y * factor, y), network, wrong
 
 
-@pytest.mark.parametrize("form", ["readings", "prices"])
-@pytest.mark.parametrize("share", [0.002, 0.02])
+@pytest.mark.parametrize(("form", "share"), [("readings", 0.002), ("prices", 0.02)])
 def test_numbers_beyond_everything_are_flagged(form: str, share: float) -> None:
     X, y, network, wrong = far_numbers(form, 10.0, share)
     errors = find_wrong_numbers(X, y, network)

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import trained
 from scipy.stats import spearmanr
 
 import lossval_cli
 
 pytestmark = pytest.mark.slow
 
-CALM: dict[str, Any] = {"effort": "low", "removal": "off", "device": "cpu", "epochs": 12, "members": 8, "folds": 4}
+CALM: dict[str, Any] = {"effort": "low", "device": "cpu", "epochs": 12, "members": 8, "folds": 4}
 
 
 def table(rows: int, seed: int) -> pd.DataFrame:
@@ -33,7 +34,7 @@ def numeric(frame: pd.DataFrame) -> pd.DataFrame:
 
 def run(train: pd.DataFrame, val: pd.DataFrame, **settings: Any) -> lossval_cli.Result:
     """A result whose importances are all finite, positive, and not all alike."""
-    result = lossval_cli.score(train, val, label="label", **(CALM | settings))
+    result = lossval_cli.score(train, val, label="label", removal="off", **(CALM | settings))
     importance = result.scores["importance"].to_numpy()
     assert np.isfinite(importance).all()
     assert (importance > 0).all()
@@ -45,6 +46,13 @@ def by_row(result: lossval_cli.Result) -> np.ndarray:
     return result.scores.sort_values("row")["importance"].to_numpy()
 
 
+def importances(train: pd.DataFrame, val: pd.DataFrame, **settings: Any) -> np.ndarray:
+    """By row: finite, positive, and not all alike."""
+    importance = trained(train, val, **(CALM | settings))
+    assert np.isfinite(importance).all() and (importance > 0).all() and np.ptp(importance) > 0
+    return importance
+
+
 def said(result: lossval_cli.Result) -> str:
     checks = [check["text"] for check in result.report["health"] if check["level"] == "look"]
     return "\n".join([*result.report["notices"], *checks])
@@ -52,18 +60,18 @@ def said(result: lossval_cli.Result) -> str:
 
 @pytest.fixture(scope="module")
 def plain() -> np.ndarray:
-    return by_row(run(TRAIN, VAL))
+    return importances(TRAIN, VAL)
 
 
 @pytest.fixture(scope="module")
 def unmoved() -> np.ndarray:
-    return by_row(run(numeric(TRAIN), numeric(VAL)))
+    return importances(numeric(TRAIN), numeric(VAL))
 
 
 @pytest.fixture(scope="module")
 def other_seed(plain: np.ndarray) -> float:
     """How alike the ranks of two seeds are."""
-    return float(spearmanr(by_row(run(TRAIN, VAL, seed=1)), plain).statistic)
+    return float(spearmanr(importances(TRAIN, VAL, seed=1), plain).statistic)
 
 
 @pytest.mark.parametrize("factor", [1e300, 1e-300])
@@ -71,12 +79,12 @@ def test_a_column_beyond_float32_is_rescaled(factor: float, plain: np.ndarray) -
     """Columns are standardised in float64 before they become float32: no unit overflows. Outliers are looked for on a
     logarithmic scale, too, which is not the same in every unit."""
     frames = (frame.assign(a=frame["a"] * factor) for frame in (TRAIN, VAL))
-    assert spearmanr(by_row(run(*frames)), plain).statistic >= 0.94
+    assert spearmanr(importances(*frames), plain).statistic >= 0.94
 
 
 def test_a_column_far_from_zero_keeps_what_it_says(plain: np.ndarray) -> None:
     frames = (frame.assign(a=frame["a"] + 1e12) for frame in (TRAIN, VAL))
-    assert spearmanr(by_row(run(*frames)), plain).statistic >= 0.94
+    assert spearmanr(importances(*frames), plain).statistic >= 0.94
 
 
 def test_one_cell_of_1e30_does_not_drown_the_others() -> None:
@@ -88,7 +96,7 @@ def test_one_cell_of_1e30_does_not_drown_the_others() -> None:
 def test_the_unit_of_a_target_does_not_matter(factor: float, shift: float, unmoved: np.ndarray) -> None:
     """Labels at 1e12 among them: what is learned from is their distance from the mean, taken in float64."""
     moved = [frame.assign(label=frame["label"] * factor + shift) for frame in map(numeric, (TRAIN, VAL))]
-    assert spearmanr(by_row(run(*moved)), unmoved).statistic >= 0.99
+    assert spearmanr(importances(*moved), unmoved).statistic >= 0.99
 
 
 def test_a_loss_that_is_not_finite_is_trained_again_with_smaller_steps() -> None:
@@ -143,12 +151,6 @@ def test_a_transport_that_does_not_converge_is_reported() -> None:
     assert "Transport did not converge" in said(run(TRAIN, VAL, blur=0.001))
 
 
-def test_permuted_columns_and_renamed_classes_change_no_bit(plain: np.ndarray) -> None:
-    names = {"no": "a-no", "yes": "b-yes"}
-    frames = [frame[["label", "c", "b", "a"]].assign(label=frame["label"].map(names)) for frame in (TRAIN, VAL)]
-    np.testing.assert_array_equal(by_row(run(*frames)), plain)
-
-
 def test_mirrored_columns_and_swapped_classes_change_ranks_no_more_than_a_seed(
     plain: np.ndarray, other_seed: float
 ) -> None:
@@ -156,4 +158,4 @@ def test_mirrored_columns_and_swapped_classes_change_ranks_no_more_than_a_seed(
     swapped = [frame.assign(label=frame["label"].map({"no": "z", "yes": "a"})) for frame in (TRAIN, VAL)]
     mirrored = [frame.assign(a=-frame["a"]) for frame in (TRAIN, VAL)]
     for frames in (swapped, mirrored):
-        assert spearmanr(by_row(run(*frames)), plain).statistic >= other_seed - 0.03
+        assert spearmanr(importances(*frames), plain).statistic >= other_seed - 0.03

@@ -24,7 +24,7 @@ from lossval_cli.features.predictions.rows import rows_by_index
 from lossval_cli.lossval import training
 from lossval_cli.tables.table import read_table
 
-pytestmark = pytest.mark.usefixtures("valued_once")
+pytestmark = pytest.mark.usefixtures("valued_once", "all_models")
 
 ROWS, VAL_ROWS = 240, 120
 FAST: dict[str, Any] = {"effort": "low", "removal": "off", "epochs": 4, "members": 4}

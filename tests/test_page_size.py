@@ -24,7 +24,7 @@ from lossval_cli.settings import Settings
 
 pytestmark = pytest.mark.slow
 
-ROWS = (30_000, 60_000)
+ROWS = (20_000, 40_000)
 CLASSES = 20
 LIMIT = 1_500_000
 """Bytes of report.html."""

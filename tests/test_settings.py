@@ -103,7 +103,7 @@ def test_an_unknown_preset_gets_a_suggestion() -> None:
 
 
 @pytest.mark.slow
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(
         st.one_of(st.sampled_from(sorted(Settings.knobs())), st.text(max_size=8)),

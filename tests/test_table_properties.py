@@ -28,7 +28,7 @@ CELLS = st.text(st.sampled_from("ab0,;\t| \"\r\n'é漢-"), max_size=8)
 NAMES = st.lists(st.text("abcdefg_é", min_size=1, max_size=6), min_size=2, max_size=6, unique=True)
 AS_IT_IS = ReadOptions(header=True)
 """No line is taken for a title, units or data instead of names."""
-SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
