@@ -105,7 +105,7 @@ def valuation(training_data: TrainingData, settings: Settings) -> None:
 
 def medians(repeats: int, *jobs: Callable[[], object]) -> list[float]:
     """Median CPU seconds of each job, run in turn so that a change of the machine's speed meets all of them."""
-    for job in jobs:
+    for job in jobs if repeats > 1 else ():  # what the first run loads takes no time beside a long job
         job()
     seconds: list[list[float]] = [[] for _ in jobs]
     for _ in range(repeats):

@@ -196,8 +196,8 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="LEVEL",
-            help="low, default or high: quality against time. low takes about half as long as default, high two to "
-            "six times as long [default: default].",
+            help="low, default or high: quality against time. low takes about 0.6 times as long as default, high two "
+            "to ten times [default: default].",
         ),
         Only(*TRAINING),
     ] = None
