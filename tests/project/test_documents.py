@@ -125,19 +125,15 @@ def test_commands_of_a_page_run(name: str, run: Callable[[str], Outcome], monkey
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("valued_once")
-def test_the_tutorial_shows_what_happens(run: Callable[[str], Outcome], folder: Path) -> None:
-    """On the whole example, with the settings a reader has."""
+@pytest.mark.usefixtures("valued_once", "all_models")
+def test_the_tutorial_shows_what_happens_and_the_demo_finds_most_of_what_it_flags(
+    run: Callable[[str], Outcome], cli: Callable[..., Outcome], folder: Path
+) -> None:
+    """On the whole example, with the settings a reader has: both are the same run, which is trained once."""
     (folder / "pyproject.toml").unlink()
     for source in (ROOT / "examples").glob("wine*.csv"):
         shutil.copy(source, folder)
     run_page("docs/tutorial.md", run)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("valued_once")
-def test_the_demo_finds_most_of_what_it_flags(cli: Callable[..., Outcome]) -> None:
-    """The run of the tutorial."""
     done = cli("demo", "--quiet")
     assert done.code == 0, done.err
     found = re.search(r"among\s+(\d+) suspects\s+(\d+)", done.out)
