@@ -104,7 +104,8 @@ class CrossForest:
             rows, inputs = np.flatnonzero(seen[:, t]), np.flatnonzero(np.isin(input_column, sources))
             tree = ExtraTreeRegressor(min_samples_leaf=LEAF_ROWS, max_features=SPLIT_COLUMNS, random_state=seeds[t])
             X = cells.inputs[np.ix_(rows, inputs)]
-            tree.fit(X, targets[np.ix_(rows, np.flatnonzero(np.isin(target_column, outputs)))])
+            y = targets[np.ix_(rows, np.flatnonzero(np.isin(target_column, outputs)))]
+            tree.fit(X, y, check_input=False)
             return _leaves(tree, X, inputs, outputs, cells.codes[rows], cells.values[rows], bins, numbers)
 
         return cls(D, tuple(share(range(len(halves)), grow, in_threads=True)), seen)
@@ -119,20 +120,16 @@ class CrossForest:
         probability, mean, square, asked, known = (np.zeros((D, n), np.float32) for _ in range(5))
         codes = np.ascontiguousarray(cells.codes.T)
         for t, tree in enumerate(self.trees):
-            rows = slice(None) if fitted is None else np.flatnonzero(~self.seen[fitted, t])
-            X = cells.inputs[rows][:, tree.inputs]
-            if not len(X):
-                continue
-            leaf = tree.tree.tree_.apply(X)
+            new = np.float32(1) if fitted is None else (~self.seen[fitted, t]).astype(np.float32)
+            leaf = tree.tree.tree_.apply(cells.inputs[:, tree.inputs])
             flat = leaf * tree.shares.shape[1]
             for i, column in enumerate(tree.outputs):
-                index = codes[column, rows] + (flat + tree.offsets[i])
-                probability[column, rows] += tree.shares.ravel().take(index)
-                asked[column, rows] += 1
+                probability[column] += new * tree.shares.ravel().take(codes[column] + (flat + tree.offsets[i]))
+                asked[column] += new
             for i, column in enumerate(tree.numbers):
-                mean[column, rows] += tree.mean[i].take(leaf)
-                square[column, rows] += tree.square[i].take(leaf)
-                known[column, rows] += tree.known[i].take(leaf)
+                mean[column] += new * tree.mean[i].take(leaf)
+                square[column] += new * tree.square[i].take(leaf)
+                known[column] += new * tree.known[i].take(leaf)
         mean /= np.maximum(known, 1)
         variance = np.maximum(square / np.maximum(known, 1) - mean**2, 0.0)
         probability /= np.maximum(asked, 1)
