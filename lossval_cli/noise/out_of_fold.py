@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
@@ -21,7 +23,6 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from lossval_cli.noise.forest import ClassForest, Forest
 from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.runtime.sharing import row_blocks, share
 
@@ -97,8 +98,8 @@ def predict_classes(
 
     models: dict[str, Model] = {"linear": lambda: _linear_classifier(0.1 if large else 0.01)}
     if not large:
-        models["forest"] = lambda: ClassForest(
-            round(40 * fitting.trees), min_samples_leaf=3, max_features="sqrt", random_state=fitting.seed
+        models["forest"] = lambda: ExtraTreesClassifier(
+            round(40 * fitting.trees), min_samples_leaf=3, random_state=fitting.seed
         )
     if K <= MOST_BOOSTED_CLASSES:
         models["boosting"] = boosting
@@ -122,7 +123,9 @@ def predict_tags(
     """Probabilities (N, T) and (J, T) of tags Y (N, T) that are there (1) or not (0), by one forest for all of them."""
 
     def make() -> Any:
-        return Forest(round(60 * fitting.trees), min_samples_leaf=3, max_features=0.5, random_state=fitting.seed)
+        return ExtraTreesRegressor(
+            round(60 * fitting.trees), min_samples_leaf=3, max_features=0.5, random_state=fitting.seed
+        )
 
     def respond(model: Any, rows: npt.NDArray[np.float32]) -> Floats:
         probabilities: Floats = model.predict(rows)
@@ -153,7 +156,7 @@ def predict_numbers(
 
     models: dict[str, Model] = {"linear": lambda: make_pipeline(StandardScaler(), Ridge(10.0)), "boosting": boosting}
     if not large:
-        models["forest"] = lambda: Forest(
+        models["forest"] = lambda: ExtraTreesRegressor(
             round(40 * fitting.trees), min_samples_leaf=2, max_features=0.5, random_state=fitting.seed
         )
 

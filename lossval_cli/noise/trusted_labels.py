@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
 from lossval_cli.noise.flags import log_odds, with_mean
-from lossval_cli.noise.forest import ClassForest
 from lossval_cli.noise.stacking import LEAST_PROBABILITY, fill_classes, log_ratios, own, pool_logarithms
 from lossval_cli.runtime.row_source import RowSource
 from lossval_cli.runtime.sharing import row_blocks, share
@@ -207,7 +207,7 @@ def _fit(
     logs, logs_trusted = (np.hstack([log_ratios(base[i]) for base in base_predictions]) for i in (0, 1))
 
     def inputs(model: Any, rows: npt.NDArray[np.float32], logs: Floats) -> Floats:
-        scaled = rows if isinstance(model, ClassForest) else np.clip(scaler.transform(rows), -5, 5)
+        scaled = rows if isinstance(model, ExtraTreesClassifier) else np.clip(scaler.transform(rows), -5, 5)
         return np.hstack([scaled, logs])
 
     def fit(model: Any) -> tuple[Any, Floats]:
@@ -230,17 +230,22 @@ def _fit(
 
 def _models(seed: int, trees: float) -> list[Any]:
     """A forest and two logistic regressions, of which the features of few trusted rows bear the stronger penalty."""
-    forest = ClassForest(
-        max(FEWEST_TREES, round(TREES * trees)), min_samples_leaf=3, max_features=0.3, bootstrap=True, random_state=seed
+    forest = ExtraTreesClassifier(
+        max(FEWEST_TREES, round(TREES * trees)),
+        min_samples_leaf=3,
+        max_features=0.3,
+        bootstrap=True,
+        oob_score=True,
+        random_state=seed,
     )
     return [forest, *(LogisticRegression(C=inverse_penalty, max_iter=500) for inverse_penalty in (0.01, 0.3))]
 
 
 def _fit_out_of_fold(model: Any, A: Floats, y: Ints, K: int, seed: int) -> tuple[Any, Floats]:
     """The model fitted to A (J, F) and y (J,), and its out-of-fold probabilities (J, K)."""
-    if isinstance(model, ClassForest):  # each row by the trees that did not draw it
+    if isinstance(model, ExtraTreesClassifier):  # each row by the trees that did not draw it
         model.fit(A, y)
-        return model, fill_classes(model.out_of_bag, model.classes_, K)
+        return model, fill_classes(model.oob_decision_function_, model.classes_, K)
     out_of_fold = np.zeros((len(A), K))
     for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed).split(A):
         out_of_fold[left_out] = _probabilities(model, A[fitted], y[fitted], A[left_out], K)

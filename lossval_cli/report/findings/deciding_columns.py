@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from lossval_cli.features.dataset import Dataset
 from lossval_cli.features.tags import TagLabels
-from lossval_cli.noise.forest import ClassForest, Forest
 from lossval_cli.runtime.own_estimators import own_estimators
 from lossval_cli.runtime.row_source import draw_at_most
 
@@ -55,13 +55,12 @@ def find_deciding_columns(
         return {}
     rng = np.random.default_rng([seed, len(X)])
     fitted = others[draw_at_most(len(others), SAMPLE, rng)]
-    kind = Forest if dataset.classes is None else ClassForest
-    features = 1.0 if dataset.classes is None else "sqrt"
-    forest: Any = kind(
-        round(TREES * trees), min_samples_leaf=SMALLEST_LEAF, max_features=features, random_state=seed % 2**32
-    ).fit(X[fitted], y[fitted])
+    kind: Any = ExtraTreesRegressor if dataset.classes is None else ExtraTreesClassifier
+    forest = kind(round(TREES * trees), min_samples_leaf=SMALLEST_LEAF, random_state=seed % 2**32, n_jobs=1).fit(
+        X[fitted], y[fitted]
+    )
     blocks = dataset.encoder.blocks
-    importances = forest.feature_importances
+    importances = forest.feature_importances_  # computed from all trees, every time that it is asked for
     used = np.array([importances[block.start : block.stop].sum() for block in blocks])
     tried = np.argsort(-used, kind="stable")[:MOST_COLUMNS]
     background = X[np.sort(rng.choice(fitted, min(BACKGROUND, len(fitted)), replace=False))]
