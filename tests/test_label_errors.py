@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from lossval_cli.noise.class_errors import find_wrong_classes
-from lossval_cli.noise.class_flips import shares_lost
+from lossval_cli.noise.class_flips import estimate_class_flips
 from lossval_cli.noise.flags import choose_suspects
 from lossval_cli.noise.label_estimates import LabelErrors, Trusted
 from lossval_cli.noise.number_errors import find_wrong_numbers
@@ -263,8 +263,19 @@ def test_which_of_two_classes_loses_labels_shows_in_the_predictions(lost: tuple[
     wrong = rng.random(3000) < np.array(lost)[true]
     given = np.where(wrong, 1 - true, true)
     chance = lost[0] + (1 - lost[0] - lost[1]) * true_chance
-    found = shares_lost(np.stack([1 - chance, chance], axis=1), given, 0, 3000)
-    assert found == pytest.approx(lost, abs=0.06)  # the grid is coarse
+    found = estimate_class_flips(np.stack([1 - chance, chance], axis=1), given, 0, 3000)
+    assert found.lost == pytest.approx(lost, abs=0.06)  # the grid is coarse
+    assert (found.by_mistake > 0.5) == (max(lost) < 0.2)  # three in ten of one class may as well be unexplained
+
+
+@pytest.mark.parametrize("threshold", [0.5, 1.0, 1.5])
+def test_labels_that_no_feature_explains_in_part_of_the_table_are_not_called_flipped(threshold: float) -> None:
+    """Beyond the threshold nearly all labels are 1, below it three in ten: as if three in ten of class 0 were wrong."""
+    X = table(2000)
+    y = (np.random.default_rng(1).random(2000) < np.where(X[:, 0] > threshold, 0.97, 0.3)).astype(np.int64)
+    errors = find(X, y)
+    assert suspect(errors).mean() < 0.02
+    assert errors.low < 0.05
 
 
 def test_labels_of_an_overlooked_class_are_doubted_first() -> None:

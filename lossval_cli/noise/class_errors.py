@@ -5,7 +5,7 @@ two look alike: then flags are few, and the interval of the share is wide.
 
     predictions     probabilities of the given label by several models                  (class_predictions)
     flips           the share that contradicts even the surest predictions              (random_flips)
-    either class    which of two classes loses more of its labels                       (class_flips)
+    either class    which of two classes loses more of its labels, and if by mistake    (class_flips)
     true labels     with trusted rows: a model of the label as it should be             (trusted_labels)
     contradiction   the few labels that are doubtful on their own, whatever else shows
 """
@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lossval_cli.noise.class_flips import shares_lost
+from lossval_cli.noise.class_flips import estimate_class_flips
 from lossval_cli.noise.class_predictions import predict_given
 from lossval_cli.noise.flags import in_order_of, with_mean
 from lossval_cli.noise.label_estimates import LITTLE_SKILL, LabelErrors, Trusted
 from lossval_cli.noise.ordered_classes import steps_apart
 from lossval_cli.noise.out_of_fold import DEFAULT, Fitting
 from lossval_cli.noise.random_flips import Flips, estimate_flips
+from lossval_cli.noise.share_grid import INTERVAL
 from lossval_cli.noise.stacking import own
 from lossval_cli.noise.trusted_labels import TrueLabels, learn_true_labels
 from lossval_cli.runtime.row_source import RowSource, draw_at_most
@@ -127,9 +128,13 @@ def find_wrong_classes(
     weights = 1 / np.sqrt(np.maximum(rates, 1e-9))
     distinct = _distinct_rows(X, N, fitting.seed)
     flips = estimate_flips(given, y, fitting.seed, distinct)
+    if K == 2:
+        classes = estimate_class_flips(given, y, fitting.seed, distinct)
+        low = min(flips.low, classes.otherwise) if classes.by_mistake < INTERVAL else flips.low
+        flips = flips._replace(probability=flips.probability * classes.by_mistake, low=low)
+        if trusted is None:
+            weights = np.sqrt(classes.lost)
     if trusted is None:
-        if K == 2:
-            weights = np.sqrt(shares_lost(given, y, fitting.seed, distinct))
         doubt = _without_trusted_rows(given, calibrated, y, weights, steps, flips)
     else:
         y_trusted = trusted.y.astype(np.int64)

@@ -256,8 +256,8 @@ def _with_errors(found: Sequence[_Pair]) -> list[_Pair]:
 
 
 def _lift(beside: Ints, with_target: Ints, total: Ints, both: Ints, strength: float) -> Floats:
-    """log p(b) − log p(b | a) from 0, of rows: `beside` with a, `with_target` with b, of `total`. Where no rule holds, as
-    much as the number of rows that chance leads to expect can show."""
+    """log p(b) − log p(b | a) from 0, of rows: `beside` with a, `with_target` with b, of `total`. Where no rule holds,
+    as much as the number of rows that chance leads to expect can show."""
     share = (with_target + 0.5) / (total + 1.0)
     nats = np.log(share) - np.log((both + strength * share) / (beside + strength))
     if strength > A_RULE:

@@ -204,8 +204,8 @@ def _shift(here: Floats, there: Floats) -> float:
 
 def _standard_error(here: Floats, there: Floats) -> float:
     """Standard error of the shift."""
-    here_spread, there_spread = (float(np.subtract(*np.quantile(v, [0.75, 0.25]))) / 1.35 for v in (here, there))
-    return float(np.sqrt(here_spread**2 / len(here) + there_spread**2 / len(there)))
+    errors = (np.subtract(*np.quantile(v, [0.75, 0.25])) / 1.35 / np.sqrt(len(v)) for v in (here, there))
+    return float(np.hypot(*errors))
 
 
 def _distance(here: Floats, there: Floats) -> float:
