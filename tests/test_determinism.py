@@ -110,6 +110,15 @@ def test_the_golden_run() -> None:
     assert found["suspect_rows"] == pinned["suspect_rows"]
 
 
+@pytest.mark.parametrize("label", ["label", "amount"])
+def test_the_largest_seed_that_settings_allow_is_one_for_every_model(label: str) -> None:
+    """scikit-learn takes 32 bits, PyTorch and NumPy 64."""
+    table = frame(80)
+    table["amount"] = np.random.default_rng(0).normal(size=80)
+    scores = lossval_cli.score(table, label=label, seed=2**63 - 1, epochs=2, effort="low", removal="quick").scores
+    assert len(scores) == 80
+
+
 def golden_run() -> dict[str, Any]:
     """By row, what a small run with mixed columns and four wrong labels finds."""
     table, val = frame(120), frame(60, seed=1)

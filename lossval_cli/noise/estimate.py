@@ -85,7 +85,7 @@ def estimate_noise(
         trusted=_trusted(dataset, predict),
         units=dataset.fold_units,
         expected_share=expected_share,
-        fitting=Fitting(seed, trees, dataset.encoder.one_hot),
+        fitting=Fitting(seed % 2**32, trees, dataset.encoder.one_hot),
         alone=alone,
     )
     with own_estimators():
