@@ -151,7 +151,7 @@ class Settings:
     epochs: int | None = _knob(
         None,
         int,
-        "passes over the training rows; auto is 25 (effort low: 12), of more than 5,000 rows fewer, at least 3",
+        "passes over the training rows; auto is 25 (effort low: 12), usually fewer of more than 5,000 rows, at least 3",
         low=1,
         high=100_000,
         auto=True,

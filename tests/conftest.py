@@ -273,7 +273,7 @@ def once(cli: Callable[..., Outcome], past_calls: Path, request: pytest.FixtureR
     def call(*arguments: str) -> Outcome:
         before = {path.name for path in Path().iterdir()}
         contents = [(name, Path(name).read_bytes() if Path(name).is_file() else b"") for name in sorted(before)]
-        key = (arguments, contents, "valued_once" in request.fixturenames)
+        key = (arguments, contents, sorted({"valued_once", "all_models"} & set(request.fixturenames)))
         kept = past_calls / sha256(repr(key).encode()).hexdigest()
         if kept.exists():
             shutil.copytree(kept / "files", Path(), dirs_exist_ok=True)
@@ -354,7 +354,8 @@ def valued_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
     from lossval_cli.noise import out_of_fold, trusted_labels
 
     # Most of the time of a run on a small table goes to the models of the label: a few are enough here.
-    if "all_models" not in request.fixturenames:
+    label_models = "all" if "all_models" in request.fixturenames else "few"
+    if label_models == "few":
         monkeypatch.setitem(settings.TREES, "low", 0.1)
         monkeypatch.setattr(trusted_labels, "FOLDS", 2)
         monkeypatch.setattr(out_of_fold, "FOLDS", 2)
@@ -374,7 +375,7 @@ def valued_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
         train, val = (replace(part, table=content(part.table)) for part in (dataset.train, dataset.val))
         plain = replace(dataset, train=train, val=val, notices=())
         try:
-            return sha256(pickle.dumps((plain, settings, thresholds))).hexdigest()
+            return sha256(pickle.dumps((plain, settings, thresholds, label_models))).hexdigest()
         except (pickle.PicklingError, AttributeError, TypeError):
             return None
 

@@ -44,8 +44,9 @@ def estimate_time(dataset: Dataset, settings: Settings, device: torch.device) ->
     rows, processes = dataset.train.table.rows, dataset.layout.processes
     members, _ = settings.ensemble_size(rows)
     epochs, batch, *_ = settings.schedule(rows)
+    shared = 1 if settings.dropout else processes.world_size  # with dropout every process trains all networks
     network = Ensemble(
-        math.ceil(members / processes.world_size),
+        math.ceil(members / shared),
         dataset.encoder.width,
         dataset.classes or 1,
         settings,
