@@ -207,6 +207,15 @@ def test_a_handful_of_trusted_rows_changes_little() -> None:
     assert abs(suspect(one).mean() - suspect(other).mean()) < 0.02
 
 
+def test_a_handful_of_trusted_rows_leaves_open_how_many_labels_are_wrong() -> None:
+    X, X_trusted = table(800), table(300, 5)
+    y, y_trusted = events(X, 1.0), events(X_trusted, 1.0, 6)
+    none = find(X, y).high
+    few, many = (find(X, y, trusted=trusted_rows(X_trusted[:n], y_trusted[:n], X, y)).high for n in (10, 300))
+    assert few > 0.6 * none
+    assert many < 0.6 * none
+
+
 def test_an_expected_share_of_the_user_is_believed() -> None:
     X = table(400)
     errors = find(X, events(X, 1.5), expected_share=0.2)

@@ -38,6 +38,9 @@ EXPECTED_DISAGREEMENTS = 3.5
 """Without trusted rows: the most wrong labels, relative to the labels that the prediction does not expect.
 Systematic errors are predicted, and so remain unseen."""
 
+FEW_TRUSTED = 20
+"""Trusted rows that take half of what the upper end of the interval is higher without them."""
+
 CONTRADICTION = 0.75
 """Odds 3 : 1 against the label, relative to the weights of the classes, from which it is doubtful on its own."""
 
@@ -145,6 +148,8 @@ def find_wrong_classes(
 
     skill, is_enough = _skill(calibrated, y, rates), _has_enough_rows(y, units, K)
     probability, low, high = doubt.probability, doubt.low, doubt.high
+    if trusted is not None:
+        high += max(0.0, _most(calibrated, y) - high) * FEW_TRUSTED / (FEW_TRUSTED + len(trusted.y))
     if expected_share is not None:
         share = float(np.clip(expected_share, low, high))
         probability = with_mean(doubt.score, share)
@@ -168,8 +173,12 @@ def _without_trusted_rows(
 ) -> _Doubt:
     """The share of flips, given to the rows whose predictions contradict their label most."""
     score = _contradiction(given, y, weights, steps)
-    high = min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
-    return _Doubt(score, in_order_of(score, flips.probability), flips.low, max(high, flips.high))
+    return _Doubt(score, in_order_of(score, flips.probability), flips.low, max(_most(calibrated, y), flips.high))
+
+
+def _most(calibrated: Floats, y: Ints) -> float:
+    """Return the largest share of wrong labels there can be, without trusted rows."""
+    return min(0.5, EXPECTED_DISAGREEMENTS * float(1 - own(calibrated, y).mean()))
 
 
 def _with_trusted_rows(truth: TrueLabels, flips: Flips) -> _Doubt:
