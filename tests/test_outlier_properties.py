@@ -164,9 +164,37 @@ def test_zeros_of_a_machine_that_is_off_are_a_state() -> None:
     table.loc[off] = 0.0
     table["level"] = rng.normal(60, 5, 1200).round(1)
     assert flagged(table)[off].all()
-    temperature = np.where(off, rng.normal(21, 0.5, 1200), rng.normal(182, 3, 1200)).round(1)
-    for shown in (table.assign(temperature=temperature), table.assign(status=np.where(off, "off", "on"))):
-        assert flagged(shown).mean() <= 0.002
+    room = rng.normal(21, 0.5, 1200)
+    hot, warm = (np.where(off, room, rng.normal(*running, 1200)).round(1) for running in ((182, 3), (45, 8)))
+    for shown in ({"temperature": hot}, {"temperature": warm}, {"status": np.where(off, "off", "on")}):
+        assert flagged(table.assign(**shown)).mean() <= 0.002
+
+
+@pytest.mark.parametrize("value", [-999.0, 0.0])
+def test_a_sensor_that_fails_in_the_last_rows_is_in_no_state(value: float) -> None:
+    """Its rows have the largest years and counters, but hardly larger ones than others."""
+    rng = np.random.default_rng(34)
+    failed = np.arange(1200) >= 1177
+    flow = np.where(failed, value, rng.normal(60, 5, 1200).round(1))
+    table = pd.DataFrame({"flow": flow, "humidity": rng.normal(55, 9, 1200).round(1)})
+    number = np.arange(1200)
+    for late in ({"year": 1990 + number // 34}, {"counter": number}, {"year": 1990 + number // 34, "counter": number}):
+        outliers = flagged(table.assign(**late))
+        assert outliers[failed].all()
+        assert outliers[~failed].mean() <= 0.002
+
+
+def test_pieces_that_are_given_back_one_by_one_are_right() -> None:
+    """−1 is no code for a missing number where the amount is negative, too."""
+    rng = np.random.default_rng(35)
+    pieces = np.where(np.arange(1200) % 40 == 0, -1, rng.integers(1, 30, 1200))
+    price = np.exp(rng.normal(2.5, 0.6, 1200)).round(2)
+    assert (
+        flagged(pd.DataFrame({"pieces": pieces, "price": price, "amount": (pieces * price).round(2)}))[
+            pieces < 0
+        ].mean()
+        == 0
+    )
 
 
 def test_credit_notes_are_right_and_a_lost_sign_is_not() -> None:

@@ -173,6 +173,23 @@ def test_the_log_ratio_of_a_far_value_is_positive_and_bounded() -> None:
     assert near < 0 < far < np.log(502)
 
 
+@pytest.mark.parametrize("noisy", [0.0, 0.4])
+def test_rows_of_a_class_that_was_not_fitted_are_compared_with_all_rows(noisy: float) -> None:
+    """Not with the last class, a wide one, nor with the second state of the first, where classes have states."""
+    rng = np.random.default_rng(12)
+    classes = np.arange(900) % 3
+    X = correlated(900, 12)
+    X[classes == 2] *= 3
+    X += (rng.random(900) < noisy)[:, None] * rng.standard_normal((900, 6)).astype(np.float32)
+    fitted = row_noise.RowNoise.fit(X, number_blocks(6), classes, np.arange(900), np.random.default_rng(0))
+    assert fitted._states == 1 + (noisy > 0)
+    wide = 3 * correlated(100, 13)
+    of_last, *unseen = (fitted.of(wide, np.full(100, i)) for i in (2, 3, 4, 9))
+    for ratios in unseen:
+        np.testing.assert_array_equal(ratios, unseen[0])
+        assert (ratios > of_last).mean() > 0.9
+
+
 @pytest.mark.slow
 def test_a_rare_class_of_its_own_kind_is_no_noise() -> None:
     """Three rows in a hundred lie far from all others; what lies far even for its class is an outlier."""

@@ -333,7 +333,11 @@ def _without_states(
     """
     given = {i: frame.iloc[:, i].to_numpy(float) for i in numbers}
     standing = {i: np.isin(given[i], list(column.stand_ins)) for i, column in numbers.items() if column.stand_ins}
-    shown = {i: np.where(standing.get(i, False), np.nan, given[i]) for i in numbers if frame.columns[i] in plain}
+    shown = {
+        i: np.where(standing.get(i, False), np.nan, column.scale(given[i]))
+        for i, column in numbers.items()
+        if frame.columns[i] in plain
+    }
     left = dict(numbers)
     for i, rows in standing.items():
         others = [values for j, values in shown.items() if j != i]

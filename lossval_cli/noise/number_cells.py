@@ -204,7 +204,7 @@ class NumberCells:
         return distances
 
     def without_states(self, values: Floats, others: Collection[Floats]) -> NumberCells:
-        """Return the column with those of its stand-ins as states that the numbers of other columns (n,) show to be
+        """Return the column with those of its stand-ins as states that other columns (n,), on their scales, show to be
         ones. values (n,): of this column."""
         states = frozenset(value for value in self.stand_ins if is_state(values == value, others))
         left = {value: nats for value, nats in self.stand_ins.items() if value not in states}

@@ -111,6 +111,8 @@ class RowNoise:
     """Interval of the share of noisy rows."""
     _terms: _Terms
     _baseline: _ClassBaseline
+    _classes: int
+    """Number of classes, before they are split."""
     _states: int
     """Into which each class is split."""
     _ratios: tuple[_Ratio, ...]
@@ -131,19 +133,19 @@ class RowNoise:
             if len(rows):
                 own[rows] = terms.of(X[rows])
                 corrupted[rows] = terms.of(terms.corrupt(X[rows], rng))
-        states = 1
+        states, count = 1, int(classes.max()) + 1
         baseline = _ClassBaseline.fit(own, classes)
         ratio = _Ratio.fit(baseline.relative(own, classes), baseline.relative(corrupted, classes))
         if ratio.share > MOST_NOISY:
             second = ratio.of(baseline.relative(own, classes)) + logit(ratio.share) > 0
-            classes, states = classes + second * (int(classes.max()) + 1), 2
+            classes, states = classes + second * count, 2
             baseline = _ClassBaseline.fit(own, classes)
             ratio = _Ratio.fit(baseline.relative(own, classes), baseline.relative(corrupted, classes))
         own, corrupted = baseline.relative(own, classes), baseline.relative(corrupted, classes)
         alone = _Ratio.fit(own[:, :NEIGHBOUR_TERM], corrupted[:, :NEIGHBOUR_TERM])
         log_ratios = _log_ratios((ratio, alone), own)
         low, high = zip(ratio.interval, alone.interval, strict=True)
-        noise = cls(log_ratios, (min(low), min(high)), folds[0], baseline, states, (ratio, alone), None)
+        noise = cls(log_ratios, (min(low), min(high)), folds[0], baseline, count, states, (ratio, alone), None)
         if not _two_groups(folds[0]._numbers(X), expit(noise.log_odds(log_ratios))):
             noise = replace(noise, _tail=Tail.fit(log_ratios.min(axis=1), BULK, 0.1))
         return replace(noise, log_ratios=noise._consented(log_ratios))
@@ -155,12 +157,12 @@ class RowNoise:
 
     def of(self, X: npt.NDArray[np.float32], classes: Ints) -> Floats:
         """Return (n, 2) L of rows that were not fitted on: in the state of their class in which they are more
-        ordinary."""
-        terms, known = self._terms.of(X), self._baseline.classes
-        found = [
-            _log_ratios(self._ratios, self._baseline.relative(terms, classes + state * (known // self._states)))
-            for state in range(self._states)
-        ]
+        ordinary. Those of a class that was not fitted are compared with all rows."""
+        terms, unseen = self._terms.of(X), self._classes * self._states
+        found = []
+        for state in range(self._states):
+            split = np.where(classes < self._classes, classes + state * self._classes, unseen)
+            found.append(_log_ratios(self._ratios, self._baseline.relative(terms, split)))
         return self._consented(np.min(found, axis=0))
 
     def _consented(self, log_ratios: Floats) -> Floats:
@@ -287,19 +289,19 @@ def _ranges(centred: Floats) -> list[Floats]:
 
 @dataclass(frozen=True)
 class _ClassBaseline:
-    """The median and spread of the terms in each class."""
+    """The median and spread of the terms in each class, and at the end those of all rows, for unseen classes."""
 
     centre: Floats
-    """(classes, T) median."""
+    """(classes + 1, T) median."""
     factor: Floats
-    """(classes, T) below 1 where a term varies more in the class than among all rows."""
+    """(classes + 1, T) below 1 where a term varies more in the class than among all rows."""
 
     @classmethod
     def fit(cls, terms: Floats, classes: Ints) -> _ClassBaseline:
         """Fit on terms (n, T); a class of few rows has the baseline of all rows."""
         middle = np.median(terms, axis=0)
         spread = np.median(np.abs(terms - middle), axis=0)
-        centre = np.tile(middle, (int(classes.max()) + 1, 1))
+        centre = np.tile(middle, (int(classes.max()) + 2, 1))
         factor = np.ones_like(centre)
         for i, rows in enumerate(np.bincount(classes)):
             if rows >= FEW_ROWS:
@@ -309,11 +311,6 @@ class _ClassBaseline:
                 wider = (own > spread) & (spread > 0)
                 factor[i, wider] = spread[wider] / own[wider]
         return cls(centre, factor)
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return len(self.centre)
 
     def relative(self, terms: Floats, classes: Ints) -> Floats:
         """Terms (n, T) as distances from the median of the class."""

@@ -44,9 +44,11 @@ NEARLY_ALL = 0.95
 
 AT_EACH_END = 3
 
-STATE_CELLS, STATE_ENDS = 5, 0.05
-"""Cells of a state, at least, and share of another column's cells among whose ends they lie: the machine is off, so
-its flow is 0 and its temperature that of the room."""
+STATE_CELLS, STATE_ENDS, STATE_GAP = 5, 0.05, 0.2
+"""Cells of a state, at least, share of another column's cells among whose ends they lie, and how far from the bulk of
+them, in units of its width: the machine is off, so its flow is 0 and its temperature that of the room. A sensor that
+fails in the last rows has the largest years and counters, but hardly larger ones: the last fiftieth of a counter is
+0.05 away, that of a normal column 0.16, on its scale."""
 
 
 def find_stand_ins(values: Floats) -> dict[float, float]:
@@ -72,16 +74,19 @@ def find_stand_ins(values: Floats) -> dict[float, float]:
 
 def is_state(rows: npt.NDArray[np.bool_], others: Collection[Floats]) -> bool:
     """Return True if the rows (n,) with a value are in a state of their own: nearly all of their cells are the largest,
-    or the smallest, of another column (n,), NaN for cells that do not count."""
+    or the smallest, of another column (n,), and away from the bulk of it. `others`: on their scales, NaN for cells that
+    do not count."""
     for values in others:
         known = np.isfinite(values)
         if (rows & known).sum() < max(STATE_CELLS, (1 - STATE_ENDS) * rows.sum()):
             continue
-        ordered = np.sort(values[known & ~rows])
+        ordered, own = np.sort(values[known & ~rows]), values[known & rows]
         if len(ordered):
-            reached = (np.searchsorted(ordered, values[known & rows], side) for side in ("left", "right"))
+            reached = (np.searchsorted(ordered, own, side) for side in ("left", "right"))
             above, below = (float(np.mean(index)) / len(ordered) for index in reached)
-            if above > 1 - STATE_ENDS or below < STATE_ENDS:
+            low, high = np.quantile(ordered, [STATE_ENDS, 1 - STATE_ENDS])
+            gap = max(np.median(own) - high, low - np.median(own))
+            if (above > 1 - STATE_ENDS or below < STATE_ENDS) and gap > STATE_GAP * (high - low):
                 return True
     return False
 
