@@ -203,3 +203,19 @@ def test_large_numbers_are_written_out() -> None:
     assert "2429808" in text
     assert "760000" in text
     assert "1e+12" in text
+
+
+def test_suspects_are_to_be_reviewed_where_no_rows_are_to_be_changed() -> None:
+    """Numbers are never relabelled: the last line then names the review."""
+    report = a_report(removal=None)
+    report["data"]["roles"] |= {"task": "regression", "classes": None}
+    assert plain(report, scores()).endswith("one at a time:\n  lossval review wine.lossval\n")
+    report["summary"]["suspects"] = 0
+    assert "lossval review" not in plain(report, scores(kinds=[""] * 4))
+
+
+def test_what_is_nearly_certain_is_not_called_certain() -> None:
+    table = scores()
+    table = table.set_column(table.column_names.index("noise_probability"), "noise_probability", [[0.9999, 0.5, 0, 0]])
+    assert " over 99%  " in plain(a_report(), table)
+    assert "100%" not in plain(a_report(), table)

@@ -14,6 +14,7 @@ import pytest
 import lossval_cli
 from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
+from lossval_cli.noise.cell_report import CellFinding
 from lossval_cli.report.findings.deciding_columns import find_deciding_columns
 from lossval_cli.report.findings.neighbours import describe_neighbours
 from lossval_cli.report.sentences.run import next_step
@@ -205,3 +206,23 @@ def test_two_words_that_do_not_go_together_are_counted() -> None:
     report = lossval_cli.score(frame, label="label", removal="off", effort="low").report
     texts = re.findall(r"(\d+) of \d+ rows with (?:town|country) \w+ \d has it", json.dumps(report))
     assert texts and set(texts) == {"1"}
+
+
+def test_labels_of_neighbours_are_those_of_the_file() -> None:
+    """The loss holds them standardised, as float32."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "label": rng.choice([0.0, 0.25, 22.5, 171.3], 200)})
+    found = describe_neighbours(dataset(frame), np.arange(20))
+    named = [one for near in found.values() for one in near["nearest"]]
+    assert {one["label"] for one in named} == {0.0, 0.25, 22.5, 171.3}
+    assert all(one["label"] == frame["label"][one["row"]] for one in named)
+    assert 0.0 in {near["low"] for near in found.values()}
+
+
+@pytest.mark.parametrize(("value", "expected"), [(4.0, True), (7.0, False), (None, False)])
+def test_a_number_within_the_predicted_range_does_not_contradict_other_columns(
+    value: float | None, *, expected: bool
+) -> None:
+    found = CellFinding("x", "unpredicted", value, 5.0, 5.0, (3.0, 6.0))
+    assert found.is_as_predicted == expected
+    assert not found._replace(kind="far").is_as_predicted

@@ -347,3 +347,20 @@ def test_the_next_step_fits_the_table(name: str, output: str | None) -> None:
 def test_removals_that_fail_for_one_reason_are_reported_together() -> None:
     failed = ["lowest_first 20%: not run, why", "lowest_first 30%: not run, why", "random 50%: it diverged"]
     assert not_studied({"failed": failed}) == ["lowest 20%, 30%: not run, why", "any 50%: it diverged"]
+
+
+def test_suspects_are_to_be_reviewed_where_no_improvement_was_shown() -> None:
+    report = example()
+    assert "lossval review" not in render_markdown(report)
+    report["removal"]["recommended"] = "nothing"
+    report["summary"]["estimated_noise_share"]["low"] = 0.1
+    page = render_markdown(report)
+    assert "\nNext: `lossval review RUN_DIR` shows the suspects one at a time. Or `lossval clean RUN_DIR -o" in page
+    report["data"]["roles"]["task"] = "regression"
+    assert "\nNext: `lossval review RUN_DIR` shows the suspects one at a time.\n" in render_markdown(report)
+
+
+def test_every_notice_is_shown() -> None:
+    report = example()
+    report["notices"] = [f"notice {i}" for i in range(9)]
+    assert all(f"\n- notice {i}\n" in render_markdown(report) for i in range(9))

@@ -81,8 +81,8 @@ def test_the_leak_is_reported_and_a_gate_can_refuse_it(cli: Callable[..., Outcom
     outcome = cli("check", "leak.csv", *quick, "--max-suspects", "100%", "--max-target-leakage", "99%")
     assert outcome.code == 1
     assert (
-        "column outcome_code alone predicts the label almost perfectly (100% of held-out rows right); a column that is "
-        "known only after the label hides wrong labels: leave it out with --exclude outcome_code"
+        "column outcome_code alone predicts the label almost perfectly (100% of held-out rows right); if it is "
+        "known only after the label, it hides wrong labels: leave it out with --exclude outcome_code"
     ) in outcome.err
     without = ("--exclude", "outcome_code", "--max-suspects", "100%", "--max-target-leakage", "99%")
     assert cli("check", "leak.csv", *quick, *without).code == 0

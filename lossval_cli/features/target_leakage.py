@@ -71,10 +71,12 @@ class TargetLeakage(NamedTuple):
         how = f"fit {self.strength:.5f}" if is_number else f"{format_percent(self.strength)} of held-out rows right"
         also = f"; so does {join_names(self.others, 3)}" if self.others else ""
         options = " ".join(f"--exclude {shlex.quote(name)}" for name in (*self.columns, *self.others))
+        is_single = one and not self.others
+        it, verb, hides, them = ("it", "is", "hides", "it") if is_single else ("they", "are", "hide", "them")
         return (
             f"{'column' if one else 'columns'} {names} {'alone predicts' if one else 'together predict'} the label "
-            f"almost perfectly ({how}){also}; a column that is known only after the label hides wrong labels: leave "
-            f"{'it' if one and not self.others else 'them'} out with {options}"
+            f"almost perfectly ({how}){also}; if {it} {verb} known only after the label, {it} "
+            f"{hides} wrong labels: leave {them} out with {options}"
         )
 
 

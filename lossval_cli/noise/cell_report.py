@@ -46,6 +46,14 @@ class CellFinding(NamedTuple):
     meant: str | None = None  # the level that was probably meant
     beside: tuple[str, float | str] | None = None  # column and value that it does not go with
 
+    @property
+    def is_as_predicted(self) -> bool:
+        """True for a number that is called unpredicted and yet lies within the range that is predicted."""
+        around = self.predicted_range
+        if self.kind != "unpredicted" or around is None or not isinstance(self.value, float):
+            return False
+        return around[0] <= self.value <= around[1]
+
 
 def unreadable(column: str) -> CellFinding:
     """A cell that is not of its column's type."""
@@ -91,7 +99,7 @@ class _Described:
             for i, d in zip(named.tolist(), worst[named].tolist(), strict=True):
                 describe = self._number if d in model.numbers else self._level
                 found = describe(i, d, float(total[i, d]))
-                if not turn or found.kind != "unpredicted" or not _is_within(found.value, found.predicted_range):
+                if not turn or not found.is_as_predicted:
                     self.rows[i].append(found)
                 expected.setdefault(d, {})[i] = found.predicted
             left[named, worst[named]] = False
@@ -158,7 +166,3 @@ def _with(frame: pd.DataFrame, expected: dict[int, dict[int, float | str | None]
             values[i] = value
         frame[frame.columns[d]] = values
     return frame
-
-
-def _is_within(value: float | str | None, around: tuple[float, float] | None) -> bool:
-    return isinstance(value, float) and around is not None and around[0] <= value <= around[1]

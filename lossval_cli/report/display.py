@@ -60,10 +60,11 @@ def summary(report: Mapping[str, Any], table: pa.Table, written: Sequence[str], 
     lines += [Text(line) for line in textwrap.wrap(first_rows(report), WIDTH)]
     lines += [Text(), *_written(written)]
     step = next_step(report, data)
-    if step and written[1:]:  # the command reads the directory
-        does, choices = step
+    if (step or report["summary"]["suspects"]) and written[1:]:  # the commands read the directory
         run = shell_word(written[0].rstrip("/"))
         lines += [Text(), Text("Decide about the suspects, one at a time:", "bold"), Text(f"  lossval review {run}")]
+    if step and written[1:]:
+        does, choices = step
         lines += [Text("Or look at them in report.html. Then"), Text(f"  lossval clean {run} {choices}")]
         lines += [Text(line) for line in textwrap.wrap(f"{does}.", WIDTH)]
     return lines
@@ -184,7 +185,7 @@ def _worst(rows: pa.Table) -> list[Column]:
         Column(name, [_cell(value) for value in rows[name].to_pylist()], 14),
         Column(given[-1], [_cell(value) for value in label], 12),
         Column("predicted", [_cell(value) for value in rows["predicted"].to_pylist()], 12),
-        Column("noise", ["" if value is None else f"{value:.0%}" for value in probability], 5, right=True),
+        Column("noise", ["" if value is None else format_percent(value, 0) for value in probability], 8, right=True),
         Column("why", suspects, 29),
     ]
 

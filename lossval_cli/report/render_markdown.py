@@ -1,4 +1,4 @@
-"""report.json as report.md: what a reviewer reads in a pull request, in under sixty lines.
+"""report.json as report.md: what a reviewer reads in a pull request, in about sixty lines.
 
 A cell of the user's table is text here and nothing else: no markup, no mention, no link comes of it.
 """
@@ -15,8 +15,8 @@ from lossval_cli.report.sentences.suspects import suspect_facts
 from lossval_cli.report.sentences.words import measured
 from lossval_cli.text.format import escape_control, format_percent, pluralize
 
-SUSPECTS, CLASSES, POINTS, SLICES, PAIRS, NOTICES = 10, 6, 4, 3, 3, 3
-"""Lines a section may have: all of them together stay under sixty."""
+SUSPECTS, CLASSES, POINTS, SLICES, PAIRS = 10, 6, 4, 3, 3
+"""Lines a section may have: without the notices, which are all shown, they stay under sixty."""
 
 LONGEST = 60
 """Characters of a cell; tables of a pull request are narrow."""
@@ -67,7 +67,13 @@ def _next(report: Mapping[str, Any]) -> list[list[str]]:
     directory = run_directory(report)
     if "`" in directory:  # would end the code
         directory = "RUN_DIR"
-    return [[f"Next: `lossval clean {directory} {step[1]}` {step[0]}."]] if step else []
+    clean = f"`lossval clean {directory} {step[1]}` {step[0]}" if step else ""
+    study = report.get("removal")
+    is_improved = study is not None and study["recommended"] != "nothing"
+    if report["summary"]["suspects"] and not is_improved:
+        alternative = f" Or {clean}." if clean else ""
+        return [[f"Next: `lossval review {directory}` shows the suspects one at a time.{alternative}"]]
+    return [[f"Next: {clean}."]] if clean else []
 
 
 def _removal(study: Mapping[str, Any] | None) -> list[list[str]]:
@@ -131,5 +137,5 @@ def _findings(report: Mapping[str, Any]) -> list[list[str]]:
         lines.append(
             f"{where}: {count}, {format_percent(one['share'])} against {format_percent(one['elsewhere'])} elsewhere"
         )
-    lines += [escaped(notice, 200) for notice in report["notices"][:NOTICES]]
+    lines += [escaped(notice, 400) for notice in report["notices"]]
     return [["### Also"], [f"- {line}" for line in lines]] if lines else []

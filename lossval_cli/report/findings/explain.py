@@ -172,6 +172,8 @@ class _Cells:
         """The columns whose cells are unusual, the most unusual first, each with what is usual there."""
         found = self._found[row]
         telling = [finding for finding in found if not self._is_typical(row, finding)] or found[:1]
+        # Alone, a number that the other columns predict, too, says nothing: the combination is unusual then.
+        telling = [finding for finding in telling if not (finding.is_as_predicted and self._is_typical(row, finding))]
         return [self._unusual_cell(row, finding) for finding in telling]
 
     def _is_typical(self, row: int, finding: CellFinding) -> bool:
@@ -294,7 +296,7 @@ class _Cells:
             return "; it would fit another column of the row"
         if finding.kind == "unpredicted" and finding.predicted_range is not None:
             kind = self.dataset.encoder.types[finding.column]
-            if kind in ("number", "date"):
+            if kind in ("number", "date") and not finding.is_as_predicted:
                 low, high = (date(end) if kind == "date" else format_number(end) for end in finding.predicted_range)
                 return f"; the other columns suggest {low} to {high}"
         elif isinstance(finding.predicted, str) and finding.predicted != finding.value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -20,6 +21,9 @@ SHARE_OF_ROWS = 0.05
 FEWEST_NEIGHBOURS = 5
 SHOWN = 3
 """Rows that are named, and labels that are counted."""
+
+DIGITS_OF_SPREAD = 6
+"""Digits of a label that float32 holds, counted from its standard deviation."""
 
 SAMPLE = 50_000
 """Training rows that neighbours are sought among."""
@@ -71,13 +75,20 @@ def _describe(
             "labels": [{"label": label, "rows": rows} for label, rows in Counter(shown).most_common(SHOWN)]
         }
     else:
-        values = dataset.in_units(y.astype(np.float64))
+        values = _without_rounding_errors(dataset.in_units(y.astype(np.float64)), dataset.labels)
         shown = [cell(value) for value in rounded(values)]
         low, median, high = rounded(np.quantile(values, [0.25, 0.5, 0.75]), 4)
         said = {"low": low, "median": median, "high": high}
     for one, label in zip(nearest, shown, strict=False):
         one["label"] = label
     return {"rows": len(y), "trusted": int(trusted.sum())} | said | {"nearest": nearest}
+
+
+def _without_rounding_errors(values: npt.NDArray[np.float64], labels: NumberLabels) -> npt.NDArray[np.float64]:
+    """Return labels (k,) rounded to six digits of their spread: the loss holds them standardised, as float32, and
+    0.0 would come back as 7.6e-06."""
+    step = 10.0 ** (math.floor(math.log10(labels.scale)) - DIGITS_OF_SPREAD + 1)
+    return np.asarray(np.round(values / step) * step + 0.0)  # no -0.0
 
 
 def _named(dataset: Dataset, sample: npt.NDArray[np.int64], i: int) -> dict[str, Any]:

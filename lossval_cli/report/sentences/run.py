@@ -55,15 +55,16 @@ def headline(summary: Mapping[str, Any], level: str, *, healthy: bool, findings:
     else:
         verb = "look" if level == "bad" else "may be"
         text = f"{about[0].upper()}{about[1:]} of the {rows} {verb} noisy"
-    text += f" ({likely(noise)}){_mostly(summary)}"
+    text += f" ({likely(noise)}){_mostly(summary, noise['low'])}"
     if healthy and findings:
         text += f"; but {pluralize(findings, 'finding')} {'is' if findings == 1 else 'are'} worth a look"
     return f"{text}."
 
 
-def _mostly(summary: Mapping[str, Any]) -> str:
+def _mostly(summary: Mapping[str, Any], low: float) -> str:
+    """Which kind most suspects are; nothing where possibly no row is wrong. low: lower end of the noise share."""
     kinds, suspects = summary["by_kind"], summary["suspects"]
-    if not suspects:
+    if not suspects or round(low, 3) == 0:
         return ""
     if kinds["label"] >= 0.6 * suspects:
         return ", mostly wrong labels"
