@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import lossval_cli
@@ -16,6 +18,7 @@ from lossval_cli.features.dataset import Dataset, load_dataset
 from lossval_cli.features.table_options import TableOptions
 from lossval_cli.noise.cell_report import CellFinding
 from lossval_cli.report.findings.deciding_columns import find_deciding_columns
+from lossval_cli.report.findings.explain import _Cells
 from lossval_cli.report.findings.neighbours import describe_neighbours
 from lossval_cli.report.sentences.run import next_step
 from lossval_cli.report.sentences.suspects import first_rows, label_reason, neighbours_reason
@@ -226,3 +229,19 @@ def test_a_number_within_the_predicted_range_does_not_contradict_other_columns(
     found = CellFinding("x", "unpredicted", value, 5.0, 5.0, (3.0, 6.0))
     assert found.is_as_predicted == expected
     assert not found._replace(kind="far").is_as_predicted
+
+
+def test_a_typical_cell_that_the_other_columns_predict_is_no_reason() -> None:
+    """Alone it says nothing: the combination of cells is unusual then. Outside its prediction it is named."""
+    cells = _Cells.__new__(_Cells)
+    cells.dataset = SimpleNamespace(encoder=SimpleNamespace(types={"x": "number"}))  # type: ignore[assignment]
+    cells.seen = SimpleNamespace(features={"x": SimpleNamespace(bounds=(0.0, 10.0), usual=("0", "5", "10"))})  # type: ignore[assignment]
+    cells.table = SimpleNamespace(as_given=lambda _: pa.array(["4"]))  # type: ignore[assignment]
+    cells.values, cells.index = {"x": np.array([4.0])}, {0: 0}
+    found = CellFinding("x", "unpredicted", 4.0, 5.0, 5.0, (3.0, 6.0))
+    cells._found = {0: [found]}
+    assert cells.unusual(0) == []
+    cells._found = {0: [found._replace(predicted_range=(5.0, 6.0))]}
+    assert [one["text"] for one in cells.unusual(0)] == [
+        "x is 4 (within the typical range 0 to 10; the other columns suggest 5 to 6)"
+    ]
