@@ -73,6 +73,40 @@ def test_degrees_fahrenheit_are_named() -> None:
     assert (jump.column, jump.where, jump.level, jump.factor) == ("temperature", "site", "C", 0)
 
 
+def test_a_factor_of_two_units_is_rarely_met_by_chance() -> None:
+    """Groups that differ by any factor are reported in less than one table of ten."""
+    reported = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        there, spread = rng.random(ROWS) < rng.uniform(0.1, 0.4), rng.uniform(0.2, 0.4)
+        table = pd.DataFrame({"site": np.where(there, "B", "A")} | {c: rng.normal(size=ROWS) for c in "abc"})
+        factor = np.exp(rng.uniform(np.log(1.8), np.log(30)))
+        table["amount"] = np.exp(2 + spread * rng.normal(size=ROWS)) * np.where(there, factor, 1)
+        reported += len(found(table))
+    assert reported < 20
+
+
+@pytest.mark.parametrize("factor", [1.9, 2.9, 4.5, 7, 24])
+def test_groups_that_differ_by_no_factor_of_units_are_not_reported(factor: float) -> None:
+    table = patients()
+    table.loc[table["site"] == "C", "weight"] *= factor
+    assert found(table) == []
+
+
+def test_nothing_is_said_where_no_other_column_can_be_compared() -> None:
+    table = patients()[["site", "weight"]]
+    table.loc[table["site"] == "C", "weight"] *= 1000
+    assert found(table) == []
+
+
+def test_a_large_number_of_a_site_is_shown_whole() -> None:
+    table = patients()
+    table["site"] = table["site"].map({"A": 8001232.0, "B": 8001233.0, "C": 8001234.0})
+    table.loc[table["site"] == 8001234, "weight"] *= 1000
+    (jump,) = found(table)
+    assert (jump.where, jump.level) == ("site", "8001234")
+
+
 def test_the_sentence_says_where_and_by_how_much() -> None:
     assert unit_jump("weight", "where site is C", (158.4, 71.6), 2.2046) == (
         "weight may be in another unit where site is C: its median is 158.4 there and 71.6 elsewhere, a factor of 2.2 "

@@ -23,6 +23,7 @@ from lossval_cli.report.sentences.health import (
     unit_jump,
     validation_rows,
 )
+from lossval_cli.runtime.row_source import draw_at_most
 from lossval_cli.settings import Settings
 
 FEW_VALIDATION_ROWS = 50
@@ -35,7 +36,7 @@ ROUGH = 0.25
 """Error of a row's potential for want of validation rows, as a share of what potentials differ by."""
 
 UNIT_ROWS = 5_000
-"""Rows, evenly spread, in which another unit is looked for."""
+"""Rows, drawn at random, in which another unit is looked for."""
 
 MANY_TIES = 0.01
 """Share of rows of equal importance beyond which their order says nothing."""
@@ -53,7 +54,7 @@ def check_health(dataset: Dataset, fit: Fit, noise: NoiseEstimate | None, settin
     checks.append(_ties(fit))
     if noise is not None and noise.labels is not None and (rows := int(noise.labels.class_too_small.sum())):
         checks.append(("classes", True, classes_too_small(rows)))
-    checks += _units(dataset)
+    checks += _units(dataset, settings)
     return [{"check": name, "level": "ok" if good else "look", "text": text} for name, good, text in checks]
 
 
@@ -82,10 +83,10 @@ def _repeats(dataset: Dataset) -> Check | None:
     return ("repeats", False, repeated_rows(repeated)) if repeated else None
 
 
-def _units(dataset: Dataset) -> list[Check]:
+def _units(dataset: Dataset, settings: Settings) -> list[Check]:
     """Find columns that seem to be in another unit in part of the rows."""
     table = dataset.train.table
-    rows = np.arange(0, table.rows, -(-table.rows // UNIT_ROWS))
+    rows = draw_at_most(table.rows, UNIT_ROWS, np.random.default_rng(settings.seed))
     frame, kinds = TypedColumns(table, dataset.encoder).take(rows), dict(dataset.encoder.types)
     if isinstance(dataset.labels, NumberLabels):
         label = dataset.roles.label

@@ -17,12 +17,18 @@ import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
-FACTORS = (2.2046, 2.54, 3.2808, 7, 10, 10.764, 12, 18.02, 24, 60, 100, 1000, 3600, 1e6)
-"""Pounds in a kilogram, centimetres in an inch, ..., mg/dl of glucose in 1 mmol/l, and so on."""
+FACTORS = (2.2046, 2.54, 3.2808, 10, 12, 100, 1000, 1e6)
+"""Pounds in a kilogram, centimetres in an inch, feet in a metre, millimetres in a centimetre, months in a year, cents
+or per cent, and so on. Few, since each is met by chance, too; values that differ by less than twice overlap."""
 
-LOG_FACTORS: list[float] = np.log(FACTORS).tolist()
+LOG_FACTORS = np.log(FACTORS)
+
+NEAR = 0.15
+"""How far a factor may be off, at most, as a share of the distance (of logarithms) to the next one: else every ratio
+would be that of some unit."""
+
+GAPS = NEAR * np.minimum(np.diff(LOG_FACTORS, prepend=-np.inf), np.diff(LOG_FACTORS, append=np.inf))
 
 FEWEST_ROWS, SHARES = 25, (0.03, 0.5)
 """Rows of a group, and share of the rows."""
@@ -52,8 +58,8 @@ LEVEL = 0.25
 LEVELS_DIFFER = 0.4
 """The same of other levels of a column: where all of them differ, it is what the column tells."""
 
-WATER = 180.0
-"""Degrees Fahrenheit from ice to steam."""
+DEGREES = 1.5
+"""Standard error of a shift in degrees Fahrenheit, at most: 1.8 x + 32 is near some multiple of x, too."""
 
 
 class UnitJump(NamedTuple):
@@ -62,7 +68,6 @@ class UnitJump(NamedTuple):
     column: str
     where: str  # the column that groups rows; "" for their order
     level: str | tuple[float, float]  # its value, or first and last row or date (seconds)
-    rows: int
     factor: float  # 0: degrees Fahrenheit among Celsius, or Celsius among Fahrenheit
     median: float
     other_median: float
@@ -83,11 +88,13 @@ def find_unit_jumps(frame: pd.DataFrame, kinds: Mapping[str, str]) -> list[UnitJ
     measured = [c for c in frame if kinds[c] == "number" and _is_measured(frame[c])][:MOST_COLUMNS]
     numbers = {c: frame[c].to_numpy(float) for c in measured}
     found: dict[str, UnitJump] = {}
+    ranks = frame[measured].rank().to_numpy(float)
     for group in _groups(frame, kinds):
+        apart = [measured[i] for i in np.flatnonzero(_may_be_apart(ranks, group.inside))]
         jumps = {
             column: jump
-            for column, values in numbers.items()
-            if column not in found and (jump := _jump(column, values, group)) is not None
+            for column in apart
+            if column not in found and (jump := _jump(column, numbers[column], group)) is not None
         }
         if jumps and _others_alike(numbers, jumps, group):
             found |= jumps
@@ -101,10 +108,27 @@ def find_unit_jumps(frame: pd.DataFrame, kinds: Mapping[str, str]) -> list[UnitJ
 
 
 def _others_alike(numbers: Mapping[str, Floats], jumps: Collection[str], group: _Group) -> bool:
-    """Return True if hardly a column, but those that jump, differs between the rows of a group and others."""
+    """Return True if there are other columns than those that jump, and hardly one differs between the rows of a group
+    and others."""
     others = [values for column, values in numbers.items() if column not in jumps]
+    if not others:
+        return False
     differing = sum(_distance(v[group.inside], v[group.outside]) > OTHERS_DIFFER for v in others)
     return differing <= MOST_OTHERS * len(others)
+
+
+def _may_be_apart(ranks: Floats, inside: Bools) -> Bools:
+    """Return the columns (d,) of `ranks` (n, d), NaN where missing, that may be APART between some rows and all others.
+
+    A distance of APART (Kolmogorov-Smirnov) needs an area under the ROC curve of at least APART, or at most 1 - APART,
+    and that of all columns is quickly computed.
+    """
+    known = np.isfinite(ranks)
+    total, here = known.sum(0), known[inside].sum(0)
+    there = total - here
+    larger = np.nansum(ranks[inside], axis=0) - here * (here + 1) / 2  # pairs in which the value inside is larger
+    apart: Bools = np.abs(larger - here * there / 2) >= (APART - 0.5 - 1e-9) * here * there
+    return apart
 
 
 def _is_measured(values: pd.Series) -> bool:
@@ -122,7 +146,7 @@ def _groups(frame: pd.DataFrame, kinds: Mapping[str, str]) -> Iterator[_Group]:
         levels = {level: (frame[column] == level).to_numpy(bool) for level in counts.index[counts >= FEWEST_ROWS]}
         for level, inside in levels.items():
             if SHARES[0] <= inside.mean() <= SHARES[1]:
-                name = f"{level:g}" if isinstance(level, float) else str(level)
+                name = f"{level:.15g}" if isinstance(level, float) else str(level)
                 others = tuple(rows for other, rows in levels.items() if other != level)
                 yield _Group(str(column), name, inside, ~inside, others)
 
@@ -166,7 +190,7 @@ def _jump(column: str, values: Floats, group: _Group) -> UnitJump | None:
         return None
     alike = ALIKE + 1.4 * np.sqrt(1 / len(here) + 1 / len(there))
     medians = float(np.median(here)), float(np.median(there))
-    jump = UnitJump(column, group.where, group.level, len(here), 0.0, *medians)
+    jump = UnitJump(column, group.where, group.level, 0.0, *medians)
     fits = [*_factors(here, there, [values[rows] for rows in group.others]), *_fahrenheit(here, there)]
     factor = next((factor for factor, distance in fits if distance < alike), None)
     return None if factor is None else jump._replace(factor=factor)
@@ -176,7 +200,7 @@ def _fahrenheit(here: Floats, there: Floats) -> Iterator[tuple[float, float]]:
     """Yield 0, and how far the two distributions are apart in one unit, if one is in degrees Fahrenheit."""
     for given, other in ((here, 1.8 * there + 32), (1.8 * here + 32, there)):
         error = _standard_error(given, other)
-        if abs(_shift(given, other)) < WITHIN * error and error < VAGUE * WATER:
+        if abs(_shift(given, other)) < WITHIN * error and error < DEGREES:
             yield 0.0, _distance(given, other)
 
 
@@ -191,15 +215,17 @@ def _factors(here: Floats, there: Floats, levels: list[Floats]) -> Iterator[tupl
         return
     here, there = np.log(here), np.log(there)
     shift, error = _shift(here, there), _standard_error(here, there)
-    step = float(np.sign(shift)) * min(LOG_FACTORS, key=lambda log: abs(log - abs(shift)))
-    if error < VAGUE and abs(shift - step) < max(WITHIN * error, 0.01):
+    i = int(np.argmin(np.abs(LOG_FACTORS - abs(shift))))
+    step = float(np.copysign(LOG_FACTORS[i], shift))
+    if error < VAGUE and abs(shift - step) < min(max(WITHIN * error, 0.01), GAPS[i]):
         yield float(np.exp(step)), _distance(here - step, there)
 
 
 def _shift(here: Floats, there: Floats) -> float:
-    """Return by how much one distribution lies above another of its shape."""
-    deciles = np.linspace(0.1, 0.9, 9)
-    return float(np.mean(np.quantile(here, deciles) - np.quantile(there, deciles)))
+    """Return by how much one distribution lies above another of its shape: in the middle half, since a few rows of
+    another kind (children in one ward) move all of a tail."""
+    middle = np.linspace(0.25, 0.75, 11)
+    return float(np.mean(np.quantile(here, middle) - np.quantile(there, middle)))
 
 
 def _standard_error(here: Floats, there: Floats) -> float:
