@@ -112,4 +112,5 @@ def test_the_sentence_says_where_and_by_how_much() -> None:
         "weight may be in another unit where site is C: its median is 158.4 there and 71.6 elsewhere, a factor of 2.2 "
         "as between units, while other columns hardly differ."
     )
+    assert "a factor of 1000 as" in unit_jump("weight", "where site is C", (71600, 71.6), 1 / 999.9999)
     assert "Fahrenheit" in unit_jump("temperature", "where site is C", (98.6, 37.0), 0)

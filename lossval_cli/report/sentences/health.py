@@ -75,7 +75,7 @@ def unit_jump(column: str, where: str, medians: tuple[float, float], factor: flo
     """Return one sentence on a column in another unit in some rows. `where` names them; medians: of these and of other
     rows; factor: of the units, 0 for degrees Fahrenheit and Celsius."""
     here, there = (format_number(median) for median in medians)
-    ratio = format_number(factor if factor > 1 else 1 / factor, 3) if factor else ""
+    ratio = format_number(float(f"{max(factor, 1 / factor):.3g}")) if factor else ""
     why = f"a factor of {ratio} as between units" if factor else "as degrees Fahrenheit are to Celsius"
     return (
         f"{column} may be in another unit {where}: its median is {here} there and {there} elsewhere, {why}, while "
