@@ -196,7 +196,7 @@ class RunOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="LEVEL",
-            help="low, default or high: quality against time. low takes about 0.6 times as long as default, high two "
+            help="low, default or high: quality against time. low takes 0.5 to 0.9 times as long as default, high two "
             "to ten times [default: default].",
         ),
         Only(*TRAINING),
