@@ -31,9 +31,8 @@ from torch import Tensor
 from lossval_cli.runtime.row_loader import Rows, draw_rows
 from lossval_cli.runtime.sharing import share
 
-CACHE_ENTRIES = 42_000_000
-"""Entries of exp(−c/ε) kept in memory (168 MB in float32), enough for 8,192 rows × 5,000 validation rows; where there
-are more, every sweep computes them again."""
+CACHE_ENTRIES = 32_000_000
+"""Entries of exp(−c/ε) kept in memory (128 MB in float32); where there are more, every sweep computes them again."""
 
 BLOCK_ENTRIES = 500_000
 """Cost entries handled at once: small enough for the processor's cache, large enough to keep it busy."""

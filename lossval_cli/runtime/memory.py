@@ -23,7 +23,7 @@ PyTorch for the CPU alone."""
 AT_WORK = 215 * MB
 """The part of it that is not yet allocated once everything is imported."""
 
-COSTS = 200 * MB
+COSTS = 160 * MB
 """Transport costs kept in memory, and a block of them."""
 
 RESULT = 400
