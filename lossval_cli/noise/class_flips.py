@@ -63,8 +63,8 @@ def estimate_class_flips(probabilities: Floats, y: Ints, seed: int, distinct: in
     chance = [log_chance_of_surest(probabilities[part], y[part], SHARES) for part in (~is_1, is_1)]
     log_likelihood = curve.log_likelihood + chance[0][index[0]] + chance[1][index[1]]
 
-    few = softmax(-SHARES / MEAN_SHARE + np.log(np.gradient(SHARES)))[index]
-    any_share = (np.gradient(SHARES) / np.gradient(SHARES).sum())[index]
+    widths = np.gradient(SHARES)
+    few, any_share = softmax(-SHARES / MEAN_SHARE + np.log(widths))[index], (widths / widths.sum())[index]
     mistakes = ALIKE * few[0] * (index[0] == index[1]) + (1 - ALIKE) * few.prod(axis=0)
     unexplained = (few[0] * any_share[1] + any_share[0] * few[1]) / 2
     by_mistake = log_likelihood + np.log(mistakes)

@@ -1,8 +1,8 @@
 """Training rows on the device, in memory or in a file, and the order in which an epoch visits them.
 
 The order of an epoch follows from the generator and the shape of the table alone, not from where rows are or how much
-memory there is: pages of neighbouring rows are dealt into chunks, and each chunk is
-shuffled. A chunk is read page by page, never row by row; a table of one chunk is a plain shuffle of all rows.
+memory there is: pages of neighbouring rows are dealt into chunks, and each chunk is shuffled. A chunk is read page by
+page, never row by row; a table of one chunk is a plain shuffle of all rows.
 """
 
 from __future__ import annotations
