@@ -219,3 +219,14 @@ def test_what_is_nearly_certain_is_not_called_certain() -> None:
     table = table.set_column(table.column_names.index("noise_probability"), "noise_probability", [[0.9999, 0.5, 0, 0]])
     assert " over 99%  " in plain(a_report(), table)
     assert "100%" not in plain(a_report(), table)
+
+
+def test_a_number_label_keeps_its_exponent() -> None:
+    """It is shown as the file writes it where that fits."""
+    table = scores(labels=["7.5914550e-01", "1.2691371e+05", "0.50", "12,345,678.50 €"], kinds=["label"] * 4)
+    table = table.set_column(table.column_names.index("predicted"), "predicted", [[0.5, 1e5, 0.5, 1e7]])
+    text = plain(a_report(), table)
+    assert " 0.7591 " in text
+    assert " 126914 " in text
+    assert " 0.50 " in text
+    assert " 12,345,678.… " in text

@@ -27,6 +27,8 @@ WIDTH = 80
 WORST = 10
 """Rows that are listed."""
 
+LABEL_WIDTH = 12
+
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNKNOWN = "·"
 _SPREADS = 4
@@ -179,11 +181,13 @@ def _worst(rows: pa.Table) -> list[Column]:
     name = given[0] if len(given) > 1 else "line" if rows["line"].null_count == 0 else "row"
     suspects = rows["suspect"].to_pylist()
     probability = rows["noise_probability"].to_pylist()
-    label = rows[given[-1]].to_pylist()
+    label = [_cell(value) for value in rows[given[-1]].to_pylist()]
+    if pa.types.is_floating(rows["predicted"].type):
+        label = [_short_number(text) for text in label]
     return [
         Column("rank", [str(rank) for rank in rows["rank"].to_pylist()], 7, right=True),
         Column(name, [_cell(value) for value in rows[name].to_pylist()], 14),
-        Column(given[-1], [_cell(value) for value in label], 12),
+        Column(given[-1], label, LABEL_WIDTH),
         Column("predicted", [_cell(value) for value in rows["predicted"].to_pylist()], 12),
         Column("noise", ["" if value is None else format_percent(value, 0) for value in probability], 8, right=True),
         Column("why", suspects, 29),
@@ -194,6 +198,16 @@ def _cell(value: object) -> str:
     if value is None:
         return "(missing)"
     return format_number(value).replace(",", "") if isinstance(value, float) else str(value)
+
+
+def _short_number(text: str) -> str:
+    """A number as it was written, unless its end, where the exponent is, would be cut off."""
+    if len(text) <= LABEL_WIDTH:
+        return text
+    try:
+        return _cell(float(text))
+    except ValueError:  # with a currency, say
+        return text
 
 
 def _rows(columns: list[Column]) -> list[Text]:
